@@ -1,0 +1,14 @@
+# The loops over formulas: always optimised, because they are written to become SIMD code, and once per instruction set.
+# No -ffast-math: NaN, infinities and signed zeros keep their meaning.
+set(kernel_flags -O3 -fno-math-errno -fno-trapping-math -ffp-contract=fast)
+if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+  list(APPEND kernel_flags -Wno-pass-failed)  # Loops over sin, cos and pow stay scalar.
+else()
+  list(APPEND kernel_flags -Wno-maybe-uninitialized)
+endif()
+set_source_files_properties(ops/kernels_baseline.cpp PROPERTIES COMPILE_OPTIONS "${kernel_flags}")
+set_source_files_properties(ops/kernels_avx2.cpp PROPERTIES COMPILE_OPTIONS "${kernel_flags};-march=x86-64-v3")
+set_source_files_properties(ops/kernels_avx512.cpp PROPERTIES COMPILE_OPTIONS
+                            "${kernel_flags};-march=x86-64-v4;-mprefer-vector-width=512")
+# NumPy's generator to the last digit: a fused multiply-add would round once where NumPy rounds twice.
+set_source_files_properties(ops/random_state.cpp PROPERTIES COMPILE_OPTIONS -ffp-contract=off)

@@ -1,0 +1,40 @@
+// Exceptions for the user's mistakes, and how their texts are put together.
+#pragma once
+
+#include <sstream>
+#include <stdexcept>
+#include <string>
+
+namespace cinch {
+
+/// Base of everything Cinch throws on purpose. what() says what is wrong, with what, where, and
+/// what to do.
+class Error : public std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+/// Operands, shapes or dtypes that do not fit.
+class TypeError : public Error {
+  using Error::Error;
+};
+/// A derivative that does not exist or would silently be zero.
+class GradError : public Error {
+  using Error::Error;
+};
+/// A NaN or infinity met in Mode::checked, or a value outside the range an op accepts.
+class ValueError : public Error {
+  using Error::Error;
+};
+/// A file that cannot be read, written or understood.
+class FileError : public Error {
+  using Error::Error;
+};
+
+/// The arguments streamed one after the other.
+template <class... Ts>
+std::string text(const Ts&... parts) {
+  std::ostringstream out;
+  (out << ... << parts);
+  return out.str();
+}
+
+}  // namespace cinch

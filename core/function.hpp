@@ -1,0 +1,87 @@
+// Compiled functions: from expressions to something that can be called.
+#pragma once
+
+#include <initializer_list>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/expr.hpp"
+#include "core/graph.hpp"
+#include "core/interpret.hpp"
+#include "core/shared.hpp"
+
+namespace cinch {
+
+/// How a function runs.
+enum class Mode {
+  fast,     ///< Rewritten and planned once for each set of input sizes; later calls with the same
+            ///< sizes only compute.
+  checked,  ///< As written, op by op; throws ValueError at the first NaN or infinity, naming the
+            ///< line that built it.
+};
+
+/// The new value of a shared variable after a call.
+struct Update {
+  Shared target;
+  Expr value;
+};
+using Updates = std::vector<Update>;
+
+/// What a function is made of; name the fields: function({.inputs = {x}, .outputs = {cost},
+/// .updates = ...}).
+struct FunctionSpec {
+  std::vector<Expr> inputs = {};  ///< Variables, in the order of the arguments.
+  std::vector<Expr> outputs = {};
+  Updates updates = {};       ///< All computed from the values before the call.
+  Substitutions givens = {};  ///< {x, expression}: the expression is used in place of x.
+  Mode mode = Mode::fast;
+  bool allow_unused_inputs = false;
+  std::string name = "function";  ///< In messages.
+};
+
+/// A compiled function. Copies share the compiled code. Calls of one function from several threads
+/// take turns; calls of functions that share no variables that change are independent.
+class Function {
+ public:
+  Function() = default;
+
+  /// Outputs for these arguments, after which the updates hold. Scalars convert to the input's
+  /// dtype where no value is lost; anything else must have it. On an exception no shared variable
+  /// has changed.
+  std::vector<Tensor> operator()(const std::vector<Tensor>& arguments = {}) const;
+  /// The same with arguments by the inputs' names.
+  std::vector<Tensor> call(const std::map<std::string, Tensor>& arguments) const;
+  /// The same with arguments that are not copied.
+  std::vector<Tensor> call(std::span<const Tensor* const> arguments) const;
+
+  /// The graph that runs, rewritten: for looking at.
+  const std::vector<Expr>& graph() const;
+  /// The steps of the plan used last: one line each, with the user's lines. Empty before the first
+  /// call.
+  std::string plan_text() const;
+  /// Bytes of temporaries in the plan used last; number of plans made so far.
+  std::size_t arena_bytes() const;
+  std::size_t plans_made() const;
+
+ private:
+  friend Function function(FunctionSpec spec);
+  struct Compiled;
+  std::shared_ptr<Compiled> compiled_;
+};
+
+/// Compiles. Throws TypeError for a variable that is not an input, an input that is not used, an
+/// update whose type is not its variable's, two updates of one variable, or a given whose type does
+/// not fit.
+Function function(FunctionSpec spec);
+/// As in Theano: function({x}, {cost}, updates, givens).
+Function function(std::vector<Expr> inputs, std::vector<Expr> outputs, Updates updates = {},
+                  Substitutions givens = {}, Mode mode = Mode::fast);
+
+/// The value of one expression, for once. Its variables get their values from `bindings`.
+Tensor evaluate(const Arg& expr, const std::vector<Binding>& bindings = {});
+
+}  // namespace cinch

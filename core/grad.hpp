@@ -1,0 +1,48 @@
+// Derivatives as expressions.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "core/expr.hpp"
+#include "core/shared.hpp"
+
+namespace cinch {
+
+/// What grad() does about a parameter that the cost does not depend on.
+enum class Disconnected { error, zero };
+
+struct GradOptions {
+  /// Expressions to treat as constants: no gradient flows through them.
+  std::vector<Expr> consider_constant = {};
+  Disconnected disconnected = Disconnected::error;
+};
+
+/// d cost / d wrt[k], each with the type of wrt[k], made of ops, so that it can be differentiated
+/// again. `cost` is a float scalar; `wrt` may be any float expressions that it is computed from.
+/// The cost is first brought to its numerically stable form (see rewrite.hpp), so that a gradient
+/// is finite where the stable formula's is. Throws GradError for a parameter that the cost does not
+/// depend on, or depends on only through ops without a gradient, which it names; TypeError for a
+/// cost that is not a scalar.
+std::vector<Expr> grad(const Arg& cost, std::span<const Expr> wrt, const GradOptions& options = {});
+std::vector<Expr> grad(const Arg& cost, std::span<const Shared> wrt,
+                       const GradOptions& options = {});
+std::vector<Expr> grad(const Arg& cost, std::initializer_list<Expr> wrt,
+                       const GradOptions& options = {});
+Expr grad(const Arg& cost, const Expr& wrt, const GradOptions& options = {});
+
+/// The vector-Jacobian product sum_i v_i d y_i / d wrt (Theano's Lop). `v` has y's shape.
+std::vector<Expr> Lop(const Arg& y, std::span<const Expr> wrt, const Expr& v,
+                      const GradOptions& options = {});
+Expr Lop(const Arg& y, const Expr& wrt, const Expr& v, const GradOptions& options = {});
+
+/// Per-example Jacobian: element (n, i, j) is d y[n, i] / d x[n, j]. `y` is (batch, ...) and `x` is
+/// (batch, ...); the axes after the first are kept, y's before x's: (batch, y's axes..., x's
+/// axes...). Throws GradError naming the op where one example's y depends on another example's x.
+Expr jacobian(const Arg& y, const Expr& x);
+
+/// `y`, an expression in `x`, for many x at once: `many` has one more axis in front than x, and so
+/// has the result. Where y does not depend on x, the result is y repeated.
+Expr vectorize(const Arg& y, const Expr& x, const Expr& many);
+
+}  // namespace cinch

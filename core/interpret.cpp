@@ -1,0 +1,92 @@
+#include "core/interpret.hpp"
+
+#include <cmath>
+#include <optional>
+
+#include "core/graph.hpp"
+#include "core/leaves.hpp"
+#include "core/shared.hpp"
+
+namespace cinch {
+
+namespace {
+
+/// Index of the first element that is NaN or infinite, or -1.
+std::int64_t first_not_finite(const Tensor& value) {
+  if (!is_float(value.dtype())) return -1;
+  return dispatch_float(value.dtype(), [&]<class T> {
+    const auto data = value.data<T>();
+    for (std::size_t i = 0; i < data.size(); ++i) {
+      if (!std::isfinite(data[i])) return static_cast<std::int64_t>(i);
+    }
+    return std::int64_t{-1};
+  });
+}
+
+void require_finite(const Expr& node, const Tensor& value) {
+  const std::int64_t at = first_not_finite(value);
+  if (at < 0) return;
+  throw ValueError(text("Mode::checked: element ", at, " of ", describe(node), " is ", value.at(at),
+                        "\n  ", text(type_of(value)), "  ", node.op().name, "\n  written at ",
+                        node->where.text()));
+}
+
+/// Stands for a computed value where the type rule looks at it: sizes keep their numbers.
+Expr stand_in(const Expr& node, const Tensor& value) {
+  if (value.dtype() == DType::int64 && value.rank() == 0) return constant(value, node->where);
+  return variable(describe(node), type_of(value), node->where);
+}
+
+}  // namespace
+
+std::vector<Tensor> interpret(std::span<const Expr> roots, std::span<const Binding> bindings,
+                              bool watch) {
+  NodeMap<const Tensor*> value;
+  NodeMap<Tensor> computed;
+  NodeMap<Expr> checked;
+  NodeMap<std::size_t> uses;
+  const std::vector<Expr> order = topological(roots);
+  for (const Expr& node : order) {
+    for (const Expr& input : node.inputs()) ++uses[input.get()];
+  }
+  for (const Expr& root : roots) ++uses[root.get()];
+  for (const auto& [variable, tensor] : bindings) value[variable.get()] = &tensor;
+
+  for (const Expr& node : order) {
+    if (is_shared(node)) {
+      value[node.get()] = &as_shared(node).value();
+    } else if (const Tensor* constant = constant_value(node)) {
+      value[node.get()] = constant;
+    } else if (!is_leaf(node)) {
+      std::vector<Expr> inputs;
+      std::vector<const Tensor*> values;
+      for (const Expr& input : node.inputs()) {
+        inputs.push_back(checked.at(input.get()));
+        values.push_back(value.at(input.get()));
+      }
+      {
+        const Attribution as(node->where, /*force=*/true);
+        apply(node.op(), inputs, node.attrs());  // Throws where the actual sizes do not fit.
+      }
+      try {
+        Tensor result = node.op().reference(values, node.attrs());
+        value[node.get()] = &(computed[node.get()] = std::move(result));
+      } catch (const ValueError& error) {
+        throw ValueError(text(node.op().name, ": ", error.what(), "\n  in ", describe(node),
+                              "  at ", node->where.text()));
+      }
+    } else if (!value.contains(node.get())) {
+      throw TypeError("variable " + describe(node) + " has no value");
+    }
+    if (watch) require_finite(node, *value.at(node.get()));
+    checked[node.get()] = stand_in(node, *value.at(node.get()));
+    for (const Expr& input : node.inputs()) {
+      if (--uses[input.get()] == 0) computed.erase(input.get());
+    }
+  }
+  std::vector<Tensor> result;
+  for (const Expr& root : roots) result.push_back(*value.at(root.get()));
+  return result;
+}
+
+}  // namespace cinch

@@ -1,0 +1,22 @@
+// The plain meaning of a graph: every op by its xtensor reference, in order, one value for each
+// node.
+#pragma once
+
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "core/expr.hpp"
+
+namespace cinch {
+
+/// A variable and the value it has.
+using Binding = std::pair<Expr, Tensor>;
+
+/// Values of `roots`, unrewritten, op by op. With `watch`, throws ValueError at the first NaN or
+/// infinity, naming the node and the line that built it. Throws TypeError where sizes do not fit,
+/// or for a variable without a value.
+std::vector<Tensor> interpret(std::span<const Expr> roots, std::span<const Binding> bindings,
+                              bool watch);
+
+}  // namespace cinch

@@ -1,0 +1,133 @@
+#include <algorithm>
+
+#include "core/grad.hpp"
+#include "core/graph.hpp"
+#include "core/op.hpp"
+
+namespace cinch {
+
+namespace {
+
+/// Broadcasting aligns axes at the right, so the new leading axis has to stay left of all others.
+Expr batch_elementwise(std::vector<Expr> args, const std::vector<bool>& batched, const Expr& y) {
+  for (std::size_t i = 0; i < args.size(); ++i) {
+    if (!batched[i]) continue;
+    std::vector<std::int64_t> pattern{0};
+    const std::int64_t rank = args[i].rank();
+    pattern.insert(pattern.end(), static_cast<std::size_t>(y.rank() + 1 - rank), -1);
+    for (std::int64_t axis = 1; axis < rank; ++axis) pattern.push_back(axis);
+    args[i] = dimshuffle(args[i], pattern);
+  }
+  return apply(y.op(), std::move(args), y.attrs(), y->where);
+}
+
+std::int64_t follow_elementwise(Args x, std::span<const std::int64_t> axes, const Expr& y) {
+  std::int64_t result = -1;
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    if (axes[i] < 0) continue;
+    const std::int64_t aligned = y.rank() - x[i].rank() + axes[i];
+    if (result >= 0 && result != aligned) return -1;
+    result = aligned;
+  }
+  return result;
+}
+
+/// Throws GradError where an example of `y` depends on another example of `x`.
+void require_separate_examples(const Expr& y, const Expr& x) {
+  NodeMap<std::int64_t> axis;  // Of the examples, in the nodes that depend on x.
+  axis[x.get()] = 0;
+  for (const Expr& node : topological(std::span(&y, 1), {x.get()})) {
+    if (node == x) continue;
+    std::vector<std::int64_t> axes;
+    for (std::size_t i = 0; i < node.inputs().size(); ++i) {
+      const auto found = axis.find(node.inputs()[i].get());
+      axes.push_back(found == axis.end() || (node.op().shape_only >> i & 1u) ? -1 : found->second);
+    }
+    if (std::ranges::all_of(axes, [](std::int64_t a) { return a < 0; })) continue;
+    const auto follow = node.op().elementwise() ? follow_elementwise : node.op().follow;
+    const std::int64_t result = follow ? follow(node.inputs(), axes, node) : -1;
+    if (result < 0) {
+      throw GradError("jacobian: examples mix in " + describe(node) + " (" + text(node.type()) +
+                      ") at " + node->where.text() +
+                      "\n  The Jacobian is per example: the first axis of " + describe(x) +
+                      " must stay an axis of its own up to " + describe(y) + ".");
+    }
+    axis[node.get()] = result;
+  }
+  const auto end = axis.find(y.get());
+  if (end != axis.end() && end->second != 0) {
+    throw GradError("jacobian: the examples must be the first axis of " + describe(y) +
+                    ", they are axis " + std::to_string(end->second));
+  }
+}
+
+}  // namespace
+
+Expr vectorize(const Arg& y, const Expr& x, const Expr& many) {
+  const Attribution as(y.where());
+  if (many.rank() != x.rank() + 1) {
+    throw TypeError("vectorize: " + describe(many) + " (" + text(many.type()) +
+                    ") must have one axis more than " + describe(x) + " (" + text(x.type()) + ")");
+  }
+  NodeMap<Expr> batched;
+  batched[x.get()] = many;
+  for (const Expr& node : topological(std::span(&y.expr(), 1), {x.get()})) {
+    if (node == x) continue;
+    std::vector<Expr> args;
+    std::vector<bool> has_axis;
+    for (std::size_t i = 0; i < node.inputs().size(); ++i) {
+      const auto found = batched.find(node.inputs()[i].get());
+      // What only lends its shape keeps it.
+      const bool has = found != batched.end() && !(node.op().shape_only >> i & 1u);
+      args.push_back(has ? found->second : node.inputs()[i]);
+      has_axis.push_back(has);
+    }
+    if (std::ranges::none_of(has_axis, [](bool b) { return b; })) continue;
+    const Attribution at(node->where, /*force=*/true);
+    if (node.op().batch) {
+      batched[node.get()] = node.op().batch(args, has_axis, node);
+    } else if (node.op().elementwise()) {
+      batched[node.get()] = batch_elementwise(std::move(args), has_axis, node);
+    } else {
+      throw GradError("vectorize: " + std::string(node.op().name) +
+                      " cannot take one more axis, at " + node->where.text());
+    }
+  }
+  const auto found = batched.find(y->get());
+  if (found != batched.end()) return found->second;
+  std::vector<Expr> all = sizes(y);
+  all.insert(all.begin(), size(many, 0));
+  return broadcast_to(y, all);
+}
+
+Expr jacobian(const Arg& y, const Expr& x) {
+  const Attribution as(y.where());
+  if (y->rank() < 1 || x.rank() < 1) {
+    throw TypeError("jacobian: both need a first axis of examples: " + text(y->type()) + "  " +
+                    describe(y) + ", " + text(x.type()) + "  " + describe(x));
+  }
+  require_separate_examples(y, x);
+  // One vector-Jacobian product for each output of an example, all at once: seed k is 1 at output k
+  // of every example.
+  const std::vector<Expr> shape = sizes(y);
+  Expr outputs = constant(Tensor(std::int64_t{1}));
+  for (std::size_t k = 1; k < shape.size(); ++k) outputs = product({outputs, shape[k]});
+  const Expr seed = variable("seed", y->type());
+  const Expr pulled = Lop(y, x, seed);
+  std::vector<Expr> seed_sizes{outputs, constant(Tensor(std::int64_t{1}))};
+  seed_sizes.insert(seed_sizes.end(), shape.begin() + 1, shape.end());
+  std::vector<Expr> full_sizes = seed_sizes;
+  full_sizes[1] = shape[0];
+  const Expr seeds = broadcast_to(reshape(eye(outputs, y->dtype()), seed_sizes), full_sizes);
+  const Expr rows = vectorize(pulled, seed, seeds);  // (outputs, batch, inputs of an example...)
+  // Split the outputs into y's axes again and put the examples first.
+  std::vector<Expr> split(shape.begin() + 1, shape.end());
+  for (const Expr& s : sizes(x)) split.push_back(s);
+  const std::int64_t own = y->rank() - 1;
+  std::vector<std::int64_t> order{own};
+  for (std::int64_t axis = 0; axis < own; ++axis) order.push_back(axis);
+  for (std::int64_t axis = 1; axis < x.rank(); ++axis) order.push_back(own + axis);
+  return dimshuffle(reshape(rows, split), order);
+}
+
+}  // namespace cinch

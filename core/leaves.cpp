@@ -1,0 +1,121 @@
+#include "core/leaves.hpp"
+
+#include <atomic>
+
+#include "core/graph.hpp"
+#include "core/shared.hpp"
+
+namespace cinch {
+
+namespace {
+
+// Leaves get their types from their attributes: apply() hands those over through the functions
+// below, which build the nodes themselves.
+Type no_type(Args, const Attrs&) { throw TypeError("a leaf cannot be applied to operands"); }
+
+Type constant_type(Args, const Attrs& attrs) { return type_of(*attrs.value); }
+Type shared_type(Args, const Attrs& attrs) { return type_of(attrs.state->value); }
+
+Tensor constant_reference(Values, const Attrs& attrs) { return *attrs.value; }
+
+Expr leaf(const Op& op, Attrs attrs, Type type, Source where) {
+  return Expr(std::make_shared<const Node>(op, std::vector<Expr>{},
+                                           std::make_shared<const Attrs>(std::move(attrs)),
+                                           std::move(type), where));
+}
+
+}  // namespace
+
+const Op variable_op{.name = "variable", .type = no_type};
+const Op constant_op{.name = "constant", .type = constant_type, .reference = constant_reference};
+const Op shared_op{.name = "shared", .type = shared_type};
+
+Expr weak_constant(Tensor value, Source where) {
+  Type type = type_of(value);
+  type.weak = true;
+  return leaf(constant_op, {.value = std::make_shared<const Tensor>(std::move(value))},
+              std::move(type), where);
+}
+
+Arg::Arg(const Tensor& value, Source where) : expr_(constant(value, where)), where_(where) {}
+Expr Arg::literal(bool value, Source where) { return weak_constant(Tensor(value), where); }
+Expr Arg::literal(std::int64_t value, Source where) { return weak_constant(Tensor(value), where); }
+Expr Arg::literal(double value, Source where) { return weak_constant(Tensor(value), where); }
+Expr literal(double value, Source where) { return weak_constant(Tensor(value), where); }
+
+Expr constant(Tensor value, Source where) {
+  Type type = type_of(value);
+  return leaf(constant_op, {.value = std::make_shared<const Tensor>(std::move(value))},
+              std::move(type), where);
+}
+
+const Tensor* constant_value(const Expr& expr) {
+  return &expr.op() == &constant_op ? expr.attrs().value.get() : nullptr;
+}
+
+bool is_constant(const Expr& expr, double value) {
+  const Tensor* t = constant_value(expr);
+  if (!t || t->size() == 0 || t->size() > 16) return false;
+  for (std::int64_t i = 0; i < t->size(); ++i) {
+    if (t->at(i) != value) return false;
+  }
+  return true;
+}
+
+Expr variable(std::string label, Type type, Source where) {
+  // Only makes variables distinct; no result depends on the numbers.
+  static std::atomic<std::uint64_t> next{1};
+  return leaf(variable_op,
+              {.id = next.fetch_add(1, std::memory_order_relaxed), .label = std::move(label)},
+              std::move(type), where);
+}
+
+Expr variable(std::string label, DType dtype, const Shape& sizes, Source where) {
+  Dims dims;
+  for (const std::int64_t size : sizes) dims.push_back(size < 0 ? Dim::unknown() : Dim(size));
+  return variable(std::move(label), Type{dtype, std::move(dims)}, where);
+}
+
+bool is_variable(const Expr& expr) { return &expr.op() == &variable_op; }
+
+Shared::Shared(Tensor value, std::string label, Source where) {
+  Type type = type_of(value);
+  auto state = std::make_shared<SharedState>();
+  state->value = std::move(value);
+  state->label = label;
+  Expr::operator=(leaf(shared_op, {.state = std::move(state), .label = std::move(label)},
+                       std::move(type), where));
+}
+
+const Tensor& Shared::value() const { return attrs().state->value; }
+const std::string& Shared::label() const { return attrs().label; }
+
+void Shared::set(Tensor value) {
+  Tensor& mine = attrs().state->value;
+  if (value.rank() == 0 && mine.rank() == 0) value = value.cast(mine.dtype());
+  if (value.dtype() != mine.dtype() || value.shape() != mine.shape()) {
+    throw TypeError("set: shared variable " + describe(*this) + " is " + text(type()) +
+                    ", the new value is " + text(type_of(value)) +
+                    ": convert it with cast() or reshaped(), or make a new variable");
+  }
+  mine = std::move(value);
+}
+
+bool is_shared(const Expr& expr) { return &expr.op() == &shared_op; }
+
+Shared as_shared(const Expr& expr) {
+  if (!is_shared(expr)) throw TypeError(describe(expr) + " is not a shared variable");
+  Shared result;
+  static_cast<Expr&>(result) = expr;
+  return result;
+}
+
+std::vector<Shared> shared_variables(std::span<const Expr> roots) {
+  std::vector<Shared> result;
+  for (const Expr& node : topological(roots)) {
+    if (is_shared(node)) result.push_back(as_shared(node));
+  }
+  return result;
+}
+
+}  // namespace cinch

@@ -1,0 +1,293 @@
+#include "core/loop.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+namespace cinch {
+
+namespace {
+
+constexpr std::size_t register_bytes =
+    4096;  // A handful of such registers fit the first-level cache.
+
+std::size_t aligned(std::size_t bytes) { return (bytes + 63) / 64 * 64; }
+
+std::int64_t offset_of(const Strided& where, std::span<const std::int64_t> outer, std::int64_t row,
+                       std::int64_t column) {
+  std::int64_t offset = where.offset;
+  for (std::size_t k = 0; k < outer.size(); ++k) offset += outer[k] * where.strides[k];
+  return offset + row * where.strides[outer.size()] + column * where.strides[outer.size() + 1];
+}
+
+template <class T>
+void gather(std::byte* to, const std::byte* from, std::int64_t rows, std::int64_t columns,
+            std::int64_t row_stride, std::int64_t stride) {
+  T* out = reinterpret_cast<T*>(to);
+  const T* in = reinterpret_cast<const T*>(from);
+  for (std::int64_t r = 0; r < rows; ++r, in += row_stride, out += columns) {
+    if (stride == 1) {
+      std::memcpy(out, in, static_cast<std::size_t>(columns) * sizeof(T));
+    } else if (stride == 0) {
+      std::fill_n(out, columns, *in);
+    } else {
+      for (std::int64_t c = 0; c < columns; ++c) out[c] = in[c * stride];
+    }
+  }
+}
+
+}  // namespace
+
+Loop::Loop(LoopSpec spec, BlockFn (*copy)(DType)) : spec_(std::move(spec)) {
+  merge_axes();
+  choose_tile();
+  place_registers(copy);
+}
+
+/// Drops axes of size 1 and merges neighbours that every operand walks as one, then pads to at
+/// least two axes.
+void Loop::merge_axes() {
+  std::vector<Strided*> all;
+  for (auto& in : spec_.inputs) all.push_back(&in.where);
+  for (auto& out : spec_.outputs) all.push_back(&out.where);
+  Shape shape;
+  std::vector<std::vector<std::int64_t>> strides(all.size());
+  for (std::size_t axis = 0; axis < spec_.shape.size(); ++axis) {
+    const std::int64_t n = spec_.shape[axis];
+    if (n == 1) continue;
+    const bool merges = !shape.empty() && [&] {
+      for (std::size_t k = 0; k < all.size(); ++k) {
+        if (strides[k].back() != all[k]->strides[axis] * n) return false;
+      }
+      return true;
+    }();
+    if (merges) {
+      shape.back() *= n;
+    } else {
+      shape.push_back(n);
+    }
+    for (std::size_t k = 0; k < all.size(); ++k) {
+      if (merges) {
+        strides[k].back() = all[k]->strides[axis];
+      } else {
+        strides[k].push_back(all[k]->strides[axis]);
+      }
+    }
+  }
+  while (shape.size() < 2) {
+    shape.insert(shape.begin(), 1);
+    for (auto& s : strides) s.insert(s.begin(), 0);
+  }
+  // A single axis gets its stride in the last place, where unit strides are recognised.
+  for (std::size_t k = 0; k < all.size(); ++k) all[k]->strides = std::move(strides[k]);
+  spec_.shape = std::move(shape);
+  columns_ = spec_.shape.back();
+  rows_ = spec_.shape[spec_.shape.size() - 2];
+}
+
+void Loop::choose_tile() {
+  std::size_t widest = 1;
+  for (const auto& in : spec_.inputs) widest = std::max(widest, size_of(in.dtype));
+  for (const auto& i : spec_.instructions) widest = std::max(widest, size_of(i.result));
+  const auto most = static_cast<std::int64_t>(register_bytes / widest);
+  if (columns_ > most) {
+    const std::int64_t blocks = (columns_ + most - 1) / most;
+    tile_columns_ = std::min(most, ((columns_ + blocks - 1) / blocks + 15) / 16 * 16);
+  } else {
+    tile_columns_ = std::max<std::int64_t>(columns_, 1);
+    tile_rows_ =
+        std::clamp<std::int64_t>(most / tile_columns_, 1, std::max<std::int64_t>(rows_, 1));
+  }
+}
+
+Loop::Access Loop::access(const Strided& where) const {
+  const std::int64_t stride = where.strides.back();
+  const std::int64_t row = where.strides[where.strides.size() - 2];
+  const bool several = tile_rows_ > 1;
+  if (columns_ > 1 && stride == 1 && (!several || row == columns_)) return Access::direct;
+  if (columns_ == 1 && !several) return Access::splat;
+  if (columns_ == 1 && several && row == 1) return Access::direct;
+  if ((stride == 0 || columns_ == 1) && (!several || row == 0)) return Access::splat;
+  const bool same_everywhere = row == 0 && tile_columns_ == columns_ &&
+                               std::all_of(where.strides.begin(), where.strides.end() - 2,
+                                           [](std::int64_t s) { return s == 0; });
+  return same_everywhere ? Access::gather_once : Access::gather;
+}
+
+void Loop::place_registers(BlockFn (*copy)(DType)) {
+  for (const auto& in : spec_.inputs) access_.push_back(access(in.where));
+  const int inputs = static_cast<int>(spec_.inputs.size());
+  // Results are read from a block of memory: an input that is one element, or that is to be stored,
+  // is copied to one.
+  for (auto& out : spec_.outputs) {
+    if (out.value >= inputs) continue;
+    const auto& in = spec_.inputs[static_cast<std::size_t>(out.value)];
+    if (out.accumulator && access_[static_cast<std::size_t>(out.value)] != Access::splat) continue;
+    spec_.instructions.push_back({copy(in.dtype), in.dtype, {out.value, 0, 0}, 1});
+    out.value = inputs + static_cast<int>(spec_.instructions.size()) - 1;
+  }
+  const std::size_t values = spec_.inputs.size() + spec_.instructions.size();
+  direct_store_.assign(spec_.instructions.size(), -1);
+  std::vector<int> last_use(values, -1);
+  for (std::size_t k = 0; k < spec_.instructions.size(); ++k) {
+    for (int a = 0; a < spec_.instructions[k].arity; ++a) {
+      last_use[static_cast<std::size_t>(spec_.instructions[k].args[static_cast<std::size_t>(a)])] =
+          static_cast<int>(k);
+    }
+  }
+  const int end = static_cast<int>(spec_.instructions.size());
+  for (std::size_t o = 0; o < spec_.outputs.size(); ++o) {
+    const auto& out = spec_.outputs[o];
+    last_use[static_cast<std::size_t>(out.value)] = end;
+    const Access how = access(out.where);
+    const bool one = columns_ == 1 && tile_rows_ == 1;
+    if (!out.accumulator && !out.in_place && (how == Access::direct || one)) {
+      direct_store_[static_cast<std::size_t>(out.value - inputs)] = static_cast<int>(o);
+    }
+  }
+  // Registers are handed on when their value has had its last use, but never within the instruction
+  // that ends it.
+  std::size_t used = aligned(values * sizeof(std::byte*));
+  const std::size_t width = aligned(static_cast<std::size_t>(tile_rows_ * tile_columns_) * 8);
+  register_.assign(values, 0);
+  std::vector<std::size_t> free;
+  const auto take = [&] {
+    if (free.empty()) {
+      used += width;
+      return used - width;
+    }
+    const std::size_t offset = free.back();
+    free.pop_back();
+    return offset;
+  };
+  for (std::size_t v = 0; v < spec_.inputs.size(); ++v) {
+    if (access_[v] == Access::gather || access_[v] == Access::gather_once) register_[v] = take();
+  }
+  for (std::size_t k = 0; k < spec_.instructions.size(); ++k) {
+    const std::size_t v = spec_.inputs.size() + k;
+    if (direct_store_[k] < 0) register_[v] = take();
+    const auto& i = spec_.instructions[k];
+    for (int a = 0; a < i.arity; ++a) {
+      const auto arg = static_cast<std::size_t>(i.args[static_cast<std::size_t>(a)]);
+      const bool own = arg >= spec_.inputs.size() && direct_store_[arg - spec_.inputs.size()] < 0;
+      if (own && last_use[arg] == static_cast<int>(k)) {
+        free.push_back(register_[arg]);
+        last_use[arg] = -2;  // Once, also where an instruction names a value twice.
+      }
+    }
+    if (direct_store_[k] < 0 && last_use[v] == -1) free.push_back(register_[v]);
+  }
+  scratch_bytes_ = used;
+}
+
+void Loop::load(std::byte* const* buffers, std::byte* scratch, std::byte** slots,
+                std::span<const std::int64_t> outer, std::int64_t row, std::int64_t column,
+                std::int64_t rows, std::int64_t columns, bool first) const {
+  for (std::size_t v = 0; v < spec_.inputs.size(); ++v) {
+    const auto& in = spec_.inputs[v];
+    const std::size_t width = size_of(in.dtype);
+    std::byte* from = buffers[in.buffer] +
+                      offset_of(in.where, outer, row, column) * static_cast<std::int64_t>(width);
+    if (access_[v] == Access::direct || access_[v] == Access::splat) {
+      slots[v] = from;
+      continue;
+    }
+    slots[v] = scratch + register_[v];
+    if (access_[v] == Access::gather_once && !first) continue;
+    const std::int64_t row_stride = in.where.strides[outer.size()],
+                       stride = in.where.strides[outer.size() + 1];
+    if (width == 8) {
+      gather<std::uint64_t>(slots[v], from, rows, columns, row_stride, stride);
+    } else if (width == 4) {
+      gather<std::uint32_t>(slots[v], from, rows, columns, row_stride, stride);
+    } else {
+      gather<std::uint8_t>(slots[v], from, rows, columns, row_stride, stride);
+    }
+  }
+}
+
+void Loop::store(std::byte* const* buffers, std::byte** slots, std::span<const std::int64_t> outer,
+                 std::int64_t row, std::int64_t column, std::int64_t rows,
+                 std::int64_t columns) const {
+  const std::size_t first = spec_.inputs.size();
+  for (std::size_t o = 0; o < spec_.outputs.size(); ++o) {
+    const auto& out = spec_.outputs[o];
+    const auto value = static_cast<std::size_t>(out.value);
+    if (value >= first && direct_store_[value - first] == static_cast<int>(o)) continue;
+    const auto width = static_cast<std::int64_t>(size_of(out.dtype));
+    std::byte* to = buffers[out.buffer] + offset_of(out.where, outer, row, column) * width;
+    const std::byte* from = slots[value];
+    const std::int64_t row_stride = out.where.strides[outer.size()] * width;
+    const std::int64_t stride = out.where.strides[outer.size() + 1];
+    for (std::int64_t r = 0; r < rows; ++r, to += row_stride, from += columns * width) {
+      if (!out.accumulator) {
+        std::memcpy(to, from, static_cast<std::size_t>(columns * width));
+      } else if (stride == 0) {
+        if (row_stride == 0) {
+          out.accumulator->fold(out.dtype, to, from, static_cast<std::size_t>(rows * columns));
+          break;
+        }
+        out.accumulator->fold(out.dtype, to, from, static_cast<std::size_t>(columns));
+      } else if (stride == 1) {
+        out.accumulator->zip(out.dtype, to, from, static_cast<std::size_t>(columns));
+      } else {
+        for (std::int64_t c = 0; c < columns; ++c) {
+          out.accumulator->zip(out.dtype, to + c * stride * width, from + c * width, 1);
+        }
+      }
+    }
+  }
+}
+
+void Loop::run(std::byte* const* buffers, std::byte* scratch) const {
+  for (const auto& out : spec_.outputs) {
+    if (out.accumulator) {
+      out.accumulator->start(
+          out.dtype,
+          buffers[out.buffer] + out.where.offset * static_cast<std::int64_t>(size_of(out.dtype)),
+          static_cast<std::size_t>(out.size));
+    }
+  }
+  auto** slots = reinterpret_cast<std::byte**>(scratch);
+  const std::size_t outer_axes = spec_.shape.size() - 2;
+  std::array<std::int64_t, 32> index{};
+  const std::span<const std::int64_t> outer(index.data(), outer_axes);
+  for (const std::int64_t n : spec_.shape) {
+    if (n == 0) return;
+  }
+  const std::size_t first = spec_.inputs.size();
+  bool fresh = true;
+  while (true) {
+    for (std::int64_t row = 0; row < rows_; row += tile_rows_) {
+      const std::int64_t rows = std::min(tile_rows_, rows_ - row);
+      for (std::int64_t column = 0; column < columns_; column += tile_columns_) {
+        const std::int64_t columns = std::min(tile_columns_, columns_ - column);
+        load(buffers, scratch, slots, outer, row, column, rows, columns, fresh);
+        fresh = false;
+        for (std::size_t k = 0; k < spec_.instructions.size(); ++k) {
+          const auto& i = spec_.instructions[k];
+          std::byte* result = scratch + register_[first + k];
+          if (direct_store_[k] >= 0) {
+            const auto& out = spec_.outputs[static_cast<std::size_t>(direct_store_[k])];
+            result = buffers[out.buffer] + offset_of(out.where, outer, row, column) *
+                                               static_cast<std::int64_t>(size_of(out.dtype));
+          }
+          slots[first + k] = result;
+          const void* in[3] = {};
+          unsigned splat = 0;
+          for (int a = 0; a < i.arity; ++a) {
+            const auto arg = static_cast<std::size_t>(i.args[static_cast<std::size_t>(a)]);
+            in[a] = slots[arg];
+            if (arg < first && access_[arg] == Access::splat) splat |= 1u << a;
+          }
+          i.run(result, in, splat, static_cast<std::size_t>(rows * columns));
+        }
+        store(buffers, slots, outer, row, column, rows, columns);
+      }
+    }
+    std::size_t axis = outer_axes;
+    while (axis > 0 && ++index[axis - 1] == spec_.shape[axis - 1]) index[--axis] = 0;
+    if (axis == 0) return;
+  }
+}
+
+}  // namespace cinch

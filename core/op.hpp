@@ -1,0 +1,136 @@
+// Everything the library knows about one operation.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "core/expr.hpp"
+
+namespace cinch {
+
+using Args = std::span<const Expr>;
+using Grads = std::vector<Expr>;
+using Values = std::span<const Tensor* const>;
+
+/// Elements first, then: out[i] = f(in[0][i], in[1][i], ...) for i < n. Bit k of `splat` says that
+/// operand k is one element, the same for all i. `out` may be the same memory as an operand that is
+/// not splat.
+using BlockFn = void (*)(void* out, const void* const* in, unsigned splat, std::size_t n);
+
+/// How a reduction combines elements. All combine in an order that depends on shapes only.
+struct Accumulator {
+  void (*start)(DType, void* out, std::size_t n);  ///< out[i] = the neutral element
+  void (*fold)(DType, void* out, const void* in,
+               std::size_t n);  ///< *out = *out o in[0] o in[1] ...
+  void (*zip)(DType, void* out, const void* in, std::size_t n);  ///< out[i] = out[i] o in[i]
+  bool empty;  ///< Whether the neutral element is a sensible result.
+};
+
+/// Part of a buffer: element (i, j, ...) lies at data + i * strides[0] + j * strides[1] ... ,
+/// counted in elements.
+struct Strided {
+  std::int64_t offset = 0;
+  std::vector<std::int64_t> strides = {};
+};
+
+/// Operands of a kernel, at run time.
+struct Operand {
+  void* data;
+  DType dtype;
+  std::span<const std::int64_t> shape;
+  std::span<const std::int64_t> strides;  ///< In elements; row-major unless the op accepts others.
+
+  std::int64_t size() const {
+    std::int64_t count = 1;
+    for (const std::int64_t n : shape) count *= n;
+    return count;
+  }
+  template <class T>
+  T* as() const {
+    return static_cast<T*>(data);
+  }
+};
+
+/// How apply() prepares operands before the type rule sees them.
+enum class Operands : std::uint8_t {
+  as_given,
+  any,      ///< All brought to their promoted dtype.
+  numeric,  ///< The same, and bools to int64.
+  real,     ///< The same, and integers and bools to float64.
+  boolean,  ///< Must all be bool.
+  choice,   ///< The first must be bool; the others are brought to their promoted dtype.
+};
+
+/// An identity `left` = `right` over wildcards, applied from left to right.
+struct Rule {
+  std::string_view name;
+  Expr left, right;
+};
+using Rules = std::span<const Rule>;
+
+/// Where tests sample an elementwise op's operands.
+struct Interval {
+  double low, high;
+};
+
+/// Input types and an expression over such inputs, from which tests are generated.
+struct Example {
+  std::vector<Type> inputs;
+  std::function<Expr(Args)> build;
+  std::vector<double> limits = {};  ///< Integer input k is drawn from [0, limits[k]).
+};
+
+/// One operation. Constant data: nothing runs before main.
+struct Op {
+  std::string_view name;
+
+  // Meaning.
+  Type (*type)(Args x, const Attrs&) = nullptr;  ///< Result type, or throws TypeError.
+  Tensor (*reference)(Values in,
+                      const Attrs&) = nullptr;  ///< The value, by xtensor: what Mode::checked runs.
+  Operands operands = Operands::as_given;
+  bool commutative = false;
+  int sizes_from = -1;      ///< Inputs from here on are int64 scalars that only say sizes.
+  unsigned shape_only = 0;  ///< Bit k: only the shape of input k matters.
+
+  // Derivatives.
+  Grads (*grad)(Args x, const Expr& y,
+                const Expr& gy) = nullptr;  ///< One per input, empty where there is none.
+  /// Result with one more axis in front, where the inputs marked in `batched` have it too. Null:
+  /// elementwise alignment.
+  Expr (*batch)(Args x, const std::vector<bool>& batched, const Expr& y) = nullptr;
+  /// Where the example axis of the inputs (-1: does not depend on examples) stands in the result;
+  /// -1: examples mix.
+  std::int64_t (*follow)(Args x, std::span<const std::int64_t> axes, const Expr& y) = nullptr;
+
+  // Rewriting.
+  Rules (*rules)() = nullptr;               ///< Identities whose left side starts with this op.
+  Expr (*simplify)(const Expr&) = nullptr;  ///< An equal, simpler expression, or an empty one.
+  /// Size of one axis of the result in terms of other scalars, where it is not simply an input's.
+  Expr (*size_of)(const Expr& y, std::int64_t axis) = nullptr;
+  Expr (*expand)(const Expr&) = nullptr;  ///< The same in terms of simpler ops, for Mode::fast.
+
+  // Running, one of these (or expand).
+  BlockFn (*block)(DType in, DType out) = nullptr;  ///< Elementwise.
+  const Accumulator* accumulator = nullptr;         ///< A reduction over the axes in attrs.
+  bool (*view)(const Strided& in, const Expr& y,
+               Strided& out) = nullptr;  ///< Moves no data. False: needs row-major input.
+  int starts_at =
+      -1;  ///< Of a view: the input (int64 scalar) that says where it starts along axis ints[0].
+  void (*kernel)(std::span<const Operand> in, const Operand& out, const Attrs&) = nullptr;
+  /// Whether the kernel can read an operand that lies like this; null: row-major ones only.
+  bool (*accepts)(const Strided&, const Shape&) = nullptr;
+
+  // Tests.
+  int arity = 0;  ///< Of an elementwise op.
+  Interval probe = {-2, 2};
+  std::vector<Example> (*examples)() = nullptr;
+
+  bool elementwise() const { return block != nullptr; }
+};
+
+}  // namespace cinch

@@ -1,0 +1,95 @@
+// From a graph whose sizes are all known to a list of loops and kernel calls over one block of
+// memory.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <variant>
+#include <vector>
+
+#include "core/loop.hpp"
+#include "core/op.hpp"
+
+namespace cinch {
+
+/// One update of a shared variable, or an output where `target` is null.
+struct PlanResult {
+  Expr value;  ///< Static type.
+  SharedState* target = nullptr;
+};
+
+/// An executable graph for one set of sizes. Allocates its memory once; run() allocates nothing.
+class Plan {
+ public:
+  /// `inputs` are the variables whose values run() is given, in that order. All types are static.
+  Plan(std::span<const Expr> inputs, std::span<const PlanResult> results);
+
+  /// Computes everything and leaves the updates pending. `inputs[k]` points to the elements of
+  /// input k. Throws ValueError (an index out of range) with nothing changed.
+  void run(std::span<const void* const> inputs);
+  /// Where result k, an output, lies after run(), row-major. Valid until commit().
+  const void* result(std::size_t k) const;
+  const Shape& result_shape(std::size_t k) const { return shapes_[k]; }
+  /// Writes the updates.
+  void commit();
+
+  std::size_t arena_bytes() const { return arena_bytes_; }
+  std::size_t step_count() const { return steps_.size() + commits_.size(); }
+  /// One line a step: what it computes, from which of the user's lines.
+  std::string text() const;
+
+ private:
+  friend class Planner;
+
+  struct KernelStep {
+    Expr node;
+    struct Argument {
+      int buffer;
+      Strided where;
+      DType dtype;
+      Shape shape;
+    };
+    std::vector<Argument> inputs;
+    Argument output;
+    mutable std::vector<Operand> operands;  // Filled at each run.
+  };
+  /// A view that starts at an index known only at run time.
+  struct MoveStep {
+    Expr node;
+    int from, to, start;
+    std::int64_t stride_bytes, base_bytes;
+    std::int64_t most, least;  ///< The starts that stay inside; most < 0 where the view is empty.
+  };
+  struct LoopStep {
+    Loop loop;
+    std::vector<Expr> nodes;
+  };
+  struct CopyStep {
+    int from;
+    SharedState* target;
+  };
+  using Step = std::variant<LoopStep, KernelStep, MoveStep, CopyStep>;
+
+  void run_step(const Step& step);
+
+  struct Free {
+    void operator()(std::byte* memory) const;
+  };
+  std::vector<Step> steps_, commits_;
+  std::vector<std::byte*> buffers_;
+  std::vector<std::size_t> inputs_;  // Buffer of each input.
+  std::vector<std::pair<std::size_t, SharedState*>>
+      shared_;  // Buffers whose address is looked up at each run.
+  std::vector<int> results_;
+  std::vector<Shape> shapes_;
+  std::vector<Expr> alive_;  // Constants and states that buffers point into.
+  std::unique_ptr<std::byte, Free> arena_;
+  std::size_t arena_bytes_ = 0, scratch_offset_ = 0;
+};
+
+/// The element itself, stored anew: what the planner uses to lay values out in row-major order.
+/// Defined in ops/.
+extern const Op copy_op;
+
+}  // namespace cinch

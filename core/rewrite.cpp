@@ -1,0 +1,237 @@
+#include "core/rewrite.hpp"
+
+#include <algorithm>
+
+#include "core/leaves.hpp"
+
+namespace cinch {
+
+namespace {
+
+constexpr std::int64_t largest_folded = 1024;  // Elements; more would only cost memory.
+
+Type wildcard_type(Args, const Attrs&) { throw TypeError("a wildcard stands in patterns only"); }
+
+bool same_attrs(const Expr& a, const Expr& b) {
+  return a->attrs == b->attrs || a.attrs() == b.attrs();
+}
+
+struct NodeHash {
+  std::size_t operator()(const Expr& e) const {
+    std::size_t h = std::hash<const void*>()(&e.op());
+    const auto mix = [&](std::size_t v) { h = (h ^ v) * 0x9E3779B97F4A7C15u + (h >> 29); };
+    for (const Expr& input : e.inputs()) mix(std::hash<const void*>()(input.get()));
+    const Attrs& attrs = e.attrs();
+    for (const std::int64_t v : attrs.ints) mix(static_cast<std::size_t>(v));
+    mix(static_cast<std::size_t>(attrs.dtype));
+    mix(attrs.id);
+    mix(std::hash<const void*>()(attrs.state.get()));
+    if (attrs.value && attrs.value->size() > 0) mix(std::hash<double>()(attrs.value->at(0)));
+    return h;
+  }
+};
+
+struct SameNode {
+  bool operator()(const Expr& a, const Expr& b) const {
+    return &a.op() == &b.op() && a.type().weak == b.type().weak &&
+           std::ranges::equal(a.inputs(), b.inputs()) && same_attrs(a, b);
+  }
+};
+
+using Bindings = std::vector<std::pair<const Node*, Expr>>;
+
+const Op wildcard_op{.name = "wildcard", .type = wildcard_type};
+
+bool match(const Expr& pattern, const Expr& expr, const NodeSet& opaque, Bindings& bound) {
+  if (&pattern.op() == &wildcard_op) {
+    for (const auto& [node, value] : bound) {
+      if (node == pattern.get()) return value == expr;
+    }
+    bound.emplace_back(pattern.get(), expr);
+    return true;
+  }
+  if (const Tensor* value = constant_value(pattern)) return is_constant(expr, value->item());
+  if (&pattern.op() != &expr.op() || opaque.contains(expr.get()) || !same_attrs(pattern, expr) ||
+      pattern.inputs().size() != expr.inputs().size()) {
+    return false;
+  }
+  const std::size_t count = pattern.inputs().size();
+  const std::size_t before = bound.size();
+  const auto attempt = [&](bool swapped) {
+    for (std::size_t i = 0; i < count; ++i) {
+      if (!match(pattern.inputs()[i], expr.inputs()[swapped ? count - 1 - i : i], opaque, bound)) {
+        bound.resize(before);
+        return false;
+      }
+    }
+    return true;
+  };
+  return attempt(false) || (pattern.op().commutative && count == 2 && attempt(true));
+}
+
+Expr instantiate(const Expr& pattern, const Bindings& bound) {
+  for (const auto& [node, value] : bound) {
+    if (node == pattern.get()) return value;
+  }
+  if (const Tensor* value = constant_value(pattern)) return weak_constant(*value);
+  std::vector<Expr> inputs;
+  for (const Expr& input : pattern.inputs()) inputs.push_back(instantiate(input, bound));
+  return apply(pattern.op(), std::move(inputs), pattern.attrs());
+}
+
+void collect_wildcards(const Expr& pattern, NodeSet& found) {
+  if (&pattern.op() == &wildcard_op) found.insert(pattern.get());
+  for (const Expr& input : pattern.inputs()) collect_wildcards(input, found);
+}
+
+bool same_wildcards(const Rule& rule) {
+  NodeSet left, right;
+  collect_wildcards(rule.left, left);
+  collect_wildcards(rule.right, right);
+  return left == right;
+}
+
+class Rewriter {
+ public:
+  explicit Rewriter(const RewriteOptions& options) : options_(options) {}
+
+  /// The canonical form of `root`; equal expressions give the same node.
+  Expr operator()(const Expr& root) {
+    NodeSet cut;
+    std::vector<std::pair<Expr, std::size_t>> path;
+    if (!done_.contains(root.get())) path.emplace_back(root, 0);
+    while (!path.empty()) {
+      auto& [node, next] = path.back();
+      if (done_.contains(node.get())) {
+        path.pop_back();
+      } else if (next < node.inputs().size()) {
+        const Expr& input = node.inputs()[next++];
+        if (!done_.contains(input.get())) path.emplace_back(input, 0);
+      } else {
+        const Expr finished = node;
+        path.pop_back();
+        record(finished, canonical(finished));
+      }
+    }
+    return done_.at(root.get());
+  }
+
+ private:
+  void record(const Expr& from, const Expr& to) {
+    alive_.push_back(from);  // Addresses are keys: none may be used again.
+    done_[from.get()] = to;
+  }
+
+  /// `node`'s inputs are done.
+  Expr canonical(const Expr& node) {
+    std::vector<Expr> inputs;
+    inputs.reserve(node.inputs().size());
+    for (const Expr& input : node.inputs()) inputs.push_back(done_.at(input.get()));
+    const bool opaque = options_.opaque.contains(node.get());
+    const Expr built = with_inputs(node, std::move(inputs));
+    if (opaque) {
+      opaque_.insert(built.get());
+      record(built, built);
+      return built;
+    }
+    if (!(built == node)) {
+      const auto known = done_.find(built.get());
+      if (known != done_.end()) return known->second;
+    }
+    const auto [entry, fresh] = interned_.insert(built);
+    const Expr kept = *entry;
+    if (!fresh) {
+      if (!(kept == built)) return done_.at(kept.get());
+      const auto known = done_.find(kept.get());
+      if (known != done_.end()) return known->second;
+    }
+    const Expr better = improved(kept);
+    if (!better) {
+      record(kept, kept);
+      return kept;
+    }
+    const Expr result = (*this)(better);
+    record(kept, result);
+    return result;
+  }
+
+  Expr improved(const Expr& node) {
+    if (is_leaf(node)) return {};
+    const Attribution as(node->where, /*force=*/true);
+    if (options_.fold_constants) {
+      if (const Expr folded = fold(node)) return folded;
+    }
+    if (node.op().simplify) {
+      if (const Expr simpler = accepted(node, node.op().simplify(node), node.op().name, true))
+        return simpler;
+    }
+    if (node.op().rules) {
+      for (const Rule& rule : node.op().rules()) {
+        if (const Expr simpler =
+                accepted(node, apply_rule(rule, node, opaque_), rule.name, same_wildcards(rule))) {
+          return simpler;
+        }
+      }
+    }
+    return {};
+  }
+
+  /// `result` in place of `node`, if it surely has the same type. Sizes that neither side knows are
+  /// the same where the same operands broadcast on both sides.
+  Expr accepted(const Expr& node, Expr result, std::string_view rule, bool same_operands) {
+    if (!result || result == node) return {};
+    if (result.dtype() != node.dtype() || (result.type().weak && !node.type().weak)) {
+      result = cast(result, node.dtype());
+    }
+    const bool same_sizes = std::ranges::equal(result.dims(), node.dims(), [&](Dim a, Dim b) {
+      return a == b || (same_operands && !a.known() && !b.known());
+    });
+    if (!same_sizes) return {};
+    if (options_.log) options_.log->push_back({rule, node->where});
+    return result;
+  }
+
+  static Expr fold(const Expr& node) {
+    if (!node.op().reference || !node.type().is_static()) return {};
+    std::vector<const Tensor*> values;
+    for (const Expr& input : node.inputs()) {
+      const Tensor* value = constant_value(input);
+      if (!value) return {};
+      values.push_back(value);
+    }
+    if (element_count(node.type().shape()) > largest_folded) return {};
+    Tensor value = node.op().reference(values, node.attrs());
+    return node.type().weak ? weak_constant(std::move(value), node->where)
+                            : constant(std::move(value), node->where);
+  }
+
+  const RewriteOptions& options_;
+  NodeMap<Expr> done_;
+  NodeSet opaque_;
+  std::vector<Expr> alive_;
+  std::unordered_set<Expr, NodeHash, SameNode> interned_;
+};
+
+}  // namespace
+
+Expr wildcard(std::string label) {
+  return Expr(
+      std::make_shared<const Node>(wildcard_op, std::vector<Expr>{},
+                                   std::make_shared<const Attrs>(Attrs{.label = std::move(label)}),
+                                   Type{DType::float64, {}}, Source{}));
+}
+
+Expr apply_rule(const Rule& rule, const Expr& expr, const NodeSet& opaque) {
+  Bindings bound;
+  if (!match(rule.left, expr, opaque, bound)) return {};
+  return instantiate(rule.right, bound);
+}
+
+std::vector<Expr> rewrite(std::span<const Expr> roots, const RewriteOptions& options) {
+  Rewriter rewriter(options);
+  std::vector<Expr> result;
+  for (const Expr& root : roots) result.push_back(root ? rewriter(root) : Expr());
+  return result;
+}
+
+}  // namespace cinch

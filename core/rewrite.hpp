@@ -1,0 +1,37 @@
+// Algebra on graphs: equal expressions that are cheaper or numerically safer.
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/graph.hpp"
+#include "core/op.hpp"
+
+namespace cinch {
+
+/// A placeholder in a rule's two sides; stands for any expression, the same one wherever it
+/// appears.
+Expr wildcard(std::string label);
+
+/// One application of a rule: its name and the user's line it was applied to.
+struct Applied {
+  std::string_view rule;
+  Source where;
+};
+
+struct RewriteOptions {
+  NodeSet opaque = {};         ///< Not looked into by patterns and not replaced.
+  bool fold_constants = true;  ///< Compute what depends on constants only.
+  std::vector<Applied>* log = nullptr;
+};
+
+/// `roots` in simplest form: equal subexpressions become one node, each op's rules and
+/// simplifications are applied bottom-up until none fits, and what depends on constants only is
+/// computed. Types are kept.
+std::vector<Expr> rewrite(std::span<const Expr> roots, const RewriteOptions& options = {});
+
+/// `right` of `rule` for `expr` if `left` matches it, else an empty expression.
+Expr apply_rule(const Rule& rule, const Expr& expr, const NodeSet& opaque = {});
+
+}  // namespace cinch

@@ -1,0 +1,55 @@
+// Variables with a value that outlives a call: parameters, data sets, the states of random streams.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/expr.hpp"
+
+namespace cinch {
+
+/// The value behind a shared variable.
+struct SharedState {
+  Tensor value;
+  std::string label;
+  /// What every function that reads the variable assigns to it after a call, unless its own updates
+  /// say otherwise: how random streams advance. Empty for ordinary variables.
+  std::function<Expr(const Expr&)> advance;
+};
+
+/// An expression whose value is stored, read by any number of functions and changed by their
+/// updates or by set(). Copies share the value. Its type, shape included, never changes.
+class Shared : public Expr {
+ public:
+  Shared() = default;
+  /// A variable with this first value; `label` is its name in messages and files.
+  explicit Shared(Tensor value, std::string label = "", Source where = Source::here());
+
+  /// A copy of the value.
+  Tensor get() const { return value(); }
+  /// The value itself, valid until the next call of a function that updates it.
+  const Tensor& value() const;
+  /// Throws TypeError unless `value` has the variable's dtype and shape; a scalar literal is
+  /// converted.
+  void set(Tensor value);
+  const std::string& label() const;
+
+ private:
+  friend Shared as_shared(const Expr& expr);
+};
+
+/// The Theano spelling of Shared{value, label}.
+inline Shared shared(Tensor value, std::string label = "", Source where = Source::here()) {
+  return Shared(std::move(value), std::move(label), where);
+}
+
+bool is_shared(const Expr& expr);
+/// The shared variable that `expr` is. Throws TypeError for another expression.
+Shared as_shared(const Expr& expr);
+/// The shared variables that `roots` depend on, each once.
+std::vector<Shared> shared_variables(std::span<const Expr> roots);
+
+}  // namespace cinch

@@ -1,0 +1,32 @@
+// Exponentials, logarithms and the nonlinearities of neural networks. Elementwise unless an axis is
+// named.
+#pragma once
+
+#include "core/expr.hpp"
+#include "core/op.hpp"
+
+namespace cinch {
+
+extern const Op exp_op, expm1_op, log_op, log1p_op, sin_op, cos_op, sigmoid_op, tanh_op,
+    softplus_op, relu_op, softmax_op, log_softmax_op;
+
+Expr exp(const Arg& x);
+Expr expm1(const Arg& x);  ///< exp(x) - 1, exact near 0.
+Expr log(const Arg& x);
+Expr log1p(const Arg& x);  ///< log(1 + x), exact near 0.
+Expr sin(const Arg& x);
+Expr cos(const Arg& x);
+
+Expr sigmoid(const Arg& x);  ///< 1 / (1 + exp(-x))
+Expr tanh(const Arg& x);
+Expr softplus(const Arg& x);  ///< log(1 + exp(x)) without overflow.
+Expr relu(const Arg& x);      ///< max(x, 0); gradient 0 at 0.
+
+/// exp(x) / sum exp(x) along `axis`, finite for any finite x.
+Expr softmax(const Arg& x, std::int64_t axis = -1);
+/// log(softmax(x)) along `axis`, exact where softmax underflows.
+Expr log_softmax(const Arg& x, std::int64_t axis = -1);
+/// log(sum exp(x)) along `axis`, which goes, without overflow.
+Expr logsumexp(const Arg& x, std::int64_t axis = -1);
+
+}  // namespace cinch

@@ -1,0 +1,306 @@
+#include "ops/arithmetic.hpp"
+
+#include <xtensor/xmath.hpp>
+
+#include "core/leaves.hpp"
+#include "core/rewrite.hpp"
+#include "ops/activation.hpp"
+#include "ops/elementwise.hpp"
+#include "ops/xtensor_view.hpp"
+
+namespace cinch {
+
+namespace {
+
+Rules add_rules() {
+  static const Expr x = wildcard("x"), y = wildcard("y");
+  static const Rule rules[] = {
+      {"x + 0", x + 0, x},
+      {"x + -y", x + -y, x - y},
+  };
+  return rules;
+}
+
+Rules sub_rules() {
+  static const Expr x = wildcard("x"), y = wildcard("y");
+  static const Rule rules[] = {
+      {"x - 0", x - 0, x},
+      {"0 - x", 0 - x, -x},
+      {"x - -y", x - -y, x + y},
+      {"exp - 1", exp(x) - 1, expm1(x)},
+  };
+  return rules;
+}
+
+Rules mul_rules() {
+  static const Expr x = wildcard("x"), y = wildcard("y");
+  static const Rule rules[] = {
+      {"x * 1", x * 1, x},
+      {"x * -1", x * -1, -x},
+      {"x * x", x * x, square(x)},
+      {"-x * -y", -x * -y, x * y},
+  };
+  return rules;
+}
+
+Rules div_rules() {
+  static const Expr x = wildcard("x");
+  static const Rule rules[] = {
+      {"x / 1", x / 1, x},
+  };
+  return rules;
+}
+
+Rules neg_rules() {
+  static const Expr x = wildcard("x"), y = wildcard("y");
+  static const Rule rules[] = {
+      {"-(-x)", -(-x), x},
+      {"-(x - y)", -(x - y), y - x},
+  };
+  return rules;
+}
+
+Rules pow_rules() {
+  static const Expr x = wildcard("x");
+  static const Rule rules[] = {
+      {"x ^ 1", pow(x, 1), x},
+      {"x ^ 2", pow(x, 2), square(x)},
+      {"x ^ 0.5", pow(x, 0.5), sqrt(x)},
+      {"x ^ -1", pow(x, -1), 1 / x},
+  };
+  return rules;
+}
+
+Rules square_rules() {
+  static const Expr x = wildcard("x");
+  static const Rule rules[] = {
+      {"(-x)^2", square(-x), square(x)},
+      {"|x|^2", square(abs(x)), square(x)},
+  };
+  return rules;
+}
+
+Rules sqrt_rules() {
+  static const Expr x = wildcard("x");
+  static const Rule rules[] = {
+      {"sqrt(x^2)", sqrt(square(x)), abs(x)},
+  };
+  return rules;
+}
+
+/// The part of `gy` that goes to the operand for which `wins` holds; half of it where both are
+/// equal.
+Expr shared_where(const Expr& wins, const Args& x, const Expr& gy) {
+  return switch_(wins, gy, switch_(equal(x[0], x[1]), 0.5 * gy, 0));
+}
+
+}  // namespace
+
+constinit const Op add_op = elementwise<formula::Add>({
+    .name = "add",
+    .commutative = true,
+    .grad = [](Args, const Expr&, const Expr& gy) -> Grads {
+      return {gy, gy};
+    },
+    .rules = add_rules,
+});
+constinit const Op sub_op = elementwise<formula::Sub>({
+    .name = "sub",
+    .grad = [](Args, const Expr&, const Expr& gy) -> Grads {
+      return {gy, -gy};
+    },
+    .rules = sub_rules,
+});
+constinit const Op mul_op = elementwise<formula::Mul>({
+    .name = "mul",
+    .commutative = true,
+    .grad = [](Args x, const Expr&, const Expr& gy) -> Grads {
+      return {gy * x[1], gy * x[0]};
+    },
+    .rules = mul_rules,
+});
+constinit const Op div_op = elementwise<formula::Div>({
+    .name = "div",
+    .grad = [](Args x, const Expr& y, const Expr& gy) -> Grads {
+      return {gy / x[1], -gy * y / x[1]};
+    },
+    .rules = div_rules,
+    .probe = {0.5, 2},
+});
+constinit const Op floor_div_op = elementwise<formula::FloorDiv>({.name = "floor_div"});
+constinit const Op mod_op = elementwise<formula::Mod>({
+    .name = "mod",
+    .grad = [](Args x, const Expr&, const Expr& gy) -> Grads {
+      return {gy, -gy * floor(x[0] / x[1])};
+    },
+    .probe = {1.1, 1.9},
+});
+constinit const Op pow_op = elementwise<formula::Pow>({
+    .name = "pow",
+    .grad = [](Args x, const Expr& y, const Expr& gy) -> Grads {
+      // log of 1 where the base is not positive: there is no derivative by the exponent.
+      return {gy * x[1] * pow(x[0], x[1] - 1), gy * y * log(switch_(x[0] > 0, x[0], 1))};
+    },
+    .rules = pow_rules,
+    .probe = {0.3, 2},
+});
+constinit const Op maximum_op = elementwise<formula::Maximum>({
+    .name = "maximum",
+    .commutative = true,
+    .grad = [](Args x, const Expr&, const Expr& gy) -> Grads {
+      return {shared_where(x[0] > x[1], x, gy), shared_where(x[1] > x[0], x, gy)};
+    },
+});
+constinit const Op minimum_op = elementwise<formula::Minimum>({
+    .name = "minimum",
+    .commutative = true,
+    .grad = [](Args x, const Expr&, const Expr& gy) -> Grads {
+      return {shared_where(x[0] < x[1], x, gy), shared_where(x[1] < x[0], x, gy)};
+    },
+});
+constinit const Op neg_op = elementwise<formula::Neg>({
+    .name = "neg",
+    .grad = [](Args, const Expr&, const Expr& gy) -> Grads { return {-gy}; },
+    .rules = neg_rules,
+});
+constinit const Op abs_op = elementwise<formula::Abs>({
+    .name = "abs",
+    .grad = [](Args x, const Expr&, const Expr& gy) -> Grads { return {gy * sign(x[0])}; },
+});
+constinit const Op sign_op = elementwise<formula::Sign>({.name = "sign"});
+constinit const Op square_op = elementwise<formula::Square>({
+    .name = "square",
+    .grad = [](Args x, const Expr&, const Expr& gy) -> Grads { return {2 * gy * x[0]}; },
+    .rules = square_rules,
+});
+constinit const Op sqrt_op = elementwise<formula::Sqrt>({
+    .name = "sqrt",
+    .grad = [](Args, const Expr& y, const Expr& gy) -> Grads { return {0.5 * gy / y}; },
+    .rules = sqrt_rules,
+    .probe = {0.3, 3},
+});
+constinit const Op floor_op = elementwise<formula::Floor>({.name = "floor"});
+constinit const Op ceil_op = elementwise<formula::Ceil>({.name = "ceil"});
+constinit const Op round_op = elementwise<formula::Round>({.name = "round"});
+constinit const Op equal_op = elementwise<formula::Equal>({.name = "equal", .commutative = true});
+constinit const Op not_equal_op =
+    elementwise<formula::NotEqual>({.name = "not_equal", .commutative = true});
+constinit const Op less_op = elementwise<formula::Less>({.name = "less"});
+constinit const Op less_equal_op = elementwise<formula::LessEqual>({.name = "less_equal"});
+constinit const Op and_op = elementwise<formula::And>({.name = "logical_and", .commutative = true});
+constinit const Op or_op = elementwise<formula::Or>({.name = "logical_or", .commutative = true});
+constinit const Op not_op = elementwise<formula::Not>({.name = "logical_not"});
+constinit const Op is_nan_op = elementwise<formula::IsNan>({.name = "is_nan"});
+constinit const Op copy_op = elementwise<formula::Identity>({
+    .name = "copy",
+    .grad = [](Args, const Expr&, const Expr& gy) -> Grads { return {gy}; },
+});
+constinit const Op stop_gradient_op = elementwise<formula::Identity>({
+    .name = "stop_gradient",
+    .expand = [](const Expr& e) { return e.inputs()[0]; },
+});
+
+namespace {
+
+Tensor switch_reference(Values in, const Attrs&) {
+  return dispatch(in[1]->dtype(), [&]<class T> {
+    const auto f = [](bool c, T a, T b) { return formula::Choose::f(c, a, b); };
+    return to_tensor<T>(
+        xt::make_lambda_xfunction(f, view<bool>(*in[0]), view<T>(*in[1]), view<T>(*in[2])));
+  });
+}
+
+Tensor cast_reference(Values in, const Attrs& attrs) {
+  return dispatch(in[0]->dtype(), [&]<class From> {
+    return dispatch(attrs.dtype, [&]<class To> {
+      const auto f = [](From a) { return formula::Cast::f<To>(a); };
+      return to_tensor<To>(xt::make_lambda_xfunction(f, view<From>(*in[0])));
+    });
+  });
+}
+
+}  // namespace
+
+constinit const Op switch_op{
+    .name = "switch",
+    .type = broadcast_type,
+    .reference = switch_reference,
+    .operands = Operands::choice,
+    .grad = [](Args x, const Expr&, const Expr& gy) -> Grads {
+      return {Expr(), switch_(x[0], gy, 0), switch_(x[0], 0, gy)};
+    },
+    .block = [](DType in, DType) { return kernels().choose[static_cast<std::size_t>(in)]; },
+    .arity = 3,
+};
+
+constinit const Op cast_op{
+    .name = "cast",
+    .type =
+        [](Args x, const Attrs& attrs) {
+          return Type{attrs.dtype, x[0].dims()};
+        },
+    .reference = cast_reference,
+    .grad = [](Args x, const Expr&, const Expr& gy) -> Grads {
+      return {is_float(x[0].dtype()) ? cast(gy, x[0].dtype()) : Expr()};
+    },
+    .simplify =
+        [](const Expr& e) {
+          const Expr& x = e.inputs()[0];
+          return x.dtype() == e.dtype() && !x.type().weak ? x : Expr();
+        },
+    .block =
+        [](DType in, DType out) {
+          return kernels().cast[static_cast<std::size_t>(in)][static_cast<std::size_t>(out)];
+        },
+    .arity = 1,
+};
+
+namespace {
+Expr binary(const Op& op, const Arg& a, const Arg& b) { return apply(op, {a, b}, {}, a.where()); }
+Expr unary(const Op& op, const Arg& x) { return apply(op, {x}, {}, x.where()); }
+}  // namespace
+
+Expr operator+(const Arg& a, const Arg& b) { return binary(add_op, a, b); }
+Expr operator-(const Arg& a, const Arg& b) { return binary(sub_op, a, b); }
+Expr operator*(const Arg& a, const Arg& b) { return binary(mul_op, a, b); }
+Expr operator/(const Arg& a, const Arg& b) { return binary(div_op, a, b); }
+Expr operator-(const Arg& a) { return unary(neg_op, a); }
+Expr floor_div(const Arg& a, const Arg& b) { return binary(floor_div_op, a, b); }
+Expr mod(const Arg& a, const Arg& b) { return binary(mod_op, a, b); }
+Expr pow(const Arg& a, const Arg& b) { return binary(pow_op, a, b); }
+Expr maximum(const Arg& a, const Arg& b) { return binary(maximum_op, a, b); }
+Expr minimum(const Arg& a, const Arg& b) { return binary(minimum_op, a, b); }
+Expr clip(const Arg& x, const Arg& low, const Arg& high) {
+  const Attribution as(x.where());
+  return minimum(maximum(x, low), high);
+}
+Expr abs(const Arg& x) { return unary(abs_op, x); }
+Expr sign(const Arg& x) { return unary(sign_op, x); }
+Expr square(const Arg& x) { return unary(square_op, x); }
+Expr sqrt(const Arg& x) { return unary(sqrt_op, x); }
+Expr floor(const Arg& x) { return unary(floor_op, x); }
+Expr ceil(const Arg& x) { return unary(ceil_op, x); }
+Expr round(const Arg& x) { return unary(round_op, x); }
+Expr equal(const Arg& a, const Arg& b) { return binary(equal_op, a, b); }
+Expr not_equal(const Arg& a, const Arg& b) { return binary(not_equal_op, a, b); }
+Expr operator<(const Arg& a, const Arg& b) { return binary(less_op, a, b); }
+Expr operator<=(const Arg& a, const Arg& b) { return binary(less_equal_op, a, b); }
+Expr operator>(const Arg& a, const Arg& b) { return apply(less_op, {b, a}, {}, a.where()); }
+Expr operator>=(const Arg& a, const Arg& b) { return apply(less_equal_op, {b, a}, {}, a.where()); }
+Expr logical_and(const Arg& a, const Arg& b) { return binary(and_op, a, b); }
+Expr logical_or(const Arg& a, const Arg& b) { return binary(or_op, a, b); }
+Expr logical_not(const Arg& a) { return unary(not_op, a); }
+Expr is_nan(const Arg& x) { return unary(is_nan_op, x); }
+Expr switch_(const Arg& condition, const Arg& a, const Arg& b) {
+  return apply(switch_op, {condition, a, b}, {}, condition.where());
+}
+Expr stop_gradient(const Arg& x) { return unary(stop_gradient_op, x); }
+
+Expr cast(const Arg& x, DType dtype) {
+  if (const Tensor* value = constant_value(x); value && x->type().weak)
+    return constant(value->cast(dtype), x.where());
+  if (x->dtype() == dtype && !x->type().weak) return x;
+  return apply(cast_op, {x}, {.dtype = dtype}, x.where());
+}
+
+}  // namespace cinch

@@ -1,0 +1,58 @@
+// Elementwise arithmetic, comparisons and choices. All broadcast as NumPy does; see core/expr.hpp
+// for dtypes.
+#pragma once
+
+#include "core/expr.hpp"
+#include "core/op.hpp"
+
+namespace cinch {
+
+extern const Op add_op, sub_op, mul_op, div_op, floor_div_op, mod_op, pow_op, maximum_op,
+    minimum_op, neg_op, abs_op, sign_op, square_op, sqrt_op, floor_op, ceil_op, round_op, equal_op,
+    not_equal_op, less_op, less_equal_op, and_op, or_op, not_op, is_nan_op, switch_op, cast_op,
+    copy_op, stop_gradient_op;
+
+Expr operator-(const Arg& a, const Arg& b);
+Expr operator*(const Arg& a, const Arg& b);
+/// True division: integers give float64.
+Expr operator/(const Arg& a, const Arg& b);
+Expr operator-(const Arg& a);
+/// Quotient rounded down. Has no gradient, and says so where one is asked for.
+Expr floor_div(const Arg& a, const Arg& b);
+/// a - b * floor(a / b): the remainder with the sign of b.
+Expr mod(const Arg& a, const Arg& b);
+/// a to the power b; integers give float64. Gradient in b where a > 0.
+Expr pow(const Arg& a, const Arg& b);
+/// The larger; NaN if either is. Where both are equal each gets half of the gradient.
+Expr maximum(const Arg& a, const Arg& b);
+Expr minimum(const Arg& a, const Arg& b);
+/// `x` limited to [low, high].
+Expr clip(const Arg& x, const Arg& low, const Arg& high);
+
+Expr abs(const Arg& x);   ///< Gradient 0 at 0.
+Expr sign(const Arg& x);  ///< -1, 0 or 1; no gradient.
+Expr square(const Arg& x);
+Expr sqrt(const Arg& x);
+Expr floor(const Arg& x);  ///< No gradient, like ceil and round.
+Expr ceil(const Arg& x);
+Expr round(const Arg& x);  ///< Halves to the even neighbour.
+
+Expr equal(const Arg& a,
+           const Arg& b);  ///< Elementwise, bool; `==` between expressions asks "same node".
+Expr not_equal(const Arg& a, const Arg& b);
+Expr operator<(const Arg& a, const Arg& b);
+Expr operator<=(const Arg& a, const Arg& b);
+Expr operator>(const Arg& a, const Arg& b);
+Expr operator>=(const Arg& a, const Arg& b);
+Expr logical_and(const Arg& a, const Arg& b);
+Expr logical_or(const Arg& a, const Arg& b);
+Expr logical_not(const Arg& a);
+Expr is_nan(const Arg& x);
+
+/// Elementwise condition ? a : b; `condition` is bool.
+Expr switch_(const Arg& condition, const Arg& a, const Arg& b);
+inline Expr where(const Arg& condition, const Arg& a, const Arg& b) {
+  return switch_(condition, a, b);
+}
+
+}  // namespace cinch

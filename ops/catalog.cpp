@@ -1,0 +1,85 @@
+#include "ops/catalog.hpp"
+
+#include "ops/activation.hpp"
+#include "ops/arithmetic.hpp"
+#include "ops/index.hpp"
+#include "ops/linalg.hpp"
+#include "ops/random.hpp"
+#include "ops/reduce.hpp"
+#include "ops/shape.hpp"
+
+namespace cinch {
+
+std::span<const Op* const> all_ops() {
+  static constexpr const Op* ops[] = {
+      // arithmetic
+      &add_op,
+      &sub_op,
+      &mul_op,
+      &div_op,
+      &floor_div_op,
+      &mod_op,
+      &pow_op,
+      &maximum_op,
+      &minimum_op,
+      &neg_op,
+      &abs_op,
+      &sign_op,
+      &square_op,
+      &sqrt_op,
+      &floor_op,
+      &ceil_op,
+      &round_op,
+      &equal_op,
+      &not_equal_op,
+      &less_op,
+      &less_equal_op,
+      &and_op,
+      &or_op,
+      &not_op,
+      &is_nan_op,
+      &switch_op,
+      &cast_op,
+      &copy_op,
+      &stop_gradient_op,
+      // activation
+      &exp_op,
+      &expm1_op,
+      &log_op,
+      &log1p_op,
+      &sin_op,
+      &cos_op,
+      &sigmoid_op,
+      &tanh_op,
+      &softplus_op,
+      &relu_op,
+      &softmax_op,
+      &log_softmax_op,
+      // reduce
+      &sum_op,
+      &max_op,
+      &argmax_op,
+      // shape
+      &size_op,
+      &dimshuffle_op,
+      &reshape_op,
+      &broadcast_to_op,
+      &sum_like_op,
+      &concatenate_op,
+      // index
+      &narrow_op,
+      &embed_op,
+      &take_op,
+      &scatter_add_op,
+      &arange_op,
+      // linalg
+      &dot_op,
+      &batched_dot_op,
+      // random
+      &random_uniform_op,
+      &random_normal_op,
+  };
+  return ops;
+}
+
+}  // namespace cinch

@@ -1,0 +1,135 @@
+// How an elementwise op's record is made from its formula.
+#pragma once
+
+#include <cmath>
+
+#include "core/op.hpp"
+#include "ops/formulas.hpp"
+#include "ops/kernels.hpp"
+
+namespace cinch {
+
+/// The elementary functions of <cmath>: what the reference path runs formulas with.
+struct ExactMath {
+  template <class T>
+  static T exp(T x) {
+    return std::exp(x);
+  }
+  template <class T>
+  static T expm1(T x) {
+    return std::expm1(x);
+  }
+  template <class T>
+  static T log(T x) {
+    return std::log(x);
+  }
+  template <class T>
+  static T log1p(T x) {
+    return std::log1p(x);
+  }
+  template <class T>
+  static T tanh(T x) {
+    return std::tanh(x);
+  }
+  template <class T>
+  static T sqrt(T x) {
+    return std::sqrt(x);
+  }
+  template <class T>
+  static T abs(T x) {
+    return std::abs(x);
+  }
+  template <class T>
+  static T floor(T x) {
+    return std::floor(x);
+  }
+  template <class T>
+  static T ceil(T x) {
+    return std::ceil(x);
+  }
+  template <class T>
+  static T round(T x) {
+    return std::nearbyint(x);
+  }
+  template <class T>
+  static T pow(T x, T y) {
+    return std::pow(x, y);
+  }
+  template <class T>
+  static T sin(T x) {
+    return std::sin(x);
+  }
+  template <class T>
+  static T cos(T x) {
+    return std::cos(x);
+  }
+};
+
+/// One application of a formula to single elements, for each dtype it is made for.
+struct ScalarFunctions {
+  void (*run[dtype_count])(void* out, const void* const* in);
+  bool to_bool;  ///< The result is bool whatever the operands are.
+};
+
+/// The formula over broadcast operands, by xtensor.
+Tensor elementwise_reference(const ScalarFunctions& f, Values in);
+
+/// Result type of an elementwise op: sizes broadcast, dtype of the last operand.
+Type broadcast_type(Args x, const Attrs&);
+/// The same as bool.
+Type broadcast_bool_type(Args x, const Attrs&);
+
+template <class F, class T>
+constexpr auto scalar_function() -> void (*)(void*, const void* const*) {
+  if constexpr (!in_domain<T, F::domain>) {
+    return nullptr;
+  } else if constexpr (F::arity == 1) {
+    return [](void* out, const void* const* in) {
+      const auto r = F::template f<ExactMath>(*static_cast<const T*>(in[0]));
+      *static_cast<std::remove_const_t<decltype(r)>*>(out) = r;
+    };
+  } else {
+    return [](void* out, const void* const* in) {
+      const auto r =
+          F::template f<ExactMath>(*static_cast<const T*>(in[0]), *static_cast<const T*>(in[1]));
+      *static_cast<std::remove_const_t<decltype(r)>*>(out) = r;
+    };
+  }
+}
+
+template <class F>
+constexpr bool gives_bool() {
+  using T = std::conditional_t<F::domain == Domain::boolean, bool, double>;
+  if constexpr (F::arity == 1) {
+    return std::is_same_v<decltype(F::template f<ExactMath>(T())), bool>;
+  } else {
+    return std::is_same_v<decltype(F::template f<ExactMath>(T(), T())), bool>;
+  }
+}
+
+template <class F>
+inline constexpr ScalarFunctions scalar_functions{
+    {scalar_function<F, bool>(), scalar_function<F, std::int64_t>(), scalar_function<F, float>(),
+     scalar_function<F, double>()},
+    gives_bool<F>()};
+
+/// `op`, which says its name, gradient and rules, completed with everything that follows from its
+/// formula.
+template <class F>
+constexpr Op elementwise(Op op) {
+  op.type = gives_bool<F>() ? broadcast_bool_type : broadcast_type;
+  op.reference = [](Values in, const Attrs&) {
+    return elementwise_reference(scalar_functions<F>, in);
+  };
+  op.block = [](DType in, DType) {
+    return kernels().elementwise[formula_index<F>()][static_cast<std::size_t>(in)];
+  };
+  op.operands = F::domain == Domain::real      ? Operands::real
+                : F::domain == Domain::number  ? Operands::numeric
+                : F::domain == Domain::boolean ? Operands::boolean
+                                               : Operands::any;
+  op.arity = F::arity;
+  return op;
+}
+
+}  // namespace cinch

@@ -1,0 +1,526 @@
+#include "ops/index.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <numeric>
+
+#include "core/leaves.hpp"
+#include "ops/arithmetic.hpp"
+#include "ops/shape.hpp"
+#include "ops/xtensor_view.hpp"
+
+namespace cinch {
+
+namespace {
+
+void require_position(const Expr& e, std::string_view what) {
+  if (e.rank() != 0 || e.dtype() != DType::int64) {
+    throw TypeError(
+        text(what, " must be an int64 scalar, it is ", text(e.type()), "  ", describe(e)));
+  }
+}
+
+/// A known size, or the symbol of the size it was asked of.
+Dim length_dim(const Expr& length) {
+  if (const Tensor* value = constant_value(length)) {
+    const std::int64_t n = value->data<std::int64_t>()[0];
+    if (n < 0) throw TypeError(text("a length cannot be ", n));
+    return n;
+  }
+  if (&length.op() == &size_op) {
+    return length.inputs()[0].dims()[static_cast<std::size_t>(length.attrs().ints[0])];
+  }
+  return Dim::unknown();
+}
+
+std::vector<Expr> with_leading_axis(const Expr& x, const Expr& count) {
+  std::vector<Expr> all = sizes(x);
+  all.insert(all.begin(), count);
+  return all;
+}
+
+/// The positions that a narrow of `length` elements covers; ValueError if one lies outside [0, n).
+void require_inside(std::int64_t start, std::int64_t length, std::int64_t step, std::int64_t n) {
+  if (length == 0) return;
+  const std::int64_t last = start + (length - 1) * step;
+  if (start < 0 || start >= n || last < 0 || last >= n) {
+    throw ValueError(text("index ", start < 0 || start >= n ? start : last,
+                          " is out of range for an axis of size ", n));
+  }
+}
+
+// narrow: inputs x, start, length; ints = {axis, step}
+// ------------------------------------------------------------------
+
+Type narrow_type(Args x, const Attrs& attrs) {
+  require_position(x[1], "the start");
+  require_position(x[2], "the length");
+  Type result{x[0].dtype(), x[0].dims()};
+  result.dims[static_cast<std::size_t>(attrs.ints[0])] = length_dim(x[2]);
+  return result;
+}
+
+/// Calls f(index) for every index of an array of this shape, in row-major order.
+template <class F>
+void for_each_index(const Shape& shape, F&& f) {
+  std::vector<std::size_t> index(shape.size(), 0);
+  for (std::int64_t left = element_count(shape); left > 0; --left) {
+    f(index);
+    for (std::size_t axis = shape.size(); axis-- > 0;) {
+      if (++index[axis] < static_cast<std::size_t>(shape[axis])) break;
+      index[axis] = 0;
+    }
+  }
+}
+
+Tensor narrow_reference(Values in, const Attrs& attrs) {
+  const auto axis = static_cast<std::size_t>(attrs.ints[0]);
+  const std::int64_t step = attrs.ints[1], start = in[1]->data<std::int64_t>()[0],
+                     length = in[2]->data<std::int64_t>()[0];
+  require_inside(start, length, step, in[0]->shape()[axis]);
+  Shape shape = in[0]->shape();
+  shape[axis] = length;
+  return dispatch(in[0]->dtype(), [&]<class T> {
+    Tensor result(dtype_of<T>(), shape);
+    auto to = view<T>(result);
+    const auto from = view<T>(*in[0]);
+    for_each_index(shape, [&](const std::vector<std::size_t>& there) {
+      std::vector<std::size_t> here = there;
+      here[axis] = static_cast<std::size_t>(start + static_cast<std::int64_t>(there[axis]) * step);
+      to.element(there.begin(), there.end()) = from.element(here.begin(), here.end());
+    });
+    return result;
+  });
+}
+
+bool narrow_view(const Strided& in, const Expr& y, Strided& out) {
+  out = in;
+  out.strides[static_cast<std::size_t>(y.attrs().ints[0])] *= y.attrs().ints[1];
+  return true;
+}
+
+Expr simplify_narrow(const Expr& y) {
+  const Expr& x = y.inputs()[0];
+  return y.attrs().ints[1] == 1 && is_constant(y.inputs()[1], 0) && x.dims() == y.dims() ? x
+                                                                                         : Expr();
+}
+
+// embed: inputs x, like, start; ints = {axis, step}
+// ------------------------------------------------------------------
+
+Type embed_type(Args x, const Attrs&) {
+  require_position(x[2], "the start");
+  if (x[0].rank() != x[1].rank()) throw TypeError("both must have the same number of axes");
+  return {x[0].dtype(), x[1].dims()};
+}
+
+void embed_rows(const std::byte* from, std::byte* to, const Shape& small, const Shape& large,
+                std::size_t axis, std::int64_t start, std::int64_t step, std::size_t width) {
+  std::int64_t outer = 1, inner = static_cast<std::int64_t>(width);
+  for (std::size_t k = 0; k < axis; ++k) outer *= small[k];
+  for (std::size_t k = axis + 1; k < small.size(); ++k) inner *= small[k];
+  for (std::int64_t i = 0; i < outer; ++i) {
+    for (std::int64_t k = 0; k < small[axis]; ++k) {
+      std::memcpy(to + (i * large[axis] + start + k * step) * inner,
+                  from + (i * small[axis] + k) * inner, static_cast<std::size_t>(inner));
+    }
+  }
+}
+
+void embed_kernel(std::span<const Operand> in, const Operand& out, const Attrs& attrs) {
+  const auto axis = static_cast<std::size_t>(attrs.ints[0]);
+  const std::int64_t start = *in[2].as<std::int64_t>();
+  const Shape small(in[0].shape.begin(), in[0].shape.end()),
+      large(out.shape.begin(), out.shape.end());
+  require_inside(start, small[axis], attrs.ints[1], large[axis]);
+  std::memset(out.data, 0, static_cast<std::size_t>(out.size()) * size_of(out.dtype));
+  if (element_count(small) == 0) return;
+  embed_rows(static_cast<const std::byte*>(in[0].data), static_cast<std::byte*>(out.data), small,
+             large, axis, start, attrs.ints[1], size_of(out.dtype));
+}
+
+Tensor embed_reference(Values in, const Attrs& attrs) {
+  const auto axis = static_cast<std::size_t>(attrs.ints[0]);
+  const std::int64_t start = in[2]->data<std::int64_t>()[0], length = in[0]->shape()[axis];
+  require_inside(start, length, attrs.ints[1], in[1]->shape()[axis]);
+  return dispatch(in[0]->dtype(), [&]<class T> {
+    Tensor result(dtype_of<T>(), in[1]->shape());
+    auto to = view<T>(result);
+    const auto from = view<T>(*in[0]);
+    for_each_index(in[0]->shape(), [&](const std::vector<std::size_t>& here) {
+      std::vector<std::size_t> there = here;
+      there[axis] =
+          static_cast<std::size_t>(start + static_cast<std::int64_t>(here[axis]) * attrs.ints[1]);
+      to.element(there.begin(), there.end()) = from.element(here.begin(), here.end());
+    });
+    return result;
+  });
+}
+
+// take: inputs x, indices; scatter_add: inputs x, indices, like; along axis 0
+// ------------------------------------------
+
+Type take_type(Args x, const Attrs&) {
+  if (x[0].rank() == 0) throw TypeError("a scalar has no rows");
+  if (x[1].dtype() != DType::int64) throw TypeError("the indices must be int64");
+  Type result{x[0].dtype(), x[1].dims()};
+  result.dims.insert(result.dims.end(), x[0].dims().begin() + 1, x[0].dims().end());
+  return result;
+}
+
+std::int64_t row_of(std::int64_t index, std::int64_t n) {
+  if (index < -n || index >= n)
+    throw ValueError(text("index ", index, " is out of range for an axis of size ", n));
+  return index < 0 ? index + n : index;
+}
+
+void take_kernel(std::span<const Operand> in, const Operand& out, const Attrs&) {
+  std::int64_t row = static_cast<std::int64_t>(size_of(out.dtype));
+  for (const std::int64_t n : in[0].shape.subspan(1)) row *= n;
+  const auto* from = static_cast<const std::byte*>(in[0].data);
+  auto* to = static_cast<std::byte*>(out.data);
+  const std::int64_t* index = in[1].as<std::int64_t>();
+  for (std::int64_t k = 0; k < in[1].size(); ++k) {
+    std::memcpy(to + k * row, from + row_of(index[k], in[0].shape[0]) * row,
+                static_cast<std::size_t>(row));
+  }
+}
+
+/// The index of x[indices] that the element of the result comes from.
+std::vector<std::size_t> source_index(const std::vector<std::size_t>& index, const Tensor& indices,
+                                      std::int64_t n) {
+  const auto axes = static_cast<std::ptrdiff_t>(indices.rank());
+  const auto where = view<std::int64_t>(indices);
+  std::vector<std::size_t> result{
+      static_cast<std::size_t>(row_of(where.element(index.begin(), index.begin() + axes), n))};
+  result.insert(result.end(), index.begin() + axes, index.end());
+  return result;
+}
+
+Tensor take_reference(Values in, const Attrs&) {
+  Shape shape = in[1]->shape();
+  shape.insert(shape.end(), in[0]->shape().begin() + 1, in[0]->shape().end());
+  return dispatch(in[0]->dtype(), [&]<class T> {
+    Tensor result(dtype_of<T>(), shape);
+    auto to = view<T>(result);
+    const auto from = view<T>(*in[0]);
+    for_each_index(shape, [&](const std::vector<std::size_t>& there) {
+      const auto here = source_index(there, *in[1], in[0]->shape()[0]);
+      to.element(there.begin(), there.end()) = from.element(here.begin(), here.end());
+    });
+    return result;
+  });
+}
+
+Type scatter_add_type(Args x, const Attrs&) {
+  if (x[1].dtype() != DType::int64) throw TypeError("the indices must be int64");
+  if (x[0].dtype() == DType::bool_) throw TypeError("bools cannot be added: cast them first");
+  if (x[0].rank() != x[1].rank() + x[2].rank() - 1)
+    throw TypeError("the rows do not fit the indices and the result");
+  return {x[0].dtype(), x[2].dims()};
+}
+
+void scatter_add_kernel(std::span<const Operand> in, const Operand& out, const Attrs&) {
+  std::int64_t row = 1;
+  for (const std::int64_t n : out.shape.subspan(1)) row *= n;
+  const std::int64_t* index = in[1].as<std::int64_t>();
+  std::memset(out.data, 0, static_cast<std::size_t>(out.size()) * size_of(out.dtype));
+  dispatch(out.dtype, [&]<class T> {
+    if constexpr (!std::is_same_v<T, bool>) {
+      for (std::int64_t k = 0; k < in[1].size(); ++k) {
+        T* to = out.as<T>() + row_of(index[k], out.shape[0]) * row;
+        const T* from = in[0].as<T>() + k * row;
+        for (std::int64_t j = 0; j < row; ++j) to[j] += from[j];
+      }
+    }
+  });
+}
+
+Tensor scatter_add_reference(Values in, const Attrs&) {
+  return dispatch(in[0]->dtype(), [&]<class T> {
+    Tensor result(dtype_of<T>(), in[2]->shape());
+    auto to = view<T>(result);
+    const auto from = view<T>(*in[0]);
+    for_each_index(in[0]->shape(), [&](const std::vector<std::size_t>& here) {
+      const auto there = source_index(here, *in[1], in[2]->shape()[0]);
+      T& target = to.element(there.begin(), there.end());
+      target = static_cast<T>(target + from.element(here.begin(), here.end()));
+    });
+    return result;
+  });
+}
+
+std::vector<Example> narrow_examples() {
+  const Type m{DType::float64, {5, 4}}, i{DType::int64, {}};
+  return {{{m}, [](Args x) { return slice(x[0], 1, 3); }},
+          {{m}, [](Args x) { return slice(x[0], -2, 100, 1); }},
+          {{m}, [](Args x) { return slice(x[0], 0, 5, 0, 2); }},
+          {{m}, [](Args x) { return reverse(x[0], 1); }},
+          {{m}, [](Args x) { return slice(x[0], 3, 1); }},
+          {{m, i}, [](Args x) { return slice(x[0], x[1], x[1] + 2); }, {0, 6}},
+          {{m, i}, [](Args x) { return rows(x[0], x[1], 2); }, {0, 4}},
+          {{m, i}, [](Args x) { return at(x[0], x[1]); }, {0, 5}},
+          {{m, i}, [](Args x) { return at(transpose(x[0]), x[1] - 4, 0); }, {0, 4}}};
+}
+
+}  // namespace
+
+constinit const Op narrow_op{
+    .name = "narrow",
+    .type = narrow_type,
+    .reference = narrow_reference,
+    .sizes_from = 2,
+    .grad = [](Args x, const Expr& y, const Expr& gy) -> Grads {
+      return {embed(gy, x[0], y.attrs().ints[0], x[1], y.attrs().ints[1]), Expr(), Expr()};
+    },
+    .batch =
+        [](Args x, const std::vector<bool>& batched, const Expr& y) {
+          if (batched[1] || batched[2])
+            throw GradError("vectorize: the positions of a slice cannot differ");
+          return narrow(x[0], y.attrs().ints[0] + 1, x[1], x[2], y.attrs().ints[1]);
+        },
+    .follow = [](Args, std::span<const std::int64_t> axes, const Expr& y) -> std::int64_t {
+      return axes[0] == y.attrs().ints[0] ? -1 : axes[0];
+    },
+    .simplify = simplify_narrow,
+    .size_of = [](const Expr& y, std::int64_t) { return Expr(y.inputs()[2]); },
+    .view = narrow_view,
+    .starts_at = 1,
+    .examples = narrow_examples,
+};
+
+constinit const Op embed_op{
+    .name = "embed",
+    .type = embed_type,
+    .reference = embed_reference,
+    .shape_only = 2,
+    .grad = [](Args x, const Expr& y, const Expr& gy) -> Grads {
+      const std::int64_t axis = y.attrs().ints[0];
+      return {narrow(gy, axis, x[2], size(x[0], axis), y.attrs().ints[1]), Expr(), Expr()};
+    },
+    .batch =
+        [](Args x, const std::vector<bool>&, const Expr& y) {
+          const Expr like = broadcast_to(cast(Arg(0.0), y.dtype()),
+                                         with_leading_axis(y.inputs()[1], size(x[0], 0)));
+          return embed(x[0], like, y.attrs().ints[0] + 1, x[2], y.attrs().ints[1]);
+        },
+    .follow = [](Args, std::span<const std::int64_t> axes, const Expr& y) -> std::int64_t {
+      return axes[0] == y.attrs().ints[0] ? -1 : axes[0];
+    },
+    .kernel = embed_kernel,
+    .examples = []() -> std::vector<Example> {
+      const Type small{DType::float64, {2, 3}}, large{DType::float64, {5, 3}}, i{DType::int64, {}};
+      return {{{small, large, i}, [](Args x) { return embed(x[0], x[1], 0, x[2]); }, {0, 0, 4}},
+              {{small, large}, [](Args x) { return embed(x[0], x[1], 0, 4, -3); }},
+              {{small, Type{DType::float64, {2, 6}}},
+               [](Args x) { return embed(x[0], x[1], 1, 1, 2); }}};
+    },
+};
+
+constinit const Op take_op{
+    .name = "take",
+    .type = take_type,
+    .reference = take_reference,
+    .grad = [](Args x, const Expr&, const Expr& gy) -> Grads {
+      return {scatter_add(gy, x[1], x[0]), Expr()};
+    },
+    .batch =
+        [](Args x, const std::vector<bool>& batched, const Expr& y) {
+          if (batched[1]) throw GradError("vectorize: the indices of take cannot differ");
+          (void)y;
+          return take(x[0], x[1], 1);
+        },
+    .follow = [](Args x, std::span<const std::int64_t> axes, const Expr&) -> std::int64_t {
+      if (axes[1] >= 0 || axes[0] == 0) return -1;
+      return axes[0] - 1 + x[1].rank();
+    },
+    .kernel = take_kernel,
+    .examples = []() -> std::vector<Example> {
+      const Type m{DType::float64, {5, 3}}, i{DType::int64, {4}};
+      return {{{m, i}, [](Args x) { return take(x[0], x[1]); }, {0, 5}},
+              {{m, i}, [](Args x) { return take(x[0], x[1] - 3, 1); }, {0, 3}},
+              {{Type{DType::float64, {5}}, Type{DType::int64, {2, 2}}},
+               [](Args x) { return take(x[0], x[1]); },
+               {0, 5}},
+              {{Type{DType::float64, {5, 0}}, i}, [](Args x) { return take(x[0], x[1]); }, {0, 5}}};
+    },
+};
+
+constinit const Op scatter_add_op{
+    .name = "scatter_add",
+    .type = scatter_add_type,
+    .reference = scatter_add_reference,
+    .shape_only = 4,
+    .grad = [](Args x, const Expr&, const Expr& gy) -> Grads {
+      return {take(gy, x[1]), Expr(), Expr()};
+    },
+    .batch =
+        [](Args x, const std::vector<bool>& batched, const Expr& y) {
+          if (batched[1]) throw GradError("vectorize: the indices of scatter_add cannot differ");
+          // The rows' own axes come first for scatter_add, so the many go to the end and back.
+          const std::int64_t rank = x[0].rank(), result = y.rank();
+          std::vector<std::int64_t> last(static_cast<std::size_t>(rank)),
+              first(static_cast<std::size_t>(result + 1));
+          std::iota(last.begin(), last.end(), 1);
+          last.back() = 0;
+          first[0] = result;
+          std::iota(first.begin() + 1, first.end(), 0);
+          std::vector<Expr> all = sizes(y.inputs()[2]);
+          all.push_back(size(x[0], 0));
+          const Expr like = broadcast_to(cast(Arg(0.0), y.dtype()), all);
+          return dimshuffle(scatter_add(dimshuffle(x[0], last), x[1], like), first);
+        },
+    .kernel = scatter_add_kernel,
+    .examples = []() -> std::vector<Example> {
+      const Type m{DType::float64, {5, 3}}, i{DType::int64, {4}}, u{DType::float64, {4, 3}};
+      return {
+          {{u, i, m}, [](Args x) { return scatter_add(x[0], x[1], x[2]); }, {0, 5, 0}},
+          {{Type{DType::float64, {2, 2}}, Type{DType::int64, {2, 2}}, Type{DType::float64, {3}}},
+           [](Args x) { return scatter_add(x[0], x[1], x[2]); },
+           {0, 3, 0}}};
+    },
+};
+
+constinit const Op arange_op{
+    .name = "arange",
+    .type =
+        [](Args x, const Attrs&) {
+          require_position(x[0], "the count");
+          return Type{DType::int64, {length_dim(x[0])}};
+        },
+    .reference =
+        [](Values in, const Attrs&) {
+          Tensor result(DType::int64, {in[0]->data<std::int64_t>()[0]});
+          std::iota(result.data<std::int64_t>().begin(), result.data<std::int64_t>().end(), 0);
+          return result;
+        },
+    .sizes_from = 0,
+    .size_of = [](const Expr& y, std::int64_t) { return Expr(y.inputs()[0]); },
+    .kernel =
+        [](std::span<const Operand>, const Operand& out, const Attrs&) {
+          std::iota(out.as<std::int64_t>(), out.as<std::int64_t>() + out.size(), 0);
+        },
+    .examples = []() -> std::vector<Example> {
+      return {{{}, [](Args) { return arange(5); }},
+              {{Type{DType::int64, {}}}, [](Args x) { return arange(x[0]); }, {7}}};
+    },
+};
+
+namespace {
+
+/// An int64 scalar from an argument that may be a literal.
+Expr position(const Arg& x) { return x->type().weak ? cast(x, DType::int64) : x.expr(); }
+
+/// A position as NumPy reads it: counted from the end if negative, clipped to [low, n + high].
+Expr clipped(const Expr& p, const Expr& n, std::int64_t low, std::int64_t high) {
+  if (const Tensor* a = constant_value(p), *b = constant_value(n); a && b) {
+    const std::int64_t size = b->data<std::int64_t>()[0];
+    std::int64_t at = a->data<std::int64_t>()[0];
+    if (at < 0) at += size;
+    return constant(Tensor(std::max(low, std::min(at, size + high))));
+  }
+  return maximum(minimum(switch_(p < 0, p + n, p), n + high), low);
+}
+
+}  // namespace
+
+Expr slice(const Arg& x, const Arg& start, const Arg& stop, std::int64_t axis, std::int64_t step) {
+  const Attribution as(x.where());
+  if (step == 0) throw TypeError("slice: the step cannot be 0\n  written at " + x.where().text());
+  if (x->rank() == 0)
+    throw TypeError("slice: " + describe(x) + " is a scalar\n  written at " + x.where().text());
+  axis = normalize_axis(axis, x->rank());
+  const Expr n = size(x, axis);
+  // Going backwards, positions run from n - 1 to -1.
+  const std::int64_t shift = step > 0 ? 0 : -1;
+  const Expr from = clipped(position(start), n, shift, shift),
+             to = clipped(position(stop), n, shift, shift);
+  Expr length;
+  if (const Tensor* a = constant_value(from), *b = constant_value(to); a && b) {
+    const std::int64_t distance = b->data<std::int64_t>()[0] - a->data<std::int64_t>()[0];
+    const std::int64_t away = step > 0 ? step - 1 : step + 1;
+    length = constant(Tensor(std::max<std::int64_t>((distance + away) / step, 0)));
+  } else {
+    length = step == 1 ? maximum(to - from, 0)
+                       : maximum(floor_div(to - from + (step > 0 ? step - 1 : step + 1), step), 0);
+  }
+  return narrow(x, axis, from, length, step);
+}
+
+Expr slice_from(const Arg& x, const Arg& start, std::int64_t axis) {
+  const Attribution as(x.where());
+  return slice(x, start, size(x, axis), axis);
+}
+
+Expr reverse(const Arg& x, std::int64_t axis) {
+  const Attribution as(x.where());
+  const Expr n = size(x, axis);
+  return narrow(x, normalize_axis(axis, x->rank()), n - 1, n, -1);
+}
+
+Expr rows(const Arg& x, const Arg& start, const Arg& count) {
+  return narrow(x, 0, position(start), position(count));
+}
+
+Expr at(const Arg& x, const Arg& index, std::int64_t axis) {
+  const Attribution as(x.where());
+  if (x->rank() == 0)
+    throw TypeError("at: " + describe(x) + " is a scalar\n  written at " + x.where().text());
+  axis = normalize_axis(axis, x->rank());
+  Expr i = position(index);
+  if (!constant_value(i) || i.dtype() != DType::int64 || constant_value(i)->item() < 0) {
+    i = switch_(i < 0, i + size(x, axis), i);
+  }
+  return squeeze(narrow(x, axis, i, 1), axis);
+}
+
+Expr narrow(const Arg& x, std::int64_t axis, const Arg& start, const Arg& length,
+            std::int64_t step) {
+  const Attribution as(x.where());
+  return apply(narrow_op, {x, position(start), position(length)},
+               {.ints = {normalize_axis(axis, x->rank()), step}}, x.where());
+}
+
+Expr embed(const Arg& x, const Arg& like, std::int64_t axis, const Arg& start, std::int64_t step) {
+  const Attribution as(x.where());
+  return apply(embed_op, {x, like, position(start)}, {.ints = {axis, step}}, x.where());
+}
+
+Expr take(const Arg& x, const Arg& indices, std::int64_t axis) {
+  const Attribution as(x.where());
+  if (x->rank() == 0) return apply(take_op, {x, indices}, {}, x.where());  // Throws.
+  axis = normalize_axis(axis, x->rank());
+  if (axis == 0) return apply(take_op, {x, indices}, {}, x.where());
+  // The axis to the front, and what replaces it back to its place.
+  std::vector<std::int64_t> front{axis}, back;
+  for (std::int64_t k = 0; k < x->rank(); ++k) {
+    if (k != axis) front.push_back(k);
+  }
+  const std::int64_t inner = indices->rank();
+  for (std::int64_t k = 0; k < axis; ++k) back.push_back(inner + k);
+  for (std::int64_t k = 0; k < inner; ++k) back.push_back(k);
+  for (std::int64_t k = axis; k < x->rank() - 1; ++k) back.push_back(inner + k);
+  return dimshuffle(apply(take_op, {dimshuffle(x, front), indices}, {}, x.where()), back);
+}
+
+Expr scatter_add(const Arg& x, const Arg& indices, const Arg& like) {
+  return apply(scatter_add_op, {x, indices, like}, {}, x.where());
+}
+
+Expr arange(const Arg& n) {
+  const Attribution as(n.where());
+  return apply(arange_op, {position(n)}, {}, n.where());
+}
+
+Expr one_hot(const Arg& labels, const Arg& classes, DType dtype) {
+  const Attribution as(labels.where());
+  return cast(equal(expand_dims(labels, -1), arange(classes)), dtype);
+}
+
+Expr eye(const Arg& n, DType dtype) {
+  const Attribution as(n.where());
+  const Expr i = arange(n);
+  return cast(equal(expand_dims(i, 1), expand_dims(i, 0)), dtype);
+}
+
+}  // namespace cinch

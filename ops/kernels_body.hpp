@@ -1,0 +1,178 @@
+// The loops behind KernelTable. Compiled once per instruction set by kernels_*.cpp, which define
+// CINCH_SIMD_NAME and CINCH_SIMD_TABLE; everything lives in an unnamed namespace so that no two
+// sets can share code.
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+#include <utility>
+
+#include "ops/kernels.hpp"
+
+// Operands may be the output itself, element for element: no iteration reads what another writes.
+#if defined(__clang__)
+#define CINCH_INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
+#else
+#define CINCH_INDEPENDENT _Pragma("GCC ivdep")
+#endif
+
+namespace cinch {
+namespace {
+
+#include "ops/fast_math.hpp"
+
+template <class F, class T>
+using Result = decltype(F::template f<FastMath>(T()));
+
+template <class F, class T, bool S0, bool S1>
+void binary(void* out, const void* const* in, std::size_t n) {
+  using R = decltype(F::template f<FastMath>(T(), T()));
+  R* o = static_cast<R*>(out);
+  const T* a = static_cast<const T*>(in[0]);
+  const T* b = static_cast<const T*>(in[1]);
+  const T a0 = *a, b0 = *b;
+  CINCH_INDEPENDENT
+  for (std::size_t i = 0; i < n; ++i)
+    o[i] = F::template f<FastMath>(S0 ? a0 : a[i], S1 ? b0 : b[i]);
+}
+
+template <class F, class T>
+void block(void* out, const void* const* in, unsigned splat, std::size_t n) {
+  if (n == 0) return;
+  if constexpr (F::arity == 1) {
+    using R = decltype(F::template f<FastMath>(T()));
+    R* o = static_cast<R*>(out);
+    const T* a = static_cast<const T*>(in[0]);
+    if (splat) {
+      const R value = F::template f<FastMath>(*a);
+      for (std::size_t i = 0; i < n; ++i) o[i] = value;
+      return;
+    }
+    CINCH_INDEPENDENT
+    for (std::size_t i = 0; i < n; ++i) o[i] = F::template f<FastMath>(a[i]);
+  } else {
+    switch (splat) {
+      case 0:
+        return binary<F, T, false, false>(out, in, n);
+      case 1:
+        return binary<F, T, true, false>(out, in, n);
+      case 2:
+        return binary<F, T, false, true>(out, in, n);
+      default:
+        return binary<F, T, true, true>(out, in, n);
+    }
+  }
+}
+
+template <class T, bool C, bool A, bool B>
+void choose_loop(void* out, const void* const* in, std::size_t n) {
+  T* o = static_cast<T*>(out);
+  const bool* c = static_cast<const bool*>(in[0]);
+  const T* a = static_cast<const T*>(in[1]);
+  const T* b = static_cast<const T*>(in[2]);
+  const bool c0 = *c;
+  const T a0 = *a, b0 = *b;
+  CINCH_INDEPENDENT
+  for (std::size_t i = 0; i < n; ++i)
+    o[i] = formula::Choose::f(C ? c0 : c[i], A ? a0 : a[i], B ? b0 : b[i]);
+}
+
+template <class T>
+void choose(void* out, const void* const* in, unsigned splat, std::size_t n) {
+  if (n == 0) return;
+  switch (splat) {
+    case 0:
+      return choose_loop<T, false, false, false>(out, in, n);
+    case 1:
+      return choose_loop<T, true, false, false>(out, in, n);
+    case 2:
+      return choose_loop<T, false, true, false>(out, in, n);
+    case 3:
+      return choose_loop<T, true, true, false>(out, in, n);
+    case 4:
+      return choose_loop<T, false, false, true>(out, in, n);
+    case 5:
+      return choose_loop<T, true, false, true>(out, in, n);
+    case 6:
+      return choose_loop<T, false, true, true>(out, in, n);
+    default:
+      return choose_loop<T, true, true, true>(out, in, n);
+  }
+}
+
+template <class From, class To>
+void cast(void* out, const void* const* in, unsigned splat, std::size_t n) {
+  To* o = static_cast<To*>(out);
+  const From* a = static_cast<const From*>(in[0]);
+  CINCH_INDEPENDENT
+  for (std::size_t i = 0; i < n; ++i) o[i] = formula::Cast::f<To>(a[splat ? 0 : i]);
+}
+
+/// 256 bytes of partial results: four registers of the widest vectors.
+template <class F, class T>
+void fold(void* out, const void* in, std::size_t n) {
+  constexpr std::size_t lanes = 256 / sizeof(T);
+  const T* a = static_cast<const T*>(in);
+  T& total = *static_cast<T*>(out);
+  std::size_t i = 0;
+  if (n >= lanes) {
+    T part[lanes];
+    for (std::size_t k = 0; k < lanes; ++k) part[k] = a[k];
+    for (i = lanes; i + lanes <= n; i += lanes) {
+      for (std::size_t k = 0; k < lanes; ++k) part[k] = F::template f<FastMath>(part[k], a[i + k]);
+    }
+    for (std::size_t width = lanes / 2; width > 0; width /= 2) {
+      for (std::size_t k = 0; k < width; ++k)
+        part[k] = F::template f<FastMath>(part[k], part[k + width]);
+    }
+    total = F::template f<FastMath>(total, part[0]);
+  }
+  for (; i < n; ++i) total = F::template f<FastMath>(total, a[i]);
+}
+
+template <class F, class T>
+void zip(void* out, const void* in, std::size_t n) {
+  T* o = static_cast<T*>(out);
+  const T* a = static_cast<const T*>(in);
+  CINCH_INDEPENDENT
+  for (std::size_t i = 0; i < n; ++i) o[i] = F::template f<FastMath>(o[i], a[i]);
+}
+
+template <class F, class T>
+constexpr BlockFn block_or_null() {
+  if constexpr (in_domain<T, F::domain>) {
+    return block<F, T>;
+  } else {
+    return nullptr;
+  }
+}
+
+template <class F>
+constexpr FoldKernels fold_kernels() {
+  return {{nullptr, fold<F, std::int64_t>, fold<F, float>, fold<F, double>},
+          {nullptr, zip<F, std::int64_t>, zip<F, float>, zip<F, double>}};
+}
+
+template <std::size_t... I>
+constexpr KernelTable make_table(std::index_sequence<I...>) {
+  return {
+      CINCH_SIMD_NAME,
+      {{block_or_null<std::tuple_element_t<I, Formulas>, bool>(),
+        block_or_null<std::tuple_element_t<I, Formulas>, std::int64_t>(),
+        block_or_null<std::tuple_element_t<I, Formulas>, float>(),
+        block_or_null<std::tuple_element_t<I, Formulas>, double>()}...},
+      {choose<bool>, choose<std::int64_t>, choose<float>, choose<double>},
+      {{cast<bool, bool>, cast<bool, std::int64_t>, cast<bool, float>, cast<bool, double>},
+       {cast<std::int64_t, bool>, cast<std::int64_t, std::int64_t>, cast<std::int64_t, float>,
+        cast<std::int64_t, double>},
+       {cast<float, bool>, cast<float, std::int64_t>, cast<float, float>, cast<float, double>},
+       {cast<double, bool>, cast<double, std::int64_t>, cast<double, float>, cast<double, double>}},
+      fold_kernels<formula::Add>(),
+      fold_kernels<formula::Maximum>()};
+}
+
+}  // namespace
+
+const KernelTable CINCH_SIMD_TABLE = make_table(std::make_index_sequence<formula_count>());
+
+}  // namespace cinch

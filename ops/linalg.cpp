@@ -1,0 +1,271 @@
+#include "ops/linalg.hpp"
+
+#include <xtensor-blas/xlinalg.hpp>
+#include <xtensor/xview.hpp>
+
+#include "ops/arithmetic.hpp"
+#include "ops/blas.hpp"
+#include "ops/reduce.hpp"
+#include "ops/shape.hpp"
+#include "ops/xtensor_view.hpp"
+
+namespace cinch {
+
+namespace {
+
+void require_inner(Dim a, Dim b, const std::string& axes) {
+  if (a.known() && b.known() && !(a == b)) {
+    throw TypeError(text("the ", a.size(), " columns of the left operand must match the ", b.size(),
+                         " rows of the right", axes));
+  }
+}
+
+Type dot_type(Args x, const Attrs&) {
+  if (x[0].rank() != 2 || x[1].rank() != 2) throw TypeError("operands must be matrices");
+  require_inner(x[0].dims()[1], x[1].dims()[0], "");
+  return {x[0].dtype(), {x[0].dims()[0], x[1].dims()[1]}};
+}
+
+Type batched_dot_type(Args x, const Attrs&) {
+  if (x[0].rank() != 3 || x[1].rank() != 3)
+    throw TypeError("operands must have three axes: (n, i, k) and (n, k, j)");
+  require_inner(x[0].dims()[2], x[1].dims()[1], " in each pair");
+  const Dim a = x[0].dims()[0], b = x[1].dims()[0];
+  if (a.known() && b.known() && !(a == b))
+    throw TypeError(text("there are ", a.size(), " left and ", b.size(), " right matrices"));
+  return {x[0].dtype(), {a.known() ? a : b, x[0].dims()[1], x[1].dims()[2]}};
+}
+
+/// The product of two row-major matrices by xtensor-blas, which wants containers of its own and
+/// BLAS types.
+template <class T>
+void reference_product(const T* a, const T* b, T* c, std::size_t m, std::size_t k, std::size_t n) {
+  if (m == 0 || n == 0 || k == 0) return;
+  const xt::xarray<T> left =
+      xt::adapt(a, m * k, xt::no_ownership(), std::vector<std::size_t>{m, k});
+  const xt::xarray<T> right =
+      xt::adapt(b, k * n, xt::no_ownership(), std::vector<std::size_t>{k, n});
+  auto result = xt::adapt(c, m * n, xt::no_ownership(), std::vector<std::size_t>{m, n});
+  if constexpr (std::is_floating_point_v<T>) {
+    result = xt::linalg::dot(left, right);
+  } else {
+    const auto products =
+        xt::view(left, xt::all(), xt::all(), xt::newaxis()) * xt::view(right, xt::newaxis());
+    result = xt::sum(products, std::vector<std::size_t>{1});
+  }
+}
+
+Tensor dot_reference(Values in, const Attrs&) {
+  return dispatch(in[0]->dtype(), [&]<class T> {
+    const Shape &a = in[0]->shape(), &b = in[1]->shape();
+    Tensor result(dtype_of<T>(), {a[0], b[1]});
+    reference_product(in[0]->data<T>().data(), in[1]->data<T>().data(), result.data<T>().data(),
+                      static_cast<std::size_t>(a[0]), static_cast<std::size_t>(a[1]),
+                      static_cast<std::size_t>(b[1]));
+    return result;
+  });
+}
+
+Tensor batched_dot_reference(Values in, const Attrs&) {
+  return dispatch(in[0]->dtype(), [&]<class T> {
+    const Shape &a = in[0]->shape(), &b = in[1]->shape();
+    Tensor result(dtype_of<T>(), {a[0], a[1], b[2]});
+    for (std::int64_t i = 0; i < a[0]; ++i) {
+      reference_product(in[0]->data<T>().data() + i * a[1] * a[2],
+                        in[1]->data<T>().data() + i * b[1] * b[2],
+                        result.data<T>().data() + i * a[1] * b[2], static_cast<std::size_t>(a[1]),
+                        static_cast<std::size_t>(a[2]), static_cast<std::size_t>(b[2]));
+    }
+    return result;
+  });
+}
+
+/// One of the two innermost strides is 1, and the other steps over whole rows or columns.
+bool accepts_matrix(const Strided& where, const Shape& shape) {
+  const std::size_t r = shape.size() - 2, c = shape.size() - 1;
+  const auto unit = [&](std::size_t inner, std::size_t outer) {
+    const bool inner_ok = where.strides[inner] == 1 || shape[inner] == 1;
+    return inner_ok &&
+           (shape[outer] == 1 || where.strides[outer] >= std::max<std::int64_t>(shape[inner], 1));
+  };
+  return unit(c, r) || unit(r, c);
+}
+
+template <class T>
+blas::Matrix<T> matrix(const Operand& x, std::int64_t batch = 0) {
+  const std::size_t r = x.shape.size() - 2;
+  T* data = x.as<std::remove_const_t<T>>() + (r == 1 ? batch * x.strides[0] : 0);
+  // An axis of size 1 may have any stride; give it one that fits the other.
+  std::int64_t row = x.strides[r], column = x.strides[r + 1];
+  if (x.shape[r + 1] == 1) column = row == 1 ? std::max<std::int64_t>(x.shape[r], 1) : 1;
+  if (x.shape[r] == 1) row = column == 1 ? std::max<std::int64_t>(x.shape[r + 1], 1) : 1;
+  return {data, x.shape[r], x.shape[r + 1], row, column};
+}
+
+template <class T>
+void multiply(const Operand& a, const Operand& b, const Operand& c, std::int64_t batch) {
+  const auto left = matrix<const T>(a, batch), right = matrix<const T>(b, batch);
+  const auto result = matrix<T>(c, batch);
+  if constexpr (std::is_floating_point_v<T>) {
+    blas::product(left, right, result);
+  } else {
+    for (std::int64_t i = 0; i < result.rows; ++i) {
+      for (std::int64_t j = 0; j < result.columns; ++j) {
+        std::uint64_t total = 0;
+        for (std::int64_t k = 0; k < left.columns; ++k) {
+          total += static_cast<std::uint64_t>(left.data[i * left.row + k * left.column]) *
+                   static_cast<std::uint64_t>(right.data[k * right.row + j * right.column]);
+        }
+        result.data[i * result.row + j * result.column] = static_cast<T>(total);
+      }
+    }
+  }
+}
+
+void dot_kernel(std::span<const Operand> in, const Operand& out, const Attrs&) {
+  dispatch(out.dtype, [&]<class T> {
+    const std::int64_t count = out.shape.size() == 3 ? out.shape[0] : 1;
+    for (std::int64_t i = 0; i < count; ++i) multiply<T>(in[0], in[1], out, i);
+  });
+}
+
+Expr transposed(const Expr& x) {
+  return x.rank() == 2 ? dimshuffle(x, {1, 0}) : dimshuffle(x, {0, 2, 1});
+}
+
+/// A third axis on one operand is folded into its rows or columns; on both, it pairs them.
+Expr batch_dot(Args x, const std::vector<bool>& batched, const Expr&) {
+  if (batched[0] && batched[1]) return batched_dot(x[0], x[1]);
+  const Expr &a = x[0], &b = x[1];
+  if (batched[0]) {
+    const Expr flat = reshape(a, std::vector<Expr>{product({size(a, 0), size(a, 1)}), size(a, 2)});
+    return reshape(dot(flat, b), std::vector<Expr>{size(a, 0), size(a, 1), size(b, 1)});
+  }
+  const Expr side = dimshuffle(b, {1, 0, 2});  // (k, n, j)
+  const Expr flat = reshape(side, std::vector<Expr>{size(b, 1), product({size(b, 0), size(b, 2)})});
+  return dimshuffle(reshape(dot(a, flat), std::vector<Expr>{size(a, 0), size(b, 0), size(b, 2)}),
+                    {1, 0, 2});
+}
+
+Expr batch_batched_dot(Args x, const std::vector<bool>& batched, const Expr& y) {
+  const Expr count = size(batched[0] ? x[0] : x[1], 0);
+  const auto flat = [&](std::size_t i) {
+    Expr e = x[i];
+    if (!batched[i]) {
+      std::vector<Expr> all = sizes(e);
+      all.insert(all.begin(), count);
+      e = broadcast_to(e, all);
+    }
+    return reshape(e, std::vector<Expr>{product({size(e, 0), size(e, 1)}), size(e, 2), size(e, 3)});
+  };
+  const Expr result = batched_dot(flat(0), flat(1));
+  return reshape(result, std::vector<Expr>{count, size(y, 0), size(y, 1), size(y, 2)});
+}
+
+std::int64_t follow_dot(Args, std::span<const std::int64_t> axes, const Expr&) {
+  if (axes[0] == 0 && axes[1] < 0) return 0;
+  if (axes[1] == 1 && axes[0] < 0) return 1;
+  return -1;
+}
+
+std::int64_t follow_batched_dot(Args, std::span<const std::int64_t> axes, const Expr&) {
+  if (axes[0] <= 0 && axes[1] <= 0) return 0;
+  if (axes[0] == 1 && axes[1] < 0) return 1;
+  if (axes[1] == 2 && axes[0] < 0) return 2;
+  return -1;
+}
+
+}  // namespace
+
+constinit const Op dot_op{
+    .name = "dot",
+    .type = dot_type,
+    .reference = dot_reference,
+    .operands = Operands::numeric,
+    .grad = [](Args x, const Expr&, const Expr& gy) -> Grads {
+      return {dot(gy, transposed(x[1])), dot(transposed(x[0]), gy)};
+    },
+    .batch = batch_dot,
+    .follow = follow_dot,
+    .kernel = dot_kernel,
+    .accepts = accepts_matrix,
+    .examples = []() -> std::vector<Example> {
+      const Type a{DType::float64, {3, 4}}, b{DType::float64, {4, 2}}, v{DType::float64, {4}};
+      const auto f = [](Args x) { return dot(x[0], x[1]); };
+      return {{{a, b}, f},
+              {{a, a}, [](Args x) { return dot(x[0], transpose(x[1])); }},
+              {{a, a}, [](Args x) { return dot(transpose(x[0]), x[1]); }},
+              {{a}, [](Args x) { return dot(x[0], transpose(x[0])); }},
+              {{a, v}, f},
+              {{v, b}, f},
+              {{v, v}, f},
+              {{Type{DType::float64, {2, 3, 4}}, b}, f},
+              {{Type{DType::float64, {1, 1}}, Type{DType::float64, {1, 5}}}, f},
+              {{Type{DType::float64, {3, 0}}, Type{DType::float64, {0, 2}}}, f},
+              {{Type{DType::float64, {0, 4}}, b}, f},
+              {{Type{DType::int64, {3, 4}}, Type{DType::int64, {4, 2}}}, f, {5, 5}}};
+    },
+};
+
+constinit const Op batched_dot_op{
+    .name = "batched_dot",
+    .type = batched_dot_type,
+    .reference = batched_dot_reference,
+    .operands = Operands::numeric,
+    .grad = [](Args x, const Expr&, const Expr& gy) -> Grads {
+      return {batched_dot(gy, transposed(x[1])), batched_dot(transposed(x[0]), gy)};
+    },
+    .batch = batch_batched_dot,
+    .follow = follow_batched_dot,
+    .kernel = dot_kernel,
+    .accepts = accepts_matrix,
+    .examples = []() -> std::vector<Example> {
+      const Type a{DType::float64, {2, 3, 4}}, b{DType::float64, {2, 4, 5}},
+          c{DType::float64, {2, 5, 4}};
+      return {{{a, b}, [](Args x) { return batched_dot(x[0], x[1]); }},
+              {{a, c},
+               [](Args x) {
+                 return batched_dot(x[0], dimshuffle(x[1], {0, 2, 1}));
+               }},
+              {{Type{DType::float64, {0, 3, 4}}, Type{DType::float64, {0, 4, 5}}},
+               [](Args x) { return batched_dot(x[0], x[1]); }}};
+    },
+};
+
+Expr dot(const Arg& a, const Arg& b) {
+  const Attribution as(a.where());
+  if (a->rank() == 0 || b->rank() == 0) return a * b;
+  if (a->rank() == 1 && b->rank() == 1) {
+    const Dim n = a->dims()[0], m = b->dims()[0];
+    if (n.known() && m.known() && !(n == m)) {
+      throw TypeError(text("dot: vectors of different lengths\n  ", text(a->type()), "  ",
+                           describe(a), "\n  ", text(b->type()), "  ", describe(b),
+                           "\n  written at ", a.where().text()));
+    }
+    return squeeze(squeeze(dot(expand_dims(a, 0), expand_dims(b, 1)), 1), 0);
+  }
+  if (a->rank() == 1) return squeeze(dot(expand_dims(a, 0), b), 0);
+  if (b->rank() == 1) return squeeze(dot(a, expand_dims(b, 1)), -1);
+  if (a->rank() > 2 && b->rank() == 2) {
+    std::vector<Expr> all = sizes(a);
+    const Expr inner = all.back();
+    all.pop_back();
+    const Expr flat = reshape(a, std::vector<Expr>{product(all), inner});
+    all.push_back(size(b, 1));
+    return reshape(dot(flat, b), all);
+  }
+  return apply(dot_op, {a, b}, {}, a.where());
+}
+
+Expr batched_dot(const Arg& a, const Arg& b) {
+  return apply(batched_dot_op, {a, b}, {}, a.where());
+}
+
+Expr outer(const Arg& a, const Arg& b) {
+  const Attribution as(a.where());
+  return expand_dims(a, -1) * expand_dims(b, 0);
+}
+
+std::string blas_core() { return blas::core_name(); }
+
+}  // namespace cinch

@@ -1,0 +1,231 @@
+#include "ops/random.hpp"
+
+#include <array>
+#include <bit>
+#include <cmath>
+#include <numbers>
+#include <xtensor/xarray.hpp>
+
+#include "ops/arithmetic.hpp"
+#include "ops/index.hpp"
+#include "ops/reduce.hpp"
+#include "ops/shape.hpp"
+
+namespace cinch {
+
+namespace {
+
+using Pair = std::array<std::uint64_t, 2>;
+
+/// Threefry-2x64 with 20 rounds: a keyed permutation of 128-bit counters.
+Pair threefry(Pair key, Pair counter) {
+  constexpr int rotations[8] = {16, 42, 12, 31, 16, 32, 24, 21};
+  const std::uint64_t keys[3] = {key[0], key[1], 0x1BD11BDAA9FC1A22u ^ key[0] ^ key[1]};
+  std::uint64_t a = counter[0] + keys[0], b = counter[1] + keys[1];
+  for (unsigned round = 0; round < 20; ++round) {
+    a += b;
+    b = std::rotl(b, rotations[round % 8]) ^ a;
+    if (round % 4 == 3) {
+      const unsigned s = round / 4 + 1;
+      a += keys[s % 3];
+      b += keys[(s + 1) % 3] + s;
+    }
+  }
+  return {a, b};
+}
+
+/// Numbers 2k and 2k + 1 of a draw, from the state {seed, draw, calls}.
+Pair bits(const std::int64_t* state, std::uint64_t k) {
+  return threefry({static_cast<std::uint64_t>(state[0]), static_cast<std::uint64_t>(state[1])},
+                  {static_cast<std::uint64_t>(state[2]), k});
+}
+
+/// In [0, 1), a multiple of 2^-53 or 2^-24.
+template <class T>
+T unit(std::uint64_t word) {
+  if constexpr (sizeof(T) == 4) {
+    return static_cast<T>(word >> 40) * 0x1p-24f;
+  } else {
+    return static_cast<T>(word >> 11) * 0x1p-53;
+  }
+}
+
+template <class T>
+std::array<T, 2> uniform_pair(Pair words) {
+  return {unit<T>(words[0]), unit<T>(words[1])};
+}
+
+/// Box and Muller, 1958, in double precision whatever T is.
+template <class T>
+std::array<T, 2> normal_pair(Pair words) {
+  const double radius = std::sqrt(-2 * std::log(1 - unit<double>(words[0])));
+  const double angle = 2 * std::numbers::pi * unit<double>(words[1]);
+  return {static_cast<T>(radius * std::cos(angle)), static_cast<T>(radius * std::sin(angle))};
+}
+
+template <class T, std::array<T, 2> (*Draw)(Pair)>
+void fill(const std::int64_t* state, T* out, std::int64_t n) {
+  for (std::int64_t i = 0; i < n; i += 2) {
+    const auto pair = Draw(bits(state, static_cast<std::uint64_t>(i / 2)));
+    out[i] = pair[0];
+    if (i + 1 < n) out[i + 1] = pair[1];
+  }
+}
+
+template <bool Normal>
+void fill(DType dtype, const std::int64_t* state, void* out, std::int64_t n) {
+  dispatch_float(dtype, [&]<class T> {
+    if constexpr (Normal) {
+      fill<T, normal_pair<T>>(state, static_cast<T*>(out), n);
+    } else {
+      fill<T, uniform_pair<T>>(state, static_cast<T*>(out), n);
+    }
+  });
+}
+
+Type random_type(Args x, const Attrs& attrs) {
+  if (x[0].dtype() != DType::int64 || x[0].rank() != 1)
+    throw TypeError("the state must be an int64 vector");
+  Type result{attrs.dtype, {}};
+  for (const Expr& size : x.subspan(1)) {
+    if (size.dtype() != DType::int64 || size.rank() != 0)
+      throw TypeError("sizes must be int64 scalars");
+    const Tensor* value = constant_value(size);
+    const bool named = &size.op() == &size_op;
+    result.dims.push_back(
+        value   ? Dim(value->data<std::int64_t>()[0])
+        : named ? size.inputs()[0].dims()[static_cast<std::size_t>(size.attrs().ints[0])]
+                : Dim::unknown());
+  }
+  return result;
+}
+
+/// Element by element, each from its own counter, through an xtensor container.
+template <bool Normal>
+Tensor random_reference(Values in, const Attrs& attrs) {
+  Shape shape;
+  for (const Tensor* size : in.subspan(1)) shape.push_back(size->data<std::int64_t>()[0]);
+  Tensor result(attrs.dtype, shape);
+  const std::int64_t* state = in[0]->data<std::int64_t>().data();
+  return dispatch_float(attrs.dtype, [&]<class T> {
+    xt::xarray<T> values = xt::zeros<T>({static_cast<std::size_t>(result.size())});
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      const Pair words = bits(state, i / 2);
+      values(i) = (Normal ? normal_pair<T>(words) : uniform_pair<T>(words))[i % 2];
+    }
+    std::copy(values.begin(), values.end(), result.data<T>().begin());
+    return result;
+  });
+}
+
+template <bool Normal>
+void random_kernel(std::span<const Operand> in, const Operand& out, const Attrs&) {
+  fill<Normal>(out.dtype, in[0].as<std::int64_t>(), out.data, out.size());
+}
+
+std::int64_t no_follow(Args, std::span<const std::int64_t>, const Expr&) { return -1; }
+
+Expr drawn_size(const Expr& y, std::int64_t axis) {
+  return y.inputs()[static_cast<std::size_t>(axis) + 1];
+}
+
+template <DType D>
+std::vector<Example> random_examples(const Op& op) {
+  const auto build = [&op](const Shape& shape) {
+    return [&op, shape](Args x) {
+      std::vector<Expr> inputs{x[0]};
+      for (const std::int64_t n : shape) inputs.push_back(constant(Tensor(n)));
+      return apply(op, inputs, {.dtype = D});
+    };
+  };
+  const Type state{DType::int64, {3}};
+  return {{{state}, build({3, 5}), {1000}},
+          {{state}, build({}), {1000}},
+          {{state}, build({0, 2}), {1000}}};
+}
+
+}  // namespace
+
+constinit const Op random_uniform_op{
+    .name = "random_uniform",
+    .type = random_type,
+    .reference = random_reference<false>,
+    .sizes_from = 1,
+    .follow = no_follow,
+    .size_of = drawn_size,
+    .kernel = random_kernel<false>,
+    .examples = [] { return random_examples<DType::float64>(random_uniform_op); },
+};
+
+constinit const Op random_normal_op{
+    .name = "random_normal",
+    .type = random_type,
+    .reference = random_reference<true>,
+    .sizes_from = 1,
+    .follow = no_follow,
+    .size_of = drawn_size,
+    .kernel = random_kernel<true>,
+    .examples = [] { return random_examples<DType::float32>(random_normal_op); },
+};
+
+Expr RandomStreams::draw(const Op& op, const std::vector<Expr>& sizes, DType dtype, Source where) {
+  const auto number = static_cast<std::int64_t>(states_.size());
+  Shared state(Tensor::from<std::int64_t>({3}, {seed_, number, 0}), text("random state ", number),
+               where);
+  state.attrs().state->advance = [](const Expr& s) {
+    return s + constant(Tensor::from<std::int64_t>({3}, {0, 0, 1}));
+  };
+  std::vector<Expr> inputs{state};
+  inputs.insert(inputs.end(), sizes.begin(), sizes.end());
+  Expr result = apply(op, std::move(inputs), {.dtype = dtype}, where);
+  states_.push_back(std::move(state));
+  return result;
+}
+
+namespace {
+std::vector<Expr> constants(const Shape& sizes) {
+  std::vector<Expr> result;
+  for (const std::int64_t n : sizes) result.push_back(constant(Tensor(n)));
+  return result;
+}
+}  // namespace
+
+Expr RandomStreams::uniform(const std::vector<Expr>& sizes, const Arg& low, const Arg& high,
+                            DType dtype, Source where) {
+  const Attribution as(where);
+  return low + (high - low) * draw(random_uniform_op, sizes, dtype, where);
+}
+
+Expr RandomStreams::normal(const std::vector<Expr>& sizes, const Arg& mean, const Arg& sd,
+                           DType dtype, Source where) {
+  const Attribution as(where);
+  return mean + sd * draw(random_normal_op, sizes, dtype, where);
+}
+
+Expr RandomStreams::binomial(const std::vector<Expr>& sizes, std::int64_t n, const Arg& p,
+                             DType dtype, Source where) {
+  const Attribution as(where);
+  if (n < 1)
+    throw TypeError(text("binomial: the number of trials must be at least 1, got ", n,
+                         "\n  written at ", where.text()));
+  // In double precision, so that p is met to 2^-53 for any result type.
+  if (n == 1) return cast(draw(random_uniform_op, sizes, DType::float64, where) < p, dtype);
+  std::vector<Expr> trials = sizes;
+  trials.insert(trials.begin(), constant(Tensor(n)));
+  return cast(sum(draw(random_uniform_op, trials, DType::float64, where) < p, 0), dtype);
+}
+
+Expr RandomStreams::uniform(const Shape& sizes, const Arg& low, const Arg& high, DType dtype,
+                            Source where) {
+  return uniform(constants(sizes), low, high, dtype, where);
+}
+Expr RandomStreams::normal(const Shape& sizes, const Arg& mean, const Arg& sd, DType dtype,
+                           Source where) {
+  return normal(constants(sizes), mean, sd, dtype, where);
+}
+Expr RandomStreams::binomial(const Shape& sizes, std::int64_t n, const Arg& p, DType dtype,
+                             Source where) {
+  return binomial(constants(sizes), n, p, dtype, where);
+}
+
+}  // namespace cinch

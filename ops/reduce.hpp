@@ -1,0 +1,48 @@
+// Reductions over any axes.
+#pragma once
+
+#include <initializer_list>
+#include <optional>
+#include <vector>
+
+#include "core/expr.hpp"
+#include "core/op.hpp"
+
+namespace cinch {
+
+extern const Op sum_op, max_op, argmax_op;
+
+/// Which axes to reduce over: all, one, or several; negative ones count from the end.
+class Axes {
+ public:
+  Axes() = default;  ///< All.
+  Axes(std::int64_t axis) : axes_(std::vector{axis}) {}
+  Axes(std::initializer_list<std::int64_t> axes) : axes_(axes) {}
+  Axes(std::vector<std::int64_t> axes) : axes_(std::move(axes)) {}
+
+  /// The axes of a tensor of this rank, ascending. Throws TypeError for one that does not exist or
+  /// comes twice.
+  std::vector<std::int64_t> of_rank(std::int64_t rank) const;
+
+ private:
+  std::optional<std::vector<std::int64_t>> axes_;
+};
+
+/// Sum; bools count as integers. The reduced axes go, or stay as size 1 with `keepdims`. Empty sums
+/// are 0.
+Expr sum(const Arg& x, const Axes& axes = {}, bool keepdims = false);
+/// Arithmetic mean; integers give float64.
+Expr mean(const Arg& x, const Axes& axes = {}, bool keepdims = false);
+/// Mean squared deviation from the mean (divided by n, as NumPy's default).
+Expr var(const Arg& x, const Axes& axes = {}, bool keepdims = false);
+/// Largest element; NaN if there is one; an error where there is none. Equal largest ones share the
+/// gradient.
+Expr max(const Arg& x, const Axes& axes = {}, bool keepdims = false);
+Expr min(const Arg& x, const Axes& axes = {}, bool keepdims = false);
+/// Index (int64) of the first largest element along `axis`, which goes. No gradient.
+Expr argmax(const Arg& x, std::int64_t axis);
+/// Whether all, or any, of the bools are true.
+Expr all(const Arg& x, const Axes& axes = {}, bool keepdims = false);
+Expr any(const Arg& x, const Axes& axes = {}, bool keepdims = false);
+
+}  // namespace cinch

@@ -1,0 +1,790 @@
+#include "ops/shape.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <numeric>
+#include <xtensor/xbroadcast.hpp>
+#include <xtensor/xmanipulation.hpp>
+#include <xtensor/xmath.hpp>
+
+#include "core/leaves.hpp"
+#include "ops/arithmetic.hpp"
+#include "ops/index.hpp"
+#include "ops/reduce.hpp"
+#include "ops/xtensor_view.hpp"
+
+namespace cinch {
+
+namespace {
+
+/// The size that an int64 scalar says: its number where it is constant, the size it was asked of
+/// where it is one, else a new symbol.
+Dim dim_of(const Expr& size) {
+  if (size.rank() != 0 || size.dtype() != DType::int64) {
+    throw TypeError("sizes must be int64 scalars, got " + text(size.type()) + "  " +
+                    describe(size));
+  }
+  if (const Tensor* value = constant_value(size)) {
+    const std::int64_t n = value->data<std::int64_t>()[0];
+    if (n < 0) throw TypeError(text("a size cannot be ", n));
+    return n;
+  }
+  if (&size.op() == &size_op)
+    return size.inputs()[0].dims()[static_cast<std::size_t>(size.attrs().ints[0])];
+  return Dim::unknown();
+}
+
+Dims dims_of(Args sizes) {
+  Dims result;
+  for (const Expr& size : sizes) result.push_back(dim_of(size));
+  return result;
+}
+
+Shape shape_of(Values sizes) {
+  Shape result;
+  for (const Tensor* size : sizes) result.push_back(size->data<std::int64_t>()[0]);
+  return result;
+}
+
+std::vector<Expr> with_first(const Expr& first, Args rest) {
+  std::vector<Expr> result{first};
+  result.insert(result.end(), rest.begin(), rest.end());
+  return result;
+}
+
+// size
+// ---------------------------------------------------------------------------------------------------------------
+
+/// The size in terms of the sizes of leaves, so that it is known from a call's arguments.
+Expr simplify_size(const Expr& e) {
+  const Expr& x = e.inputs()[0];
+  const auto axis = static_cast<std::size_t>(e.attrs().ints[0]);
+  const Dim dim = x.dims()[axis];
+  if (dim.known()) return constant(Tensor(dim.size()));
+  for (std::size_t i = 0; i < x.inputs().size(); ++i) {
+    const Expr& input = x.inputs()[i];
+    if (x.op().sizes_from >= 0 && static_cast<int>(i) >= x.op().sizes_from) break;
+    for (std::size_t a = 0; a < input.dims().size(); ++a) {
+      if (input.dims()[a] == dim) return size(input, static_cast<std::int64_t>(a));
+    }
+  }
+  if (x.op().size_of) return x.op().size_of(x, e.attrs().ints[0]);
+  if (x.op().elementwise()) {
+    // Several unknown sizes, each this one or 1.
+    Expr result;
+    for (const Expr& input : x.inputs()) {
+      const std::int64_t a = input.rank() - x.rank() + e.attrs().ints[0];
+      if (a < 0) continue;
+      const Expr mine = size(input, a);
+      result = result ? switch_(equal(result, 1), mine, result) : mine;
+    }
+    return result;
+  }
+  return {};
+}
+
+// dimshuffle
+// ---------------------------------------------------------------------------------------------------------
+
+Type dimshuffle_type(Args x, const Attrs& attrs) {
+  const Dims& dims = x[0].dims();
+  std::vector<bool> used(dims.size());
+  Type result{x[0].dtype(), {}};
+  for (const std::int64_t axis : attrs.ints) {
+    if (axis == -1) {
+      result.dims.push_back(1);
+      continue;
+    }
+    if (axis < 0 || axis >= x[0].rank()) throw TypeError(text("there is no axis ", axis));
+    if (used[static_cast<std::size_t>(axis)])
+      throw TypeError(text("axis ", axis, " is named twice"));
+    used[static_cast<std::size_t>(axis)] = true;
+    result.dims.push_back(dims[static_cast<std::size_t>(axis)]);
+  }
+  for (std::size_t axis = 0; axis < dims.size(); ++axis) {
+    if (!used[axis] && dims[axis].known() && dims[axis].size() != 1) {
+      throw TypeError(
+          text("axis ", axis, " cannot be left out: its size is ", dims[axis].size(), ", not 1"));
+    }
+  }
+  return result;
+}
+
+Tensor dimshuffle_reference(Values in, const Attrs& attrs) {
+  std::vector<std::size_t>
+      order;  // The axes that stay; those that go have size 1, so the order does not matter.
+  for (const std::int64_t axis : attrs.ints) {
+    if (axis >= 0) order.push_back(static_cast<std::size_t>(axis));
+  }
+  Shape shape;
+  for (const std::int64_t axis : attrs.ints)
+    shape.push_back(axis < 0 ? 1 : in[0]->shape()[static_cast<std::size_t>(axis)]);
+  for (std::size_t axis = 0; axis < in[0]->shape().size(); ++axis) {
+    if (std::ranges::find(order, axis) == order.end()) order.push_back(axis);
+  }
+  return dispatch(in[0]->dtype(), [&]<class T> {
+    const xt::xarray<T> moved = xt::transpose(view<T>(*in[0]), order);
+    return to_tensor<T>(moved).reshaped(shape);
+  });
+}
+
+bool dimshuffle_view(const Strided& in, const Expr& y, Strided& out) {
+  out.offset = in.offset;
+  out.strides.clear();
+  for (const std::int64_t axis : y.attrs().ints) {
+    out.strides.push_back(axis < 0 ? 0 : in.strides[static_cast<std::size_t>(axis)]);
+  }
+  return true;
+}
+
+Expr simplify_dimshuffle(const Expr& y) {
+  const Expr& x = y.inputs()[0];
+  const auto& pattern = y.attrs().ints;
+  bool identity = y.rank() == x.rank();
+  for (std::size_t k = 0; identity && k < pattern.size(); ++k)
+    identity = pattern[k] == static_cast<std::int64_t>(k);
+  if (identity) return x;
+  if (&x.op() != &dimshuffle_op) return {};
+  std::vector<std::int64_t> both;
+  for (const std::int64_t axis : pattern)
+    both.push_back(axis < 0 ? -1 : x.attrs().ints[static_cast<std::size_t>(axis)]);
+  return dimshuffle(x.inputs()[0], both);
+}
+
+Grads dimshuffle_grad(Args x, const Expr& y, const Expr& gy) {
+  std::vector<std::int64_t> back(static_cast<std::size_t>(x[0].rank()), -1);
+  const auto& pattern = y.attrs().ints;
+  for (std::size_t k = 0; k < pattern.size(); ++k) {
+    if (pattern[k] >= 0) back[static_cast<std::size_t>(pattern[k])] = static_cast<std::int64_t>(k);
+  }
+  return {dimshuffle(gy, back)};
+}
+
+Expr batch_dimshuffle(Args x, const std::vector<bool>&, const Expr& y) {
+  std::vector<std::int64_t> pattern{0};
+  for (const std::int64_t axis : y.attrs().ints) pattern.push_back(axis < 0 ? -1 : axis + 1);
+  return dimshuffle(x[0], pattern);
+}
+
+std::int64_t follow_dimshuffle(Args, std::span<const std::int64_t> axes, const Expr& y) {
+  const auto at = std::ranges::find(y.attrs().ints, axes[0]);
+  return at == y.attrs().ints.end() ? -1 : at - y.attrs().ints.begin();
+}
+
+// reshape
+// ------------------------------------------------------------------------------------------------------------
+
+Type reshape_type(Args x, const Attrs&) {
+  Type result{x[0].dtype(), dims_of(x.subspan(1))};
+  if (x[0].type().is_static() && result.is_static() &&
+      element_count(x[0].type().shape()) != element_count(result.shape())) {
+    throw TypeError("the numbers of elements differ: cannot be laid out as " + text(result.dims));
+  }
+  return result;
+}
+
+bool reshape_view(const Strided& in, const Expr& y, Strided& out) {
+  // Axes of size 1 come and go freely; otherwise the input has to be row-major.
+  const Shape from = y.inputs()[0].type().shape(), to = y.type().shape();
+  std::vector<std::int64_t> strides, sizes;
+  for (std::size_t k = 0; k < from.size(); ++k) {
+    if (from[k] != 1) {
+      sizes.push_back(from[k]);
+      strides.push_back(in.strides[k]);
+    }
+  }
+  out = {in.offset, std::vector<std::int64_t>(to.size(), 0)};
+  std::vector<std::size_t> kept;
+  for (std::size_t k = 0; k < to.size(); ++k) {
+    if (to[k] != 1) kept.push_back(k);
+  }
+  const bool only_ones =
+      kept.size() == sizes.size() &&
+      std::ranges::equal(kept, sizes, [&](std::size_t k, std::int64_t n) { return to[k] == n; });
+  if (only_ones) {
+    for (std::size_t k = 0; k < kept.size(); ++k) out.strides[kept[k]] = strides[k];
+    return true;
+  }
+  std::int64_t step = 1;
+  for (std::size_t k = sizes.size(); k-- > 0; step *= sizes[k]) {
+    if (strides[k] != step) return false;
+  }
+  step = 1;
+  for (std::size_t k = to.size(); k-- > 0; step *= to[k]) out.strides[k] = step;
+  return true;
+}
+
+Expr simplify_reshape(const Expr& y) {
+  const Expr& x = y.inputs()[0];
+  if (x.dims() == y.dims()) return x;
+  if (&x.op() == &reshape_op)
+    return apply(reshape_op, with_first(x.inputs()[0], y.inputs().subspan(1)));
+  return {};
+}
+
+Expr batch_reshape(Args x, const std::vector<bool>&, const Expr& y) {
+  std::vector<Expr> all{size(x[0], 0)};
+  all.insert(all.end(), y.inputs().begin() + 1, y.inputs().end());
+  return reshape(x[0], all);
+}
+
+/// The examples stay apart where everything before their axis keeps its size.
+std::int64_t follow_reshape(Args x, std::span<const std::int64_t> axes, const Expr& y) {
+  const auto axis = static_cast<std::size_t>(axes[0]);
+  if (axis >= y.dims().size()) return -1;
+  for (std::size_t k = 0; k <= axis; ++k) {
+    if (!(x[0].dims()[k] == y.dims()[k])) return -1;
+  }
+  return axes[0];
+}
+
+// broadcast_to, sum_like
+// ---------------------------------------------------------------------------------------------
+
+Type broadcast_to_type(Args x, const Attrs&) {
+  Type result{x[0].dtype(), dims_of(x.subspan(1))};
+  if (x[0].rank() > result.rank())
+    throw TypeError("cannot repeat to fewer axes, " + text(result.dims));
+  const std::size_t lead = result.dims.size() - x[0].dims().size();
+  for (std::size_t k = 0; k < x[0].dims().size(); ++k) {
+    const Dim from = x[0].dims()[k], to = result.dims[lead + k];
+    if (from.known() && to.known() && !(from == to) && from.size() != 1) {
+      throw TypeError("cannot be repeated to " + text(result.dims));
+    }
+  }
+  return result;
+}
+
+bool broadcast_to_view(const Strided& in, const Expr& y, Strided& out) {
+  const Shape from = y.inputs()[0].type().shape();
+  out = {in.offset, std::vector<std::int64_t>(static_cast<std::size_t>(y.rank()), 0)};
+  const std::size_t lead = out.strides.size() - from.size();
+  for (std::size_t k = 0; k < from.size(); ++k)
+    out.strides[lead + k] = from[k] == 1 ? 0 : in.strides[k];
+  return true;
+}
+
+Expr batch_broadcast_to(Args x, const std::vector<bool>&, const Expr& y) {
+  const Expr& old = y.inputs()[0];
+  std::vector<std::int64_t> pattern{0};
+  pattern.insert(pattern.end(), static_cast<std::size_t>(y.rank() - old.rank()), -1);
+  for (std::int64_t axis = 1; axis <= old.rank(); ++axis) pattern.push_back(axis);
+  std::vector<Expr> all{size(x[0], 0)};
+  all.insert(all.end(), y.inputs().begin() + 1, y.inputs().end());
+  return broadcast_to(dimshuffle(x[0], pattern), all);
+}
+
+Type sum_like_type(Args x, const Attrs&) {
+  if (x[1].rank() > x[0].rank()) throw TypeError("cannot sum to more axes");
+  const std::size_t lead = x[0].dims().size() - x[1].dims().size();
+  for (std::size_t k = 0; k < x[1].dims().size(); ++k) {
+    const Dim from = x[0].dims()[lead + k], to = x[1].dims()[k];
+    if (from.known() && to.known() && !(from == to) && to.size() != 1) {
+      throw TypeError("the second operand does not broadcast to the first");
+    }
+  }
+  return {x[0].dtype(), x[1].dims()};
+}
+
+/// The axes of x that a sum to like's shape runs over. All sizes are known.
+std::vector<std::int64_t> summed_axes(const Shape& x, const Shape& like) {
+  std::vector<std::int64_t> axes;
+  const std::size_t lead = x.size() - like.size();
+  for (std::size_t k = 0; k < x.size(); ++k) {
+    if (k < lead || (like[k - lead] == 1 && x[k] != 1))
+      axes.push_back(static_cast<std::int64_t>(k));
+  }
+  return axes;
+}
+
+Expr simplify_sum_like(const Expr& y) {
+  const Expr &x = y.inputs()[0], &like = y.inputs()[1];
+  if (x.dims() == like.dims()) return x;
+  if (!x.type().is_static() || !like.type().is_static()) return {};
+  const Expr total = sum(x, summed_axes(x.type().shape(), like.type().shape()));
+  return total.dims() == like.dims() ? total : reshape(total, like.type().shape());
+}
+
+Tensor sum_like_reference(Values in, const Attrs&) {
+  const Shape &from = in[0]->shape(), &to = in[1]->shape();
+  const auto axes = summed_axes(from, to);
+  if (in[0]->size() == 0) return Tensor(in[0]->dtype(), to);
+  if (axes.empty()) return *in[0];
+  return dispatch(in[0]->dtype(), [&]<class T> {
+    const std::vector<std::size_t> over(axes.begin(), axes.end());
+    return to_tensor<T>(xt::xarray<T>(xt::sum<T>(view<T>(*in[0]), over))).reshaped(to);
+  });
+}
+
+Expr batch_sum_like(Args x, const std::vector<bool>&, const Expr& y) {
+  // Sums each of the many to the shape of `like`, under as many axes as the summand has.
+  const Expr& like = y.inputs()[1];
+  std::vector<Expr> all{size(x[0], 0)};
+  all.insert(all.end(), static_cast<std::size_t>(y.inputs()[0].rank() - like.rank()),
+             constant(Tensor(std::int64_t{1})));
+  std::vector<Expr> result_sizes{all[0]};
+  for (const Expr& s : sizes(like)) {
+    all.push_back(s);
+    result_sizes.push_back(s);
+  }
+  const Expr target = broadcast_to(cast(Arg(0.0), y.dtype()), all);
+  return reshape(sum_like(x[0], target), result_sizes);
+}
+
+std::int64_t follow_sum_like(Args x, std::span<const std::int64_t> axes, const Expr&) {
+  const std::int64_t lead = x[0].rank() - x[1].rank();
+  if (axes[0] < lead) return -1;
+  const auto k = static_cast<std::size_t>(axes[0]);
+  return x[0].dims()[k] == x[1].dims()[k - static_cast<std::size_t>(lead)] ? axes[0] - lead : -1;
+}
+
+// concatenate
+// --------------------------------------------------------------------------------------------------------
+
+Type concatenate_type(Args x, const Attrs& attrs) {
+  Type result{x[0].dtype(), x[0].dims()};
+  const auto axis = static_cast<std::size_t>(attrs.ints[0]);
+  bool known = true;
+  std::int64_t total = 0;
+  for (const Expr& part : x) {
+    if (part.rank() != result.rank())
+      throw TypeError("all parts must have the same number of axes");
+    for (std::size_t k = 0; k < result.dims.size(); ++k) {
+      if (k == axis) continue;
+      const Dim a = result.dims[k], b = part.dims()[k];
+      if (a.known() && b.known() && !(a == b)) throw TypeError(text("sizes differ along axis ", k));
+      if (!a.known() && b.known()) result.dims[k] = b;
+    }
+    known = known && part.dims()[axis].known();
+    if (known) total += part.dims()[axis].size();
+  }
+  result.dims[axis] = known ? Dim(total) : Dim::unknown();
+  return result;
+}
+
+void concatenate_kernel(std::span<const Operand> in, const Operand& out, const Attrs& attrs) {
+  const auto axis = static_cast<std::size_t>(attrs.ints[0]);
+  std::int64_t outer = 1, inner = static_cast<std::int64_t>(size_of(out.dtype));
+  for (std::size_t k = 0; k < axis; ++k) outer *= out.shape[k];
+  for (std::size_t k = axis + 1; k < out.shape.size(); ++k) inner *= out.shape[k];
+  auto* to = static_cast<std::byte*>(out.data);
+  for (std::int64_t i = 0; i < outer; ++i) {
+    for (const Operand& part : in) {
+      const std::int64_t run = part.shape[axis] * inner;
+      std::memcpy(to, static_cast<const std::byte*>(part.data) + i * run,
+                  static_cast<std::size_t>(run));
+      to += run;
+    }
+  }
+}
+
+Tensor concatenate_reference(Values in, const Attrs& attrs) {
+  return dispatch(in[0]->dtype(), [&]<class T> {
+    const auto axis = static_cast<std::size_t>(attrs.ints[0]);
+    xt::xarray<T> result = view<T>(*in[0]);
+    for (const Tensor* part : in.subspan(1)) {
+      const xt::xarray<T> more = view<T>(*part);
+      if (result.size() == 0 || more.size() == 0) {
+        // xtensor cannot join empty arrays; the other one is the whole result where nothing is
+        // lost.
+        if (result.shape()[axis] == 0 || more.size() > 0) {
+          if (result.shape()[axis] == 0) result = more;
+          continue;
+        }
+        if (more.shape()[axis] == 0) continue;
+      }
+      result = xt::xarray<T>(xt::concatenate(xt::xtuple(result, more), axis));
+    }
+    return to_tensor<T>(result);
+  });
+}
+
+Grads concatenate_grad(Args x, const Expr& y, const Expr& gy) {
+  const std::int64_t axis = y.attrs().ints[0];
+  Grads result;
+  Expr start = constant(Tensor(std::int64_t{0}));
+  for (const Expr& part : x) {
+    const Expr length = size(part, axis);
+    result.push_back(narrow(gy, axis, start, length));
+    start = start + length;
+  }
+  return result;
+}
+
+Expr batch_concatenate(Args x, const std::vector<bool>& batched, const Expr& y) {
+  Expr count;
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    if (batched[i]) count = size(x[i], 0);
+  }
+  std::vector<Expr> parts;
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    std::vector<Expr> all = sizes(x[i]);
+    all.insert(all.begin(), count);
+    parts.push_back(batched[i] ? x[i] : broadcast_to(x[i], all));
+  }
+  return concatenate(parts, y.attrs().ints[0] + 1);
+}
+
+std::int64_t follow_concatenate(Args, std::span<const std::int64_t> axes, const Expr& y) {
+  std::int64_t result = -1;
+  for (const std::int64_t axis : axes) {
+    if (axis < 0) continue;
+    if (axis == y.attrs().ints[0] || (result >= 0 && axis != result)) return -1;
+    result = axis;
+  }
+  return result;
+}
+
+Expr concatenate_size(const Expr& y, std::int64_t axis) {
+  Expr total;
+  for (const Expr& part : y.inputs()) total = total ? total + size(part, axis) : size(part, axis);
+  return total;
+}
+
+const Type matrix34{DType::float64, {3, 4}};
+
+}  // namespace
+
+constinit const Op size_op{
+    .name = "size",
+    .type =
+        [](Args, const Attrs&) {
+          return Type{DType::int64, {}};
+        },
+    .reference =
+        [](Values in, const Attrs& attrs) {
+          return Tensor(in[0]->shape()[static_cast<std::size_t>(attrs.ints[0])]);
+        },
+    .shape_only = 1,
+    .simplify = simplify_size,
+};
+
+constinit const Op dimshuffle_op{
+    .name = "dimshuffle",
+    .type = dimshuffle_type,
+    .reference = dimshuffle_reference,
+    .grad = dimshuffle_grad,
+    .batch = batch_dimshuffle,
+    .follow = follow_dimshuffle,
+    .simplify = simplify_dimshuffle,
+    .view = dimshuffle_view,
+    .examples = []() -> std::vector<Example> {
+      return {{{matrix34}, [](Args x) { return transpose(x[0]); }},
+              {{matrix34},
+               [](Args x) {
+                 return dimshuffle(x[0], {1, -1, 0});
+               }},
+              {{Type{DType::float64, {2, 1, 3}}},
+               [](Args x) {
+                 return dimshuffle(x[0], {2, 0});
+               }},
+              {{Type{DType::float64, {2, 3, 4}}},
+               [](Args x) {
+                 return transpose(x[0], {2, 0, 1});
+               }},
+              {{Type{DType::float64, {0, 3}}}, [](Args x) { return transpose(x[0]); }}};
+    },
+};
+
+constinit const Op reshape_op{
+    .name = "reshape",
+    .type = reshape_type,
+    .reference = [](Values in, const Attrs&) { return in[0]->reshaped(shape_of(in.subspan(1))); },
+    .sizes_from = 1,
+    .grad = [](Args x, const Expr&, const Expr& gy) -> Grads { return {reshape(gy, sizes(x[0]))}; },
+    .batch = batch_reshape,
+    .follow = follow_reshape,
+    .simplify = simplify_reshape,
+    .size_of =
+        [](const Expr& y, std::int64_t axis) {
+          return Expr(y.inputs()[static_cast<std::size_t>(axis) + 1]);
+        },
+    .view = reshape_view,
+    .examples = []() -> std::vector<Example> {
+      return {{{matrix34},
+               [](Args x) {
+                 return reshape(x[0], Shape{2, 6});
+               }},
+              {{matrix34},
+               [](Args x) {
+                 return reshape(transpose(x[0]), Shape{6, 2});
+               }},
+              {{matrix34},
+               [](Args x) {
+                 return reshape(transpose(x[0]), Shape{4, 1, 3});
+               }},
+              {{matrix34}, [](Args x) { return flatten(x[0]); }},
+              {{Type{DType::float64, {1, 1}}}, [](Args x) { return reshape(x[0], Shape{}); }},
+              {{Type{DType::float64, {0, 4}}}, [](Args x) {
+                 return reshape(x[0], Shape{2, 0});
+               }}};
+    },
+};
+
+constinit const Op broadcast_to_op{
+    .name = "broadcast_to",
+    .type = broadcast_to_type,
+    .reference =
+        [](Values in, const Attrs&) {
+          const Shape shape = shape_of(in.subspan(1));
+          return dispatch(in[0]->dtype(), [&]<class T> {
+            const std::vector<std::size_t> to(shape.begin(), shape.end());
+            return to_tensor<T>(xt::broadcast(view<T>(*in[0]), to));
+          });
+        },
+    .sizes_from = 1,
+    .grad = [](Args x, const Expr&, const Expr& gy) -> Grads { return {sum_like(gy, x[0])}; },
+    .batch = batch_broadcast_to,
+    .follow = [](Args x, std::span<const std::int64_t> axes, const Expr& y) -> std::int64_t {
+      const std::int64_t to = axes[0] + y.rank() - x[0].rank();
+      const bool repeats = !(x[0].dims()[static_cast<std::size_t>(axes[0])] ==
+                             y.dims()[static_cast<std::size_t>(to)]);
+      return repeats ? -1 : to;
+    },
+    .simplify =
+        [](const Expr& y) {
+          return y.inputs()[0].dims() == y.dims() ? Expr(y.inputs()[0]) : Expr();
+        },
+    .size_of =
+        [](const Expr& y, std::int64_t axis) {
+          return Expr(y.inputs()[static_cast<std::size_t>(axis) + 1]);
+        },
+    .view = broadcast_to_view,
+    .examples = []() -> std::vector<Example> {
+      const auto to = [](Args x, const Shape& shape) {
+        std::vector<Expr> all;
+        for (const std::int64_t n : shape) all.push_back(constant(Tensor(n)));
+        return broadcast_to(x[0], all);
+      };
+      return {{{Type{DType::float64, {4}}},
+               [to](Args x) {
+                 return to(x, {3, 4});
+               }},
+              {{Type{DType::float64, {3, 1}}},
+               [to](Args x) {
+                 return to(x, {2, 3, 4});
+               }},
+              {{Type{DType::float64, {}}},
+               [to](Args x) {
+                 return to(x, {2, 2});
+               }},
+              {{Type{DType::float64, {1, 3}}}, [to](Args x) {
+                 return to(x, {0, 3});
+               }}};
+    },
+};
+
+constinit const Op sum_like_op{
+    .name = "sum_like",
+    .type = sum_like_type,
+    .reference = sum_like_reference,
+    .shape_only = 2,
+    .grad = [](Args x, const Expr&, const Expr& gy) -> Grads {
+      return {broadcast_like(gy, x[0]), Expr()};
+    },
+    .batch = batch_sum_like,
+    .follow = follow_sum_like,
+    .simplify = simplify_sum_like,
+    .examples = []() -> std::vector<Example> {
+      const auto f = [](Args x) { return sum_like(x[0], x[1]); };
+      const Type cube{DType::float64, {2, 3, 4}};
+      return {{{cube, Type{DType::float64, {4}}}, f},
+              {{cube, Type{DType::float64, {3, 1}}}, f},
+              {{cube, Type{DType::float64, {}}}, f},
+              {{cube, cube}, f},
+              {{Type{DType::float64, {0, 4}}, Type{DType::float64, {4}}}, f}};
+    },
+};
+
+constinit const Op concatenate_op{
+    .name = "concatenate",
+    .type = concatenate_type,
+    .reference = concatenate_reference,
+    .operands = Operands::any,
+    .grad = concatenate_grad,
+    .batch = batch_concatenate,
+    .follow = follow_concatenate,
+    .size_of = concatenate_size,
+    .kernel = concatenate_kernel,
+    .examples = []() -> std::vector<Example> {
+      const Type a{DType::float64, {2, 3}}, b{DType::float64, {2, 1}}, c{DType::float64, {4, 3}};
+      return {{{a, b},
+               [](Args x) {
+                 return concatenate({x[0], x[1]}, 1);
+               }},
+              {{a, c, a},
+               [](Args x) {
+                 return concatenate({x[0], x[1], x[2]}, 0);
+               }},
+              {{a, a},
+               [](Args x) {
+                 return stack({x[0], transpose(transpose(x[1]))}, 1);
+               }},
+              {{a, Type{DType::float64, {0, 3}}}, [](Args x) {
+                 return concatenate({x[0], x[1]}, 0);
+               }}};
+    },
+};
+
+// What users call
+// ----------------------------------------------------------------------------------------------------
+
+Expr size(const Arg& x, std::int64_t axis) {
+  const Attribution as(x.where());
+  axis = normalize_axis(axis, x->rank());
+  const Dim dim = x->dims()[static_cast<std::size_t>(axis)];
+  if (dim.known()) return constant(Tensor(dim.size()), x.where());
+  return apply(size_op, {x}, {.ints = {axis}}, x.where());
+}
+
+std::vector<Expr> sizes(const Arg& x) {
+  std::vector<Expr> result;
+  for (std::int64_t axis = 0; axis < x->rank(); ++axis) result.push_back(size(x, axis));
+  return result;
+}
+
+Expr product(const std::vector<Expr>& factors) {
+  Expr result = constant(Tensor(std::int64_t{1}));
+  for (const Expr& factor : factors) {
+    const Tensor *a = constant_value(result), *b = constant_value(factor);
+    if (a && b) {
+      result =
+          constant(Tensor(element_count({a->data<std::int64_t>()[0], b->data<std::int64_t>()[0]})));
+    } else {
+      result = is_constant(result, 1) ? factor : result * factor;
+    }
+  }
+  return result;
+}
+
+Expr dimshuffle(const Arg& x, const std::vector<std::int64_t>& pattern) {
+  const Expr y = apply(dimshuffle_op, {x}, {.ints = pattern}, x.where());
+  const Expr simpler = simplify_dimshuffle(y);
+  return simpler ? simpler : y;
+}
+
+Expr transpose(const Arg& x) {
+  std::vector<std::int64_t> axes(static_cast<std::size_t>(x->rank()));
+  std::iota(axes.rbegin(), axes.rend(), 0);
+  return dimshuffle(x, axes);
+}
+
+Expr transpose(const Arg& x, const std::vector<std::int64_t>& axes) {
+  std::vector<std::int64_t> pattern;
+  for (const std::int64_t axis : axes) pattern.push_back(normalize_axis(axis, x->rank()));
+  return dimshuffle(x, pattern);
+}
+
+Expr expand_dims(const Arg& x, std::int64_t axis) {
+  axis = normalize_axis(axis, x->rank() + 1);
+  std::vector<std::int64_t> pattern(static_cast<std::size_t>(x->rank()));
+  std::iota(pattern.begin(), pattern.end(), 0);
+  pattern.insert(pattern.begin() + axis, -1);
+  return dimshuffle(x, pattern);
+}
+
+Expr squeeze(const Arg& x, std::int64_t axis) {
+  axis = normalize_axis(axis, x->rank());
+  std::vector<std::int64_t> pattern(static_cast<std::size_t>(x->rank()));
+  std::iota(pattern.begin(), pattern.end(), 0);
+  pattern.erase(pattern.begin() + axis);
+  return dimshuffle(x, pattern);
+}
+
+Expr reshape(const Arg& x, const std::vector<Expr>& sizes) {
+  return apply(reshape_op, with_first(x, sizes), {}, x.where());
+}
+
+namespace {
+
+/// The size that -1 stands for, given the others.
+Expr remaining_size(const Expr& x, const std::vector<Expr>& others) {
+  const Expr total = product(sizes(x)), known = product(others);
+  const Tensor *a = constant_value(total), *b = constant_value(known);
+  if (!a || !b) return floor_div(total, known);
+  const std::int64_t n = b->data<std::int64_t>()[0];
+  return constant(Tensor(n == 0 ? std::int64_t{0} : a->data<std::int64_t>()[0] / n));
+}
+
+Expr reshape_with_rest(const Arg& x, std::vector<Expr> all) {
+  const Attribution as(x.where());
+  std::vector<Expr> others;
+  Expr* rest = nullptr;
+  for (Expr& size : all) {
+    if (!is_constant(size, -1)) {
+      if (size.type().weak) size = cast(size, DType::int64);
+      others.push_back(size);
+    } else if (rest) {
+      throw TypeError("reshape: only one size can be -1\n  written at " + x.where().text());
+    } else {
+      rest = &size;
+    }
+  }
+  if (rest) *rest = remaining_size(x, others);
+  return reshape(x, all);
+}
+
+}  // namespace
+
+Expr reshape(const Arg& x, std::initializer_list<Arg> sizes) {
+  return reshape_with_rest(x, {sizes.begin(), sizes.end()});
+}
+
+Expr reshape(const Arg& x, const Shape& sizes) {
+  std::vector<Expr> all;
+  for (const std::int64_t n : sizes) all.push_back(constant(Tensor(n)));
+  return reshape_with_rest(x, std::move(all));
+}
+
+Expr flatten(const Arg& x, std::int64_t from) {
+  const Attribution as(x.where());
+  const std::vector<Expr> all = sizes(x);
+  std::vector<Expr> kept(all.begin(), all.begin() + from);
+  kept.push_back(product({all.begin() + from, all.end()}));
+  return reshape(x, kept);
+}
+
+Expr broadcast_to(const Arg& x, const std::vector<Expr>& sizes) {
+  const Expr y = apply(broadcast_to_op, with_first(x, sizes), {}, x.where());
+  return y.dims() == x->dims() ? x.expr() : y;
+}
+
+Expr broadcast_like(const Arg& x, const Arg& like) {
+  const Attribution as(x.where());
+  return x->dims() == like->dims() ? x.expr() : broadcast_to(x, sizes(like));
+}
+
+Expr sum_like(const Arg& x, const Arg& like) {
+  const Attribution as(x.where());
+  const Expr y = apply(sum_like_op, {x, like}, {}, x.where());
+  const Expr simpler = simplify_sum_like(y);
+  return simpler ? simpler : y;
+}
+
+Expr concatenate(const std::vector<Expr>& parts, std::int64_t axis, Source where) {
+  const Attribution as(where);
+  if (parts.empty()) throw TypeError("concatenate: nothing to concatenate, at " + where.text());
+  if (parts[0].rank() == 0)
+    throw TypeError("concatenate: scalars have no axis to join along: use stack, at " +
+                    where.text());
+  return apply(concatenate_op, parts, {.ints = {normalize_axis(axis, parts[0].rank())}}, where);
+}
+
+Expr stack(const std::vector<Expr>& parts, std::int64_t axis, Source where) {
+  const Attribution as(where);
+  std::vector<Expr> taller;
+  for (const Expr& part : parts) taller.push_back(expand_dims(part, axis));
+  return concatenate(taller, axis, where);
+}
+
+Expr zeros_like(const Arg& x) {
+  const Attribution as(x.where());
+  return broadcast_like(cast(Arg(0.0), x->dtype()), x);
+}
+
+Expr ones_like(const Arg& x) {
+  const Attribution as(x.where());
+  return broadcast_like(cast(Arg(1.0), x->dtype()), x);
+}
+
+}  // namespace cinch
