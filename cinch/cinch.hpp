@@ -1,6 +1,7 @@
 // Everything a program needs: expressions, derivatives, functions, ops, optimizers, models, data.
 #pragma once
 
+#include "core/check_grad.hpp"
 #include "core/error.hpp"
 #include "core/expr.hpp"
 #include "core/function.hpp"
@@ -9,6 +10,13 @@
 #include "core/shared.hpp"
 #include "core/tensor.hpp"
 #include "core/variables.hpp"
+#include "io/csv.hpp"
+#include "io/idx.hpp"
+#include "io/image.hpp"
+#include "io/npy.hpp"
+#include "io/plot.hpp"
+#include "models/contractive.hpp"
+#include "models/losses.hpp"
 #include "ops/activation.hpp"
 #include "ops/arithmetic.hpp"
 #include "ops/index.hpp"
@@ -17,3 +25,4 @@
 #include "ops/random_state.hpp"
 #include "ops/reduce.hpp"
 #include "ops/shape.hpp"
+#include "optim/sgd.hpp"

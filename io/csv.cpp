@@ -1,0 +1,53 @@
+#include "io/csv.hpp"
+
+#include <array>
+#include <charconv>
+#include <cstddef>
+
+namespace cinch {
+
+namespace {
+
+std::string field(const std::string& name) {
+  if (name.find_first_of(",\"\r\n") == std::string::npos) return name;
+  std::string result = "\"";
+  for (const char c : name) result += c == '"' ? std::string("\"\"") : std::string(1, c);
+  return result + '"';
+}
+
+std::string field(double value) {
+  std::array<char, 32> digits{};  // 17 digits, sign, point, exponent; the same in every locale
+  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), value,
+                                 std::chars_format::general, 17);
+  return {digits.data(), end.ptr};
+}
+
+template <class Values>
+std::string line(const Values& values) {
+  std::string result;
+  for (const auto& value : values) result += (result.empty() ? "" : ",") + field(value);
+  return result + '\n';
+}
+
+}  // namespace
+
+CsvWriter::CsvWriter(const std::string& path, const std::vector<std::string>& columns)
+    : path_(path), columns_(columns.size()), file_(open_file(path, "w")) {
+  write(line(columns));
+}
+
+void CsvWriter::row(std::span<const double> values) {
+  if (values.size() != columns_) {
+    throw TypeError(text("CsvWriter: ", columns_, " columns, got ", values.size(), " values"));
+  }
+  write(line(values));
+}
+
+void CsvWriter::write(const std::string& line) {
+  if (std::fwrite(line.data(), 1, line.size(), file_.get()) != line.size() ||
+      std::fflush(file_.get()) != 0) {
+    file_error(path_, "cannot be written: " + system_reason());
+  }
+}
+
+}  // namespace cinch

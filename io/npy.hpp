@@ -1,0 +1,29 @@
+// NumPy's files: .npy, one array, and .npz, a zip archive of named arrays.
+#pragma once
+
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/tensor.hpp"
+
+namespace cinch {
+
+// Element types: bool, int64, float32, float64, little endian; uint8 and int32 are read as int64.
+// Files of version 1 and 2 are read, in C or Fortran order; version 1 in C order is written.
+// Whatever cannot be read or written throws FileError, which names the file and, in an archive, the
+// array. A header that claims more data than there is costs no memory.
+
+Tensor read_npy(const std::string& path);
+/// What np.load reads. The file is replaced as a whole.
+void write_npy(const std::string& path, const Tensor& tensor);
+
+/// The arrays of an archive by name, as written by write_npz, np.savez or np.savez_compressed.
+std::map<std::string, Tensor> read_npz(const std::string& path);
+/// An archive that np.load reads: not compressed, the arrays in the order given; equal arrays give
+/// equal files. Replaced as a whole. Throws FileError for an empty name and for one that occurs
+/// twice.
+void write_npz(const std::string& path, const std::vector<std::pair<std::string, Tensor>>& arrays);
+
+}  // namespace cinch

@@ -1,0 +1,19 @@
+// The npy format on any stream of bytes: what .npy files and the members of .npz archives have in
+// common.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "core/tensor.hpp"
+#include "io/bytes.hpp"
+
+namespace cinch {
+
+/// Reads one array that takes up the whole stream. Throws FileError.
+Tensor parse_npy(ByteStream& bytes);
+
+/// What stands before the elements in row-major order: a multiple of 64 bytes.
+std::vector<std::uint8_t> npy_header(const Tensor& tensor);
+
+}  // namespace cinch

@@ -1,0 +1,59 @@
+#include "models/contractive.hpp"
+
+#include <cmath>
+
+#include "core/grad.hpp"
+#include "models/losses.hpp"
+#include "ops/activation.hpp"
+#include "ops/arithmetic.hpp"
+#include "ops/linalg.hpp"
+#include "ops/reduce.hpp"
+#include "ops/shape.hpp"
+
+namespace cinch {
+
+Expr ContractiveAutoencoder::encode(const Arg& x) const {
+  const Attribution as(x.where());
+  return sigmoid(dot(x, W) + b);
+}
+
+Expr ContractiveAutoencoder::decode(const Arg& h) const {
+  const Attribution as(h.where());
+  return sigmoid(dot(h, transpose(W)) + c);
+}
+
+ContractiveAutoencoder contractive_autoencoder(std::int64_t visible, std::int64_t hidden, RandomState& random,
+                                               DType dtype) {
+  if (visible < 1 || hidden < 1) {
+    throw TypeError(text("contractive_autoencoder: sizes must be positive, got ", visible, " visible and ", hidden,
+                         " hidden units"));
+  }
+  const double bound = 4 * std::sqrt(6.0 / static_cast<double>(visible + hidden));
+  return {Shared(random.uniform(-bound, bound, {visible, hidden}, dtype), "W"), Shared(Tensor(dtype, {hidden}), "b"),
+          Shared(Tensor(dtype, {visible}), "c")};
+}
+
+Expr literal_jacobian(const ContractiveAutoencoder& model, const Arg& x) {
+  const Attribution as(x.where());
+  const Expr h = model.encode(x);
+  const Expr slope = reshape(h * (1 - h), {size(h, 0), 1, size(h, 1)});
+  return slope * reshape(model.W, {1, size(model.W, 0), size(model.W, 1)});
+}
+
+Expr jacobian_norm2(const ContractiveAutoencoder& model, const Arg& x, Penalty penalty) {
+  const Attribution as(x.where());
+  if (penalty == Penalty::literal) return sum(square(literal_jacobian(model, x)), {1, 2});
+  const Expr h = model.encode(x);
+  if (penalty == Penalty::jacobian) return sum(square(jacobian(h, x)), {1, 2});
+  return dot(square(h * (1 - h)), sum(square(model.W), 0));
+}
+
+ContractiveCost contractive_cost(const ContractiveAutoencoder& model, const Arg& x, const Arg& lambda,
+                                 Penalty penalty) {
+  const Attribution as(x.where());
+  const Expr reconstruction = mean(cross_entropy(x, model.reconstruct(x)));
+  const Expr contraction = mean(jacobian_norm2(model, x, penalty));
+  return {reconstruction, contraction, reconstruction + lambda * contraction};
+}
+
+}  // namespace cinch
