@@ -6,6 +6,7 @@
 #include <list>
 #include <mutex>
 
+#include "core/contraction.hpp"
 #include "core/host.hpp"
 #include "core/leaves.hpp"
 #include "core/plan.hpp"
@@ -101,6 +102,7 @@ std::unique_ptr<Plan> Function::Compiled::make_plan(
       roots, [](const Expr& e) { return e; }, done);
   now = rewrite(now);
   now = rewrite(expanded(now));
+  now = rewrite(contract(now));
   std::vector<PlanResult> results;
   for (std::size_t k = 0; k < now.size(); ++k) {
     SharedState* target =

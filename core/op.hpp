@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/contraction.hpp"
 #include "core/expr.hpp"
 
 namespace cinch {
@@ -94,8 +95,9 @@ struct Op {
                       const Attrs&) = nullptr;  ///< The value, by xtensor: what Mode::checked runs.
   Operands operands = Operands::as_given;
   bool commutative = false;
-  int sizes_from = -1;      ///< Inputs from here on are int64 scalars that only say sizes.
-  unsigned shape_only = 0;  ///< Bit k: only the shape of input k matters.
+  Algebra algebra = Algebra::none;  ///< How it reads as a sum of products.
+  int sizes_from = -1;              ///< Inputs from here on are int64 scalars that only say sizes.
+  unsigned shape_only = 0;          ///< Bit k: only the shape of input k matters.
 
   // Derivatives.
   Grads (*grad)(Args x, const Expr& y,

@@ -1,15 +1,15 @@
 // Trains a contractive autoencoder on MNIST-like images and shows what it learned.
 //
 //     contractive_autoencoder                                  Fashion-MNIST from Debian's package
-//     contractive_autoencoder --preset tutorial --data MNIST   the published run of the Theano tutorial, digit for digit
+//     contractive_autoencoder --preset tutorial --data MNIST   the published run of the Theano
+//     tutorial, digit for digit
 //
 // Expect: both terms fall every epoch, and filters.png shows strokes and edges instead of noise.
-#include <CLI/CLI.hpp>
-#include <cinch/cinch.hpp>
-
 #include <unistd.h>
 
+#include <CLI/CLI.hpp>
 #include <chrono>
+#include <cinch/cinch.hpp>
 #include <cmath>
 #include <csignal>
 #include <cstdio>
@@ -21,7 +21,8 @@ using namespace cinch;
 namespace {
 
 struct Options {
-  std::string data, preset = "default", dtype = "float32", penalty = "closed", output = "out/contractive_autoencoder", log;
+  std::string data, preset = "default", dtype = "float32", penalty = "closed",
+                    output = "out/contractive_autoencoder", log;
   std::int64_t epochs = 15, batch = 20, hidden = 500, seed = 123;
   double lambda = 0.1, rate = 0.05;
   bool quiet = false;
@@ -31,20 +32,29 @@ volatile std::sig_atomic_t interrupted = 0;
 
 Options parse(int argc, char** argv) {
   Options o;
-  CLI::App app{"Trains a contractive autoencoder: cross-entropy + lambda * ||dh/dx||^2_F, by gradient descent.\n"};
-  app.add_option("--data", o.data, "Folder of IDX files (default: $CINCH_DATA, else Debian's Fashion-MNIST)");
+  CLI::App app{
+      "Trains a contractive autoencoder: cross-entropy + lambda * ||dh/dx||^2_F, by gradient "
+      "descent.\n"};
+  app.add_option("--data", o.data,
+                 "Folder of IDX files (default: $CINCH_DATA, else Debian's Fashion-MNIST)");
   app.add_option("--preset", o.preset, "tutorial: all settings of the Theano tutorial, float64")
       ->check(CLI::IsMember({"tutorial", "default"}));
-  auto* epochs = app.add_option("--epochs", o.epochs, "Passes over the training images")->check(CLI::Range(0, 1000000));
-  auto* batch = app.add_option("--batch", o.batch, "Images in a minibatch")->check(CLI::Range(1, 50000));
+  auto* epochs = app.add_option("--epochs", o.epochs, "Passes over the training images")
+                     ->check(CLI::Range(0, 1000000));
+  auto* batch =
+      app.add_option("--batch", o.batch, "Images in a minibatch")->check(CLI::Range(1, 50000));
   auto* hidden = app.add_option("--hidden", o.hidden, "Hidden units")->check(CLI::Range(1, 100000));
-  auto* lambda = app.add_option("--lambda", o.lambda, "Weight of the contractive penalty")->check(CLI::NonNegativeNumber);
+  auto* lambda = app.add_option("--lambda", o.lambda, "Weight of the contractive penalty")
+                     ->check(CLI::NonNegativeNumber);
   auto* rate = app.add_option("--rate", o.rate, "Learning rate")->check(CLI::PositiveNumber);
-  auto* dtype = app.add_option("--dtype", o.dtype, "Element type")->check(CLI::IsMember({"float32", "float64"}));
+  auto* dtype = app.add_option("--dtype", o.dtype, "Element type")
+                    ->check(CLI::IsMember({"float32", "float64"}));
   app.add_option("--penalty", o.penalty, "How the penalty is written; all give the same numbers")
       ->check(CLI::IsMember({"closed", "literal", "jacobian"}));
-  app.add_option("--seed", o.seed, "Of the initial weights")->check(CLI::Range(std::int64_t{0}, std::int64_t{4294967295}));
-  app.add_option("--output", o.output, "Folder for pictures, parameters and log")->capture_default_str();
+  app.add_option("--seed", o.seed, "Of the initial weights")
+      ->check(CLI::Range(std::int64_t{0}, std::int64_t{4294967295}));
+  app.add_option("--output", o.output, "Folder for pictures, parameters and log")
+      ->capture_default_str();
   app.add_option("--log", o.log, "CSV file (default: log.csv in the output folder)");
   app.add_flag("--quiet", o.quiet, "Print nothing but errors");
   try {
@@ -67,13 +77,15 @@ Options parse(int argc, char** argv) {
 /// A bar on a terminal, nothing elsewhere.
 class Progress {
  public:
-  Progress(bool quiet, std::int64_t total) : shown_(!quiet && isatty(STDOUT_FILENO)), total_(total) {}
+  Progress(bool quiet, std::int64_t total)
+      : shown_(!quiet && isatty(STDOUT_FILENO)), total_(total) {}
 
   void show(std::int64_t done, std::int64_t epoch) {
     const double seconds = elapsed();
     if (!shown_ || (seconds - last_ < 0.1 && done < total_)) return;
     last_ = seconds;
-    const double left = done > 0 ? seconds / static_cast<double>(done) * static_cast<double>(total_ - done) : 0;
+    const double left =
+        done > 0 ? seconds / static_cast<double>(done) * static_cast<double>(total_ - done) : 0;
     const auto filled = static_cast<std::size_t>(done * 30 / std::max<std::int64_t>(total_, 1));
     std::printf("\r[%s%s] epoch %lld, %.0f s left \033[K", std::string(filled, '#').c_str(),
                 std::string(30 - filled, '.').c_str(), static_cast<long long>(epoch), left);
@@ -82,7 +94,9 @@ class Progress {
   void clear() const {
     if (shown_) std::printf("\r\033[K");
   }
-  double elapsed() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
+  double elapsed() const {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+  }
 
  private:
   bool shown_;
@@ -94,15 +108,18 @@ class Progress {
 void train(const Options& o) {
   const DType dtype = o.dtype == "float64" ? DType::float64 : DType::float32;
   const std::string folder = data_folder(o.data);
-  ImageSet data = load_training(folder, dtype, /*divisor=*/256, {0, 50000});
+  ImageSet data = load_training(folder, dtype, /*divisor=*/256, {0, 50000, /*or_fewer=*/true});
   const std::int64_t batches = data.images.shape()[0] / o.batch;
-  if (batches == 0) throw ValueError(text("--batch ", o.batch, ": there are only ", data.images.shape()[0], " images"));
-  const ImageSet test = load_test(folder, dtype, 256, {0, 10});
+  if (batches == 0)
+    throw ValueError(
+        text("--batch ", o.batch, ": there are only ", data.images.shape()[0], " images"));
+  const ImageSet test = load_test(folder, dtype, 256, {0, 10, /*or_fewer=*/true});
   if (test.images.shape()[1] != data.images.shape()[1]) {
     throw FileError(folder + ": training and test images differ in size");
   }
   std::filesystem::create_directories(o.output);
-  CsvWriter log(o.log, {"epoch", "reconstruction", "jacobian_norm", "tutorial_cost", "tutorial_norm", "seconds"});
+  CsvWriter log(o.log, {"epoch", "reconstruction", "jacobian_norm", "tutorial_cost",
+                        "tutorial_norm", "seconds"});
 
   // The model, its cost as a formula, and a function that computes both terms and makes one step.
   const Shared images(std::move(data.images), "images");
@@ -122,12 +139,13 @@ void train(const Options& o) {
   });
 
   Progress progress(o.quiet, o.epochs * batches);
-  Curve reconstruction{"reconstruction", {}, {}}, norm{"Jacobian norm", {}, {}, /*right_axis=*/true};
+  Curve reconstruction{"reconstruction", {}, {}},
+      norm{"Jacobian norm", {}, {}, /*right_axis=*/true};
   if (!o.quiet) {
     std::printf("%lld images from %s, %lld-%lld units, %s, %lld steps an epoch\n",
                 static_cast<long long>(images.value().shape()[0]), folder.c_str(),
-                static_cast<long long>(images.value().shape()[1]), static_cast<long long>(o.hidden), o.dtype.c_str(),
-                static_cast<long long>(batches));
+                static_cast<long long>(images.value().shape()[1]), static_cast<long long>(o.hidden),
+                o.dtype.c_str(), static_cast<long long>(batches));
   }
   for (std::int64_t epoch = 0; epoch < o.epochs && !interrupted; ++epoch) {
     double loss = 0, jacobian = 0, first_cost = NAN, second_norm = NAN;
@@ -137,23 +155,28 @@ void train(const Options& o) {
       const double l = terms[0].item(), j = terms[1].item();
       loss += l;
       jacobian += std::sqrt(j);
-      // What the published log calls cost and norm: two numbers of the first and of the second minibatch.
+      // What the published log calls cost and norm: two numbers of the first and of the second
+      // minibatch.
       if (done == 0) first_cost = (l + j) / 2;
       if (done == 1) second_norm = (std::sqrt(l) + std::sqrt(j)) / 2;
       progress.show(epoch * batches + done + 1, epoch);
     }
+    if (done == 0) break;  // Interrupted before the first step.
     loss /= static_cast<double>(done);
     jacobian /= static_cast<double>(done);
-    log.row({static_cast<double>(epoch), loss, jacobian, first_cost, second_norm, progress.elapsed()});
+    log.row(
+        {static_cast<double>(epoch), loss, jacobian, first_cost, second_norm, progress.elapsed()});
     reconstruction.xs.push_back(static_cast<double>(epoch));
     reconstruction.ys.push_back(loss);
     norm.xs.push_back(static_cast<double>(epoch));
     norm.ys.push_back(jacobian);
     progress.clear();
     if (!o.quiet) {
-      std::printf("epoch %3lld  reconstruction %.6f  jacobian norm %.6f  (tutorial: cost %.12g  norm %.12g)  %.1f s%s\n",
-                  static_cast<long long>(epoch), loss, jacobian, first_cost, second_norm, progress.elapsed(),
-                  done < batches ? "  interrupted" : "");
+      std::printf(
+          "epoch %3lld  reconstruction %.6f  jacobian norm %.6f  (tutorial: cost %.12g  norm "
+          "%.12g)  %.1f s%s\n",
+          static_cast<long long>(epoch), loss, jacobian, first_cost, second_norm,
+          progress.elapsed(), done < batches ? "  interrupted" : "");
       std::fflush(stdout);
     }
   }
@@ -164,11 +187,15 @@ void train(const Options& o) {
   const Expr t = matrix("t", dtype);
   write_png(o.output + "/reconstructions.png",
             tile_pairs(test.images, evaluate(model.reconstruct(t), {{t, test.images}}), tiling));
-  write_npz(o.output + "/parameters.npz", {{"W", model.W.get()}, {"b", model.b.get()}, {"c", model.c.get()}});
+  write_npz(o.output + "/parameters.npz",
+            {{"W", model.W.get()}, {"b", model.b.get()}, {"c", model.c.get()}});
   if (!reconstruction.xs.empty()) {
-    plot_curves(o.output + "/training_curve.png", {"Contractive autoencoder", "epoch", {reconstruction, norm}});
+    plot_curves(o.output + "/training_curve.png",
+                {"Contractive autoencoder", "epoch", {reconstruction, norm}});
   }
-  if (!o.quiet) std::printf("filters, reconstructions, training curve, parameters and log are in %s\n", o.output.c_str());
+  if (!o.quiet)
+    std::printf("filters, reconstructions, training curve, parameters and log are in %s\n",
+                o.output.c_str());
 }
 
 }  // namespace

@@ -25,8 +25,14 @@ std::string field(double value) {
 template <class Values>
 std::string line(const Values& values) {
   std::string result;
-  for (const auto& value : values) result += (result.empty() ? "" : ",") + field(value);
-  return result + '\n';
+  const char* separator = "";
+  for (const auto& value : values) {
+    result += separator;
+    result += field(value);
+    separator = ",";
+  }
+  result += '\n';
+  return result;
 }
 
 }  // namespace

@@ -42,6 +42,7 @@ void require_regular_file(const std::string& path) {
 }
 
 AtomicFile::AtomicFile(const std::string& path) : path_(path), target_(path) {
+  if (path.empty()) file_error(path, "cannot be written: the path is empty");
   std::error_code error;
   const fs::file_status status = fs::status(path, error);
   if (fs::exists(status)) {

@@ -89,6 +89,7 @@ OpenIdx open_idx(const std::string& path, const char* what, std::size_t rank) {
 ExampleRange fit(ExampleRange range, const OpenIdx& file) {
   const std::int64_t there = file.shape[0];
   if (range.count == ExampleRange::to_the_end) range.count = there - range.begin;
+  if (range.or_fewer && range.begin <= there) range.count = std::min(range.count, there - range.begin);
   if (range.begin < 0 || range.count < 0 || range.begin > there ||
       range.count > there - range.begin) {
     file.bytes->fail(

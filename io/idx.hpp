@@ -27,6 +27,7 @@ struct ExampleRange {
   static constexpr std::int64_t to_the_end = std::numeric_limits<std::int64_t>::max();
   std::int64_t begin = 0;
   std::int64_t count = to_the_end;
+  bool or_fewer = false;  ///< Take what there is where the file holds less; else that is an error.
 };
 
 /// Images, one a row: (count, rows * columns) of `dtype`, value = byte / divisor, computed in

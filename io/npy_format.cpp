@@ -239,11 +239,13 @@ std::vector<std::uint8_t> npy_header(const Tensor& tensor) {
   header += '\n';
   if (header.size() >= longest_header) throw FileError("npy: too many dimensions to be written");
 
-  std::vector<std::uint8_t> result(magic.begin(), magic.end());
-  result.insert(result.end(), {1, 0, static_cast<std::uint8_t>(header.size() % 256),
-                               static_cast<std::uint8_t>(header.size() / 256)});
-  result.insert(result.end(), header.begin(), header.end());
-  return result;
+  std::string start(magic);
+  for (const std::size_t byte :
+       {std::size_t{1}, std::size_t{0}, header.size() % 256, header.size() / 256}) {
+    start += static_cast<char>(byte);
+  }
+  start += header;
+  return {start.begin(), start.end()};
 }
 
 }  // namespace cinch

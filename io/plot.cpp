@@ -10,10 +10,10 @@
 #include <cerrno>
 #include <cmath>
 #include <cstring>
-#include <filesystem>
 #include <limits>
 #include <locale>
 #include <sstream>
+#include <string_view>
 #include <system_error>
 
 #include "core/error.hpp"
@@ -145,6 +145,16 @@ std::string complaint(std::FILE* messages) {
   return last;
 }
 
+/// Whether the file ends as PNG files do; on a full disk gnuplot stops early and says nothing.
+bool is_whole_png(const std::string& path) {
+  constexpr std::string_view end = "IEND\xae\x42\x60\x82";
+  std::array<char, end.size()> last{};
+  const FileHandle file = open_file(path, "rb");
+  return std::fseek(file.get(), -static_cast<long>(end.size()), SEEK_END) == 0 &&
+         std::fread(last.data(), 1, last.size(), file.get()) == last.size() &&
+         std::string_view(last.data(), last.size()) == end;
+}
+
 }  // namespace
 
 void plot_curves(const std::string& path, const Plot& plot) {
@@ -165,9 +175,11 @@ void plot_curves(const std::string& path, const Plot& plot) {
   }
   std::rewind(input.get());
   const int status = run_gnuplot(path, input.get(), file.temporary(), messages.get());
-  std::error_code error;
-  if (status != 0 || std::filesystem::file_size(file.temporary(), error) == 0 || error) {
+  if (status != 0) {
     file_error(path, "cannot be drawn: gnuplot says: " + complaint(messages.get()));
+  }
+  if (!is_whole_png(file.temporary())) {
+    file_error(path, "cannot be written: gnuplot stopped early; the disk may be full");
   }
   file.commit();
 }

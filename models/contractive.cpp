@@ -22,15 +22,15 @@ Expr ContractiveAutoencoder::decode(const Arg& h) const {
   return sigmoid(dot(h, transpose(W)) + c);
 }
 
-ContractiveAutoencoder contractive_autoencoder(std::int64_t visible, std::int64_t hidden, RandomState& random,
-                                               DType dtype) {
+ContractiveAutoencoder contractive_autoencoder(std::int64_t visible, std::int64_t hidden,
+                                               RandomState& random, DType dtype) {
   if (visible < 1 || hidden < 1) {
-    throw TypeError(text("contractive_autoencoder: sizes must be positive, got ", visible, " visible and ", hidden,
-                         " hidden units"));
+    throw TypeError(text("contractive_autoencoder: sizes must be positive, got ", visible,
+                         " visible and ", hidden, " hidden units"));
   }
   const double bound = 4 * std::sqrt(6.0 / static_cast<double>(visible + hidden));
-  return {Shared(random.uniform(-bound, bound, {visible, hidden}, dtype), "W"), Shared(Tensor(dtype, {hidden}), "b"),
-          Shared(Tensor(dtype, {visible}), "c")};
+  return {Shared(random.uniform(-bound, bound, {visible, hidden}, dtype), "W"),
+          Shared(Tensor(dtype, {hidden}), "b"), Shared(Tensor(dtype, {visible}), "c")};
 }
 
 Expr literal_jacobian(const ContractiveAutoencoder& model, const Arg& x) {
@@ -48,8 +48,8 @@ Expr jacobian_norm2(const ContractiveAutoencoder& model, const Arg& x, Penalty p
   return dot(square(h * (1 - h)), sum(square(model.W), 0));
 }
 
-ContractiveCost contractive_cost(const ContractiveAutoencoder& model, const Arg& x, const Arg& lambda,
-                                 Penalty penalty) {
+ContractiveCost contractive_cost(const ContractiveAutoencoder& model, const Arg& x,
+                                 const Arg& lambda, Penalty penalty) {
   const Attribution as(x.where());
   const Expr reconstruction = mean(cross_entropy(x, model.reconstruct(x)));
   const Expr contraction = mean(jacobian_norm2(model, x, penalty));

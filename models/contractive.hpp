@@ -1,5 +1,5 @@
-// The contractive autoencoder: Rifai, Vincent, Muller, Glorot, Bengio, "Contractive Auto-Encoders: Explicit Invariance
-// During Feature Extraction", ICML 2011.
+// The contractive autoencoder: Rifai, Vincent, Muller, Glorot, Bengio, "Contractive Auto-Encoders:
+// Explicit Invariance During Feature Extraction", ICML 2011.
 #pragma once
 
 #include <string>
@@ -11,7 +11,8 @@
 
 namespace cinch {
 
-/// One sigmoid layer with tied weights: h = s(x W + b), z = s(h W' + c). Any member may be another model's variable.
+/// One sigmoid layer with tied weights: h = s(x W + b), z = s(h W' + c). Any member may be another
+/// model's variable.
 struct ContractiveAutoencoder {
   Shared W;  ///< (visible, hidden)
   Shared b;  ///< (hidden)
@@ -25,10 +26,10 @@ struct ContractiveAutoencoder {
   std::vector<Shared> params() const { return {W, b, c}; }
 };
 
-/// W uniform on +-4 sqrt(6 / (visible + hidden)), drawn from `random` in row-major order; b and c zero.
-/// Throws TypeError unless both sizes are positive and `dtype` is a float.
-ContractiveAutoencoder contractive_autoencoder(std::int64_t visible, std::int64_t hidden, RandomState& random,
-                                               DType dtype = DType::float32);
+/// W uniform on +-4 sqrt(6 / (visible + hidden)), drawn from `random` in row-major order; b and c
+/// zero. Throws TypeError unless both sizes are positive and `dtype` is a float.
+ContractiveAutoencoder contractive_autoencoder(std::int64_t visible, std::int64_t hidden,
+                                               RandomState& random, DType dtype = DType::float32);
 
 /// dh/dx written out, J_nij = h_nj (1 - h_nj) W_ij: (batch, visible, hidden).
 Expr literal_jacobian(const ContractiveAutoencoder& model, const Arg& x);
@@ -41,7 +42,8 @@ enum class Penalty {
 };
 
 /// ||dh/dx||^2_F of each example: (batch, visible) -> (batch).
-Expr jacobian_norm2(const ContractiveAutoencoder& model, const Arg& x, Penalty penalty = Penalty::closed);
+Expr jacobian_norm2(const ContractiveAutoencoder& model, const Arg& x,
+                    Penalty penalty = Penalty::closed);
 
 /// The two terms of the cost, each a mean over the examples of x, and the cost
 /// reconstruction + lambda * contraction.
@@ -50,7 +52,7 @@ struct ContractiveCost {
   Expr contraction;     ///< ||dh/dx||^2_F
   Expr total;
 };
-ContractiveCost contractive_cost(const ContractiveAutoencoder& model, const Arg& x, const Arg& lambda,
-                                 Penalty penalty = Penalty::closed);
+ContractiveCost contractive_cost(const ContractiveAutoencoder& model, const Arg& x,
+                                 const Arg& lambda, Penalty penalty = Penalty::closed);
 
 }  // namespace cinch

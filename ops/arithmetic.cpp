@@ -114,6 +114,7 @@ constinit const Op sub_op = elementwise<formula::Sub>({
 constinit const Op mul_op = elementwise<formula::Mul>({
     .name = "mul",
     .commutative = true,
+    .algebra = Algebra::product,
     .grad = [](Args x, const Expr&, const Expr& gy) -> Grads {
       return {gy * x[1], gy * x[0]};
     },
@@ -121,6 +122,7 @@ constinit const Op mul_op = elementwise<formula::Mul>({
 });
 constinit const Op div_op = elementwise<formula::Div>({
     .name = "div",
+    .algebra = Algebra::quotient,
     .grad = [](Args x, const Expr& y, const Expr& gy) -> Grads {
       return {gy / x[1], -gy * y / x[1]};
     },
@@ -160,6 +162,7 @@ constinit const Op minimum_op = elementwise<formula::Minimum>({
 });
 constinit const Op neg_op = elementwise<formula::Neg>({
     .name = "neg",
+    .algebra = Algebra::negative,
     .grad = [](Args, const Expr&, const Expr& gy) -> Grads { return {-gy}; },
     .rules = neg_rules,
 });
@@ -170,6 +173,7 @@ constinit const Op abs_op = elementwise<formula::Abs>({
 constinit const Op sign_op = elementwise<formula::Sign>({.name = "sign"});
 constinit const Op square_op = elementwise<formula::Square>({
     .name = "square",
+    .algebra = Algebra::square,
     .grad = [](Args x, const Expr&, const Expr& gy) -> Grads { return {2 * gy * x[0]}; },
     .rules = square_rules,
 });

@@ -72,6 +72,7 @@ std::span<const Op* const> all_ops() {
       &take_op,
       &scatter_add_op,
       &arange_op,
+      &eye_op,
       // linalg
       &dot_op,
       &batched_dot_op,

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <numeric>
+#include <xtensor/xbuilder.hpp>
 
 #include "core/leaves.hpp"
 #include "ops/arithmetic.hpp"
@@ -406,6 +407,39 @@ constinit const Op arange_op{
     },
 };
 
+constinit const Op eye_op{
+    .name = "eye",
+    .type =
+        [](Args x, const Attrs& attrs) {
+          require_position(x[0], "the size");
+          const Dim n = length_dim(x[0]);
+          return Type{attrs.dtype, {n, n}};
+        },
+    .reference =
+        [](Values in, const Attrs& attrs) {
+          const std::int64_t n = in[0]->data<std::int64_t>()[0];
+          return dispatch(attrs.dtype, [&]<class T> {
+            return to_tensor<T>(xt::xarray<T>(xt::eye<T>(static_cast<std::size_t>(n))));
+          });
+        },
+    .algebra = Algebra::identity,
+    .sizes_from = 0,
+    .size_of = [](const Expr& y, std::int64_t) { return Expr(y.inputs()[0]); },
+    .kernel =
+        [](std::span<const Operand>, const Operand& out, const Attrs&) {
+          const std::int64_t n = out.shape[0];
+          std::memset(out.data, 0, static_cast<std::size_t>(out.size()) * size_of(out.dtype));
+          dispatch(out.dtype, [&]<class T> {
+            for (std::int64_t i = 0; i < n; ++i) out.as<T>()[i * (n + 1)] = T(1);
+          });
+        },
+    .examples = []() -> std::vector<Example> {
+      return {{{}, [](Args) { return eye(5); }},
+              {{}, [](Args) { return eye(1, DType::float64); }},
+              {{Type{DType::int64, {}}}, [](Args x) { return eye(x[0], DType::int64); }, {7}}};
+    },
+};
+
 namespace {
 
 /// An int64 scalar from an argument that may be a literal.
@@ -519,8 +553,7 @@ Expr one_hot(const Arg& labels, const Arg& classes, DType dtype) {
 
 Expr eye(const Arg& n, DType dtype) {
   const Attribution as(n.where());
-  const Expr i = arange(n);
-  return cast(equal(expand_dims(i, 1), expand_dims(i, 0)), dtype);
+  return apply(eye_op, {position(n)}, {.dtype = dtype}, n.where());
 }
 
 }  // namespace cinch

@@ -8,7 +8,7 @@
 
 namespace cinch {
 
-extern const Op narrow_op, embed_op, take_op, scatter_add_op, arange_op;
+extern const Op narrow_op, embed_op, take_op, scatter_add_op, arange_op, eye_op;
 
 /// x[start:stop:step] along `axis`, as in NumPy: negative positions count from the end, positions
 /// outside are clipped, a stop that is not given means "to the end". Positions may be symbolic

@@ -182,6 +182,7 @@ constinit const Op dot_op{
     .type = dot_type,
     .reference = dot_reference,
     .operands = Operands::numeric,
+    .algebra = Algebra::matrix_product,
     .grad = [](Args x, const Expr&, const Expr& gy) -> Grads {
       return {dot(gy, transposed(x[1])), dot(transposed(x[0]), gy)};
     },
@@ -212,6 +213,7 @@ constinit const Op batched_dot_op{
     .type = batched_dot_type,
     .reference = batched_dot_reference,
     .operands = Operands::numeric,
+    .algebra = Algebra::matrix_product,
     .grad = [](Args x, const Expr&, const Expr& gy) -> Grads {
       return {batched_dot(gy, transposed(x[1])), batched_dot(transposed(x[0]), gy)};
     },

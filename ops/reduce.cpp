@@ -6,6 +6,7 @@
 #include <xtensor/xmath.hpp>
 #include <xtensor/xsort.hpp>
 
+#include "core/engine_ops.hpp"
 #include "ops/activation.hpp"
 #include "ops/arithmetic.hpp"
 #include "ops/kernels.hpp"
@@ -192,6 +193,7 @@ constinit const Op sum_op{
     .type = reduce_type,
     .reference = sum_reference,
     .operands = Operands::numeric,
+    .algebra = Algebra::sum,
     .grad = [](Args x, const Expr& y, const Expr& gy) -> Grads {
       return {broadcast_like(kept(gy, y.attrs().ints, x[0].rank()), x[0])};
     },
@@ -286,6 +288,10 @@ Expr reduce(const Op& op, const Arg& x, const Axes& axes, bool keepdims) {
 }
 
 }  // namespace
+
+Expr sum_axes(const Expr& x, const std::vector<std::int64_t>& axes) {
+  return apply(sum_op, {x}, {.ints = axes});
+}
 
 Expr sum(const Arg& x, const Axes& axes, bool keepdims) {
   return reduce(sum_op, x, axes, keepdims);

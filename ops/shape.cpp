@@ -463,6 +463,7 @@ constinit const Op dimshuffle_op{
     .name = "dimshuffle",
     .type = dimshuffle_type,
     .reference = dimshuffle_reference,
+    .algebra = Algebra::permute,
     .grad = dimshuffle_grad,
     .batch = batch_dimshuffle,
     .follow = follow_dimshuffle,
@@ -490,6 +491,7 @@ constinit const Op reshape_op{
     .name = "reshape",
     .type = reshape_type,
     .reference = [](Values in, const Attrs&) { return in[0]->reshaped(shape_of(in.subspan(1))); },
+    .algebra = Algebra::regroup,
     .sizes_from = 1,
     .grad = [](Args x, const Expr&, const Expr& gy) -> Grads { return {reshape(gy, sizes(x[0]))}; },
     .batch = batch_reshape,
@@ -532,6 +534,7 @@ constinit const Op broadcast_to_op{
             return to_tensor<T>(xt::broadcast(view<T>(*in[0]), to));
           });
         },
+    .algebra = Algebra::repeat,
     .sizes_from = 1,
     .grad = [](Args x, const Expr&, const Expr& gy) -> Grads { return {sum_like(gy, x[0])}; },
     .batch = batch_broadcast_to,

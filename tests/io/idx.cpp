@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "support/mnist.hpp"
 #include "temporary_folder.hpp"
 
 namespace cinch {
@@ -241,23 +242,13 @@ TEST_CASE("the data folder is the option, else CINCH_DATA, else Debian's Fashion
   }
 }
 
-/// The folder with the four files of MNIST; "" where there is none.
-std::string mnist_folder() {
-  if (const char* named = std::getenv("CINCH_MNIST")) return named;
-#ifdef CINCH_SOURCE_DIR
-  const std::string folder = CINCH_SOURCE_DIR "/../shared/data/mnist";
-  if (std::filesystem::is_directory(folder)) return folder;
-#endif
-  return "";
-}
-
 TEST_CASE("MNIST has its well-known sizes, labels and mean") {
-  const std::string folder = mnist_folder();
-  if (folder.empty()) {
+  const auto folder = testing::mnist_folder();
+  if (!folder) {
     MESSAGE("skipped: name a folder with MNIST in the environment variable CINCH_MNIST");
     return;
   }
-  const ImageSet first = load_training(folder, DType::float32, 256, {0, 50000});
+  const ImageSet first = load_training(*folder, DType::float32, 256, {0, 50000});
   CHECK(first.images.shape() == Shape{50000, 784});
   CHECK(first.rows == 28);
   CHECK(first.columns == 28);
@@ -265,8 +256,8 @@ TEST_CASE("MNIST has its well-known sizes, labels and mean") {
   CHECK(std::vector<std::int64_t>(labels.begin(), labels.begin() + 6) ==
         std::vector<std::int64_t>{5, 0, 4, 1, 9, 2});
 
-  const ImageSet last = load_training(folder, DType::float64, 1, {.begin = 50000});
-  const ImageSet test = load_test(folder, DType::float64, 1);
+  const ImageSet last = load_training(*folder, DType::float64, 1, {.begin = 50000});
+  const ImageSet test = load_test(*folder, DType::float64, 1);
   CHECK(last.images.shape() == Shape{10000, 784});
   CHECK(test.images.shape() == Shape{10000, 784});
   // Sums of bytes, as NumPy computes them.

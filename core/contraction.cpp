@@ -1,0 +1,716 @@
+#include "core/contraction.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <limits>
+#include <optional>
+
+#include "core/engine_ops.hpp"
+#include "core/graph.hpp"
+#include "core/leaves.hpp"
+#include "core/op.hpp"
+
+namespace cinch {
+
+namespace {
+
+constexpr std::size_t most_factors = 12;  // The search is exponential in the groups they form.
+constexpr std::size_t most_groups = 9;
+constexpr int deepest_reading = 40;
+constexpr double gain_wanted = 0.9;  // A change must save a tenth.
+
+using Atoms = std::uint64_t;  // A set of indices, one bit each.
+
+/// An index of a sum of products: where it has no other name, it is known by its number.
+struct IndexTable {
+  std::vector<std::int64_t> size;
+  std::vector<int> same_as;  // Union-find.
+
+  int fresh(std::int64_t n) {
+    size.push_back(n);
+    same_as.push_back(static_cast<int>(same_as.size()));
+    return same_as.back();
+  }
+  int find(int i) const {
+    while (same_as[static_cast<std::size_t>(i)] != i) i = same_as[static_cast<std::size_t>(i)];
+    return i;
+  }
+  void unite(int a, int b) { same_as[static_cast<std::size_t>(find(a))] = find(b); }
+};
+
+using AxisIndices = std::vector<int>;  // An axis stands for several indices after a reshape, for
+                                       // none where its size is 1.
+
+struct Factor {
+  Expr value;
+  std::vector<AxisIndices> axes;
+};
+
+/// scale * sum over the indices that are not in `axes` of the product of the factors. An index that
+/// stands in two axes makes the value 0 off their diagonal.
+struct SumOfProducts {
+  double scale = 1;
+  std::vector<Factor> factors;
+  std::vector<AxisIndices> axes;
+  std::vector<int> indices;  // All there are.
+};
+
+struct NotReadable {};
+
+class Reader {
+ public:
+  Reader(IndexTable& table, const NodeSet& heads, const NodeSet& dissolved)
+      : table_(table), heads_(heads), dissolved_(dissolved) {}
+
+  SumOfProducts read(const Expr& e, int depth = 0) {
+    const bool stops = depth > 0 && heads_.contains(e.get()) && !dissolved_.contains(e.get());
+    if (stops || depth > deepest_reading || e.op().algebra == Algebra::none) return opaque(e);
+    SumOfProducts result = inside(e, depth);
+    if (result.factors.size() > most_factors) throw NotReadable{};
+    return result;
+  }
+
+ private:
+  SumOfProducts opaque(const Expr& e) {
+    SumOfProducts result;
+    if (const Tensor* value = constant_value(e); value && value->size() == 1) {
+      result.scale = value->at(0);
+      result.axes.resize(static_cast<std::size_t>(e.rank()));
+      return result;
+    }
+    for (const Dim dim : e.dims()) {
+      AxisIndices axis;
+      if (dim.size() == 0) throw NotReadable{};
+      if (dim.size() != 1) {
+        axis.push_back(table_.fresh(dim.size()));
+        result.indices.push_back(axis[0]);
+      }
+      result.axes.push_back(axis);
+    }
+    result.factors.push_back({e, result.axes});
+    return result;
+  }
+
+  SumOfProducts inside(const Expr& e, int depth) {
+    const auto operand = [&](std::size_t i) { return read(e.inputs()[i], depth + 1); };
+    switch (e.op().algebra) {
+      case Algebra::none:
+        break;
+      case Algebra::product: {
+        SumOfProducts a = operand(0), b = operand(1);
+        std::vector<AxisIndices> axes(static_cast<std::size_t>(e.rank()));
+        align(a.axes, axes);
+        align(b.axes, axes);
+        return joined(std::move(a), std::move(b), std::move(axes));
+      }
+      case Algebra::square: {
+        SumOfProducts a = operand(0);
+        SumOfProducts b = renamed(a);
+        std::vector<AxisIndices> axes = a.axes;
+        return joined(std::move(a), std::move(b), std::move(axes));
+      }
+      case Algebra::negative: {
+        SumOfProducts a = operand(0);
+        a.scale = -a.scale;
+        return a;
+      }
+      case Algebra::quotient: {
+        const Tensor* divisor = constant_value(e.inputs()[1]);
+        if (!divisor || divisor->size() != 1 || e.inputs()[1].rank() > e.inputs()[0].rank())
+          return opaque(e);
+        SumOfProducts a = operand(0);
+        a.scale /= divisor->at(0);
+        return a;
+      }
+      case Algebra::sum: {
+        SumOfProducts a = operand(0);
+        std::vector<AxisIndices> kept;
+        for (std::size_t axis = 0; axis < a.axes.size(); ++axis) {
+          const auto& over = e.attrs().ints;
+          if (std::ranges::find(over, static_cast<std::int64_t>(axis)) == over.end())
+            kept.push_back(a.axes[axis]);
+        }
+        a.axes = std::move(kept);
+        return a;
+      }
+      case Algebra::matrix_product: {
+        SumOfProducts a = operand(0), b = operand(1);
+        const std::size_t rank = a.axes.size();
+        unite(a.axes[rank - 1], b.axes[rank - 2]);
+        std::vector<AxisIndices> axes = a.axes;
+        for (std::size_t k = 0; k + 2 < rank; ++k) axes[k] = united(a.axes[k], b.axes[k]);
+        axes[rank - 1] = b.axes[rank - 1];
+        return joined(std::move(a), std::move(b), std::move(axes));
+      }
+      case Algebra::permute: {
+        SumOfProducts a = operand(0);
+        std::vector<AxisIndices> axes;
+        for (const std::int64_t axis : e.attrs().ints) {
+          axes.push_back(axis < 0 ? AxisIndices{} : a.axes[static_cast<std::size_t>(axis)]);
+        }
+        a.axes = std::move(axes);
+        return a;
+      }
+      case Algebra::repeat: {
+        SumOfProducts a = operand(0);
+        std::vector<AxisIndices> axes(static_cast<std::size_t>(e.rank()));
+        align(a.axes, axes);
+        for (std::size_t axis = 0; axis < axes.size(); ++axis) {
+          const std::int64_t n = e.dims()[axis].size();
+          if (!axes[axis].empty() || n == 1) continue;
+          axes[axis].push_back(table_.fresh(n));
+          a.indices.push_back(axes[axis][0]);
+        }
+        a.axes = std::move(axes);
+        return a;
+      }
+      case Algebra::regroup: {
+        SumOfProducts a = operand(0);
+        AxisIndices flat;
+        for (const AxisIndices& axis : a.axes) flat.insert(flat.end(), axis.begin(), axis.end());
+        std::vector<AxisIndices> axes;
+        auto next = flat.begin();
+        for (const Dim dim : e.dims()) {
+          AxisIndices axis;
+          std::int64_t left = dim.size();
+          while (left > 1) {
+            if (next == flat.end()) return opaque(e);
+            const std::int64_t n = table_.size[static_cast<std::size_t>(*next)];
+            if (n > left || left % n != 0) return opaque(e);  // An index would be split.
+            left /= n;
+            axis.push_back(*next++);
+          }
+          axes.push_back(std::move(axis));
+        }
+        if (next != flat.end()) return opaque(e);
+        a.axes = std::move(axes);
+        return a;
+      }
+      case Algebra::identity: {
+        const std::int64_t n = e.dims()[0].size();
+        SumOfProducts result;
+        if (n == 1) {
+          result.axes.resize(2);
+          return result;
+        }
+        const int i = table_.fresh(n);
+        result.axes = {{i}, {i}};
+        result.indices = {i};
+        return result;
+      }
+    }
+    return opaque(e);
+  }
+
+  /// Puts the indices of an operand's axes, aligned at the right, where the result has none yet;
+  /// elsewhere they are the same as those it has.
+  void align(const std::vector<AxisIndices>& from, std::vector<AxisIndices>& to) {
+    const std::size_t lead = to.size() - from.size();
+    for (std::size_t axis = 0; axis < from.size(); ++axis)
+      to[lead + axis] = united(to[lead + axis], from[axis]);
+  }
+
+  AxisIndices united(const AxisIndices& a, const AxisIndices& b) {
+    if (a.empty()) return b;
+    if (!b.empty()) unite(a, b);
+    return a;
+  }
+
+  void unite(const AxisIndices& a, const AxisIndices& b) {
+    if (a.size() != b.size()) throw NotReadable{};
+    for (std::size_t k = 0; k < a.size(); ++k) {
+      if (table_.size[static_cast<std::size_t>(a[k])] !=
+          table_.size[static_cast<std::size_t>(b[k])])
+        throw NotReadable{};
+      table_.unite(a[k], b[k]);
+    }
+  }
+
+  static SumOfProducts joined(SumOfProducts a, SumOfProducts b, std::vector<AxisIndices> axes) {
+    a.scale *= b.scale;
+    std::ranges::move(b.factors, std::back_inserter(a.factors));
+    a.indices.insert(a.indices.end(), b.indices.begin(), b.indices.end());
+    a.axes = std::move(axes);
+    return a;
+  }
+
+  /// A copy with other names for the indices that are summed over.
+  SumOfProducts renamed(const SumOfProducts& a) {
+    SumOfProducts b = a;
+    std::unordered_map<int, int> name;
+    for (const AxisIndices& axis : a.axes) {
+      for (const int i : axis) name[table_.find(i)] = i;
+    }
+    const auto rename = [&](int& i) {
+      const auto [entry, fresh] = name.try_emplace(table_.find(i), 0);
+      if (fresh) entry->second = table_.fresh(table_.size[static_cast<std::size_t>(i)]);
+      i = entry->second;
+    };
+    for (Factor& factor : b.factors) {
+      for (AxisIndices& axis : factor.axes) std::ranges::for_each(axis, rename);
+    }
+    std::ranges::for_each(b.indices, rename);
+    return b;
+  }
+
+  IndexTable& table_;
+  const NodeSet &heads_, &dissolved_;
+};
+
+/// Factors over the same set of indices, to be multiplied element by element.
+struct Group {
+  std::vector<Factor> factors;  // Each axis of at most one index.
+  Atoms atoms = 0;
+};
+
+/// A sum of products ready for ordering: indices are bits, factors are grouped.
+struct Network {
+  std::vector<std::int64_t> size;  // Of each bit's index.
+  std::vector<Group> groups;
+  std::vector<AxisIndices> axes;  // Of the result, as bits.
+  Atoms result = 0;
+  double scale = 1;
+  std::size_t element = 8;  // Bytes.
+
+  double count(Atoms atoms) const {
+    double n = 1;
+    for (; atoms; atoms &= atoms - 1)
+      n *= static_cast<double>(size[static_cast<std::size_t>(std::countr_zero(atoms))]);
+    return n;
+  }
+};
+
+Network network_of(const Expr& head, const NodeSet& heads, const NodeSet& dissolved) {
+  IndexTable table;
+  SumOfProducts sum = Reader(table, heads, dissolved).read(head);
+  Network net;
+  net.element = size_of(head.dtype());
+  net.scale = sum.scale;
+  std::unordered_map<int, int> bit;
+  const auto bit_of = [&](int i) {
+    const auto [entry, fresh] = bit.try_emplace(table.find(i), static_cast<int>(net.size.size()));
+    if (fresh) net.size.push_back(table.size[static_cast<std::size_t>(i)]);
+    return entry->second;
+  };
+  for (AxisIndices& axis : sum.axes) {
+    for (int& i : axis) {
+      i = bit_of(i);
+      const Atoms atom = Atoms(1) << i;
+      if (net.result & atom) throw NotReadable{};  // A diagonal in the result.
+      net.result |= atom;
+    }
+  }
+  net.axes = sum.axes;
+  Atoms held = 0;
+  for (Factor& factor : sum.factors) {
+    Atoms atoms = 0;
+    for (AxisIndices& axis : factor.axes) {
+      for (int& i : axis) {
+        i = bit_of(i);
+        if (atoms >> i & 1u) throw NotReadable{};  // A diagonal of a factor.
+        atoms |= Atoms(1) << i;
+      }
+    }
+    held |= atoms;
+    const auto same = std::ranges::find(net.groups, atoms, &Group::atoms);
+    if (same == net.groups.end()) {
+      net.groups.push_back({{factor}, atoms});
+    } else {
+      same->factors.push_back(factor);
+    }
+  }
+  if (net.size.size() > 60 || net.groups.size() > most_groups || net.groups.empty())
+    throw NotReadable{};
+  // Summed over, but in no factor: every term counts as often as the index has values.
+  Atoms counted = 0;
+  for (const int i : sum.indices) {
+    const int b = bit_of(i);
+    const Atoms atom = Atoms(1) << b;
+    if ((held | net.result | counted) & atom) continue;
+    counted |= atom;
+    net.scale *= static_cast<double>(net.size[static_cast<std::size_t>(b)]);
+  }
+  return net;
+}
+
+// Estimated nanoseconds. Only their ratios matter; measured on AVX-512 and AVX2 machines within a
+// factor of two.
+constexpr double step_overhead = 200;
+double pass_cost(double elements, std::size_t element) {
+  return elements * 0.012 * static_cast<double>(element);
+}
+double flop_cost(double flops, std::size_t element) {
+  return flops * (element == 4 ? 0.008 : 0.016);
+}
+
+/// Computing the result `c` from two operands, all sets of indices.
+double pair_cost(const Network& net, Atoms a, Atoms b, Atoms c) {
+  const Atoms summed = (a | b) & ~c, batch = a & b & c;
+  const double m = net.count(a & ~b), n = net.count(b & ~a), all = net.count(a | b);
+  const double writing = pass_cost(net.count(c), net.element);
+  if (summed && m > 1 && n > 1) {
+    return step_overhead + writing + flop_cost(2 * all, net.element) +
+           (batch ? 150 * net.count(batch) : 0) +
+           pass_cost(net.count(a) + net.count(b), net.element);
+  }
+  if (summed && !batch) {
+    return step_overhead + writing +
+           pass_cost(net.count(a) + net.count(b), net.element);  // Matrix times vector.
+  }
+  return step_overhead + writing + pass_cost(all, net.element);
+}
+
+/// The cheapest order: which halves each set of groups is computed from.
+struct Order {
+  double cost = 0;
+  std::vector<unsigned> half;  // By set of groups.
+  std::vector<Atoms> atoms;    // Indices of each set's result.
+};
+
+Order cheapest_order(const Network& net) {
+  const std::size_t count = net.groups.size();
+  const unsigned full = (1u << count) - 1;
+  Order order{0, std::vector<unsigned>(full + 1, 0), std::vector<Atoms>(full + 1, 0)};
+  std::vector<double> cost(full + 1, std::numeric_limits<double>::infinity());
+  for (unsigned set = 1; set <= full; ++set) {
+    Atoms inside = 0, outside = net.result;
+    for (std::size_t g = 0; g < count; ++g)
+      (set >> g & 1u ? inside : outside) |= net.groups[g].atoms;
+    order.atoms[set] = inside & outside;
+    if (std::has_single_bit(set)) {
+      const bool reduces = order.atoms[set] != inside;
+      const std::size_t factors =
+          net.groups[static_cast<std::size_t>(std::countr_zero(set))].factors.size();
+      cost[set] =
+          reduces || factors > 1 ? step_overhead + pass_cost(net.count(inside), net.element) : 0;
+      continue;
+    }
+    for (unsigned a = (set - 1) & set; a > 0; a = (a - 1) & set) {
+      const unsigned b = set ^ a;
+      if (a < b) break;
+      const double total =
+          cost[a] + cost[b] + pair_cost(net, order.atoms[a], order.atoms[b], order.atoms[set]);
+      if (total < cost[set]) {
+        cost[set] = total;
+        order.half[set] = a;
+      }
+    }
+  }
+  order.cost = cost[full];
+  return order;
+}
+
+/// Writes an ordered network as ops.
+class Writer {
+ public:
+  Writer(const Network& net, const Order& order) : net_(net), order_(order) {}
+
+  Expr write(const Expr& head) {
+    Part whole = part((1u << net_.groups.size()) - 1);
+    // Repeated along indices that no factor has, then axes as the result wants them.
+    std::vector<int> wanted;
+    for (const AxisIndices& axis : net_.axes) wanted.insert(wanted.end(), axis.begin(), axis.end());
+    Expr e = arranged(whole, wanted);
+    std::vector<Expr> full;
+    for (const int i : wanted) full.push_back(count_of(net_.size[static_cast<std::size_t>(i)]));
+    if (net_.scale != 1) e = e * literal(net_.scale);
+    e = broadcast_to(e, full);
+    return reshape(e, sizes(head));
+  }
+
+ private:
+  struct Part {
+    Expr value;
+    std::vector<int> order;  // The index of each axis.
+  };
+
+  static Expr count_of(std::int64_t n) { return constant(Tensor(n)); }
+
+  Expr sum_over(const Expr& e, const std::vector<std::int64_t>& axes) {
+    return axes.empty() ? e : sum_axes(e, axes);
+  }
+
+  Part part(unsigned set) {
+    if (std::has_single_bit(set))
+      return group(static_cast<std::size_t>(std::countr_zero(set)), order_.atoms[set]);
+    const unsigned a = order_.half[set];
+    return pair(part(a), part(set ^ a), order_.atoms[set]);
+  }
+
+  /// The product of a group's factors, summed to the indices `keep`.
+  Part group(std::size_t g, Atoms keep) {
+    std::vector<Part> parts;
+    for (const Factor& factor : net_.groups[g].factors) {
+      Part p{factor.value, {}};
+      std::vector<std::int64_t> pattern;
+      for (std::size_t axis = 0; axis < factor.axes.size(); ++axis) {
+        if (factor.axes[axis].empty()) continue;
+        pattern.push_back(static_cast<std::int64_t>(axis));
+        p.order.push_back(factor.axes[axis][0]);
+      }
+      p.value = dimshuffle(p.value, pattern);
+      parts.push_back(std::move(p));
+    }
+    // Equal factors next to each other become squares.
+    Part result = parts[0];
+    std::vector<bool> used(parts.size(), false);
+    Expr product;
+    for (std::size_t k = 0; k < parts.size(); ++k) {
+      if (used[k]) continue;
+      Expr value = arranged(parts[k], result.order);
+      for (std::size_t l = k + 1; l < parts.size(); ++l) {
+        if (used[l] || !(parts[l].value == parts[k].value) || parts[l].order != parts[k].order)
+          continue;
+        value = square(value);
+        used[l] = true;
+        break;
+      }
+      product = product ? product * value : value;
+    }
+    result.value = product;
+    return reduced(std::move(result), keep);
+  }
+
+  Part reduced(Part p, Atoms keep) {
+    std::vector<std::int64_t> over;
+    std::vector<int> left;
+    for (std::size_t axis = 0; axis < p.order.size(); ++axis) {
+      if (keep >> p.order[axis] & 1u) {
+        left.push_back(p.order[axis]);
+      } else {
+        over.push_back(static_cast<std::int64_t>(axis));
+      }
+    }
+    return {sum_over(p.value, over), std::move(left)};
+  }
+
+  /// Axes in the order of `wanted`; size 1 for an index that `p` does not have.
+  static Expr arranged(const Part& p, const std::vector<int>& wanted) {
+    std::vector<std::int64_t> pattern;
+    for (const int i : wanted) {
+      const auto at = std::ranges::find(p.order, i);
+      pattern.push_back(at == p.order.end() ? -1 : at - p.order.begin());
+    }
+    return dimshuffle(p.value, pattern);
+  }
+
+  std::vector<int> list(const std::vector<int>& order, Atoms atoms) const {
+    std::vector<int> result;
+    for (const int i : order) {
+      if (atoms >> i & 1u) result.push_back(i);
+    }
+    return result;
+  }
+
+  Part pair(const Part& a, const Part& b, Atoms keep) {
+    Atoms in_a = 0, in_b = 0;
+    for (const int i : a.order) in_a |= Atoms(1) << i;
+    for (const int i : b.order) in_b |= Atoms(1) << i;
+    const Atoms summed = (in_a | in_b) & ~keep, batch = in_a & in_b & keep;
+    const bool matrices =
+        summed && (!batch || (net_.count(in_a & ~in_b) > 1 && net_.count(in_b & ~in_a) > 1));
+    if (!matrices) {
+      std::vector<int> order = a.order;
+      for (const int i : b.order) {
+        if (!(in_a >> i & 1u)) order.push_back(i);
+      }
+      return reduced({arranged(a, order) * arranged(b, order), order}, keep);
+    }
+    const std::vector<int> pairs = list(a.order, batch), rows = list(a.order, in_a & ~in_b),
+                           inner = list(a.order, summed), columns = list(b.order, in_b & ~in_a);
+    const auto total = [&](const std::vector<int>& order) {
+      std::int64_t n = 1;
+      for (const int i : order) n *= net_.size[static_cast<std::size_t>(i)];
+      return count_of(n);
+    };
+    const auto matrix = [&](const Part& p, const std::vector<int>& first,
+                            const std::vector<int>& second) {
+      std::vector<int> order = pairs;
+      order.insert(order.end(), first.begin(), first.end());
+      order.insert(order.end(), second.begin(), second.end());
+      std::vector<Expr> shape{total(first), total(second)};
+      if (!pairs.empty()) shape.insert(shape.begin(), total(pairs));
+      return reshape(arranged(p, order), shape);
+    };
+    const Expr left = matrix(a, rows, inner), right = matrix(b, inner, columns);
+    const Expr product = pairs.empty() ? dot(left, right) : batched_dot(left, right);
+    std::vector<int> order = pairs;
+    order.insert(order.end(), rows.begin(), rows.end());
+    order.insert(order.end(), columns.begin(), columns.end());
+    std::vector<Expr> shape;
+    for (const int i : order) shape.push_back(count_of(net_.size[static_cast<std::size_t>(i)]));
+    return {reshape(product, shape), order};
+  }
+
+  const Network& net_;
+  const Order& order_;
+};
+
+/// What computing a head costs as it is written: sums fuse with all that is elementwise below them;
+/// a matrix product wants its operands in memory.
+double written_cost(const Expr& head) {
+  const std::size_t element = size_of(head.dtype());
+  const auto elements = [](const Expr& e) {
+    return static_cast<double>(element_count(e.type().shape()));
+  };
+  if (head.op().algebra == Algebra::sum) {
+    return step_overhead + pass_cost(elements(head.inputs()[0]), element);
+  }
+  double cost = step_overhead + pass_cost(elements(head), element);
+  for (const Expr& operand : head.inputs()) {
+    cost += pass_cost(elements(operand), element);
+    if (operand.op().elementwise()) cost += step_overhead + pass_cost(elements(operand), element);
+  }
+  const double inner = static_cast<double>(head.inputs()[0].dims().back().size());
+  return cost + flop_cost(2 * elements(head) * inner, element);
+}
+
+class Contractor {
+ public:
+  Contractor(std::span<const Expr> roots, std::vector<ContractionReport>* reports)
+      : roots_(roots.begin(), roots.end()), reports_(reports), order_(topological(roots_)) {}
+
+  std::vector<Expr> run() {
+    find_heads();
+    if (heads_.empty()) return roots_;
+    choose_dissolved();
+    return write();
+  }
+
+ private:
+  struct Plan {
+    double cost;
+    std::optional<Network> network;  // None: as written.
+    std::optional<Order> order;
+    std::vector<const Node*> uses;  // Heads among its factors.
+  };
+
+  void find_heads() {
+    for (const Expr& node : order_) {
+      const Algebra kind = node.op().algebra;
+      if ((kind == Algebra::sum || kind == Algebra::matrix_product) && is_float(node.dtype()) &&
+          element_count(node.type().shape()) > 0) {
+        heads_.insert(node.get());
+        head_list_.push_back(node);
+      }
+    }
+    // A head can be dissolved where everything that uses it reads it as part of a product.
+    for (const Expr& root : roots_) fixed_.insert(root.get());
+    for (auto node = order_.rbegin(); node != order_.rend(); ++node) {
+      const bool reads = node->op().algebra != Algebra::none &&
+                         !(fixed_.contains(node->get()) && !heads_.contains(node->get()));
+      for (const Expr& input : node->inputs()) {
+        if (!reads) fixed_.insert(input.get());
+      }
+    }
+  }
+
+  Plan plan(const Expr& head, const NodeSet& dissolved) const {
+    bool reads_dissolved = false;
+    Plan as_written{written_cost(head), std::nullopt, std::nullopt,
+                    used_heads(head, dissolved, reads_dissolved)};
+    try {
+      Network net = network_of(head, heads_, dissolved);
+      const bool trivial = net.groups.size() == 1 && net.groups[0].factors.size() == 1;
+      if (trivial && !reads_dissolved) return as_written;
+      Order order = cheapest_order(net);
+      if (!reads_dissolved && order.cost > gain_wanted * as_written.cost) return as_written;
+      const double cost = order.cost;
+      return {cost, std::move(net), std::move(order), std::move(as_written.uses)};
+    } catch (const NotReadable&) {
+      // What it needs cannot be dissolved.
+      if (reads_dissolved) as_written.cost = std::numeric_limits<double>::infinity();
+      return as_written;
+    }
+  }
+
+  /// The heads that `head` reads as parts of products, and whether it reads through dissolved ones.
+  std::vector<const Node*> used_heads(const Expr& head, const NodeSet& dissolved,
+                                      bool& reads_dissolved) const {
+    std::vector<const Node*> result;
+    std::vector<Expr> pending(head.inputs().begin(), head.inputs().end());
+    NodeSet seen;
+    while (!pending.empty()) {
+      const Expr e = std::move(pending.back());
+      pending.pop_back();
+      if (!seen.insert(e.get()).second) continue;
+      if (heads_.contains(e.get())) {
+        result.push_back(e.get());
+        if (!dissolved.contains(e.get())) continue;
+        reads_dissolved = true;
+      }
+      if (e.op().algebra == Algebra::none) continue;
+      pending.insert(pending.end(), e.inputs().begin(), e.inputs().end());
+    }
+    return result;
+  }
+
+  void choose_dissolved() {
+    for (const Expr& head : head_list_) plans_.insert_or_assign(head.get(), plan(head, dissolved_));
+    // The largest first: what is worth dissolving is what is worth not writing down.
+    std::vector<Expr> candidates;
+    for (const Expr& head : head_list_) {
+      if (!fixed_.contains(head.get())) candidates.push_back(head);
+    }
+    std::ranges::stable_sort(candidates, std::greater{},
+                             [](const Expr& e) { return element_count(e.type().shape()); });
+    for (const Expr& candidate : candidates) {
+      NodeSet trial = dissolved_;
+      trial.insert(candidate.get());
+      double before = plans_.at(candidate.get()).cost, after = 0;
+      NodeMap<Plan> changed;
+      for (const Expr& head : head_list_) {
+        if (dissolved_.contains(head.get()) || head == candidate) continue;
+        const auto& uses = plans_.at(head.get()).uses;
+        if (std::ranges::find(uses, candidate.get()) == uses.end()) continue;
+        Plan other = plan(head, trial);
+        before += plans_.at(head.get()).cost;
+        after += other.cost;
+        changed.insert_or_assign(head.get(), std::move(other));
+      }
+      if (!changed.empty() && after < gain_wanted * before) {
+        dissolved_ = std::move(trial);
+        for (auto& [node, better] : changed) plans_.insert_or_assign(node, std::move(better));
+      }
+    }
+  }
+
+  std::vector<Expr> write() {
+    NodeMap<Expr> done;
+    for (const Expr& head : head_list_) {
+      // Heads come in topological order, so the factors of each are written before it.
+      const auto found = plans_.find(head.get());
+      if (dissolved_.contains(head.get()) || !found->second.network) continue;
+      Network net = *found->second.network;
+      for (Group& group : net.groups) {
+        for (Factor& factor : group.factors) {
+          factor.value = rebuild(
+                             std::span(&factor.value, 1), [](const Expr& e) { return e; }, done)
+                             .front();
+        }
+      }
+      const Attribution as(head->where, /*force=*/true);
+      done[head.get()] = Writer(net, *found->second.order).write(head);
+      if (reports_) {
+        reports_->push_back({head->where, describe(head), describe(done[head.get()], 6),
+                             written_cost(head), found->second.cost});
+      }
+    }
+    return rebuild(
+        roots_, [](const Expr& e) { return e; }, done);
+  }
+
+  std::vector<Expr> roots_;
+  std::vector<ContractionReport>* reports_;
+  std::vector<Expr> order_, head_list_;
+  NodeSet heads_, fixed_, dissolved_;
+  NodeMap<Plan> plans_;
+};
+
+}  // namespace
+
+std::vector<Expr> contract(std::span<const Expr> roots, std::vector<ContractionReport>* reports) {
+  return Contractor(roots, reports).run();
+}
+
+}  // namespace cinch

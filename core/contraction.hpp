@@ -1,0 +1,42 @@
+// Costs as tensor contractions: products and sums in the cheapest order.
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/expr.hpp"
+
+namespace cinch {
+
+/// How an op reads as a sum of products over named indices.
+enum class Algebra : std::uint8_t {
+  none,
+  product,  ///< Elementwise a * b, broadcast.
+  square,
+  negative,
+  quotient,        ///< a / b, for a constant b.
+  sum,             ///< Over the axes in attrs.
+  matrix_product,  ///< Over the last axis of a and the second-last of b; earlier axes pair up.
+  permute,         ///< Axes moved, added or dropped, as attrs say.
+  repeat,          ///< Along new axes and axes of size 1.
+  regroup,         ///< The same elements in row-major order under other sizes.
+  identity,        ///< 1 where both indices are equal.
+};
+
+/// What the pass found, for explain().
+struct ContractionReport {
+  Source where;
+  std::string before, after;               ///< The formula over indices, and the order chosen.
+  double cost_before = 0, cost_after = 0;  ///< Estimated nanoseconds.
+};
+
+/// `roots`, whose sizes are all known, with sums of products computed in the cheapest order found.
+/// Reads each sum and each matrix product, with all products, squares, transposes and repetitions
+/// inside it, as one sum over named indices; decides which inner sums to dissolve into those that
+/// use them; orders the products of each by dynamic programming over estimated time, and writes it
+/// with matrix products and reductions again. What would not gain stays.
+std::vector<Expr> contract(std::span<const Expr> roots,
+                           std::vector<ContractionReport>* reports = nullptr);
+
+}  // namespace cinch

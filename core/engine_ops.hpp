@@ -1,0 +1,18 @@
+// Ops that the engine itself applies, besides those of expr.hpp. Defined in ops/.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "core/expr.hpp"
+
+namespace cinch {
+
+Expr operator*(const Arg& a, const Arg& b);
+Expr square(const Arg& x);
+Expr dot(const Arg& a, const Arg& b);
+Expr batched_dot(const Arg& a, const Arg& b);
+/// Sum over these axes, ascending, which go.
+Expr sum_axes(const Expr& x, const std::vector<std::int64_t>& axes);
+
+}  // namespace cinch
