@@ -7,8 +7,8 @@ else()
   list(APPEND kernel_flags -Wno-maybe-uninitialized)
 endif()
 set_source_files_properties(ops/kernels_baseline.cpp PROPERTIES COMPILE_OPTIONS "${kernel_flags}")
-set_source_files_properties(ops/kernels_avx2.cpp PROPERTIES COMPILE_OPTIONS "${kernel_flags};-march=x86-64-v3")
+set_source_files_properties(ops/kernels_avx2.cpp PROPERTIES COMPILE_OPTIONS "${kernel_flags};-march=x86-64-v3;-DCINCH_VECTOR_BYTES=32")
 set_source_files_properties(ops/kernels_avx512.cpp PROPERTIES COMPILE_OPTIONS
-                            "${kernel_flags};-march=x86-64-v4;-mprefer-vector-width=512")
+                            "${kernel_flags};-march=x86-64-v4;-mprefer-vector-width=512;-DCINCH_VECTOR_BYTES=64")
 # NumPy's generator to the last digit: a fused multiply-add would round once where NumPy rounds twice.
 set_source_files_properties(ops/random_state.cpp PROPERTIES COMPILE_OPTIONS -ffp-contract=off)

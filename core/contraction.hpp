@@ -24,6 +24,9 @@ enum class Algebra : std::uint8_t {
   identity,        ///< 1 where both indices are equal.
 };
 
+/// Whether an op is a sum or a difference of its operands.
+enum class LinearForm : std::uint8_t { none, sum, difference };
+
 /// What the pass found, for explain().
 struct ContractionReport {
   Source where;

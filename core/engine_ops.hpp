@@ -12,6 +12,8 @@ Expr operator*(const Arg& a, const Arg& b);
 Expr square(const Arg& x);
 Expr dot(const Arg& a, const Arg& b);
 Expr batched_dot(const Arg& a, const Arg& b);
+Expr add_dot(const Arg& c, const Arg& a, const Arg& b);
+Expr concatenate(const std::vector<Expr>& parts, std::int64_t axis, Source where);
 /// Sum over these axes, ascending, which go.
 Expr sum_axes(const Expr& x, const std::vector<std::int64_t>& axes);
 

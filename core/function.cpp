@@ -6,6 +6,7 @@
 #include <list>
 #include <mutex>
 
+#include "core/accumulate.hpp"
 #include "core/contraction.hpp"
 #include "core/host.hpp"
 #include "core/leaves.hpp"
@@ -114,6 +115,10 @@ std::unique_ptr<Plan> Function::Compiled::make_plan(
     }
     results.push_back({now[k], target});
   }
+  accumulate_products(results);
+  for (std::size_t k = 0; k < now.size(); ++k) now[k] = results[k].value;
+  now = rewrite(now);
+  for (std::size_t k = 0; k < now.size(); ++k) results[k].value = now[k];
   return std::make_unique<Plan>(inputs_now, results);
 }
 

@@ -96,8 +96,9 @@ struct Op {
   Operands operands = Operands::as_given;
   bool commutative = false;
   Algebra algebra = Algebra::none;  ///< How it reads as a sum of products.
-  int sizes_from = -1;              ///< Inputs from here on are int64 scalars that only say sizes.
-  unsigned shape_only = 0;          ///< Bit k: only the shape of input k matters.
+  LinearForm linear = LinearForm::none;
+  int sizes_from = -1;      ///< Inputs from here on are int64 scalars that only say sizes.
+  unsigned shape_only = 0;  ///< Bit k: only the shape of input k matters.
 
   // Derivatives.
   Grads (*grad)(Args x, const Expr& y,
@@ -126,6 +127,9 @@ struct Op {
   void (*kernel)(std::span<const Operand> in, const Operand& out, const Attrs&) = nullptr;
   /// Whether the kernel can read an operand that lies like this; null: row-major ones only.
   bool (*accepts)(const Strided&, const Shape&) = nullptr;
+
+  /// The kernel adds to its first operand and may write the result over it.
+  bool accumulates = false;
 
   // Tests.
   int arity = 0;  ///< Of an elementwise op.

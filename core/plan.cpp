@@ -93,6 +93,11 @@ class Planner {
     std::vector<Expr> nodes;  // Elementwise ones and reductions, in topological order.
     bool is_final = false;    // Runs at commit, writing parameters in place.
   };
+  struct Chain {
+    Expr base;
+    SharedState* target;
+    std::vector<Expr> nodes;  // Each adds to the one after it; the last one to the base.
+  };
   struct Unit {  // What a step is made from.
     int level;
     int group;  // Index into groups_, or -1 for a node of its own.
@@ -169,20 +174,28 @@ class Planner {
     NodeMap<SharedState*> target;
     std::unordered_map<const SharedState*, const Node*> updated;
     NodeSet output;
+    find_chains(roots, results);
     for (std::size_t k = 0; k < roots.size(); ++k) {
-      if (results[k].target && !target.contains(roots[k].get())) {
-        target[roots[k].get()] = results[k].target;
+      const auto chain = std::ranges::find(chains_, results[k].target, &Chain::target);
+      const Node* value =
+          results[k].target && chain != chains_.end() ? chain->base.get() : roots[k].get();
+      if (results[k].target && !target.contains(value)) {
+        target[value] = results[k].target;
       } else {
-        output.insert(roots[k].get());  // Returned, or the update of two variables.
+        output.insert(value);  // Returned, or the update of two variables.
       }
-      if (results[k].target) updated[results[k].target] = roots[k].get();
+      if (results[k].target) updated[results[k].target] = value;
     }
     NodeSet read_elsewhere;  // Group values with readers outside their group.
     for (const Expr& node : order_) {
       for (const Expr& input : node.inputs()) {
         const auto from = group_of_.find(input.get());
         const auto to = group_of_.find(node.get());
-        if (from != group_of_.end() && (to == group_of_.end() || to->second != from->second)) {
+        const bool by_chain = std::ranges::any_of(chains_, [&](const Chain& chain) {
+          return chain.base == input && chain.nodes.back() == node;
+        });
+        if (from != group_of_.end() && !by_chain &&
+            (to == group_of_.end() || to->second != from->second)) {
           read_elsewhere.insert(input.get());
         }
       }
@@ -206,6 +219,44 @@ class Planner {
       });
     }
     for (const auto& [node, state] : target) final_target_[node] = state;
+    for (const Chain& chain : chains_) {
+      const auto base = group_of_.find(chain.base.get());
+      const bool starts_in_place =
+          base != group_of_.end()
+              ? groups_[static_cast<std::size_t>(base->second)].is_final
+              : is_shared(chain.base) && chain.base.attrs().state.get() == chain.target;
+      if (!starts_in_place) continue;
+      for (const Expr& node : chain.nodes) in_place_[node.get()] = chain.target;
+    }
+  }
+
+  /// Updates that end in products added to what a loop writes, or to the old value, and that
+  /// nothing else reads.
+  void find_chains(std::span<const Expr> roots, std::span<const PlanResult> results) {
+    NodeMap<int> uses;
+    for (const Expr& node : order_) {
+      for (const Expr& input : node.inputs()) ++uses[input.get()];
+    }
+    for (const Expr& root : roots) ++uses[root.get()];
+    std::unordered_set<const SharedState*> changing;
+    for (const PlanResult& r : results) {
+      if (r.target) changing.insert(r.target);
+    }
+    for (std::size_t k = 0; k < roots.size(); ++k) {
+      if (!results[k].target || !roots[k].op().accumulates) continue;
+      Chain chain{roots[k], results[k].target, {}};
+      bool alone = true;
+      while (alone && chain.base.op().accumulates) {
+        const Expr node = chain.base;
+        alone = uses.at(node.get()) == 1;
+        for (const Expr& factor : node.inputs().subspan(1))
+          alone = alone && !changing.contains(shared_behind(factor));
+        chain.nodes.push_back(node);
+        chain.base = node.inputs()[0];
+      }
+      if (alone && (is_shared(chain.base) || uses.at(chain.base.get()) == 1))
+        chains_.push_back(std::move(chain));
+    }
   }
 
   /// The shared variable whose memory `node` shows, through views; null if none.
@@ -235,6 +286,15 @@ class Planner {
     result = {new_buffer(), {0, row_major(node.type().shape())}};
     size_[static_cast<std::size_t>(result.buffer)] =
         std::max<std::size_t>(bytes_of(node.type()), 1);
+    return result;
+  }
+
+  /// The memory of the parameter that `node` is, or becomes part of, the new value of.
+  Place& parameter_place(const Expr& node, SharedState* state) {
+    Place& result = place_[node.get()];
+    result = {new_buffer(), {0, row_major(node.type().shape())}};
+    plan_.shared_.emplace_back(result.buffer, state);
+    written_.insert(node.get());
     return result;
   }
 
@@ -304,9 +364,7 @@ class Planner {
       Place to;
       if (group.is_final) {
         SharedState* state = final_target_.at(node.get());
-        to = {new_buffer(), {0, row_major(group.shape)}};
-        plan_.shared_.emplace_back(to.buffer, state);
-        written_.insert(node.get());
+        to = parameter_place(node, state);
       } else {
         to = new_place(node);
       }
@@ -389,7 +447,8 @@ class Planner {
       Expr input = node.inputs()[i];
       const Place& lies = place(input);
       const bool fits = is_row_major(lies.where, input.type().shape()) ||
-                        (node.op().accepts && node.op().accepts(lies.where, input.type().shape()));
+                        (!(node.op().accumulates && i == 0) && node.op().accepts &&
+                         node.op().accepts(lies.where, input.type().shape()));
       if (!fits) {
         const Expr copy = apply(copy_op, {input}, {}, node->where);
         plan_.alive_.push_back(copy);
@@ -401,11 +460,14 @@ class Planner {
       step.inputs.push_back({from.buffer, from.where, input.dtype(), input.type().shape()});
       reads.push_back(from.buffer);
     }
-    const Place& to = new_place(node);
+    const auto in_place = in_place_.find(node.get());
+    const Place& to =
+        in_place == in_place_.end() ? new_place(node) : parameter_place(node, in_place->second);
     step.output = {to.buffer, to.where, node.dtype(), node.type().shape()};
     step.operands.reserve(step.inputs.size());
-    note(plan_.steps_, reads, std::vector{to.buffer});
-    plan_.steps_.push_back(std::move(step));
+    auto& steps = in_place == in_place_.end() ? plan_.steps_ : plan_.commits_;
+    note(steps, reads, std::vector{to.buffer});
+    steps.push_back(std::move(step));
   }
 
   void finish(std::span<const Expr> roots, std::span<const PlanResult> results) {
@@ -463,7 +525,8 @@ class Planner {
   std::vector<Group> groups_;
   std::vector<Unit> units_;
   NodeSet stored_, written_;
-  NodeMap<SharedState*> final_target_;
+  std::vector<Chain> chains_;
+  NodeMap<SharedState*> final_target_, in_place_;
   NodeMap<Place> place_;
   std::vector<int> owner_;         // Whose memory a buffer shows.
   std::vector<std::size_t> size_;  // Bytes in the arena; 0 for what lies elsewhere.

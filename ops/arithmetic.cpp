@@ -99,6 +99,7 @@ Expr shared_where(const Expr& wins, const Args& x, const Expr& gy) {
 constinit const Op add_op = elementwise<formula::Add>({
     .name = "add",
     .commutative = true,
+    .linear = LinearForm::sum,
     .grad = [](Args, const Expr&, const Expr& gy) -> Grads {
       return {gy, gy};
     },
@@ -106,6 +107,7 @@ constinit const Op add_op = elementwise<formula::Add>({
 });
 constinit const Op sub_op = elementwise<formula::Sub>({
     .name = "sub",
+    .linear = LinearForm::difference,
     .grad = [](Args, const Expr&, const Expr& gy) -> Grads {
       return {gy, -gy};
     },

@@ -3,6 +3,10 @@
 #include <cblas.h>
 
 #include <algorithm>
+#include <cstddef>
+#include <vector>
+
+#include "ops/kernels.hpp"
 
 namespace cinch::blas {
 
@@ -44,6 +48,31 @@ void gemm(CBLAS_TRANSPOSE ta, CBLAS_TRANSPOSE tb, blasint m, blasint n, blasint 
   cblas_dgemm(CblasRowMajor, ta, tb, m, n, k, 1, a, lda, b, ldb, beta, c, ldc);
 }
 
+/// Few rows against a large matrix: by our own kernels, which do not copy it first. True if done.
+template <class T>
+bool skinny(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T>& c) {
+  // Where they cross with OpenBLAS's AVX-512 kernels.
+  const bool plain = b.column == 1;
+  const std::int64_t most_rows = plain ? 128 : 40, least_elements = 1 << 15;
+  if (c.rows > most_rows || b.rows * b.columns < least_elements || a.column != 1) return false;
+  const SkinnyProducts& kernels = cinch::kernels().skinny;
+  const auto product = (plain ? kernels.plain : kernels.transposed)[sizeof(T) == 8];
+  const auto row_bytes = static_cast<std::int64_t>(sizeof(T)) * c.columns;
+  const auto depth_bytes = static_cast<std::int64_t>(sizeof(T)) * a.columns;
+  if (!product || (plain ? row_bytes < kernels.least_bytes : depth_bytes < kernels.least_bytes))
+    return false;
+  // Grows to the largest product this thread has met, and stays.
+  thread_local std::vector<std::byte> scratch;
+  const auto bytes = static_cast<std::size_t>(
+      c.rows * (a.columns * static_cast<std::int64_t>(sizeof(T)) + 192) + 64);
+  if (!plain && scratch.size() < bytes) scratch.resize(bytes);
+  auto* aligned =
+      scratch.data() + (64 - reinterpret_cast<std::uintptr_t>(scratch.data()) % 64) % 64;
+  product(c.rows, c.columns, a.columns, a.data, a.row, b.data, plain ? b.row : b.column, c.data,
+          c.row, aligned);
+  return true;
+}
+
 template <class T>
 void multiply(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T>& c,
               bool accumulate) {
@@ -55,6 +84,7 @@ void multiply(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T
     }
     return;
   }
+  if (!accumulate && skinny(a, b, c)) return;
   gemm(order(a), order(b), static_cast<blasint>(c.rows), static_cast<blasint>(c.columns),
        static_cast<blasint>(a.columns), a.data, leading(a), b.data, leading(b),
        T(accumulate ? 1 : 0), c.data, static_cast<blasint>(std::max<std::int64_t>(c.row, 1)));

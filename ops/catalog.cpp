@@ -76,6 +76,7 @@ std::span<const Op* const> all_ops() {
       // linalg
       &dot_op,
       &batched_dot_op,
+      &add_dot_op,
       // random
       &random_uniform_op,
       &random_normal_op,

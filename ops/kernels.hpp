@@ -17,6 +17,19 @@ struct FoldKernels {
   void (*zip[dtype_count])(void* out, const void* in, std::size_t n);
 };
 
+/// Products c = a b of few rows with a large matrix: b is (depth, columns), or (columns, depth)
+/// when transposed. All row-major with the given distances between rows; a row is at least a vector
+/// of 64 bytes long. The transposed one packs `a` into `scratch`, 64-byte aligned, rows * (depth *
+/// element size + 192) bytes. Null where an instruction set has none.
+struct SkinnyProducts {
+  using Product = void (*)(std::int64_t rows, std::int64_t columns, std::int64_t depth,
+                           const void* a, std::int64_t lda, const void* b, std::int64_t ldb,
+                           void* c, std::int64_t ldc, void* scratch);
+  Product plain[2] = {};  ///< float32, float64
+  Product transposed[2] = {};
+  std::int64_t least_bytes = 0;  ///< Of a row of c, for the plain product.
+};
+
 /// The loops of one instruction set. Null where a formula is not made for a dtype.
 struct KernelTable {
   std::string_view name;
@@ -24,6 +37,7 @@ struct KernelTable {
   BlockFn choose[dtype_count];
   BlockFn cast[dtype_count][dtype_count];  ///< [from][to]
   FoldKernels sum, max;
+  SkinnyProducts skinny;
 };
 
 extern const KernelTable

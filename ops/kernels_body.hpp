@@ -138,6 +138,15 @@ void zip(void* out, const void* in, std::size_t n) {
   for (std::size_t i = 0; i < n; ++i) o[i] = F::template f<FastMath>(o[i], a[i]);
 }
 
+#if defined(CINCH_VECTOR_BYTES)
+#include "ops/products_body.hpp"
+constexpr SkinnyProducts skinny{{skinny_product<float, false>, skinny_product<double, false>},
+                                {skinny_product<float, true>, skinny_product<double, true>},
+                                2 * CINCH_VECTOR_BYTES};
+#else
+constexpr SkinnyProducts skinny{};
+#endif
+
 template <class F, class T>
 constexpr BlockFn block_or_null() {
   if constexpr (in_domain<T, F::domain>) {
@@ -168,7 +177,8 @@ constexpr KernelTable make_table(std::index_sequence<I...>) {
        {cast<float, bool>, cast<float, std::int64_t>, cast<float, float>, cast<float, double>},
        {cast<double, bool>, cast<double, std::int64_t>, cast<double, float>, cast<double, double>}},
       fold_kernels<formula::Add>(),
-      fold_kernels<formula::Maximum>()};
+      fold_kernels<formula::Maximum>(),
+      skinny};
 }
 
 }  // namespace

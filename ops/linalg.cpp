@@ -103,11 +103,12 @@ blas::Matrix<T> matrix(const Operand& x, std::int64_t batch = 0) {
 }
 
 template <class T>
-void multiply(const Operand& a, const Operand& b, const Operand& c, std::int64_t batch) {
+void multiply(const Operand& a, const Operand& b, const Operand& c, std::int64_t batch,
+              bool accumulate = false) {
   const auto left = matrix<const T>(a, batch), right = matrix<const T>(b, batch);
   const auto result = matrix<T>(c, batch);
   if constexpr (std::is_floating_point_v<T>) {
-    blas::product(left, right, result);
+    blas::product(left, right, result, accumulate);
   } else {
     for (std::int64_t i = 0; i < result.rows; ++i) {
       for (std::int64_t j = 0; j < result.columns; ++j) {
@@ -116,7 +117,9 @@ void multiply(const Operand& a, const Operand& b, const Operand& c, std::int64_t
           total += static_cast<std::uint64_t>(left.data[i * left.row + k * left.column]) *
                    static_cast<std::uint64_t>(right.data[k * right.row + j * right.column]);
         }
-        result.data[i * result.row + j * result.column] = static_cast<T>(total);
+        T& element = result.data[i * result.row + j * result.column];
+        if (accumulate) total += static_cast<std::uint64_t>(element);
+        element = static_cast<T>(total);
       }
     }
   }
@@ -126,6 +129,31 @@ void dot_kernel(std::span<const Operand> in, const Operand& out, const Attrs&) {
   dispatch(out.dtype, [&]<class T> {
     const std::int64_t count = out.shape.size() == 3 ? out.shape[0] : 1;
     for (std::int64_t i = 0; i < count; ++i) multiply<T>(in[0], in[1], out, i);
+  });
+}
+
+void add_dot_kernel(std::span<const Operand> in, const Operand& out, const Attrs&) {
+  dispatch(out.dtype, [&]<class T> {
+    if (out.data != in[0].data) std::copy_n(in[0].as<T>(), out.size(), out.as<T>());
+    multiply<T>(in[1], in[2], out, 0, /*accumulate=*/true);
+  });
+}
+
+Type add_dot_type(Args x, const Attrs& attrs) {
+  const Type product = dot_type(x.subspan(1), attrs);
+  if (x[0].rank() != 2) throw TypeError("the matrix to add to must be a matrix");
+  for (std::size_t k = 0; k < 2; ++k) {
+    const Dim a = x[0].dims()[k], b = product.dims[k];
+    if (a.known() && b.known() && !(a == b))
+      throw TypeError("the product does not have the shape of what it is added to");
+  }
+  return {x[0].dtype(), x[0].dims()};
+}
+
+Tensor add_dot_reference(Values in, const Attrs& attrs) {
+  const Tensor product = dot_reference(in.subspan(1), attrs);
+  return dispatch(product.dtype(), [&]<class T> {
+    return to_tensor<T>(xt::cast<T>(view<T>(*in[0]) + view<T>(product)));
   });
 }
 
@@ -234,6 +262,29 @@ constinit const Op batched_dot_op{
     },
 };
 
+constinit const Op add_dot_op{
+    .name = "add_dot",
+    .type = add_dot_type,
+    .reference = add_dot_reference,
+    .operands = Operands::numeric,
+    .grad = [](Args x, const Expr&, const Expr& gy) -> Grads {
+      return {gy, dot(gy, transposed(x[2])), dot(transposed(x[1]), gy)};
+    },
+    .kernel = add_dot_kernel,
+    .accepts = accepts_matrix,
+    .accumulates = true,
+    .examples = []() -> std::vector<Example> {
+      const Type a{DType::float64, {3, 4}}, b{DType::float64, {4, 2}}, c{DType::float64, {3, 2}};
+      return {{{c, a, b}, [](Args x) { return add_dot(x[0], x[1], x[2]); }},
+              {{a, c, c},
+               [](Args x) {
+                 return add_dot(transpose(x[0]), dot(transpose(x[0]), x[1]), transpose(x[2]));
+               }},
+              {{c, Type{DType::float64, {3, 0}}, Type{DType::float64, {0, 2}}},
+               [](Args x) { return add_dot(x[0], x[1], x[2]); }}};
+    },
+};
+
 Expr dot(const Arg& a, const Arg& b) {
   const Attribution as(a.where());
   if (a->rank() == 0 || b->rank() == 0) return a * b;
@@ -261,6 +312,10 @@ Expr dot(const Arg& a, const Arg& b) {
 
 Expr batched_dot(const Arg& a, const Arg& b) {
   return apply(batched_dot_op, {a, b}, {}, a.where());
+}
+
+Expr add_dot(const Arg& c, const Arg& a, const Arg& b) {
+  return apply(add_dot_op, {c, a, b}, {}, c.where());
 }
 
 Expr outer(const Arg& a, const Arg& b) {

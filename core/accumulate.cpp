@@ -1,0 +1,149 @@
+#include "core/accumulate.hpp"
+
+#include <algorithm>
+
+#include "core/engine_ops.hpp"
+#include "core/graph.hpp"
+#include "core/leaves.hpp"
+
+namespace cinch {
+
+Expr operator-(const Arg& a);
+
+namespace {
+
+constexpr std::int64_t most_stacked = 256;  // Of the inner size: stacking copies the factors.
+
+/// scale * factor * value, or its transpose; factor may be missing.
+struct Term {
+  Expr value;
+  double scale;
+  Expr factor;
+  bool transposed;
+};
+
+Expr transposed(const Expr& x) { return dimshuffle(x, {1, 0}); }
+
+class Terms {
+ public:
+  explicit Terms(const NodeMap<int>& uses) : uses_(uses) {}
+
+  /// Splits a sum into its terms, as far as nothing else uses its parts.
+  void split(const Expr& root) {
+    std::vector<Term> pending{{root, 1, {}, false}};
+    while (!pending.empty()) {
+      const Term t = std::move(pending.back());
+      pending.pop_back();
+      const Expr& e = t.value;
+      const bool own = e == root || uses_.at(e.get()) == 1;
+      const auto part = [&](const Expr& x) {
+        const bool whole = x.dims() == e.dims();
+        return own && whole;
+      };
+      const LinearForm form = own ? e.op().linear : LinearForm::none;
+      if ((form == LinearForm::sum || form == LinearForm::difference) && part(e.inputs()[0]) &&
+          part(e.inputs()[1])) {
+        pending.push_back(
+            {e.inputs()[1], form == LinearForm::sum ? t.scale : -t.scale, t.factor, t.transposed});
+        pending.push_back({e.inputs()[0], t.scale, t.factor, t.transposed});
+      } else if (e.op().algebra == Algebra::negative && own) {
+        pending.push_back({e.inputs()[0], -t.scale, t.factor, t.transposed});
+      } else if (e.op().algebra == Algebra::product && own && scalar_side(e) >= 0) {
+        const auto side = static_cast<std::size_t>(scalar_side(e));
+        Term inner{e.inputs()[1 - side], t.scale, t.factor, t.transposed};
+        multiply(inner, e.inputs()[side]);
+        pending.push_back(std::move(inner));
+      } else if (e.op().algebra == Algebra::permute && own && e.rank() == 2 &&
+                 e.attrs().ints == std::vector<std::int64_t>{1, 0}) {
+        pending.push_back({e.inputs()[0], t.scale, t.factor, !t.transposed});
+      } else {
+        const bool product = e.op().algebra == Algebra::matrix_product && own && !(e == root);
+        (product ? products : others).push_back(t);
+      }
+    }
+  }
+
+  std::vector<Term> products, others;
+
+ private:
+  /// The operand of a product that is one number, or -1.
+  static int scalar_side(const Expr& e) {
+    for (int side = 0; side < 2; ++side) {
+      if (e.inputs()[static_cast<std::size_t>(side)].rank() == 0) return side;
+    }
+    return -1;
+  }
+
+  static void multiply(Term& t, const Expr& scalar) {
+    if (const Tensor* value = constant_value(scalar)) {
+      t.scale *= value->item();
+    } else {
+      t.factor = t.factor ? t.factor * scalar : scalar;
+    }
+  }
+
+  const NodeMap<int>& uses_;
+};
+
+Expr scaled(Expr x, const Term& t) {
+  if (t.factor) x = t.factor * x;
+  if (t.scale == -1) return -x;
+  return t.scale == 1 ? x : literal(t.scale) * x;
+}
+
+Expr with_products(const Expr& root, const Terms& terms) {
+  Expr base;
+  for (const Term& t : terms.others) {
+    const Expr value = scaled(t.transposed ? transposed(t.value) : t.value, t);
+    base = base ? base + value : value;
+  }
+  // Rows of the left factors' transposes and of the right factors: what is stacked lies row by row.
+  std::vector<Expr> left, right;
+  std::int64_t inner = 0;
+  for (const Term& t : terms.products) {
+    Expr a = t.value.inputs()[0], b = t.value.inputs()[1];
+    if (t.transposed) {
+      std::swap(a, b);
+      a = transposed(a);
+      b = transposed(b);
+    }
+    a = transposed(a);
+    const bool scale_left = a.dims()[1].size() < b.dims()[1].size();
+    (scale_left ? a : b) = scaled(scale_left ? a : b, t);
+    inner += b.dims()[0].size();
+    left.push_back(a);
+    right.push_back(b);
+  }
+  if (inner <= most_stacked && left.size() > 1) {
+    left = {concatenate(left, 0, root->where)};
+    right = {concatenate(right, 0, root->where)};
+  }
+  for (std::size_t k = 0; k < left.size(); ++k) base = add_dot(base, transposed(left[k]), right[k]);
+  return base;
+}
+
+}  // namespace
+
+void accumulate_products(std::vector<PlanResult>& results) {
+  std::vector<Expr> roots;
+  for (const PlanResult& r : results) roots.push_back(r.value);
+  NodeMap<int> uses;
+  for (const Expr& node : topological(roots)) {
+    for (const Expr& input : node.inputs()) ++uses[input.get()];
+  }
+  for (const Expr& root : roots) ++uses[root.get()];
+  for (PlanResult& r : results) {
+    if (!r.target || r.value.rank() != 2 || !is_float(r.value.dtype()) ||
+        uses.at(r.value.get()) > 1)
+      continue;
+    Terms terms(uses);
+    terms.split(r.value);
+    if (terms.products.empty() || terms.others.empty()) continue;
+    const Attribution as(r.value->where, /*force=*/true);
+    const Expr better = with_products(r.value, terms);
+    if (better.type().shape() == r.value.type().shape() && better.dtype() == r.value.dtype())
+      r.value = better;
+  }
+}
+
+}  // namespace cinch
