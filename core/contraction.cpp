@@ -691,10 +691,12 @@ class Contractor {
       }
       const Attribution as(head->where, /*force=*/true);
       done[head.get()] = Writer(net, *found->second.order).write(head);
-      if (reports_) {
-        reports_->push_back({head->where, describe(head), describe(done[head.get()], 6),
-                             written_cost(head), found->second.cost});
+      if (!reports_) continue;
+      double before = written_cost(head);
+      for (const Node* used : found->second.uses) {
+        if (dissolved_.contains(used)) before += written_cost(*std::ranges::find(head_list_, used, &Expr::get));
       }
+      reports_->push_back({head->where, describe(head), describe(done[head.get()], 6), before, found->second.cost});
     }
     return rebuild(
         roots_, [](const Expr& e) { return e; }, done);

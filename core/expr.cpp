@@ -66,7 +66,7 @@ bool prepare(const Op& op, std::vector<Expr>& x) {
       DType dtype = promoted(numbers, weak);
       if (op.operands == Operands::real && !is_float(dtype)) dtype = DType::float64;
       if (op.operands == Operands::numeric && dtype == DType::bool_) dtype = DType::int64;
-      if (weak && op.operands != Operands::choice) {
+      if (weak) {
         // Stays weak: operands are converted among themselves only.
         for (Expr& e : numbers) {
           if (e.dtype() != dtype) e = convert(e, dtype);
@@ -146,6 +146,16 @@ Expr apply(const Op& op, std::vector<Expr> inputs, Attrs attrs, Source where) {
     const bool complete = std::ranges::all_of(inputs, [](const Expr& x) { return bool(x); });
     throw TypeError(
         operands_text(op, complete ? inputs : std::vector<Expr>{}, where, error.what()));
+  }
+}
+
+std::int64_t axis_of(std::string_view op, const Arg& x, std::int64_t axis) {
+  try {
+    if (x->rank() == 0) throw TypeError("needs at least one axis");
+    return normalize_axis(axis, x->rank());
+  } catch (const TypeError& error) {
+    throw TypeError(text(op, ": ", error.what(), "\n  ", text(x->type()), "  ", describe(x), "\n  written at ",
+                         x.where().text()));
   }
 }
 

@@ -5,6 +5,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -146,6 +147,9 @@ std::vector<Expr> sizes(const Arg& x);
 
 /// Product of int64 scalars, computed at once where all are known.
 Expr product(const std::vector<Expr>& factors);
+
+/// `axis` of `x` counted from the front. Throws TypeError, in the name of `op`, unless -rank <= axis < rank.
+std::int64_t axis_of(std::string_view op, const Arg& x, std::int64_t axis);
 
 /// Short text of an expression for messages: its name, or its formula to a small depth.
 std::string describe(const Expr& expr, int depth = 3);

@@ -207,10 +207,7 @@ Expr unary(const Op& op, const Arg& x) { return apply(op, {x}, {}, x.where()); }
 
 Expr along(const Op& op, const Arg& x, std::int64_t axis) {
   const Attribution as(x.where());
-  if (x->rank() == 0)
-    throw TypeError(std::string(op.name) + ": needs at least one axis, " + describe(x) +
-                    " is a scalar");
-  return apply(op, {x}, {.ints = {normalize_axis(axis, x->rank())}}, x.where());
+  return apply(op, {x}, {.ints = {axis_of(op.name, x, axis)}}, x.where());
 }
 }  // namespace
 

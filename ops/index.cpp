@@ -461,9 +461,7 @@ Expr clipped(const Expr& p, const Expr& n, std::int64_t low, std::int64_t high) 
 Expr slice(const Arg& x, const Arg& start, const Arg& stop, std::int64_t axis, std::int64_t step) {
   const Attribution as(x.where());
   if (step == 0) throw TypeError("slice: the step cannot be 0\n  written at " + x.where().text());
-  if (x->rank() == 0)
-    throw TypeError("slice: " + describe(x) + " is a scalar\n  written at " + x.where().text());
-  axis = normalize_axis(axis, x->rank());
+  axis = axis_of("slice", x, axis);
   const Expr n = size(x, axis);
   // Going backwards, positions run from n - 1 to -1.
   const std::int64_t shift = step > 0 ? 0 : -1;
@@ -489,7 +487,7 @@ Expr slice_from(const Arg& x, const Arg& start, std::int64_t axis) {
 Expr reverse(const Arg& x, std::int64_t axis) {
   const Attribution as(x.where());
   const Expr n = size(x, axis);
-  return narrow(x, normalize_axis(axis, x->rank()), n - 1, n, -1);
+  return narrow(x, axis_of("reverse", x, axis), n - 1, n, -1);
 }
 
 Expr rows(const Arg& x, const Arg& start, const Arg& count) {
@@ -498,9 +496,7 @@ Expr rows(const Arg& x, const Arg& start, const Arg& count) {
 
 Expr at(const Arg& x, const Arg& index, std::int64_t axis) {
   const Attribution as(x.where());
-  if (x->rank() == 0)
-    throw TypeError("at: " + describe(x) + " is a scalar\n  written at " + x.where().text());
-  axis = normalize_axis(axis, x->rank());
+  axis = axis_of("at", x, axis);
   Expr i = position(index);
   if (!constant_value(i) || i.dtype() != DType::int64 || constant_value(i)->item() < 0) {
     i = switch_(i < 0, i + size(x, axis), i);
@@ -512,7 +508,7 @@ Expr narrow(const Arg& x, std::int64_t axis, const Arg& start, const Arg& length
             std::int64_t step) {
   const Attribution as(x.where());
   return apply(narrow_op, {x, position(start), position(length)},
-               {.ints = {normalize_axis(axis, x->rank()), step}}, x.where());
+               {.ints = {axis_of("narrow", x, axis), step}}, x.where());
 }
 
 Expr embed(const Arg& x, const Arg& like, std::int64_t axis, const Arg& start, std::int64_t step) {
@@ -523,7 +519,7 @@ Expr embed(const Arg& x, const Arg& like, std::int64_t axis, const Arg& start, s
 Expr take(const Arg& x, const Arg& indices, std::int64_t axis) {
   const Attribution as(x.where());
   if (x->rank() == 0) return apply(take_op, {x, indices}, {}, x.where());  // Throws.
-  axis = normalize_axis(axis, x->rank());
+  axis = axis_of("take", x, axis);
   if (axis == 0) return apply(take_op, {x, indices}, {}, x.where());
   // The axis to the front, and what replaces it back to its place.
   std::vector<std::int64_t> front{axis}, back;

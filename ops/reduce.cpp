@@ -320,9 +320,7 @@ Expr var(const Arg& x, const Axes& axes, bool keepdims) {
 
 Expr argmax(const Arg& x, std::int64_t axis) {
   const Attribution as(x.where());
-  if (x->rank() == 0)
-    throw TypeError("argmax: needs at least one axis, " + describe(x) + " is a scalar");
-  return apply(argmax_op, {x}, {.ints = {normalize_axis(axis, x->rank())}}, x.where());
+  return apply(argmax_op, {x}, {.ints = {axis_of("argmax", x, axis)}}, x.where());
 }
 
 Expr all(const Arg& x, const Axes& axes, bool keepdims) {

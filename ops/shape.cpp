@@ -634,7 +634,7 @@ constinit const Op concatenate_op{
 
 Expr size(const Arg& x, std::int64_t axis) {
   const Attribution as(x.where());
-  axis = normalize_axis(axis, x->rank());
+  axis = axis_of("size", x, axis);
   const Dim dim = x->dims()[static_cast<std::size_t>(axis)];
   if (dim.known()) return constant(Tensor(dim.size()), x.where());
   return apply(size_op, {x}, {.ints = {axis}}, x.where());
@@ -674,7 +674,7 @@ Expr transpose(const Arg& x) {
 
 Expr transpose(const Arg& x, const std::vector<std::int64_t>& axes) {
   std::vector<std::int64_t> pattern;
-  for (const std::int64_t axis : axes) pattern.push_back(normalize_axis(axis, x->rank()));
+  for (const std::int64_t axis : axes) pattern.push_back(axis_of("transpose", x, axis));
   return dimshuffle(x, pattern);
 }
 
@@ -687,7 +687,7 @@ Expr expand_dims(const Arg& x, std::int64_t axis) {
 }
 
 Expr squeeze(const Arg& x, std::int64_t axis) {
-  axis = normalize_axis(axis, x->rank());
+  axis = axis_of("squeeze", x, axis);
   std::vector<std::int64_t> pattern(static_cast<std::size_t>(x->rank()));
   std::iota(pattern.begin(), pattern.end(), 0);
   pattern.erase(pattern.begin() + axis);
@@ -734,6 +734,7 @@ Expr reshape(const Arg& x, std::initializer_list<Arg> sizes) {
 }
 
 Expr reshape(const Arg& x, const Shape& sizes) {
+  const Attribution as(x.where());
   std::vector<Expr> all;
   for (const std::int64_t n : sizes) all.push_back(constant(Tensor(n)));
   return reshape_with_rest(x, std::move(all));
@@ -770,7 +771,7 @@ Expr concatenate(const std::vector<Expr>& parts, std::int64_t axis, Source where
   if (parts[0].rank() == 0)
     throw TypeError("concatenate: scalars have no axis to join along: use stack, at " +
                     where.text());
-  return apply(concatenate_op, parts, {.ints = {normalize_axis(axis, parts[0].rank())}}, where);
+  return apply(concatenate_op, parts, {.ints = {axis_of("concatenate", Arg(parts[0], where), axis)}}, where);
 }
 
 Expr stack(const std::vector<Expr>& parts, std::int64_t axis, Source where) {
