@@ -154,8 +154,8 @@ std::int64_t axis_of(std::string_view op, const Arg& x, std::int64_t axis) {
     if (x->rank() == 0) throw TypeError("needs at least one axis");
     return normalize_axis(axis, x->rank());
   } catch (const TypeError& error) {
-    throw TypeError(text(op, ": ", error.what(), "\n  ", text(x->type()), "  ", describe(x), "\n  written at ",
-                         x.where().text()));
+    throw TypeError(text(op, ": ", error.what(), "\n  ", text(x->type()), "  ", describe(x),
+                         "\n  written at ", x.where().text()));
   }
 }
 

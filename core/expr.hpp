@@ -148,7 +148,8 @@ std::vector<Expr> sizes(const Arg& x);
 /// Product of int64 scalars, computed at once where all are known.
 Expr product(const std::vector<Expr>& factors);
 
-/// `axis` of `x` counted from the front. Throws TypeError, in the name of `op`, unless -rank <= axis < rank.
+/// `axis` of `x` counted from the front. Throws TypeError, in the name of `op`, unless -rank <=
+/// axis < rank.
 std::int64_t axis_of(std::string_view op, const Arg& x, std::int64_t axis);
 
 /// Short text of an expression for messages: its name, or its formula to a small depth.

@@ -8,6 +8,7 @@
 #include "core/leaves.hpp"
 #include "ops/arithmetic.hpp"
 #include "ops/shape.hpp"
+#include "ops/sizes.hpp"
 #include "ops/xtensor_view.hpp"
 
 namespace cinch {
@@ -19,25 +20,6 @@ void require_position(const Expr& e, std::string_view what) {
     throw TypeError(
         text(what, " must be an int64 scalar, it is ", text(e.type()), "  ", describe(e)));
   }
-}
-
-/// A known size, or the symbol of the size it was asked of.
-Dim length_dim(const Expr& length) {
-  if (const Tensor* value = constant_value(length)) {
-    const std::int64_t n = value->data<std::int64_t>()[0];
-    if (n < 0) throw TypeError(text("a length cannot be ", n));
-    return n;
-  }
-  if (&length.op() == &size_op) {
-    return length.inputs()[0].dims()[static_cast<std::size_t>(length.attrs().ints[0])];
-  }
-  return Dim::unknown();
-}
-
-std::vector<Expr> with_leading_axis(const Expr& x, const Expr& count) {
-  std::vector<Expr> all = sizes(x);
-  all.insert(all.begin(), count);
-  return all;
 }
 
 /// The positions that a narrow of `length` elements covers; ValueError if one lies outside [0, n).
@@ -57,7 +39,7 @@ Type narrow_type(Args x, const Attrs& attrs) {
   require_position(x[1], "the start");
   require_position(x[2], "the length");
   Type result{x[0].dtype(), x[0].dims()};
-  result.dims[static_cast<std::size_t>(attrs.ints[0])] = length_dim(x[2]);
+  result.dims[static_cast<std::size_t>(attrs.ints[0])] = dim_of(x[2]);
   return result;
 }
 
@@ -302,7 +284,7 @@ constinit const Op embed_op{
     .batch =
         [](Args x, const std::vector<bool>&, const Expr& y) {
           const Expr like = broadcast_to(cast(Arg(0.0), y.dtype()),
-                                         with_leading_axis(y.inputs()[1], size(x[0], 0)));
+                                         with_leading_size(size(x[0], 0), y.inputs()[1]));
           return embed(x[0], like, y.attrs().ints[0] + 1, x[2], y.attrs().ints[1]);
         },
     .follow = [](Args, std::span<const std::int64_t> axes, const Expr& y) -> std::int64_t {
@@ -387,7 +369,7 @@ constinit const Op arange_op{
     .type =
         [](Args x, const Attrs&) {
           require_position(x[0], "the count");
-          return Type{DType::int64, {length_dim(x[0])}};
+          return Type{DType::int64, {dim_of(x[0])}};
         },
     .reference =
         [](Values in, const Attrs&) {
@@ -412,7 +394,7 @@ constinit const Op eye_op{
     .type =
         [](Args x, const Attrs& attrs) {
           require_position(x[0], "the size");
-          const Dim n = length_dim(x[0]);
+          const Dim n = dim_of(x[0]);
           return Type{attrs.dtype, {n, n}};
         },
     .reference =

@@ -10,6 +10,7 @@
 #include "ops/index.hpp"
 #include "ops/reduce.hpp"
 #include "ops/shape.hpp"
+#include "ops/sizes.hpp"
 
 namespace cinch {
 
@@ -86,26 +87,13 @@ void fill(DType dtype, const std::int64_t* state, void* out, std::int64_t n) {
 Type random_type(Args x, const Attrs& attrs) {
   if (x[0].dtype() != DType::int64 || x[0].rank() != 1)
     throw TypeError("the state must be an int64 vector");
-  Type result{attrs.dtype, {}};
-  for (const Expr& size : x.subspan(1)) {
-    if (size.dtype() != DType::int64 || size.rank() != 0)
-      throw TypeError("sizes must be int64 scalars");
-    const Tensor* value = constant_value(size);
-    const bool named = &size.op() == &size_op;
-    result.dims.push_back(
-        value   ? Dim(value->data<std::int64_t>()[0])
-        : named ? size.inputs()[0].dims()[static_cast<std::size_t>(size.attrs().ints[0])]
-                : Dim::unknown());
-  }
-  return result;
+  return {attrs.dtype, dims_of(x.subspan(1))};
 }
 
 /// Element by element, each from its own counter, through an xtensor container.
 template <bool Normal>
 Tensor random_reference(Values in, const Attrs& attrs) {
-  Shape shape;
-  for (const Tensor* size : in.subspan(1)) shape.push_back(size->data<std::int64_t>()[0]);
-  Tensor result(attrs.dtype, shape);
+  Tensor result(attrs.dtype, shape_of(in.subspan(1)));
   const std::int64_t* state = in[0]->data<std::int64_t>().data();
   return dispatch_float(attrs.dtype, [&]<class T> {
     xt::xarray<T> values = xt::zeros<T>({static_cast<std::size_t>(result.size())});

@@ -1,0 +1,165 @@
+#include <algorithm>
+#include <cstring>
+#include <xtensor/xmath.hpp>
+
+#include "core/leaves.hpp"
+#include "ops/arithmetic.hpp"
+#include "ops/index.hpp"
+#include "ops/shape.hpp"
+#include "ops/sizes.hpp"
+#include "ops/xtensor_view.hpp"
+
+namespace cinch {
+
+namespace {
+
+Type concatenate_type(Args x, const Attrs& attrs) {
+  Type result{x[0].dtype(), x[0].dims()};
+  const auto axis = static_cast<std::size_t>(attrs.ints[0]);
+  bool known = true;
+  std::int64_t total = 0;
+  for (const Expr& part : x) {
+    if (part.rank() != result.rank())
+      throw TypeError("all parts must have the same number of axes");
+    for (std::size_t k = 0; k < result.dims.size(); ++k) {
+      if (k == axis) continue;
+      const Dim a = result.dims[k], b = part.dims()[k];
+      if (a.known() && b.known() && !(a == b)) throw TypeError(text("sizes differ along axis ", k));
+      if (!a.known() && b.known()) result.dims[k] = b;
+    }
+    known = known && part.dims()[axis].known();
+    if (known) total += part.dims()[axis].size();
+  }
+  result.dims[axis] = known ? Dim(total) : Dim::unknown();
+  return result;
+}
+
+void concatenate_kernel(std::span<const Operand> in, const Operand& out, const Attrs& attrs) {
+  const auto axis = static_cast<std::size_t>(attrs.ints[0]);
+  std::int64_t outer = 1, inner = static_cast<std::int64_t>(size_of(out.dtype));
+  for (std::size_t k = 0; k < axis; ++k) outer *= out.shape[k];
+  for (std::size_t k = axis + 1; k < out.shape.size(); ++k) inner *= out.shape[k];
+  auto* to = static_cast<std::byte*>(out.data);
+  for (std::int64_t i = 0; i < outer; ++i) {
+    for (const Operand& part : in) {
+      const std::int64_t run = part.shape[axis] * inner;
+      std::memcpy(to, static_cast<const std::byte*>(part.data) + i * run,
+                  static_cast<std::size_t>(run));
+      to += run;
+    }
+  }
+}
+
+Tensor concatenate_reference(Values in, const Attrs& attrs) {
+  return dispatch(in[0]->dtype(), [&]<class T> {
+    const auto axis = static_cast<std::size_t>(attrs.ints[0]);
+    xt::xarray<T> result = view<T>(*in[0]);
+    for (const Tensor* part : in.subspan(1)) {
+      const xt::xarray<T> more = view<T>(*part);
+      if (result.size() == 0 || more.size() == 0) {
+        // xtensor cannot join empty arrays; the other one is the whole result where nothing is
+        // lost.
+        if (result.shape()[axis] == 0 || more.size() > 0) {
+          if (result.shape()[axis] == 0) result = more;
+          continue;
+        }
+        if (more.shape()[axis] == 0) continue;
+      }
+      result = xt::xarray<T>(xt::concatenate(xt::xtuple(result, more), axis));
+    }
+    return to_tensor<T>(result);
+  });
+}
+
+Grads concatenate_grad(Args x, const Expr& y, const Expr& gy) {
+  const std::int64_t axis = y.attrs().ints[0];
+  Grads result;
+  Expr start = constant(Tensor(std::int64_t{0}));
+  for (const Expr& part : x) {
+    const Expr length = size(part, axis);
+    result.push_back(narrow(gy, axis, start, length));
+    start = start + length;
+  }
+  return result;
+}
+
+Expr batch_concatenate(Args x, const std::vector<bool>& batched, const Expr& y) {
+  Expr count;
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    if (batched[i]) count = size(x[i], 0);
+  }
+  std::vector<Expr> parts;
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    std::vector<Expr> all = sizes(x[i]);
+    all.insert(all.begin(), count);
+    parts.push_back(batched[i] ? x[i] : broadcast_to(x[i], all));
+  }
+  return concatenate(parts, y.attrs().ints[0] + 1);
+}
+
+std::int64_t follow_concatenate(Args, std::span<const std::int64_t> axes, const Expr& y) {
+  std::int64_t result = -1;
+  for (const std::int64_t axis : axes) {
+    if (axis < 0) continue;
+    if (axis == y.attrs().ints[0] || (result >= 0 && axis != result)) return -1;
+    result = axis;
+  }
+  return result;
+}
+
+Expr concatenate_size(const Expr& y, std::int64_t axis) {
+  Expr total;
+  for (const Expr& part : y.inputs()) total = total ? total + size(part, axis) : size(part, axis);
+  return total;
+}
+
+}  // namespace
+
+constinit const Op concatenate_op{
+    .name = "concatenate",
+    .type = concatenate_type,
+    .reference = concatenate_reference,
+    .operands = Operands::any,
+    .grad = concatenate_grad,
+    .batch = batch_concatenate,
+    .follow = follow_concatenate,
+    .size_of = concatenate_size,
+    .kernel = concatenate_kernel,
+    .examples = []() -> std::vector<Example> {
+      const Type a{DType::float64, {2, 3}}, b{DType::float64, {2, 1}}, c{DType::float64, {4, 3}};
+      return {{{a, b},
+               [](Args x) {
+                 return concatenate({x[0], x[1]}, 1);
+               }},
+              {{a, c, a},
+               [](Args x) {
+                 return concatenate({x[0], x[1], x[2]}, 0);
+               }},
+              {{a, a},
+               [](Args x) {
+                 return stack({x[0], transpose(transpose(x[1]))}, 1);
+               }},
+              {{a, Type{DType::float64, {0, 3}}}, [](Args x) {
+                 return concatenate({x[0], x[1]}, 0);
+               }}};
+    },
+};
+
+Expr concatenate(const std::vector<Expr>& parts, std::int64_t axis, Source where) {
+  const Attribution as(where);
+  if (parts.empty()) throw TypeError("concatenate: nothing to concatenate, at " + where.text());
+  if (parts[0].rank() == 0)
+    throw TypeError("concatenate: scalars have no axis to join along: use stack, at " +
+                    where.text());
+  return apply(concatenate_op, parts,
+               {.ints = {axis_of("concatenate", Arg(parts[0], where), axis)}}, where);
+}
+
+Expr stack(const std::vector<Expr>& parts, std::int64_t axis, Source where) {
+  const Attribution as(where);
+  std::vector<Expr> taller;
+  for (const Expr& part : parts) taller.push_back(expand_dims(part, axis));
+  return concatenate(taller, axis, where);
+}
+
+}  // namespace cinch

@@ -1,0 +1,45 @@
+#include "ops/sizes.hpp"
+
+#include "core/leaves.hpp"
+#include "ops/shape.hpp"
+
+namespace cinch {
+
+Dim dim_of(const Expr& size) {
+  if (size.rank() != 0 || size.dtype() != DType::int64) {
+    throw TypeError("sizes must be int64 scalars, got " + text(size.type()) + "  " +
+                    describe(size));
+  }
+  if (const Tensor* value = constant_value(size)) {
+    const std::int64_t n = value->data<std::int64_t>()[0];
+    if (n < 0) throw TypeError(text("a size cannot be ", n));
+    return n;
+  }
+  if (&size.op() == &size_op)
+    return size.inputs()[0].dims()[static_cast<std::size_t>(size.attrs().ints[0])];
+  return Dim::unknown();
+}
+
+Dims dims_of(Args sizes) {
+  Dims result;
+  for (const Expr& size : sizes) result.push_back(dim_of(size));
+  return result;
+}
+
+Shape shape_of(Values sizes) {
+  Shape result;
+  for (const Tensor* size : sizes) result.push_back(size->data<std::int64_t>()[0]);
+  return result;
+}
+
+std::vector<Expr> with_first(const Expr& first, Args rest) {
+  std::vector<Expr> result{first};
+  result.insert(result.end(), rest.begin(), rest.end());
+  return result;
+}
+
+std::vector<Expr> with_leading_size(const Expr& count, const Expr& x) {
+  return with_first(count, sizes(x));
+}
+
+}  // namespace cinch

@@ -1,0 +1,20 @@
+// Sizes given as int64 scalars: what a type rule and a reference make of them.
+#pragma once
+
+#include "core/op.hpp"
+
+namespace cinch {
+
+/// The size that an int64 scalar says: its number where it is constant, the symbol of the size it
+/// was asked of where it is one, else a new symbol. Throws TypeError for anything but an int64
+/// scalar >= 0.
+Dim dim_of(const Expr& size);
+Dims dims_of(Args sizes);
+/// Their values.
+Shape shape_of(Values sizes);
+/// The sizes of `x` with one more in front.
+std::vector<Expr> with_leading_size(const Expr& count, const Expr& x);
+/// One expression and then others, as inputs of an op.
+std::vector<Expr> with_first(const Expr& first, Args rest);
+
+}  // namespace cinch
