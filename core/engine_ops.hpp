@@ -14,6 +14,7 @@ Expr dot(const Arg& a, const Arg& b);
 Expr batched_dot(const Arg& a, const Arg& b);
 Expr add_dot(const Arg& c, const Arg& a, const Arg& b);
 Expr concatenate(const std::vector<Expr>& parts, std::int64_t axis, Source where);
+Expr narrow(const Arg& x, std::int64_t axis, const Arg& start, const Arg& length, std::int64_t step);
 /// Sum over these axes, ascending, which go.
 Expr sum_axes(const Expr& x, const std::vector<std::int64_t>& axes);
 

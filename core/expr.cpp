@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <cstring>
 
 #include "core/op.hpp"
 
@@ -93,8 +94,15 @@ std::string operands_text(const Op& op, std::span<const Expr> x, Source where,
 
 }  // namespace
 
+namespace {
+/// The same bits: 0 and -0 are two constants, and one NaN is another.
+bool same_bits(const Tensor& a, const Tensor& b) {
+  return a.dtype() == b.dtype() && a.shape() == b.shape() && std::memcmp(a.raw(), b.raw(), a.bytes()) == 0;
+}
+}  // namespace
+
 bool operator==(const Attrs& a, const Attrs& b) {
-  const bool same_value = a.value == b.value || (a.value && b.value && *a.value == *b.value);
+  const bool same_value = a.value == b.value || (a.value && b.value && same_bits(*a.value, *b.value));
   return a.ints == b.ints && a.dtype == b.dtype && a.state == b.state && a.id == b.id && same_value;
 }
 

@@ -44,7 +44,7 @@ const Tensor* fitted(const Expr& x, const Tensor& value, Tensor& converted,
     converted = value.cast(x.dtype());
     const double before = value.item(), after = converted.item();
     const bool exact = before == after || (is_float(x.dtype()) && is_float(value.dtype()));
-    if (!exact && !std::isnan(before)) refuse(text(" with value ", before, ", which would change"));
+    if (!exact) refuse(text(" with value ", before, ", which would change"));
     result = &converted;
   }
   bool fits = value.rank() == x.rank();
@@ -170,6 +170,10 @@ std::vector<Tensor> Function::Compiled::run(std::span<const Tensor* const> argum
     Tensor copy;
     given[k] = fitted(inputs[k], *arguments[k], copy, name);
     if (given[k] == &copy) given[k] = &converted.emplace_back(std::move(copy));
+    // An argument that is the memory of a variable to be updated must not change on the way.
+    const bool changes = std::ranges::any_of(
+        targets, [&](const Shared& target) { return target.value().raw() == given[k]->raw(); });
+    if (changes) given[k] = &converted.emplace_back(*given[k]);
   }
   if (mode == Mode::checked) return run_checked(given);
   Plan& plan = plan_for(given);
@@ -247,6 +251,38 @@ void require_fitting(const std::string& name, const std::string& what, const Exp
 
 }  // namespace
 
+namespace {
+
+/// Givens that name other givens' variables, with those replaced too, unless they go round in a circle: then, and where
+/// one names itself, the old variables are meant.
+Substitutions chained(const Substitutions& givens) {
+  const std::size_t count = givens.size();
+  std::vector<std::vector<std::size_t>> names(count);
+  for (std::size_t k = 0; k < count; ++k) {
+    const auto nodes = topological(std::span(&givens[k].second, 1));
+    for (std::size_t l = 0; l < count; ++l) {
+      if (l != k && std::ranges::find(nodes, givens[l].first) != nodes.end()) names[k].push_back(l);
+    }
+  }
+  // Those that name no others first.
+  Substitutions result = givens;
+  std::vector<bool> ready(count, false);
+  for (std::size_t left = count; left > 0; --left) {
+    std::size_t next = count;
+    for (std::size_t k = 0; k < count && next == count; ++k) {
+      if (!ready[k] && std::ranges::all_of(names[k], [&](std::size_t l) { return ready[l]; })) next = k;
+    }
+    if (next == count) return givens;
+    Substitutions named;
+    for (const std::size_t l : names[next]) named.push_back(result[l]);
+    result[next].second = substitute(std::span(&result[next].second, 1), named).front();
+    ready[next] = true;
+  }
+  return result;
+}
+
+}  // namespace
+
 Function function(FunctionSpec spec) {
   std::vector<Expr> roots = spec.outputs;
   std::vector<Shared> targets;
@@ -269,7 +305,7 @@ Function function(FunctionSpec spec) {
     if (to.type().weak) to = cast(to, from.dtype());
     require_fitting(spec.name, "given", from, to);
   }
-  if (!spec.givens.empty()) roots = substitute(roots, spec.givens);
+  if (!spec.givens.empty()) roots = substitute(roots, chained(spec.givens));
   for (const Shared& state : shared_variables(roots)) {
     const auto& advance = state.attrs().state->advance;
     if (!advance || std::ranges::find(targets, state) != targets.end()) continue;

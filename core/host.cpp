@@ -93,17 +93,19 @@ void HostProgram::run(std::span<const Tensor* const> arguments) {
       std::memcpy(&slots_[load.slot], tensor.raw(), tensor.bytes());
     }
   }
+  // Before the steps, which may use them.
+  if (!late_.empty()) {
+    std::vector<Binding> bindings;
+    for (std::size_t k = 0; k < inputs_.size(); ++k) bindings.emplace_back(inputs_[k], *arguments[k]);
+    const std::vector<Tensor> values = interpret(late_, bindings, /*watch=*/false);
+    for (std::size_t k = 0; k < late_.size(); ++k)
+    slots_[late_slots_[k]] = values[k].data<std::int64_t>()[0];
+  }
   for (const Step& step : steps_) {
     const void* in[3] = {};
     for (int a = 0; a < step.arity; ++a) in[a] = &slots_[step.args[a]];
     step.run(&slots_[step.slot], in, 0, 1);
   }
-  if (late_.empty()) return;
-  std::vector<Binding> bindings;
-  for (std::size_t k = 0; k < inputs_.size(); ++k) bindings.emplace_back(inputs_[k], *arguments[k]);
-  const std::vector<Tensor> values = interpret(late_, bindings, /*watch=*/false);
-  for (std::size_t k = 0; k < late_.size(); ++k)
-    slots_[late_slots_[k]] = values[k].data<std::int64_t>()[0];
 }
 
 }  // namespace cinch

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "core/engine_ops.hpp"
 #include "core/grad.hpp"
 #include "core/graph.hpp"
 #include "core/op.hpp"
@@ -93,11 +94,15 @@ Expr vectorize(const Arg& y, const Expr& x, const Expr& many) {
                       " cannot take one more axis, at " + node->where.text());
     }
   }
+  // What is left of x itself only lends its shape: that of one of the many.
+  std::vector<std::int64_t> without_first;
+  for (std::int64_t axis = 1; axis < many.rank(); ++axis) without_first.push_back(axis);
+  const Expr one = dimshuffle(narrow(many, 0, 0, 1, /*step=*/1), without_first);
   const auto found = batched.find(y->get());
-  if (found != batched.end()) return found->second;
+  if (found != batched.end()) return substitute(std::span(&found->second, 1), {{x, one}}).front();
   std::vector<Expr> all = sizes(y);
   all.insert(all.begin(), size(many, 0));
-  return broadcast_to(y, all);
+  return substitute(std::vector{broadcast_to(y, all)}, {{x, one}}).front();
 }
 
 Expr jacobian(const Arg& y, const Expr& x) {

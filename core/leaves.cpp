@@ -92,7 +92,11 @@ const std::string& Shared::label() const { return attrs().label; }
 
 void Shared::set(Tensor value) {
   Tensor& mine = attrs().state->value;
-  if (value.rank() == 0 && mine.rank() == 0) value = value.cast(mine.dtype());
+  if (value.rank() == 0 && mine.rank() == 0) {
+    Tensor converted = value.cast(mine.dtype());
+    const bool between_floats = is_float(value.dtype()) && is_float(mine.dtype());
+    if (between_floats || converted.item() == value.item()) value = std::move(converted);
+  }
   if (value.dtype() != mine.dtype() || value.shape() != mine.shape()) {
     throw TypeError("set: shared variable " + describe(*this) + " is " + text(type()) +
                     ", the new value is " + text(type_of(value)) +

@@ -31,8 +31,8 @@ void Plan::run_step(const Step& step) {
     }
   } else if (const auto* move = std::get_if<MoveStep>(&step)) {
     const std::int64_t start =
-        *reinterpret_cast<const std::int64_t*>(buffers_[static_cast<std::size_t>(move->start)]);
-    if (move->most >= 0 && (start < move->least || start > move->most)) {
+        reinterpret_cast<const std::int64_t*>(buffers_[static_cast<std::size_t>(move->start)])[move->start_offset];
+    if (!move->empty && (start < move->least || start > move->most)) {
       throw ValueError(cinch::text("index ", start, " is out of range for axis ",
                                    move->node.attrs().ints[0], " of ",
                                    cinch::text(move->node.inputs()[0].type()), "\n  in ",
@@ -40,7 +40,7 @@ void Plan::run_step(const Step& step) {
     }
     buffers_[static_cast<std::size_t>(move->to)] =
         buffers_[static_cast<std::size_t>(move->from)] + move->base_bytes +
-        (move->most >= 0 ? start * move->stride_bytes : 0);
+        (move->empty ? 0 : start * move->stride_bytes);
   } else if (const auto* copy = std::get_if<CopyStep>(&step)) {
     std::memmove(copy->target->value.raw(), buffers_[static_cast<std::size_t>(copy->from)],
                  copy->target->value.bytes());

@@ -59,7 +59,9 @@ class Plan {
     Expr node;
     int from, to, start;
     std::int64_t stride_bytes, base_bytes;
-    std::int64_t most, least;  ///< The starts that stay inside; most < 0 where the view is empty.
+    std::int64_t most, least;  ///< The starts that stay inside.
+    bool empty;
+    std::int64_t start_offset;  ///< Of the start in its buffer, in elements.
   };
   struct LoopStep {
     Loop loop;

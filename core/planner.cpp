@@ -422,7 +422,8 @@ class Planner {
     const int moved = new_buffer();
     owner_[static_cast<std::size_t>(moved)] = from.buffer;
     // The address of the view's first element; a backward view reaches down from there.
-    const int start_buffer = place(start).buffer;
+    const Place start_place = place(start);
+    const int start_buffer = start_place.buffer;
     const std::int64_t least = std::max<std::int64_t>(-reach, 0);
     Plan::MoveStep move{node,
                         from.buffer,
@@ -430,8 +431,10 @@ class Planner {
                         start_buffer,
                         from.where.strides[axis] * width,
                         from.where.offset * width,
-                        length > 0 ? most : -1,
-                        least};
+                        most,
+                        least,
+                        length == 0,
+                        start_place.where.offset};
     where.offset = 0;
     note(plan_.steps_, std::vector{from.buffer, start_buffer}, {});
     plan_.steps_.push_back(move);

@@ -20,7 +20,12 @@ struct NodeHash {
   std::size_t operator()(const Expr& e) const {
     std::size_t h = std::hash<const void*>()(&e.op());
     const auto mix = [&](std::size_t v) { h = (h ^ v) * 0x9E3779B97F4A7C15u + (h >> 29); };
-    for (const Expr& input : e.inputs()) mix(std::hash<const void*>()(input.get()));
+    if (e.op().commutative && e.inputs().size() == 2) {
+      const std::hash<const void*> hash;
+      mix(hash(e.inputs()[0].get()) + hash(e.inputs()[1].get()));
+    } else {
+      for (const Expr& input : e.inputs()) mix(std::hash<const void*>()(input.get()));
+    }
     const Attrs& attrs = e.attrs();
     for (const std::int64_t v : attrs.ints) mix(static_cast<std::size_t>(v));
     mix(static_cast<std::size_t>(attrs.dtype));
@@ -33,8 +38,10 @@ struct NodeHash {
 
 struct SameNode {
   bool operator()(const Expr& a, const Expr& b) const {
-    return &a.op() == &b.op() && a.type().weak == b.type().weak &&
-           std::ranges::equal(a.inputs(), b.inputs()) && same_attrs(a, b);
+    if (&a.op() != &b.op() || a.type().weak != b.type().weak || !same_attrs(a, b)) return false;
+    const bool swapped = a.op().commutative && a.inputs().size() == 2 && b.inputs().size() == 2 &&
+                         a.inputs()[0] == b.inputs()[1] && a.inputs()[1] == b.inputs()[0];
+    return swapped || std::ranges::equal(a.inputs(), b.inputs());
   }
 };
 
@@ -95,22 +102,45 @@ class Rewriter {
  public:
   explicit Rewriter(const RewriteOptions& options) : options_(options) {}
 
-  /// The canonical form of `root`; equal expressions give the same node.
+  /// The canonical form of `root`; equal expressions give the same node. Neither the graph's depth nor a long series of
+  /// rewrites costs stack.
   Expr operator()(const Expr& root) {
-    NodeSet cut;
-    std::vector<std::pair<Expr, std::size_t>> path;
-    if (!done_.contains(root.get())) path.emplace_back(root, 0);
+    struct Visit {
+      Expr node;
+      std::size_t next = 0;
+      Expr kept, better;  // Once visited: the node on canonical inputs, and what a rule made of it.
+    };
+    std::vector<Visit> path;
+    if (!done_.contains(root.get())) path.push_back({root, 0, {}, {}});
     while (!path.empty()) {
-      auto& [node, next] = path.back();
-      if (done_.contains(node.get())) {
+      Visit& visit = path.back();
+      if (visit.better) {
+        const Expr result = done_.at(visit.better.get());
+        record(visit.kept, result);
+        record(visit.node, result);
         path.pop_back();
-      } else if (next < node.inputs().size()) {
-        const Expr& input = node.inputs()[next++];
-        if (!done_.contains(input.get())) path.emplace_back(input, 0);
+      } else if (done_.contains(visit.node.get())) {
+        path.pop_back();
+      } else if (visit.next < visit.node.inputs().size()) {
+        const Expr input = visit.node.inputs()[visit.next++];
+        if (!done_.contains(input.get())) path.push_back({input, 0, {}, {}});
       } else {
-        const Expr finished = node;
-        path.pop_back();
-        record(finished, canonical(finished));
+        visit.kept = canonical(visit.node);
+        const auto known = done_.find(visit.kept.get());
+        if (known != done_.end()) {
+          record(visit.node, Expr(known->second));
+          path.pop_back();
+          continue;
+        }
+        visit.better = improved(visit.kept);
+        if (!visit.better) {
+          record(visit.kept, visit.kept);
+          record(visit.node, visit.kept);
+          path.pop_back();
+        } else if (!done_.contains(visit.better.get())) {
+          const Expr better = visit.better;
+          path.push_back({better, 0, {}, {}});
+        }
       }
     }
     return done_.at(root.get());
@@ -122,37 +152,18 @@ class Rewriter {
     done_[from.get()] = to;
   }
 
-  /// `node`'s inputs are done.
+  /// `node` on its inputs' canonical forms, which are known; the node that stands for all equal ones.
   Expr canonical(const Expr& node) {
     std::vector<Expr> inputs;
     inputs.reserve(node.inputs().size());
     for (const Expr& input : node.inputs()) inputs.push_back(done_.at(input.get()));
-    const bool opaque = options_.opaque.contains(node.get());
     const Expr built = with_inputs(node, std::move(inputs));
-    if (opaque) {
+    if (options_.opaque.contains(node.get())) {
       opaque_.insert(built.get());
       record(built, built);
       return built;
     }
-    if (!(built == node)) {
-      const auto known = done_.find(built.get());
-      if (known != done_.end()) return known->second;
-    }
-    const auto [entry, fresh] = interned_.insert(built);
-    const Expr kept = *entry;
-    if (!fresh) {
-      if (!(kept == built)) return done_.at(kept.get());
-      const auto known = done_.find(kept.get());
-      if (known != done_.end()) return known->second;
-    }
-    const Expr better = improved(kept);
-    if (!better) {
-      record(kept, kept);
-      return kept;
-    }
-    const Expr result = (*this)(better);
-    record(kept, result);
-    return result;
+    return *interned_.insert(built).first;
   }
 
   Expr improved(const Expr& node) {

@@ -1,5 +1,6 @@
 #include "ops/activation.hpp"
 
+#include <limits>
 #include <xtensor/xmath.hpp>
 
 #include "core/rewrite.hpp"
@@ -227,7 +228,8 @@ Expr log_softmax(const Arg& x, std::int64_t axis) { return along(log_softmax_op,
 Expr logsumexp(const Arg& x, std::int64_t axis) {
   const Attribution as(x.where());
   // The shift cancels, so no gradient needs to flow through it.
-  const Expr shift = stop_gradient(max(x, axis, /*keepdims=*/true));
+  const Expr largest = max(x, axis, /*keepdims=*/true);
+  const Expr shift = stop_gradient(switch_(abs(largest) < std::numeric_limits<double>::infinity(), largest, 0));
   return log(sum(exp(x - shift), axis)) + sum(shift, axis);
 }
 

@@ -47,6 +47,8 @@ Rules div_rules() {
   static const Expr x = wildcard("x");
   static const Rule rules[] = {
       {"x / 1", x / 1, x},
+      {"1 / (1 + exp(-x))", 1 / (1 + exp(-x)), sigmoid(x)},
+      {"1 / (1 + exp(x))", 1 / (1 + exp(x)), sigmoid(-x)},
   };
   return rules;
 }

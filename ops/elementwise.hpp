@@ -52,6 +52,10 @@ struct ExactMath {
     return std::nearbyint(x);
   }
   template <class T>
+  static T fmod(T x, T y) {
+    return std::fmod(x, y);
+  }
+  template <class T>
   static T pow(T x, T y) {
     return std::pow(x, y);
   }

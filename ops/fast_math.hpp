@@ -190,6 +190,8 @@ struct FastMath {
   static CINCH_INLINE double ceil(double x) { return __builtin_ceil(x); }
   static CINCH_INLINE float round(float x) { return __builtin_rintf(x); }
   static CINCH_INLINE double round(double x) { return __builtin_rint(x); }
+  static CINCH_INLINE float fmod(float x, float y) { return __builtin_fmodf(x, y); }
+  static CINCH_INLINE double fmod(double x, double y) { return __builtin_fmod(x, y); }
   static CINCH_INLINE float pow(float x, float y) { return __builtin_powf(x, y); }
   static CINCH_INLINE double pow(double x, double y) { return __builtin_pow(x, y); }
   static CINCH_INLINE float sin(float x) { return __builtin_sinf(x); }

@@ -76,11 +76,12 @@ struct FloorDiv : NumberBinary {
     }
   }
 };
-/// a - b * floor(a / b), with the sign of b; an integer modulo 0 gives 0.
+/// The remainder with the sign of b; an integer modulo 0 gives 0.
 struct Mod : NumberBinary {
   CINCH_FORMULA T f(T a, T b) {
     if constexpr (std::is_floating_point_v<T>) {
-      return a - b * Math::floor(a / b);
+      const T r = Math::fmod(a, b);
+      return r != T(0) && (r < T(0)) != (b < T(0)) ? r + b : r;
     } else {
       if (b == 0 || b == -1) return 0;
       const T r = a % b;

@@ -91,9 +91,15 @@ Expr simplify_narrow(const Expr& y) {
 // embed: inputs x, like, start; ints = {axis, step}
 // ------------------------------------------------------------------
 
-Type embed_type(Args x, const Attrs&) {
+Type embed_type(Args x, const Attrs& attrs) {
   require_position(x[2], "the start");
   if (x[0].rank() != x[1].rank()) throw TypeError("both must have the same number of axes");
+  for (std::size_t k = 0; k < x[0].dims().size(); ++k) {
+    const Dim small = x[0].dims()[k], large = x[1].dims()[k];
+    if (!small.known() || !large.known()) continue;
+    const bool fits = static_cast<std::int64_t>(k) == attrs.ints[0] ? small.size() <= large.size() : small == large;
+    if (!fits) throw TypeError(text("size ", small.size(), " does not fit into ", large.size(), " along axis ", k));
+  }
   return {x[0].dtype(), x[1].dims()};
 }
 
@@ -200,6 +206,12 @@ Type scatter_add_type(Args x, const Attrs&) {
   if (x[0].dtype() == DType::bool_) throw TypeError("bools cannot be added: cast them first");
   if (x[0].rank() != x[1].rank() + x[2].rank() - 1)
     throw TypeError("the rows do not fit the indices and the result");
+  for (std::int64_t k = 0; k < x[0].rank(); ++k) {
+    const Expr& other = k < x[1].rank() ? x[1] : x[2];
+    const std::int64_t axis = k < x[1].rank() ? k : k - x[1].rank() + 1;
+    const Dim a = x[0].dims()[static_cast<std::size_t>(k)], b = other.dims()[static_cast<std::size_t>(axis)];
+    if (a.known() && b.known() && !(a == b)) throw TypeError("the rows do not fit the indices and the result");
+  }
   return {x[0].dtype(), x[2].dims()};
 }
 

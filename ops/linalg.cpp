@@ -300,12 +300,14 @@ Expr dot(const Arg& a, const Arg& b) {
   if (a->rank() == 1) return squeeze(dot(expand_dims(a, 0), b), 0);
   if (b->rank() == 1) return squeeze(dot(a, expand_dims(b, 1)), -1);
   if (a->rank() > 2 && b->rank() == 2) {
+    // The first axis stays apart, so that examples do.
     std::vector<Expr> all = sizes(a);
-    const Expr inner = all.back();
-    all.pop_back();
-    const Expr flat = reshape(a, std::vector<Expr>{product(all), inner});
-    all.push_back(size(b, 1));
-    return reshape(dot(flat, b), all);
+    const Expr count = all.front(), inner = all.back();
+    const Expr middle = product({all.begin() + 1, all.end() - 1});
+    const Expr pairs = batched_dot(reshape(a, std::vector<Expr>{count, middle, inner}),
+                                   broadcast_to(b, {count, size(b, 0), size(b, 1)}));
+    all.back() = size(b, 1);
+    return reshape(pairs, all);
   }
   return apply(dot_op, {a, b}, {}, a.where());
 }

@@ -4,7 +4,6 @@
 #include <cmath>
 #include <limits>
 #include <xtensor/xmath.hpp>
-#include <xtensor/xsort.hpp>
 
 #include "core/engine_ops.hpp"
 #include "ops/activation.hpp"
@@ -229,12 +228,28 @@ Type argmax_type(Args x, const Attrs& attrs) {
   return result;
 }
 
+/// Element by element: xtensor's argmax is wrong for vectors under C++20.
 Tensor argmax_reference(Values in, const Attrs& attrs) {
-  if (in[0]->size() == 0) return trivial_result(*in[0], attrs).cast(DType::int64);
+  const auto axis = static_cast<std::size_t>(attrs.ints[0]);
+  Tensor result = trivial_result(Tensor(DType::int64, in[0]->shape()), attrs);
   return dispatch(in[0]->dtype(), [&]<class T> {
     const auto x = view<T>(*in[0]);
-    const xt::xarray<std::size_t> at = xt::argmax(x, static_cast<std::size_t>(attrs.ints[0]));
-    return to_tensor<std::int64_t>(xt::xarray<std::int64_t>(xt::cast<std::int64_t>(at)));
+    auto best = view<std::int64_t>(result);
+    std::vector<std::size_t> index(in[0]->shape().size(), 0);
+    for (std::int64_t left = in[0]->size(); left > 0; --left) {
+      std::vector<std::size_t> kept = index, leader = index;
+      kept.erase(kept.begin() + attrs.ints[0]);
+      std::int64_t& at = best.element(kept.begin(), kept.end());
+      leader[axis] = static_cast<std::size_t>(at);
+      if (x.element(index.begin(), index.end()) > x.element(leader.begin(), leader.end())) {
+        at = static_cast<std::int64_t>(index[axis]);
+      }
+      for (std::size_t k = index.size(); k-- > 0;) {
+        if (++index[k] < static_cast<std::size_t>(in[0]->shape()[k])) break;
+        index[k] = 0;
+      }
+    }
+    return result;
   });
 }
 

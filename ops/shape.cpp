@@ -19,23 +19,32 @@ namespace {
 
 /// The size in terms of the sizes of leaves, so that it is known from a call's arguments.
 Expr simplify_size(const Expr& e) {
-  const Expr& x = e.inputs()[0];
-  const auto axis = static_cast<std::size_t>(e.attrs().ints[0]);
-  const Dim dim = x.dims()[axis];
+  Expr x = e.inputs()[0];
+  std::int64_t axis = e.attrs().ints[0];
+  const Dim dim = x.dims()[static_cast<std::size_t>(axis)];
   if (dim.known()) return constant(Tensor(dim.size()));
-  for (std::size_t i = 0; i < x.inputs().size(); ++i) {
-    const Expr& input = x.inputs()[i];
-    if (x.op().sizes_from >= 0 && static_cast<int>(i) >= x.op().sizes_from) break;
-    for (std::size_t a = 0; a < input.dims().size(); ++a) {
-      if (input.dims()[a] == dim) return size(input, static_cast<std::int64_t>(a));
+  // Down to where this size comes from.
+  const auto step_down = [&] {
+    for (std::size_t i = 0; i < x.inputs().size(); ++i) {
+      const Expr input = x.inputs()[i];
+      if (x.op().sizes_from >= 0 && static_cast<int>(i) >= x.op().sizes_from) return false;
+      const auto at = std::ranges::find(input.dims(), dim);
+      if (at == input.dims().end()) continue;
+      axis = at - input.dims().begin();
+      x = input;
+      return true;
     }
+    return false;
+  };
+  while (step_down()) {
   }
-  if (x.op().size_of) return x.op().size_of(x, e.attrs().ints[0]);
+  if (!(x == e.inputs()[0])) return size(x, axis);
+  if (x.op().size_of) return x.op().size_of(x, axis);
   if (x.op().elementwise()) {
     // Several unknown sizes, each this one or 1.
     Expr result;
     for (const Expr& input : x.inputs()) {
-      const std::int64_t a = input.rank() - x.rank() + e.attrs().ints[0];
+      const std::int64_t a = input.rank() - x.rank() + axis;
       if (a < 0) continue;
       const Expr mine = size(input, a);
       result = result ? switch_(equal(result, 1), mine, result) : mine;

@@ -19,22 +19,27 @@ struct Case {
   std::size_t arena_limit;  ///< Bytes of temporaries, its gradients included.
 };
 
-Expr activation_of(int layer, const Expr& a) { return layer == 0 ? tanh(a) : layer == 1 ? softplus(a) : sigmoid(a); }
+Expr activation_of(int layer, const Expr& a) {
+  return layer == 0 ? tanh(a) : layer == 1 ? softplus(a) : sigmoid(a);
+}
 
 /// ||d h3 / d x||^2 summed, of an encoder of three layers.
 Expr deep_penalty(Args x) {
   Expr h = x[0];
-  for (int layer = 0; layer < 3; ++layer) h = activation_of(layer, dot(h, x[static_cast<std::size_t>(layer) + 1]));
+  for (int layer = 0; layer < 3; ++layer)
+    h = activation_of(layer, dot(h, x[static_cast<std::size_t>(layer) + 1]));
   return sum(square(jacobian(h, x[0])));
 }
 
 Expr literal_penalty(Args x) {
   const Expr h = sigmoid(dot(x[0], x[1]));
-  const Expr J = reshape(h * (1 - h), {size(h, 0), 1, size(h, 1)}) * reshape(x[1], {1, size(x[1], 0), size(x[1], 1)});
+  const Expr J = reshape(h * (1 - h), {size(h, 0), 1, size(h, 1)}) *
+                 reshape(x[1], {1, size(x[1], 0), size(x[1], 1)});
   return sum(square(J)) / size(x[0], 0);
 }
 
-/// Gradients of each example's own loss by W, as a (batch, inputs, outputs) array, squared and summed.
+/// Gradients of each example's own loss by W, as a (batch, inputs, outputs) array, squared and
+/// summed.
 Expr per_example_gradients(Args x) {
   const Expr delta = x[2] - sigmoid(dot(x[0], x[1]));
   return sum(square(expand_dims(x[0], 2) * expand_dims(delta, 1)));
@@ -48,7 +53,10 @@ const std::vector<Case>& cases() {
        {{20, 300}, {300, 100}},
        [](Args x) { return sum(square(jacobian(sigmoid(dot(x[0], x[1])), x[0]))); },
        1000 * kib},
-      {"jacobian(h, x) of three layers", {{12, 200}, {200, 24}, {24, 16}, {16, 8}}, deep_penalty, 1200 * kib},
+      {"jacobian(h, x) of three layers",
+       {{12, 200}, {200, 24}, {24, 16}, {16, 8}},
+       deep_penalty,
+       1200 * kib},
       {"per-example gradients", {{30, 200}, {200, 50}, {30, 50}}, per_example_gradients, 400 * kib},
       {"trace of a product",
        {{150, 200}, {200, 150}},
@@ -60,11 +68,18 @@ const std::vector<Case>& cases() {
        200 * kib},
       {"a weighted norm of outer products",
        {{40, 50}, {40, 60}, {50, 60}},
-       [](Args x) { return sum(expand_dims(x[0], 2) * expand_dims(x[1], 1) * expand_dims(x[2], 0)); },
+       [](Args x) {
+         return sum(expand_dims(x[0], 2) * expand_dims(x[1], 1) * expand_dims(x[2], 0));
+       },
        200 * kib},
       {"a sum over an index that no factor has",
        {{5, 4}},
-       [](Args x) { return sum(broadcast_to(expand_dims(x[0], 0), {constant(Tensor(std::int64_t{7})), constant(Tensor(std::int64_t{5})), constant(Tensor(std::int64_t{4}))}) * 2); },
+       [](Args x) {
+         return sum(broadcast_to(expand_dims(x[0], 0), {constant(Tensor(std::int64_t{7})),
+                                                        constant(Tensor(std::int64_t{5})),
+                                                        constant(Tensor(std::int64_t{4}))}) *
+                    2);
+       },
        8 * kib},
   };
   return all;
@@ -88,16 +103,18 @@ TEST_CASE("contractions and their gradients have the values of the formulas as w
     outputs = grad(cost, x);
     outputs.push_back(cost);
     const Function f = function({.inputs = x, .outputs = outputs});
-    const std::vector<Tensor> fast = f(values), plain = interpret(outputs, bindings, /*watch=*/false);
+    const std::vector<Tensor> fast = f(values),
+                              plain = interpret(outputs, bindings, /*watch=*/false);
     for (std::size_t k = 0; k < outputs.size(); ++k) CHECK(distance(fast[k], plain[k]) < 1e-11);
     CHECK(f.arena_bytes() < c.arena_limit);
   }
 }
 
 TEST_CASE("what gains nothing stays as it is written") {
-  const Expr a = variable("a", DType::float64, {30, 40}), b = variable("b", DType::float64, {40, 50}),
-             v = variable("v", DType::float64, {40});
-  for (const Expr& e : {dot(a, b), sum(a), sum(a * v, 1), dot(a, transpose(a)), sum(square(a), 0)}) {
+  const Expr a = variable("a", DType::float64, {30, 40}),
+             b = variable("b", DType::float64, {40, 50}), v = variable("v", DType::float64, {40});
+  for (const Expr& e :
+       {dot(a, b), sum(a), sum(a * v, 1), dot(a, transpose(a)), sum(square(a), 0)}) {
     CAPTURE(describe(e));
     std::vector<ContractionReport> reports;
     const auto same = contract(std::span(&e, 1), &reports);
@@ -107,7 +124,8 @@ TEST_CASE("what gains nothing stays as it is written") {
 }
 
 TEST_CASE("the order of a chain follows its sizes") {
-  const Expr a = variable("a", DType::float64, {200, 200}), b = variable("b", DType::float64, {200, 200}),
+  const Expr a = variable("a", DType::float64, {200, 200}),
+             b = variable("b", DType::float64, {200, 200}),
              v = variable("v", DType::float64, {200, 1});
   const Expr e = dot(dot(a, b), v);
   std::vector<ContractionReport> reports;
@@ -119,15 +137,19 @@ TEST_CASE("the order of a chain follows its sizes") {
   }
 }
 
-TEST_CASE("a deep contractive penalty costs what its Gram form costs, and much less than the Jacobian") {
+TEST_CASE(
+    "a deep contractive penalty costs what its Gram form costs, and much less than the Jacobian") {
   // (batch, 784) - 64 - 32 - 16 and batch 128: the Jacobian alone is 12.8 MB.
-  std::vector<Expr> x{variable("x", DType::float64, {128, 784}), variable("W1", DType::float64, {784, 64}),
-                      variable("W2", DType::float64, {64, 32}), variable("W3", DType::float64, {32, 16})};
+  std::vector<Expr> x{
+      variable("x", DType::float64, {128, 784}), variable("W1", DType::float64, {784, 64}),
+      variable("W2", DType::float64, {64, 32}), variable("W3", DType::float64, {32, 16})};
   const Expr cost = deep_penalty(x);
-  const Function f = function({.inputs = x, .outputs = grad(cost, std::vector<Expr>(x.begin() + 1, x.end()))});
+  const Function f =
+      function({.inputs = x, .outputs = grad(cost, std::vector<Expr>(x.begin() + 1, x.end()))});
   std::mt19937 random(2);
   std::vector<Tensor> values;
-  for (const Expr& e : x) values.push_back(random_tensor(DType::float64, e.type().shape(), random, -0.2, 0.2));
+  for (const Expr& e : x)
+    values.push_back(random_tensor(DType::float64, e.type().shape(), random, -0.2, 0.2));
   f(values);
   CHECK(f.arena_bytes() < 12'000'000);
 }

@@ -71,6 +71,14 @@ TEST_CASE("updates read the values from before the call, all of them") {
       if (square_shape) {
         rows.push_back({"transposed", transpose(a), a + transpose(b)});
         rows.push_back({"transposed crosswise", a + transpose(b), transpose(a)});
+        rows.push_back({"plus products", a - 1e-4 * dot(a, b), b + 1e-4 * dot(a, a)});
+        rows.push_back({"plus products of each other", a + dot(b, b), b - dot(a, a)});
+        rows.push_back(
+            {"plus transposed products", a - dot(transpose(a), b), b - 0.5 * dot(b, transpose(b))});
+        rows.push_back(
+            {"plus two products", a * 0.5 - dot(b, a) * 1e-3 - dot(transpose(b), b) * 1e-3, b + a});
+        rows.push_back({"plus a product of a row",
+                        a - 1e-3 * dot(expand_dims(at(a, 0), 1), expand_dims(at(b, 0), 0)), b});
         rows.push_back({"transposed and in place", a * 2 + transpose(a), b + a});
       }
       for (const Row& r : rows) {
@@ -263,8 +271,14 @@ TEST_CASE("what cannot be compiled is refused with its names and lines") {
                  function({x, x}, {x});
                },
                "input x is listed twice"},
-           Row{[&] { function({x + 1}, {x}); }, "input 0 is not a variable"},
-           Row{[&] { function({Expr()}, {x}); }, "input 0 is not a variable"},
+           Row{[&] {
+                 function({x, x + 1}, {x});
+               },
+               "input 1 is not a variable"},
+           Row{[&] {
+                 function({x, Expr()}, {x});
+               },
+               "input 1 is not a variable"},
            Row{[&] { function({w}, {w}); }, "input 0 is not a variable"},
            Row{[&] { function({}, {Expr()}); }, "an output is an empty expression"},
            Row{[&] {

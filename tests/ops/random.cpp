@@ -1,0 +1,223 @@
+// Random expressions: distribution, repeatability, and the state that calls advance.
+#include "ops/random.hpp"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "cinch/cinch.hpp"
+#include "support/samples.hpp"
+
+using namespace cinch;
+using namespace cinch::testing;
+
+namespace {
+
+constexpr std::int64_t draws = 100000;
+
+struct Moments {
+  double mean, variance, least, most;
+};
+
+Moments moments(const Tensor& t) {
+  double total = 0, squares = 0, least = 1e300, most = -1e300;
+  for (std::int64_t i = 0; i < t.size(); ++i) {
+    total += t.at(i);
+    least = std::min(least, t.at(i));
+    most = std::max(most, t.at(i));
+  }
+  const double mean = total / static_cast<double>(t.size());
+  for (std::int64_t i = 0; i < t.size(); ++i) squares += (t.at(i) - mean) * (t.at(i) - mean);
+  return {mean, squares / static_cast<double>(t.size()), least, most};
+}
+
+/// Share of neighbours that agree in being above the mean: near 1/2 for independent numbers.
+double agreement(const Tensor& t, std::int64_t lag) {
+  const double middle = moments(t).mean;
+  std::int64_t same = 0;
+  for (std::int64_t i = lag; i < t.size(); ++i)
+    same += (t.at(i) > middle) == (t.at(i - lag) > middle);
+  return static_cast<double>(same) / static_cast<double>(t.size() - lag);
+}
+
+}  // namespace
+
+TEST_CASE("uniform, normal and binomial numbers have their means, variances and limits") {
+  RandomStreams streams(2026);
+  const Shape n{draws};
+  struct Row {
+    const char* what;
+    Expr x;
+    double mean, variance, fourth, low, high;  // fourth: E (x - mean)^4
+  };
+  const double p = 0.3, q = 0.7;
+  for (const DType dtype : {DType::float64, DType::float32}) {
+    const Row rows[] = {
+        {"uniform", streams.uniform(n, 0.0, 1.0, dtype), 0.5, 1.0 / 12, 1.0 / 80, 0, 1},
+        {"uniform(-2, 3)", streams.uniform(n, -2, 3, dtype), 0.5, 25.0 / 12, 625.0 / 80, -2, 3},
+        {"normal", streams.normal(n, 0.0, 1.0, dtype), 0, 1, 3, -7, 7},
+        {"normal(5, 0.5)", streams.normal(n, 5, 0.5, dtype), 5, 0.25, 3.0 / 16, 1.5, 8.5},
+        {"binomial(1, 0.3)", streams.binomial(n, 1, p, dtype), p, p * q, p * q * (1 - 3 * p * q), 0,
+         1},
+        {"binomial(10, 0.3)", streams.binomial(n, 10, p, dtype), 3, 2.1, 2.1 * (1 + 3 * 8 * p * q),
+         0, 10},
+    };
+    for (const Row& row : rows) {
+      const Tensor t = evaluate(row.x);
+      const Moments m = moments(t);
+      const double root = std::sqrt(static_cast<double>(draws));
+      CAPTURE(std::string(row.what));
+      CAPTURE(name(dtype));
+      CHECK(t.dtype() == dtype);
+      CHECK(std::abs(m.mean - row.mean) <
+            5 * std::sqrt(row.variance) / root);  // Five standard errors.
+      CHECK(std::abs(m.variance - row.variance) <
+            5 * std::sqrt(row.fourth - row.variance * row.variance) / root);
+      CHECK(m.least >= row.low);
+      CHECK(m.most <= row.high);
+      for (const std::int64_t lag : {1, 2, 3, 64, 1000}) {
+        // Never fewer than half of 2 p q apart for p = 0.3; compare with the number's own share.
+        double above = 0;
+        for (std::int64_t i = 0; i < t.size(); ++i) above += t.at(i) > m.mean;
+        above /= static_cast<double>(t.size());
+        CHECK(std::abs(agreement(t, lag) - (above * above + (1 - above) * (1 - above))) <
+              5 * 0.5 / root);
+      }
+    }
+  }
+}
+
+TEST_CASE(
+    "numbers repeat from a seed, differ between draws, calls and seeds, and not between modes") {
+  const auto first = [](std::int64_t seed, Mode mode) {
+    RandomStreams streams(seed);
+    const Expr a = streams.normal(Shape{3, 5}), b = streams.normal(Shape{3, 5}),
+               c = streams.uniform(Shape{0});
+    const Function f = function({}, {a, b, c}, {}, {}, mode);
+    std::vector<Tensor> result = f();
+    for (const Tensor& t : f()) result.push_back(t);
+    return result;
+  };
+  const auto fast = first(7, Mode::fast), again = first(7, Mode::fast),
+             checked = first(7, Mode::checked), other = first(8, Mode::fast);
+  for (std::size_t k = 0; k < fast.size(); ++k) {
+    CHECK(fast[k] == again[k]);
+    CHECK(fast[k] == checked[k]);
+  }
+  CHECK_FALSE(fast[0] == fast[1]);
+  CHECK_FALSE(fast[0] == fast[3]);
+  CHECK_FALSE(fast[1] == fast[3]);
+  CHECK_FALSE(fast[0] == other[0]);
+  // An element depends on its position only, not on how many there are.
+  RandomStreams streams(7);
+  const Expr n = lscalar("n"), x = streams.uniform(std::vector<Expr>{n});
+  const Tensor six = evaluate(x, {{n, 6}});
+
+  RandomStreams same(7);
+  const Tensor nine = evaluate(same.uniform(Shape{9}));
+  for (std::int64_t i = 0; i < 6; ++i) CHECK(six.at(i) == nine.at(i));
+}
+
+TEST_CASE(
+    "one draw is one number, however often it is used: in the cost, its gradient and outputs") {
+  RandomStreams streams(3);
+  const Shared w(Tensor::full(DType::float64, {4}, 2), "w");
+  const Expr mask = streams.binomial(Shape{4}, 1, 0.5, DType::float64),
+             noise = streams.normal(Shape{4}, 0, 1, DType::float64);
+  const Expr cost = sum(w * mask + square(w) * noise);
+  for (const Mode mode : {Mode::fast, Mode::checked}) {
+    const Function f = function({}, {cost, grad(cost, w), mask, noise}, {}, {}, mode);
+    for (int call = 0; call < 5; ++call) {
+      const auto out = f();
+      double total = 0;
+      for (std::int64_t i = 0; i < 4; ++i) {
+        CHECK(out[1].at(i) == doctest::Approx(out[2].at(i) + 4 * out[3].at(i)));
+        total += 2 * out[2].at(i) + 4 * out[3].at(i);
+      }
+      CHECK(out[0].item() == doctest::Approx(total));
+    }
+  }
+}
+
+TEST_CASE("the state moves by one with each call, not when the call throws, and can be put back") {
+  for (const Mode mode : {Mode::fast, Mode::checked}) {
+    RandomStreams streams(4);
+    const Expr i = lscalar("i"), x = dvector("x"), u = streams.uniform(Shape{2}),
+               v = streams.uniform(Shape{2});
+    const Function f = function({x, i}, {u, at(x, i)}, {}, {}, mode),
+                   g = function({}, {u + v}, {}, {}, mode);
+    const Tensor values = Tensor::from<double>({2}, {1, 2});
+    REQUIRE(streams.states().size() == 2);
+    Shared state = streams.states()[0], second = streams.states()[1];
+    CHECK(state.get() == Tensor::from<std::int64_t>({3}, {4, 0, 0}));
+    CHECK(second.get() == Tensor::from<std::int64_t>({3}, {4, 1, 0}));
+    f({values, 0});
+    const Tensor saved = state.get();
+    CHECK(saved.at(2) == 1);
+    CHECK(second.get().at(2) == 0);
+    CHECK_THROWS_AS(f({values, 2}), ValueError);
+    CHECK(state.get() == saved);
+    const Tensor next = f({values, 1})[0];
+    CHECK_FALSE(f({values, 1})[0] == next);
+    state.set(saved);
+    CHECK(f({values, 1})[0] == next);
+    g();
+    CHECK(state.get().at(2) == 3);
+    CHECK(second.get().at(2) == 1);
+    evaluate(u);  // A function like any other.
+    CHECK(state.get().at(2) == 4);
+  }
+}
+
+TEST_CASE(
+    "gradients reach the mean and the deviation of normal numbers and the limits of uniform ones") {
+  RandomStreams streams(5);
+  const Expr mean_ = dvector("mean"), sd = dscalar("sd"), low = dscalar("low"),
+             high = dscalar("high");
+  const Expr z = streams.normal(Shape{3}, mean_, sd, DType::float64),
+             u = streams.uniform(Shape{3}, low, high, DType::float64);
+  const auto out = function({mean_, sd, low, high}, {z, u, grad(sum(z), mean_), grad(sum(z), sd),
+                                                     grad(sum(u), low), grad(sum(u), high)})(
+      {Tensor::from<double>({3}, {1, 2, 3}), 2.0, -1.0, 4.0});
+  double by_sd = 0, by_high = 0;
+  for (std::int64_t i = 0; i < 3; ++i) {
+    by_sd += (out[0].at(i) - static_cast<double>(i + 1)) / 2;
+    by_high += (out[1].at(i) + 1) / 5;
+  }
+  CHECK(out[2] == Tensor::full(DType::float64, {3}, 1));
+  CHECK(out[3].item() == doctest::Approx(by_sd));
+  CHECK(out[4].item() == doctest::Approx(3 - by_high));
+  CHECK(out[5].item() == doctest::Approx(by_high));
+}
+
+TEST_CASE(
+    "a denoising cost: a mask of the batch's shape, zeros in the right share, no gradient through "
+    "it") {
+  RandomStreams streams(6);
+  const Expr x = dmatrix("x");
+  const Shared W(Tensor::full(DType::float64, {50, 4}, 0.1), "W");
+  const Expr mask = streams.binomial(sizes(x), 1, 0.7, DType::float64), corrupted = x * mask;
+  const Expr h = tanh(dot(corrupted, W)), cost = mean(square(dot(h, transpose(W)) - x));
+  const Function f = function({x}, {cost, corrupted}, {{W, W - 0.1 * grad(cost, W)}});
+  for (const std::int64_t batch : {20, 7, 20}) {
+    const auto out = f({Tensor::full(DType::float64, {batch, 50}, 1)});
+    CHECK(out[1].shape() == Shape{batch, 50});
+    const Moments m = moments(out[1]);
+    CHECK(std::abs(m.mean - 0.7) < 5 * std::sqrt(0.21 / static_cast<double>(batch * 50)));
+    CHECK(m.least == 0);
+    CHECK(m.most == 1);
+  }
+  CHECK(f.plans_made() == 2);
+  const Expr p = dscalar("p");
+  CHECK_THROWS_AS(grad(sum(streams.binomial(Shape{3}, 1, p, DType::float64)), p), GradError);
+  CHECK_THROWS_AS(streams.binomial(Shape{3}, 0, 0.5), TypeError);
+}
+
+TEST_CASE("probabilities of 0 and 1 are certain") {
+  RandomStreams streams(9);
+  CHECK(moments(evaluate(streams.binomial(Shape{10000}, 1, 0.0))).most == 0);
+  CHECK(moments(evaluate(streams.binomial(Shape{10000}, 1, 1.0))).least == 1);
+  CHECK(moments(evaluate(streams.binomial(Shape{1000}, 5, 1.0))).least == 5);
+  CHECK(evaluate(streams.uniform(Shape{})).rank() == 0);
+}

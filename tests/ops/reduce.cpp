@@ -1,0 +1,171 @@
+// Reductions over every subset of axes, and argmax, against plain loops; what they do with NaN and
+// with nothing.
+#include "ops/reduce.hpp"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "cinch/cinch.hpp"
+#include "core/interpret.hpp"
+#include "support/samples.hpp"
+
+using namespace cinch;
+using namespace cinch::testing;
+
+namespace {
+
+/// Position of the result that element `i` of a tensor of this shape is reduced into.
+std::int64_t reduced_position(std::int64_t i, const Shape& shape,
+                              const std::vector<std::int64_t>& axes) {
+  std::vector<std::int64_t> index(shape.size());
+  for (std::size_t k = shape.size(); k-- > 0; i /= shape[k]) index[k] = i % shape[k];
+  std::int64_t position = 0;
+  for (std::size_t k = 0; k < shape.size(); ++k) {
+    if (std::ranges::find(axes, static_cast<std::int64_t>(k)) == axes.end())
+      position = position * shape[k] + index[k];
+  }
+  return position;
+}
+
+std::vector<Tensor> in_both_modes(const Expr& y, const std::vector<Binding>& bindings) {
+  return {evaluate(y, bindings), interpret(std::span(&y, 1), bindings, false)[0]};
+}
+
+}  // namespace
+
+TEST_CASE("sums and maxima over every subset of axes, of every layout, are those of plain loops") {
+  std::mt19937 random(3);
+  for (const Shape& shape : {Shape{2, 3, 4, 5}, Shape{1, 7, 1, 2}, Shape{3, 1, 600, 2},
+                             Shape{2, 700, 3, 1}, Shape{4, 2, 1, 1100}}) {
+    const Tensor value = random_tensor(DType::float64, shape, random);
+    const Expr x = variable("x", DType::float64, Shape(4, -1));
+    const Expr reversed = transpose(x);  // The same elements, lying the other way round.
+    for (int subset = 0; subset < 16; ++subset) {
+      std::vector<std::int64_t> axes, reversed_axes;
+      for (std::int64_t axis = 0; axis < 4; ++axis) {
+        if (subset >> axis & 1) axes.push_back(axis), reversed_axes.push_back(3 - axis);
+      }
+      const Tensor total = evaluate(sum(x, axes), {{x, value}});
+      std::vector<double> sums(static_cast<std::size_t>(total.size())), most(sums.size(), -1e300),
+          size(sums.size());
+      for (std::int64_t i = 0; i < value.size(); ++i) {
+        const auto p = static_cast<std::size_t>(reduced_position(i, shape, axes));
+        sums[p] += value.at(i);
+        size[p] += std::abs(value.at(i));
+        most[p] = std::max(most[p], value.at(i));
+      }
+      CAPTURE(text(shape));
+      CAPTURE(subset);
+      for (const Expr& y :
+           {sum(x, axes), sum(x, axes, true), transpose(sum(reversed, reversed_axes)),
+            sum(exp(log(x * 1)) * 0 + x, axes)}) {
+        for (const Tensor& got : in_both_modes(y, {{x, value}})) {
+          REQUIRE(got.size() == total.size());
+          for (std::int64_t p = 0; p < got.size(); ++p) {
+            if (std::isnan(got.at(p)))
+              continue;  // The log of a negative number, where it is not rewritten.
+            CHECK(std::abs(got.at(p) - sums[static_cast<std::size_t>(p)]) <=
+                  1e-14 * size[static_cast<std::size_t>(p)] + 1e-300);
+          }
+        }
+      }
+      for (const Expr& y :
+           {max(x, axes), transpose(max(reversed, reversed_axes)), -min(-x, axes)}) {
+        for (const Tensor& got : in_both_modes(y, {{x, value}})) {
+          REQUIRE(got.size() == total.size());
+          for (std::int64_t p = 0; p < got.size(); ++p)
+            CHECK(got.at(p) == most[static_cast<std::size_t>(p)]);
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("argmax is the first largest, along any axis of any rank, in both modes") {
+  std::mt19937 random(4);
+  for (const Shape& shape : {Shape{7}, Shape{1}, Shape{3, 4}, Shape{1, 5}, Shape{5, 1},
+                             Shape{2, 3, 4}, Shape{2, 3, 4, 2}}) {
+    for (const DType dtype : {DType::float64, DType::float32, DType::int64}) {
+      const Expr x = variable("x", dtype, Shape(shape.size(), -1));
+      const Tensor value = random_tensor(dtype, shape, random, -2, 2, 3);
+      for (std::int64_t axis = 0; axis < static_cast<std::int64_t>(shape.size()); ++axis) {
+        std::vector<double> most, at;
+        std::vector<std::int64_t> axes{axis};
+        const Expr y = argmax(x, axis);
+        for (const Tensor& got : in_both_modes(y, {{x, value}})) {
+          CAPTURE(text(shape));
+          CAPTURE(axis);
+          most.assign(static_cast<std::size_t>(got.size()), -1e300);
+          at.assign(most.size(), -1);
+          std::int64_t inner = 1;
+          for (std::size_t k = static_cast<std::size_t>(axis) + 1; k < shape.size(); ++k)
+            inner *= shape[k];
+          for (std::int64_t i = 0; i < value.size(); ++i) {
+            const auto p = static_cast<std::size_t>(reduced_position(i, shape, axes));
+            if (value.at(i) > most[p])
+              most[p] = value.at(i),
+              at[p] = static_cast<double>(i / inner % shape[static_cast<std::size_t>(axis)]);
+          }
+          for (std::size_t p = 0; p < at.size(); ++p)
+            CHECK(got.at(static_cast<std::int64_t>(p)) == at[p]);
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("NaN wins maxima and sums, wherever it stands, and argmax does the same in both modes") {
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  for (const std::int64_t n : {1, 2, 5, 64, 700}) {
+    for (const std::int64_t at : {std::int64_t{0}, n / 2, n - 1}) {
+      const Expr x = dmatrix("x");
+      Tensor value = Tensor::full(DType::float64, {2, n}, 1);
+      value.data<double>()[static_cast<std::size_t>(n + at)] = nan;
+      CAPTURE(n);
+      CAPTURE(at);
+      for (const Expr& y : {max(x, 1), min(x, 1), sum(x, 1), mean(x, 1), max(transpose(x), 0)}) {
+        for (const Tensor& got : in_both_modes(y, {{x, value}})) {
+          CHECK(!std::isnan(got.at(0)));
+          CHECK(std::isnan(got.at(1)));
+        }
+      }
+      const auto both = in_both_modes(argmax(x, 1), {{x, value}});
+      CHECK(both[0] == both[1]);
+    }
+  }
+}
+
+TEST_CASE("reductions of nothing: sums are 0, maxima are errors") {
+  const Expr x = dmatrix("x");
+  const Tensor none(DType::float64, {0, 3}), flat(DType::float64, {3, 0});
+  CHECK(evaluate(sum(x), {{x, none}}).item() == 0);
+  CHECK(evaluate(sum(x, 0), {{x, none}}) == Tensor(DType::float64, {3}));
+  CHECK(evaluate(sum(x, 1), {{x, none}}).size() == 0);
+  CHECK(evaluate(max(x, 1), {{x, none}}).size() == 0);
+  CHECK_THROWS_WITH_AS(evaluate(max(x, 0), {{x, none}}), doctest::Contains("no elements"),
+                       TypeError);
+  CHECK_THROWS_AS(evaluate(max(x), {{x, flat}}), TypeError);
+  CHECK_THROWS_AS(evaluate(argmax(x, 1), {{x, flat}}), TypeError);
+  CHECK_THROWS_AS(evaluate(softmax(x, 0) + max(x, 0), {{x, none}}), TypeError);
+  CHECK(std::isnan(evaluate(mean(x), {{x, none}}).item()));
+  CHECK(evaluate(softmax(x), {{x, none}}).shape() == Shape{0, 3});
+}
+
+TEST_CASE("integers and bools: sums count, means are float64, largest and smallest at the limits") {
+  const Expr i = lvector("i"), b = variable("b", DType::bool_, {-1});
+  const std::int64_t least = std::numeric_limits<std::int64_t>::min();
+  const Tensor v = Tensor::from<std::int64_t>({3}, {least, least, least});
+  for (const Tensor& got : in_both_modes(max(i), {{i, v}}))
+    CHECK(got.data<std::int64_t>()[0] == least);
+  const Tensor bools = Tensor::from<bool>({4}, {true, false, true, true});
+  CHECK(evaluate(sum(b), {{b, bools}}) == Tensor(3));
+  CHECK(evaluate(mean(b), {{b, bools}}) == Tensor(0.75));
+  CHECK(evaluate(all(b), {{b, bools}}) == Tensor(false));
+  CHECK(evaluate(any(b), {{b, bools}}) == Tensor(true));
+  CHECK(evaluate(all(b), {{b, Tensor(DType::bool_, {0})}}) == Tensor(true));
+  CHECK(evaluate(any(b), {{b, Tensor(DType::bool_, {0})}}) == Tensor(false));
+  CHECK(evaluate(var(i), {{i, Tensor::from<std::int64_t>({4}, {1, 2, 3, 4})}}) == Tensor(1.25));
+}
