@@ -11,5 +11,5 @@ pkg_check_modules(libzip REQUIRED IMPORTED_TARGET libzip)
 
 add_library(cinch_dependencies INTERFACE)
 target_include_directories(cinch_dependencies SYSTEM INTERFACE ${OpenBLAS_INCLUDE_DIRS})
-target_link_libraries(cinch_dependencies INTERFACE xtensor xtensor-blas ${OpenBLAS_LIBRARIES} ZLIB::ZLIB PNG::PNG
-                      PkgConfig::libzip Threads::Threads)
+target_link_libraries(cinch_dependencies INTERFACE ${OpenBLAS_LIBRARIES} ZLIB::ZLIB PNG::PNG PkgConfig::libzip
+                      Threads::Threads $<BUILD_INTERFACE:xtensor> $<BUILD_INTERFACE:xtensor-blas>)

@@ -1,0 +1,14 @@
+# What other projects use: find_package(cinch), then link cinch::cinch.
+include(CMakePackageConfigHelpers)
+set(cinch_package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/cinch)
+
+# cinch_dependencies says what a program that links the static library has to link as well.
+install(TARGETS cinch cinch_dependencies EXPORT cinch-targets
+        FILE_SET HEADERS DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/cinch)
+install(EXPORT cinch-targets NAMESPACE cinch:: DESTINATION ${cinch_package_dir})
+
+configure_package_config_file(cmake/cinchConfig.cmake.in ${PROJECT_BINARY_DIR}/cinchConfig.cmake
+                              INSTALL_DESTINATION ${cinch_package_dir} NO_SET_AND_CHECK_MACRO)
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/cinchConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/cinchConfig.cmake ${PROJECT_BINARY_DIR}/cinchConfigVersion.cmake
+        DESTINATION ${cinch_package_dir})
