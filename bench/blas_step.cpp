@@ -10,28 +10,33 @@ namespace cinch::bench {
 
 namespace {
 
+template <class T>
+constexpr auto select(auto single, auto twice) {
+  if constexpr (sizeof(T) == sizeof(float)) {
+    return single;
+  } else {
+    return twice;
+  }
+}
+
 /// c (m, n) = alpha op(a) op(b) + beta c, all row-major without gaps; by the simpler routines for
 /// one row or one term.
 template <class T>
-struct Blas;
-
-#define CINCH_BENCH_BLAS(T, gemm, gemv, ger)                                                     \
-  template <>                                                                                    \
-  struct Blas<T> {                                                                               \
-    static void product(bool ta, bool tb, blasint m, blasint n, blasint k, T alpha, const T* a,  \
-                        blasint lda, const T* b, blasint ldb, T beta, T* c) {                    \
-      const auto order = [](bool transposed) { return transposed ? CblasTrans : CblasNoTrans; }; \
-      if (m == 1) {                                                                              \
-        gemv(CblasRowMajor, order(!tb), tb ? n : k, tb ? k : n, alpha, b, ldb, a, 1, beta, c, 1); \
-      } else if (k == 1 && beta == 1) {                                                          \
-        ger(CblasRowMajor, m, n, alpha, a, 1, b, 1, c, n);                                       \
-      } else {                                                                                   \
-        gemm(CblasRowMajor, order(ta), order(tb), m, n, k, alpha, a, lda, b, ldb, beta, c, n);   \
-      }                                                                                          \
-    }                                                                                            \
+void product(bool ta, bool tb, blasint m, blasint n, blasint k, T alpha, const T* a, const T* b,
+             T beta, T* c) {
+  constexpr auto gemm = select<T>(cblas_sgemm, cblas_dgemm);
+  constexpr auto gemv = select<T>(cblas_sgemv, cblas_dgemv);
+  constexpr auto ger = select<T>(cblas_sger, cblas_dger);
+  const auto order = [](bool transposed) { return transposed ? CblasTrans : CblasNoTrans; };
+  const blasint lda = ta ? m : k, ldb = tb ? k : n;
+  if (m == 1) {
+    gemv(CblasRowMajor, order(!tb), tb ? n : k, ldb, alpha, b, ldb, a, 1, beta, c, 1);
+  } else if (k == 1 && beta == 1) {
+    ger(CblasRowMajor, m, n, alpha, a, 1, b, 1, c, n);
+  } else {
+    gemm(CblasRowMajor, order(ta), order(tb), m, n, k, alpha, a, lda, b, ldb, beta, c, n);
   }
-CINCH_BENCH_BLAS(float, cblas_sgemm, cblas_sgemv, cblas_sger);
-CINCH_BENCH_BLAS(double, cblas_dgemm, cblas_dgemv, cblas_dger);
+}
 
 /// Products of matrices made for the purpose, in the order they are to be computed.
 template <class T>
@@ -40,8 +45,7 @@ class Products {
   using Matrix = std::shared_ptr<Tensor>;
 
   Matrix matrix(std::int64_t rows, std::int64_t columns) {
-    return std::make_shared<Tensor>(
-        initial_matrix(++count_, rows, columns, 1, dtype_of<T>()));
+    return std::make_shared<Tensor>(initial_matrix(++count_, rows, columns, 1, dtype_of<T>()));
   }
 
   /// c = op(a) op(b), or c += as long as it changes nothing: the figures have to stay finite.
@@ -52,12 +56,11 @@ class Products {
 
   void run() const {
     for (const Call& call : calls_) {
-      const Shape &a = call.a->shape(), &b = call.b->shape(), &c = call.c->shape();
-      Blas<T>::product(call.ta, call.tb, static_cast<blasint>(c[0]), static_cast<blasint>(c[1]),
-                       static_cast<blasint>(a[call.ta ? 0 : 1]), T(call.accumulate ? 1e-20 : 1),
-                       call.a->template data<T>().data(), static_cast<blasint>(a[1]),
-                       call.b->template data<T>().data(), static_cast<blasint>(b[1]),
-                       T(call.accumulate ? 1 : 0), call.c->template data<T>().data());
+      const Shape &a = call.a->shape(), &c = call.c->shape();
+      product<T>(call.ta, call.tb, static_cast<blasint>(c[0]), static_cast<blasint>(c[1]),
+                 static_cast<blasint>(a[call.ta ? 0 : 1]), T(call.accumulate ? 1e-20 : 1),
+                 call.a->template data<T>().data(), call.b->template data<T>().data(),
+                 T(call.accumulate ? 1 : 0), call.c->template data<T>().data());
     }
   }
 
@@ -124,9 +127,8 @@ Step products_of(const Config& config) {
   if (config.work == "W4") {
     stack<T>(*p, config.batch, std::array<std::int64_t, 3>{visible, 64, visible}, false);
   } else if (config.work == "W5") {
-    const auto W = stack<T>(*p, config.batch,
-                            std::array<std::int64_t, 7>{visible, 64, 32, 16, 32, 64, visible},
-                            false);
+    const auto W = stack<T>(
+        *p, config.batch, std::array<std::int64_t, 7>{visible, 64, 32, 16, 32, 64, visible}, false);
     gram_penalty(*p, config.batch, W);
   } else if (config.work == "W6") {
     stack<T>(*p, config.batch, std::array<std::int64_t, 5>{visible, 1000, 1000, 1000, 10}, true);
@@ -143,8 +145,7 @@ Step products_of(const Config& config) {
 
 Step blas_step(const Config& config) {
   set_blas_threads(config.threads);
-  return dispatch_float(config.dtype,
-                        [&]<class T>() -> Step { return products_of<T>(config); });
+  return dispatch_float(config.dtype, [&]<class T>() -> Step { return products_of<T>(config); });
 }
 
 void set_blas_threads(int threads) { openblas_set_num_threads(threads); }

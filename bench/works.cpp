@@ -8,7 +8,8 @@
 
 #include "optim/adam.hpp"
 
-// Stands in for cinch::set_threads where the library has none: any other function beats an ellipsis.
+// Stands in for cinch::set_threads where the library has none: any other function beats an
+// ellipsis.
 namespace without_threads {
 struct None {};
 None set_threads(...);
@@ -117,7 +118,7 @@ Expr gram_norm2(const std::vector<Shared>& W, const std::vector<Expr>& h) {
   const auto across = [](const Expr& d) { return dimshuffle(d, {0, -1, 1}); };  // (n, 1, units)
   const Expr d1 = cast(h[0] > 0, dtype), d2 = cast(h[1] > 0, dtype), d3 = h[2] * (1 - h[2]);
   const Expr inner = dimshuffle(d3, {0, 1, -1}) * transpose(W[2]) * across(d2);  // (n, 16, 32)
-  const Expr A = dot(inner, transpose(W[1])) * across(d1);                      // (n, 16, 64)
+  const Expr A = dot(inner, transpose(W[1])) * across(d1);                       // (n, 16, 64)
   return sum(A * dot(A, dot(transpose(W[0]), W[0])), {1, 2});
 }
 

@@ -25,4 +25,5 @@
 #include "ops/random_state.hpp"
 #include "ops/reduce.hpp"
 #include "ops/shape.hpp"
+#include "optim/adam.hpp"
 #include "optim/sgd.hpp"

@@ -118,7 +118,9 @@ class Writer {
     if (std::has_single_bit(set))
       return group(static_cast<std::size_t>(std::countr_zero(set)), order_.atoms[set]);
     const unsigned a = order_.half[set];
-    return pair(part(a), part(set ^ a), order_.atoms[set]);
+    Part left = part(a), right = part(set ^ a);
+    if (leads(right) < leads(left)) std::swap(left, right);
+    return pair(left, right, order_.atoms[set]);
   }
 
   /// The product of a group's factors, summed to the indices `keep`.
@@ -184,6 +186,19 @@ class Writer {
       if (atoms >> i & 1u) result.push_back(i);
     }
     return result;
+  }
+
+  /// Where the first of the part's indices stands in the result: the part that comes first there
+  /// goes left, so that fewer results have to be transposed.
+  std::size_t leads(const Part& p) const {
+    std::size_t place = 0;
+    for (const AxisIndices& axis : net_.axes) {
+      for (const int i : axis) {
+        if (std::ranges::find(p.order, i) != p.order.end()) return place;
+        ++place;
+      }
+    }
+    return place;
   }
 
   Part pair(const Part& a, const Part& b, Atoms keep) {
@@ -297,6 +312,12 @@ class Contractor {
       Network net = network_of(head, heads_, dissolved);
       const bool trivial = net.groups.size() == 1 && net.groups[0].factors.size() == 1;
       if (trivial && !reads_dissolved) return as_written;
+      // A product of two matrices has only one order.
+      const bool product =
+          head.op().algebra == Algebra::matrix_product && net.groups.size() == 2 && net.scale == 1;
+      const bool single =
+          std::ranges::all_of(net.groups, [](const Group& g) { return g.factors.size() == 1; });
+      if (product && single && !reads_dissolved) return as_written;
       Order order = cheapest_order(net);
       if (!reads_dissolved && order.cost > gain_wanted * as_written.cost) return as_written;
       const double cost = order.cost;

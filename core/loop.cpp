@@ -89,7 +89,17 @@ void Loop::choose_tile() {
   for (const auto& in : spec_.inputs) widest = std::max(widest, size_of(in.dtype));
   for (const auto& i : spec_.instructions) widest = std::max(widest, size_of(i.result));
   const auto most = static_cast<std::int64_t>(register_bytes / widest);
-  if (columns_ > most) {
+  // An operand that lies the other way round is read in squares, so that the cache lines it touches
+  // serve several rows.
+  const bool crosses = std::ranges::any_of(spec_.inputs, [](const LoopSpec::Input& in) {
+    const auto& strides = in.where.strides;
+    return strides[strides.size() - 2] == 1 && strides.back() > 1;
+  });
+  constexpr std::int64_t side = 32;
+  if (crosses && columns_ > side && rows_ > 1) {
+    tile_columns_ = side;
+    tile_rows_ = std::clamp<std::int64_t>(most / side, 1, rows_);
+  } else if (columns_ > most) {
     const std::int64_t blocks = (columns_ + most - 1) / most;
     tile_columns_ = std::min(most, ((columns_ + blocks - 1) / blocks + 15) / 16 * 16);
   } else {
@@ -103,7 +113,10 @@ Loop::Access Loop::access(const Strided& where) const {
   const std::int64_t stride = where.strides.back();
   const std::int64_t row = where.strides[where.strides.size() - 2];
   const bool several = tile_rows_ > 1;
-  if (columns_ > 1 && stride == 1 && (!several || row == columns_)) return Access::direct;
+  // Rows of a tile lie one after the other only where it is as wide as the whole.
+  const bool joined = tile_columns_ == columns_;
+  if (columns_ > 1 && stride == 1 && (!several || (joined && row == columns_)))
+    return Access::direct;
   if (columns_ == 1 && !several) return Access::splat;
   if (columns_ == 1 && several && row == 1) return Access::direct;
   if ((stride == 0 || columns_ == 1) && (!several || row == 0)) return Access::splat;
