@@ -212,9 +212,9 @@ std::vector<Tensor> Function::call(const std::map<std::string, Tensor>& argument
     pointers.push_back(&found->second);
   }
   if (arguments.size() != pointers.size()) {
-    for (const auto& [label, value] : arguments) {
-      const bool known = std::ranges::any_of(compiled_->inputs,
-                                             [&](const Expr& x) { return describe(x) == label; });
+    for (const auto& argument : arguments) {
+      const std::string& label = argument.first;
+      const bool known = std::ranges::any_of(compiled_->inputs, [&](const Expr& x) { return describe(x) == label; });
       if (!known) throw TypeError(compiled_->name + ": there is no input named " + label);
     }
   }

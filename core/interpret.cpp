@@ -32,9 +32,26 @@ void require_finite(const Expr& node, const Tensor& value) {
 }
 
 /// Stands for a computed value where the type rule looks at it: sizes keep their numbers.
-Expr stand_in(const Expr& node, const Tensor& value) {
+Expr stand_in(const Expr& node, const Tensor& value, const std::string& label) {
   if (value.dtype() == DType::int64 && value.rank() == 0) return constant(value, node->where);
-  return variable(describe(node), type_of(value), node->where);
+  return variable(label, type_of(value), node->where);
+}
+
+/// Throws TypeError where the actual sizes of `node`'s operands do not fit.
+void require_sizes(const Expr& node, std::span<const Tensor* const> values) {
+  const Attribution as(node->where, /*force=*/true);
+  const auto check = [&](bool named) {
+    std::vector<Expr> inputs;
+    for (std::size_t k = 0; k < values.size(); ++k) {
+      inputs.push_back(stand_in(node.inputs()[k], *values[k], named ? describe(node.inputs()[k]) : ""));
+    }
+    apply(node.op(), std::move(inputs), node.attrs());
+  };
+  try {
+    check(false);
+  } catch (const TypeError&) {
+    check(true);  // Names cost more than the check: they are made for the message only.
+  }
 }
 
 }  // namespace
@@ -43,7 +60,6 @@ std::vector<Tensor> interpret(std::span<const Expr> roots, std::span<const Bindi
                               bool watch) {
   NodeMap<const Tensor*> value;
   NodeMap<Tensor> computed;
-  NodeMap<Expr> checked;
   NodeMap<std::size_t> uses;
   const std::vector<Expr> order = topological(roots);
   for (const Expr& node : order) {
@@ -58,16 +74,9 @@ std::vector<Tensor> interpret(std::span<const Expr> roots, std::span<const Bindi
     } else if (const Tensor* constant = constant_value(node)) {
       value[node.get()] = constant;
     } else if (!is_leaf(node)) {
-      std::vector<Expr> inputs;
       std::vector<const Tensor*> values;
-      for (const Expr& input : node.inputs()) {
-        inputs.push_back(checked.at(input.get()));
-        values.push_back(value.at(input.get()));
-      }
-      {
-        const Attribution as(node->where, /*force=*/true);
-        apply(node.op(), inputs, node.attrs());  // Throws where the actual sizes do not fit.
-      }
+      for (const Expr& input : node.inputs()) values.push_back(value.at(input.get()));
+      require_sizes(node, values);
       try {
         Tensor result = node.op().reference(values, node.attrs());
         value[node.get()] = &(computed[node.get()] = std::move(result));
@@ -79,7 +88,6 @@ std::vector<Tensor> interpret(std::span<const Expr> roots, std::span<const Bindi
       throw TypeError("variable " + describe(node) + " has no value");
     }
     if (watch) require_finite(node, *value.at(node.get()));
-    checked[node.get()] = stand_in(node, *value.at(node.get()));
     for (const Expr& input : node.inputs()) {
       if (--uses[input.get()] == 0) computed.erase(input.get());
     }
