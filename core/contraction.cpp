@@ -350,8 +350,16 @@ class Contractor {
     return result;
   }
 
+  void keep(const Expr& head, Plan chosen) {
+    for (const Node* used : chosen.uses) {
+      auto& users = users_[used];
+      if (std::ranges::find(users, head) == users.end()) users.push_back(head);
+    }
+    plans_.insert_or_assign(head.get(), std::move(chosen));
+  }
+
   void choose_dissolved() {
-    for (const Expr& head : head_list_) plans_.insert_or_assign(head.get(), plan(head, dissolved_));
+    for (const Expr& head : head_list_) keep(head, plan(head, dissolved_));
     // The largest first: what is worth dissolving is what is worth not writing down.
     std::vector<Expr> candidates;
     for (const Expr& head : head_list_) {
@@ -364,10 +372,10 @@ class Contractor {
       trial.insert(candidate.get());
       double before = plans_.at(candidate.get()).cost, after = 0;
       NodeMap<Plan> changed;
-      for (const Expr& head : head_list_) {
-        if (dissolved_.contains(head.get()) || head == candidate) continue;
-        const auto& uses = plans_.at(head.get()).uses;
-        if (std::ranges::find(uses, candidate.get()) == uses.end()) continue;
+      const auto users = users_.find(candidate.get());
+      if (users == users_.end()) continue;
+      for (const Expr& head : users->second) {
+        if (dissolved_.contains(head.get()) || head == candidate || changed.contains(head.get())) continue;
         Plan other = plan(head, trial);
         before += plans_.at(head.get()).cost;
         after += other.cost;
@@ -375,7 +383,10 @@ class Contractor {
       }
       if (!changed.empty() && after < gain_wanted * before) {
         dissolved_ = std::move(trial);
-        for (auto& [node, better] : changed) plans_.insert_or_assign(node, std::move(better));
+        for (const Expr& head : std::vector<Expr>(users->second)) {
+          const auto better = changed.find(head.get());
+          if (better != changed.end()) keep(head, Plan(better->second));
+        }
       }
     }
   }
@@ -414,6 +425,7 @@ class Contractor {
   std::vector<Expr> order_, head_list_;
   NodeSet heads_, fixed_, dissolved_;
   NodeMap<Plan> plans_;
+  NodeMap<std::vector<Expr>> users_;  // The heads that read a head.
 };
 
 }  // namespace

@@ -42,8 +42,10 @@ HostProgram::HostProgram(std::span<const Expr> roots, std::span<const Expr> inpu
 
 /// Adds what computes `node` to the program. False where it needs more than scalars and shapes.
 bool HostProgram::compute(const Expr& root, std::span<const Expr> inputs) {
-  for (const Expr& node : topological(std::span(&root, 1))) {
+  // What is known already is not entered again: all sizes together cost one walk.
+  for (const Expr& node : topological(std::span(&root, 1), known_)) {
     if (slot_of_.contains(node.get()) || refused_.contains(node.get())) continue;
+    known_.insert(node.get());
     const std::size_t slot = slots_.size();
     const auto input = std::ranges::find(inputs, node);
     const auto load = [&](const Expr& leaf, std::int64_t axis) {

@@ -51,7 +51,7 @@ class HostProgram {
   std::vector<Load> loads_;
   std::vector<Step> steps_;
   NodeMap<std::size_t> slot_of_;
-  NodeSet refused_;
+  NodeSet refused_, known_;
 };
 
 /// The op behind size(x, axis). Defined in ops/.
