@@ -115,6 +115,28 @@ class Planner {
     return node.op().accumulator ? node.inputs()[0].type().shape() : node.type().shape();
   }
 
+  /// The first level from `level` on whose group of this shape has room. Full ones are passed over
+  /// at once the next time.
+  int open_level(int level, const Shape& shape) {
+    const int start = level;
+    while (true) {
+      const auto next = passed_.find({level, shape});
+      if (next != passed_.end()) {
+        level = next->second;
+        continue;
+      }
+      const auto group = open_.find({level, shape});
+      const bool full =
+          group != open_.end() &&
+          groups_[static_cast<std::size_t>(group->second)].nodes.size() >= largest_loop;
+      if (!full) break;
+      passed_[{level, shape}] = level + 1;
+      ++level;
+    }
+    if (level > start + 1) passed_[{start, shape}] = level;
+    return level;
+  }
+
   void group_nodes() {
     std::map<std::pair<int, Shape>, int>
         open;  // The group that takes nodes of this level and shape.
@@ -131,19 +153,15 @@ class Planner {
           const bool joins = input.op().elementwise() && input.type().shape() == shape;
           lowest = std::max(lowest, level_.at(input.get()) + (joins ? 0 : 1));
         }
-        level = lowest;
-        while (true) {
-          const auto [entry, fresh] =
-              open.try_emplace({level, shape}, static_cast<int>(groups_.size()));
-          if (fresh) groups_.push_back({shape, {}, false});
-          if (groups_[static_cast<std::size_t>(entry->second)].nodes.size() < largest_loop) {
-            groups_[static_cast<std::size_t>(entry->second)].nodes.push_back(node);
-            group_of_[node.get()] = entry->second;
-            if (fresh) units_.push_back({level, entry->second, {}});
-            break;
-          }
-          ++level;
+        level = open_level(lowest, shape);
+        const auto [entry, fresh] =
+            open_.try_emplace({level, shape}, static_cast<int>(groups_.size()));
+        if (fresh) {
+          groups_.push_back({shape, {}, false});
+          units_.push_back({level, entry->second, {}});
         }
+        groups_[static_cast<std::size_t>(entry->second)].nodes.push_back(node);
+        group_of_[node.get()] = entry->second;
       } else {
         units_.push_back({level, -1, node});
       }
@@ -174,10 +192,16 @@ class Planner {
     std::unordered_map<const SharedState*, const Node*> updated;
     NodeSet output;
     find_chains(roots, results);
+    std::unordered_map<const SharedState*, const Node*> base_of;
+    NodeMap<const Node*> chain_reader;  // The node that adds to a chain's base.
+    for (const Chain& chain : chains_) {
+      base_of[chain.target] = chain.base.get();
+      chain_reader[chain.base.get()] = chain.nodes.back().get();
+    }
     for (std::size_t k = 0; k < roots.size(); ++k) {
-      const auto chain = std::ranges::find(chains_, results[k].target, &Chain::target);
+      const auto base = base_of.find(results[k].target);
       const Node* value =
-          results[k].target && chain != chains_.end() ? chain->base.get() : roots[k].get();
+          results[k].target && base != base_of.end() ? base->second : roots[k].get();
       if (results[k].target && !target.contains(value)) {
         target[value] = results[k].target;
       } else {
@@ -190,9 +214,8 @@ class Planner {
       for (const Expr& input : node.inputs()) {
         const auto from = group_of_.find(input.get());
         const auto to = group_of_.find(node.get());
-        const bool by_chain = std::ranges::any_of(chains_, [&](const Chain& chain) {
-          return chain.base == input && chain.nodes.back() == node;
-        });
+        const auto reader = chain_reader.find(input.get());
+        const bool by_chain = reader != chain_reader.end() && reader->second == node.get();
         if (from != group_of_.end() && !by_chain &&
             (to == group_of_.end() || to->second != from->second)) {
           read_elsewhere.insert(input.get());
@@ -526,6 +549,8 @@ class Planner {
   NodeMap<int> level_, group_of_;
   std::vector<Group> groups_;
   std::vector<Unit> units_;
+  std::map<std::pair<int, Shape>, int> open_;    // The group of each level and shape.
+  std::map<std::pair<int, Shape>, int> passed_;  // The level after one whose group is full.
   NodeSet stored_, written_;
   std::vector<Chain> chains_;
   NodeMap<SharedState*> final_target_, in_place_;
