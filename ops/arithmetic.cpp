@@ -144,8 +144,11 @@ constinit const Op mod_op = elementwise<formula::Mod>({
 constinit const Op pow_op = elementwise<formula::Pow>({
     .name = "pow",
     .grad = [](Args x, const Expr& y, const Expr& gy) -> Grads {
+      // Exponent 0 is a constant even at base 0, where the power of -1 is infinite.
+      const Expr slope = x[1] * pow(x[0], x[1] - 1);
+      const Expr by_base = constant_value(x[1]) ? slope : switch_(equal(x[1], 0), 0, slope);
       // log of 1 where the base is not positive: there is no derivative by the exponent.
-      return {gy * x[1] * pow(x[0], x[1] - 1), gy * y * log(switch_(x[0] > 0, x[0], 1))};
+      return {gy * by_base, gy * y * log(switch_(x[0] > 0, x[0], 1))};
     },
     .rules = pow_rules,
     .probe = {0.3, 2},

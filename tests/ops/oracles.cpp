@@ -404,3 +404,10 @@ TEST_CASE("elementary functions of special values are exact") {
     }
   }
 }
+
+TEST_CASE("a power with exponent 0 has slope 0 everywhere, also at base 0") {
+  const Expr x = dvector("x"), b = dscalar("b");
+  const Tensor slope =
+      evaluate(grad(sum(pow(x, b)), x), {{x, Tensor::from<double>({3}, {0, 2, -1})}, {b, 0.0}});
+  for (std::int64_t i = 0; i < 3; ++i) CHECK(slope.at(i) == 0);
+}
