@@ -1,8 +1,6 @@
 #include "core/expr.hpp"
 
 #include <algorithm>
-#include <atomic>
-#include <cmath>
 #include <cstring>
 
 #include "core/op.hpp"

@@ -28,7 +28,6 @@ struct Accumulator {
   void (*fold)(DType, void* out, const void* in,
                std::size_t n);  ///< *out = *out o in[0] o in[1] ...
   void (*zip)(DType, void* out, const void* in, std::size_t n);  ///< out[i] = out[i] o in[i]
-  bool empty;  ///< Whether the neutral element is a sensible result.
 };
 
 /// Part of a buffer: element (i, j, ...) lies at data + i * strides[0] + j * strides[1] ... ,

@@ -178,8 +178,9 @@ class Rewriter {
     }
     if (node.op().rules) {
       for (const Rule& rule : node.op().rules()) {
-        if (const Expr simpler =
-                accepted(node, apply_rule(rule, node, opaque_), rule.name, same_wildcards(rule))) {
+        const Expr right = apply_rule(rule, node, opaque_);
+        if (!right) continue;
+        if (const Expr simpler = accepted(node, right, rule.name, same_wildcards(rule))) {
           return simpler;
         }
       }

@@ -149,7 +149,6 @@ constexpr Accumulator sum_accumulator{
                std::size_t n) { kernels().sum.fold[static_cast<int>(d)](out, in, n); },
     .zip = [](DType d, void* out, const void* in,
               std::size_t n) { kernels().sum.zip[static_cast<int>(d)](out, in, n); },
-    .empty = true,
 };
 
 constexpr Accumulator max_accumulator{
@@ -164,7 +163,6 @@ constexpr Accumulator max_accumulator{
                std::size_t n) { kernels().max.fold[static_cast<int>(d)](out, in, n); },
     .zip = [](DType d, void* out, const void* in,
               std::size_t n) { kernels().max.zip[static_cast<int>(d)](out, in, n); },
-    .empty = false,
 };
 
 std::vector<Example> reduce_examples(Expr (*f)(const Arg&, const Axes&, bool), bool empty) {
