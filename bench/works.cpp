@@ -3,33 +3,10 @@
 #include <array>
 #include <cinch/cinch.hpp>
 #include <cmath>
-#include <type_traits>
 #include <utility>
 
+#include "core/team.hpp"
 #include "optim/adam.hpp"
-
-// Stands in for cinch::set_threads where the library has none: any other function beats an
-// ellipsis.
-namespace without_threads {
-struct None {};
-None set_threads(...);
-}  // namespace without_threads
-
-namespace {
-
-// Outside of namespace cinch, where both are seen on a par.
-template <class Count>
-void use_threads(Count count) {
-  using namespace cinch;
-  using namespace without_threads;
-  if constexpr (!std::is_same_v<decltype(set_threads(count)), None>) {
-    set_threads(count);
-  } else if (count != 1) {
-    throw ValueError(text("--threads ", count, ": this version of Cinch runs with 1 thread only"));
-  }
-}
-
-}  // namespace
 
 namespace cinch::bench {
 
@@ -205,7 +182,7 @@ Tensor initial_matrix(std::uint64_t m, std::int64_t p, std::int64_t q, double g,
 }
 
 Step cinch_step(const Config& config, Data data) {
-  use_threads(config.threads);
+  set_threads(config.threads);
   const Shared images(std::move(data.images), "images"), labels(std::move(data.labels), "labels");
   const Expr x = matrix("x", config.dtype), y = lvector("y"), index = lscalar("index");
   const auto [loss, updates] = training(config, x, y);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "core/team.hpp"
+
 namespace cinch {
 
 namespace {
@@ -41,6 +43,7 @@ Loop::Loop(LoopSpec spec, BlockFn (*copy)(DType)) : spec_(std::move(spec)) {
   merge_axes();
   choose_tile();
   place_registers(copy);
+  choose_parts();
 }
 
 /// Drops axes of size 1 and merges neighbours that every operand walks as one, then pads to at
@@ -159,7 +162,7 @@ void Loop::place_registers(BlockFn (*copy)(DType)) {
   }
   // Registers are handed on when their value has had its last use, but never within the instruction
   // that ends it.
-  std::size_t used = aligned(values * sizeof(std::byte*));
+  std::size_t used = aligned((values + spec_.outputs.size()) * sizeof(std::byte*));
   const std::size_t width = aligned(static_cast<std::size_t>(tile_rows_ * tile_columns_) * 8);
   register_.assign(values, 0);
   std::vector<std::size_t> free;
@@ -192,51 +195,113 @@ void Loop::place_registers(BlockFn (*copy)(DType)) {
   scratch_bytes_ = used;
 }
 
-void Loop::load(std::byte* const* buffers, std::byte* scratch, std::byte** slots,
-                std::span<const std::int64_t> outer, std::int64_t row, std::int64_t column,
-                std::int64_t rows, std::int64_t columns, bool first) const {
+/// Positions along an axis are dealt out in whole tiles.
+std::int64_t Loop::unit(std::size_t axis) const {
+  const std::size_t rank = spec_.shape.size();
+  return axis == rank - 1 ? tile_columns_ : axis == rank - 2 ? tile_rows_ : 1;
+}
+
+/// Whether several parts contribute to elements of this result.
+bool Loop::is_partial(const LoopSpec::Output& out) const {
+  return parts_ > 1 && out.accumulator && out.where.strides[split_axis_] == 0;
+}
+
+void Loop::choose_parts() {
+  double elements = 1;
+  for (const std::int64_t n : spec_.shape) elements *= static_cast<double>(n);
+  const double touches =
+      static_cast<double>(spec_.inputs.size() + spec_.outputs.size() + spec_.instructions.size());
+  const double nanoseconds = 0.1 * elements * touches;
+  // The axis that can be divided furthest; of equals the outermost one. Parts that would write more
+  // partial results than a fraction of what they read are not worth it.
+  for (std::size_t axis = 0; axis < spec_.shape.size(); ++axis) {
+    const std::int64_t parts =
+        parts_for(nanoseconds, (spec_.shape[axis] + unit(axis) - 1) / unit(axis));
+    if (parts <= parts_) continue;
+    double combined = 0;
+    for (const auto& out : spec_.outputs) {
+      if (out.accumulator && out.where.strides[axis] == 0)
+        combined += static_cast<double>(out.size * parts);
+    }
+    if (combined > elements / 4) continue;
+    split_axis_ = axis;
+    parts_ = parts;
+  }
+  for (const auto& out : spec_.outputs) {
+    partial_offset_.push_back(partial_bytes_);
+    if (is_partial(out))
+      partial_bytes_ += aligned(static_cast<std::size_t>(out.size) * size_of(out.dtype));
+  }
+}
+
+void Loop::load(const Block& block) const {
   for (std::size_t v = 0; v < spec_.inputs.size(); ++v) {
     const auto& in = spec_.inputs[v];
     const std::size_t width = size_of(in.dtype);
-    std::byte* from = buffers[in.buffer] +
-                      offset_of(in.where, outer, row, column) * static_cast<std::int64_t>(width);
+    std::byte* from =
+        block.buffers[in.buffer] + offset_of(in.where, block.outer, block.row, block.column) *
+                                       static_cast<std::int64_t>(width);
     if (access_[v] == Access::direct || access_[v] == Access::splat) {
-      slots[v] = from;
+      block.slots[v] = from;
       continue;
     }
-    slots[v] = scratch + register_[v];
-    if (access_[v] == Access::gather_once && !first) continue;
-    const std::int64_t row_stride = in.where.strides[outer.size()],
-                       stride = in.where.strides[outer.size() + 1];
+    std::byte* to = block.slots[v] = block.scratch + register_[v];
+    if (access_[v] == Access::gather_once && !block.first) continue;
+    const std::int64_t row_stride = in.where.strides[block.outer.size()],
+                       stride = in.where.strides[block.outer.size() + 1];
     if (width == 8) {
-      gather<std::uint64_t>(slots[v], from, rows, columns, row_stride, stride);
+      gather<std::uint64_t>(to, from, block.rows, block.columns, row_stride, stride);
     } else if (width == 4) {
-      gather<std::uint32_t>(slots[v], from, rows, columns, row_stride, stride);
+      gather<std::uint32_t>(to, from, block.rows, block.columns, row_stride, stride);
     } else {
-      gather<std::uint8_t>(slots[v], from, rows, columns, row_stride, stride);
+      gather<std::uint8_t>(to, from, block.rows, block.columns, row_stride, stride);
     }
   }
 }
 
-void Loop::store(std::byte* const* buffers, std::byte** slots, std::span<const std::int64_t> outer,
-                 std::int64_t row, std::int64_t column, std::int64_t rows,
-                 std::int64_t columns) const {
+void Loop::compute(const Block& block) const {
   const std::size_t first = spec_.inputs.size();
+  for (std::size_t k = 0; k < spec_.instructions.size(); ++k) {
+    const auto& i = spec_.instructions[k];
+    std::byte* result = block.scratch + register_[first + k];
+    if (direct_store_[k] >= 0) {
+      const auto o = static_cast<std::size_t>(direct_store_[k]);
+      const auto& out = spec_.outputs[o];
+      result = block.results[o] + offset_of(out.where, block.outer, block.row, block.column) *
+                                      static_cast<std::int64_t>(size_of(out.dtype));
+    }
+    block.slots[first + k] = result;
+    const void* in[3] = {};
+    unsigned splat = 0;
+    for (int a = 0; a < i.arity; ++a) {
+      const auto arg = static_cast<std::size_t>(i.args[static_cast<std::size_t>(a)]);
+      in[a] = block.slots[arg];
+      if (arg < first && access_[arg] == Access::splat) splat |= 1u << a;
+    }
+    i.run(result, in, splat, static_cast<std::size_t>(block.rows * block.columns));
+  }
+}
+
+void Loop::store(const Block& block) const {
+  const std::size_t first = spec_.inputs.size();
+  const std::int64_t columns = block.columns;
   for (std::size_t o = 0; o < spec_.outputs.size(); ++o) {
     const auto& out = spec_.outputs[o];
     const auto value = static_cast<std::size_t>(out.value);
     if (value >= first && direct_store_[value - first] == static_cast<int>(o)) continue;
     const auto width = static_cast<std::int64_t>(size_of(out.dtype));
-    std::byte* to = buffers[out.buffer] + offset_of(out.where, outer, row, column) * width;
-    const std::byte* from = slots[value];
-    const std::int64_t row_stride = out.where.strides[outer.size()] * width;
-    const std::int64_t stride = out.where.strides[outer.size() + 1];
-    for (std::int64_t r = 0; r < rows; ++r, to += row_stride, from += columns * width) {
+    std::byte* to =
+        block.results[o] + offset_of(out.where, block.outer, block.row, block.column) * width;
+    const std::byte* from = block.slots[value];
+    const std::int64_t row_stride = out.where.strides[block.outer.size()] * width;
+    const std::int64_t stride = out.where.strides[block.outer.size() + 1];
+    for (std::int64_t r = 0; r < block.rows; ++r, to += row_stride, from += columns * width) {
       if (!out.accumulator) {
         std::memcpy(to, from, static_cast<std::size_t>(columns * width));
       } else if (stride == 0) {
         if (row_stride == 0) {
-          out.accumulator->fold(out.dtype, to, from, static_cast<std::size_t>(rows * columns));
+          out.accumulator->fold(out.dtype, to, from,
+                                static_cast<std::size_t>(block.rows * columns));
           break;
         }
         out.accumulator->fold(out.dtype, to, from, static_cast<std::size_t>(columns));
@@ -251,55 +316,69 @@ void Loop::store(std::byte* const* buffers, std::byte** slots, std::span<const s
   }
 }
 
-void Loop::run(std::byte* const* buffers, std::byte* scratch) const {
-  for (const auto& out : spec_.outputs) {
-    if (out.accumulator) {
-      out.accumulator->start(
-          out.dtype,
-          buffers[out.buffer] + out.where.offset * static_cast<std::int64_t>(size_of(out.dtype)),
-          static_cast<std::size_t>(out.size));
-    }
-  }
+void Loop::run_part(std::byte* const* buffers, std::byte* partial, std::int64_t part) const {
+  std::byte* scratch = thread_scratch(scratch_bytes_);
   auto** slots = reinterpret_cast<std::byte**>(scratch);
-  const std::size_t outer_axes = spec_.shape.size() - 2;
-  std::array<std::int64_t, 32> index{};
-  const std::span<const std::int64_t> outer(index.data(), outer_axes);
-  for (const std::int64_t n : spec_.shape) {
-    if (n == 0) return;
+  auto** results = slots + spec_.inputs.size() + spec_.instructions.size();
+  for (std::size_t o = 0; o < spec_.outputs.size(); ++o) {
+    const auto& out = spec_.outputs[o];
+    results[o] = buffers[out.buffer];
+    if (!is_partial(out)) continue;
+    std::byte* own = partial + static_cast<std::size_t>(part) * partial_bytes_ + partial_offset_[o];
+    out.accumulator->start(out.dtype, own, static_cast<std::size_t>(out.size));
+    results[o] = own - out.where.offset * static_cast<std::int64_t>(size_of(out.dtype));
   }
-  const std::size_t first = spec_.inputs.size();
-  bool fresh = true;
+  const std::size_t rank = spec_.shape.size(), outer_axes = rank - 2;
+  std::array<std::int64_t, 32> index{}, begin{}, end{};
+  std::copy(spec_.shape.begin(), spec_.shape.end(), end.begin());
+  const Span own = part_of(spec_.shape[split_axis_], unit(split_axis_), parts_, part);
+  begin[split_axis_] = own.begin;
+  end[split_axis_] = own.end;
+  for (std::size_t axis = 0; axis < rank; ++axis) {
+    if (begin[axis] >= end[axis]) return;
+  }
+  index = begin;
+  Block block{buffers, scratch, slots, results, std::span(index.data(), outer_axes),
+              0,       0,       0,     0,       true};
   while (true) {
-    for (std::int64_t row = 0; row < rows_; row += tile_rows_) {
-      const std::int64_t rows = std::min(tile_rows_, rows_ - row);
-      for (std::int64_t column = 0; column < columns_; column += tile_columns_) {
-        const std::int64_t columns = std::min(tile_columns_, columns_ - column);
-        load(buffers, scratch, slots, outer, row, column, rows, columns, fresh);
-        fresh = false;
-        for (std::size_t k = 0; k < spec_.instructions.size(); ++k) {
-          const auto& i = spec_.instructions[k];
-          std::byte* result = scratch + register_[first + k];
-          if (direct_store_[k] >= 0) {
-            const auto& out = spec_.outputs[static_cast<std::size_t>(direct_store_[k])];
-            result = buffers[out.buffer] + offset_of(out.where, outer, row, column) *
-                                               static_cast<std::int64_t>(size_of(out.dtype));
-          }
-          slots[first + k] = result;
-          const void* in[3] = {};
-          unsigned splat = 0;
-          for (int a = 0; a < i.arity; ++a) {
-            const auto arg = static_cast<std::size_t>(i.args[static_cast<std::size_t>(a)]);
-            in[a] = slots[arg];
-            if (arg < first && access_[arg] == Access::splat) splat |= 1u << a;
-          }
-          i.run(result, in, splat, static_cast<std::size_t>(rows * columns));
-        }
-        store(buffers, slots, outer, row, column, rows, columns);
+    for (block.row = begin[rank - 2]; block.row < end[rank - 2]; block.row += tile_rows_) {
+      block.rows = std::min(tile_rows_, end[rank - 2] - block.row);
+      for (block.column = begin[rank - 1]; block.column < end[rank - 1];
+           block.column += tile_columns_) {
+        block.columns = std::min(tile_columns_, end[rank - 1] - block.column);
+        load(block);
+        block.first = false;
+        compute(block);
+        store(block);
       }
     }
     std::size_t axis = outer_axes;
-    while (axis > 0 && ++index[axis - 1] == spec_.shape[axis - 1]) index[--axis] = 0;
+    while (axis > 0 && ++index[axis - 1] == end[axis - 1]) {
+      --axis;
+      index[axis] = begin[axis];
+    }
     if (axis == 0) return;
+  }
+}
+
+void Loop::run(std::byte* const* buffers, std::byte* partial) const {
+  const auto first_element = [&](const LoopSpec::Output& out) {
+    return buffers[out.buffer] + out.where.offset * static_cast<std::int64_t>(size_of(out.dtype));
+  };
+  for (const auto& out : spec_.outputs) {
+    if (out.accumulator)
+      out.accumulator->start(out.dtype, first_element(out), static_cast<std::size_t>(out.size));
+  }
+  share_work(parts_, [&](std::int64_t part) { run_part(buffers, partial, part); });
+  for (std::size_t o = 0; o < spec_.outputs.size(); ++o) {
+    const auto& out = spec_.outputs[o];
+    if (!is_partial(out)) continue;
+    for (std::int64_t part = 0; part < parts_; ++part) {
+      out.accumulator->zip(
+          out.dtype, first_element(out),
+          partial + static_cast<std::size_t>(part) * partial_bytes_ + partial_offset_[o],
+          static_cast<std::size_t>(out.size));
+    }
   }
 }
 

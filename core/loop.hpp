@@ -45,10 +45,12 @@ class Loop {
   /// `copy` is the identity's block function, for each dtype.
   Loop(LoopSpec spec, BlockFn (*copy)(DType));
 
-  /// Bytes that run() needs at `scratch`, 64-byte aligned.
-  std::size_t scratch_bytes() const { return scratch_bytes_; }
-  /// `buffers[k]` is the start of buffer k.
-  void run(std::byte* const* buffers, std::byte* scratch) const;
+  /// Bytes that run() needs at `partial`, 64-byte aligned: results of reductions that several parts
+  /// contribute to.
+  std::size_t partial_bytes() const { return partial_bytes_ * static_cast<std::size_t>(parts_); }
+  /// `buffers[k]` is the start of buffer k. Shared out over the team's threads; which parts there
+  /// are, and the order in which their results are combined, depends on sizes only.
+  void run(std::byte* const* buffers, std::byte* partial) const;
 
   const LoopSpec& spec() const { return spec_; }
 
@@ -57,13 +59,26 @@ class Loop {
 
   void merge_axes();
   void choose_tile();
+  void choose_parts();
   void place_registers(BlockFn (*copy)(DType));
   Access access(const Strided& where) const;
-  void load(std::byte* const* buffers, std::byte* scratch, std::byte** slots,
-            std::span<const std::int64_t> outer, std::int64_t row, std::int64_t column,
-            std::int64_t rows, std::int64_t columns, bool first) const;
-  void store(std::byte* const* buffers, std::byte** slots, std::span<const std::int64_t> outer,
-             std::int64_t row, std::int64_t column, std::int64_t rows, std::int64_t columns) const;
+  bool is_partial(const LoopSpec::Output& out) const;
+  std::int64_t unit(std::size_t axis) const;
+
+  /// One block of the loop, at work: where it stands and where its values are.
+  struct Block {
+    std::byte* const* buffers;
+    std::byte* scratch;
+    std::byte** slots;    // Of each value.
+    std::byte** results;  // Of each output: element 0 of its view.
+    std::span<const std::int64_t> outer;
+    std::int64_t row, column, rows, columns;
+    bool first;
+  };
+  void run_part(std::byte* const* buffers, std::byte* partial, std::int64_t part) const;
+  void load(const Block& block) const;
+  void compute(const Block& block) const;
+  void store(const Block& block) const;
 
   LoopSpec spec_;
   std::vector<Access> access_;           // Of the inputs.
@@ -71,7 +86,10 @@ class Loop {
   std::vector<int> direct_store_;        // Output that instruction k writes straight into, or -1.
   std::int64_t rows_ = 1, columns_ = 1;  // The two innermost axes.
   std::int64_t tile_rows_ = 1, tile_columns_ = 1;
-  std::size_t scratch_bytes_ = 0;
+  std::size_t split_axis_ = 0;
+  std::int64_t parts_ = 1;
+  std::vector<std::size_t> partial_offset_;  // Of each output, within one part's memory.
+  std::size_t scratch_bytes_ = 0, partial_bytes_ = 0;
 };
 
 }  // namespace cinch

@@ -14,7 +14,7 @@ void Plan::Free::operator()(std::byte* memory) const {
 
 void Plan::run_step(const Step& step) {
   if (const auto* loop = std::get_if<LoopStep>(&step)) {
-    loop->loop.run(buffers_.data(), arena_.get() + scratch_offset_);
+    loop->loop.run(buffers_.data(), arena_.get() + partial_offset_);
   } else if (const auto* kernel = std::get_if<KernelStep>(&step)) {
     const auto operand = [&](const KernelStep::Argument& a) {
       std::byte* data = buffers_[static_cast<std::size_t>(a.buffer)] +

@@ -87,7 +87,7 @@ class Plan {
   std::vector<Shape> shapes_;
   std::vector<Expr> alive_;  // Constants and states that buffers point into.
   std::unique_ptr<std::byte, Free> arena_;
-  std::size_t arena_bytes_ = 0, scratch_offset_ = 0;
+  std::size_t arena_bytes_ = 0, partial_offset_ = 0;
 };
 
 /// The element itself, stored anew: what the planner uses to lay values out in row-major order.

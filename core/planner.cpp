@@ -397,7 +397,7 @@ class Planner {
     for (const auto& in : spec.inputs) reads.push_back(in.buffer);
     for (const auto& out : spec.outputs) writes.push_back(out.buffer);
     Loop loop(std::move(spec), copy_block);
-    scratch_ = std::max(scratch_, loop.scratch_bytes());
+    partial_ = std::max(partial_, loop.partial_bytes());
     note(steps, reads, writes);
     steps.push_back(Plan::LoopStep{std::move(loop), group.nodes});
   }
@@ -530,8 +530,8 @@ class Planner {
       for (const std::size_t b : starts[at]) offset[b] = layout.take(size_[b]);
       for (const std::size_t b : stops[at]) layout.give_back(offset[b], size_[b]);
     }
-    plan_.scratch_offset_ = layout.bytes();
-    plan_.arena_bytes_ = layout.bytes() + scratch_;
+    plan_.partial_offset_ = layout.bytes();
+    plan_.arena_bytes_ = layout.bytes() + partial_;
     plan_.arena_.reset(new (alignment) std::byte[std::max<std::size_t>(plan_.arena_bytes_, 64)]);
     for (std::size_t b = 0; b < size_.size(); ++b) {
       if (size_[b] > 0 && born[b] <= end) plan_.buffers_[b] = plan_.arena_.get() + offset[b];
@@ -558,7 +558,7 @@ class Planner {
   std::vector<int> owner_;         // Whose memory a buffer shows.
   std::vector<std::size_t> size_;  // Bytes in the arena; 0 for what lies elsewhere.
   std::vector<Use> uses_;
-  std::size_t scratch_ = 64;
+  std::size_t partial_ = 0;  // Bytes for partial results of loops.
 };
 
 Plan::Plan(std::span<const Expr> inputs, std::span<const PlanResult> results) {

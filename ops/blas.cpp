@@ -4,8 +4,8 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <vector>
 
+#include "core/team.hpp"
 #include "ops/kernels.hpp"
 
 namespace cinch::blas {
@@ -34,11 +34,6 @@ blasint leading(const Matrix<T>& m) {
   return static_cast<blasint>(std::max<std::int64_t>({stride, plain ? m.columns : m.rows, 1}));
 }
 
-template <class T>
-std::int64_t step(const Matrix<T>& m) {
-  return m.columns == 1 ? m.row : m.column;
-}
-
 void gemm(CBLAS_TRANSPOSE ta, CBLAS_TRANSPOSE tb, blasint m, blasint n, blasint k, const float* a,
           blasint lda, const float* b, blasint ldb, float beta, float* c, blasint ldc) {
   cblas_sgemm(CblasRowMajor, ta, tb, m, n, k, 1, a, lda, b, ldb, beta, c, ldc);
@@ -46,6 +41,27 @@ void gemm(CBLAS_TRANSPOSE ta, CBLAS_TRANSPOSE tb, blasint m, blasint n, blasint 
 void gemm(CBLAS_TRANSPOSE ta, CBLAS_TRANSPOSE tb, blasint m, blasint n, blasint k, const double* a,
           blasint lda, const double* b, blasint ldb, double beta, double* c, blasint ldc) {
   cblas_dgemm(CblasRowMajor, ta, tb, m, n, k, 1, a, lda, b, ldb, beta, c, ldc);
+}
+
+/// Estimated time on one thread, at a good rate.
+template <class T>
+double nanoseconds(const Matrix<const T>& a, const Matrix<T>& c) {
+  return 2.0 * static_cast<double>(c.rows) * static_cast<double>(c.columns) *
+         static_cast<double>(a.columns) * static_cast<double>(sizeof(T)) / 400;
+}
+
+template <class T>
+Matrix<T> columns_of(Matrix<T> m, Span part) {
+  m.data += part.begin * m.column;
+  m.columns = part.end - part.begin;
+  return m;
+}
+
+template <class T>
+Matrix<T> rows_of(Matrix<T> m, Span part) {
+  m.data += part.begin * m.row;
+  m.rows = part.end - part.begin;
+  return m;
 }
 
 /// Few rows against a large matrix: by our own kernels, which do not copy it first. True if done.
@@ -56,20 +72,26 @@ bool skinny(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T>&
   const std::int64_t most_rows = plain ? 128 : 40, least_elements = 1 << 15;
   if (c.rows > most_rows || b.rows * b.columns < least_elements || a.column != 1) return false;
   const SkinnyProducts& kernels = cinch::kernels().skinny;
-  const auto product = (plain ? kernels.plain : kernels.transposed)[sizeof(T) == 8];
-  const auto row_bytes = static_cast<std::int64_t>(sizeof(T)) * c.columns;
-  const auto depth_bytes = static_cast<std::int64_t>(sizeof(T)) * a.columns;
-  if (!product || (plain ? row_bytes < kernels.least_bytes : depth_bytes < kernels.least_bytes))
-    return false;
-  // Grows to the largest product this thread has met, and stays.
-  thread_local std::vector<std::byte> scratch;
-  const auto bytes = static_cast<std::size_t>(
-      c.rows * (a.columns * static_cast<std::int64_t>(sizeof(T)) + 192) + 64);
-  if (!plain && scratch.size() < bytes) scratch.resize(bytes);
-  auto* aligned =
-      scratch.data() + (64 - reinterpret_cast<std::uintptr_t>(scratch.data()) % 64) % 64;
-  product(c.rows, c.columns, a.columns, a.data, a.row, b.data, plain ? b.row : b.column, c.data,
-          c.row, aligned);
+  const std::size_t dtype = sizeof(T) == 8;
+  const auto product = (plain ? kernels.plain : kernels.transposed)[dtype];
+  constexpr auto width = static_cast<std::int64_t>(sizeof(T));
+  if (!product || (plain ? c.columns : a.columns) * width < kernels.least_bytes) return false;
+  const T* left = a.data;
+  std::int64_t left_row = a.row;
+  if (!plain) {
+    std::byte* packed =
+        thread_scratch(static_cast<std::size_t>(c.rows * (a.columns * width + 192)));
+    left_row = kernels.pack[dtype](c.rows, a.columns, a.data, a.row, packed);
+    left = reinterpret_cast<const T*>(packed);
+  }
+  const std::int64_t unit = 128 / width;  // No part is narrower than a tile of the plain kernel.
+  const std::int64_t parts = parts_for(nanoseconds(a, c), c.columns / unit / 2);
+  share_work(parts, [&](std::int64_t part) {
+    const Span own = part_of(c.columns, unit, parts, part);
+    const Matrix<const T> right = columns_of(b, own);
+    product(c.rows, right.columns, a.columns, left, left_row, right.data, plain ? b.row : b.column,
+            c.data + own.begin, c.row);
+  });
   return true;
 }
 
@@ -85,9 +107,21 @@ void multiply(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T
     return;
   }
   if (!accumulate && skinny(a, b, c)) return;
-  gemm(order(a), order(b), static_cast<blasint>(c.rows), static_cast<blasint>(c.columns),
-       static_cast<blasint>(a.columns), a.data, leading(a), b.data, leading(b),
-       T(accumulate ? 1 : 0), c.data, static_cast<blasint>(std::max<std::int64_t>(c.row, 1)));
+  // OpenBLAS copies its operands into blocks, those of the undivided side once for each part.
+  constexpr double most_divided = 5;
+  const bool by_rows = c.rows >= c.columns;
+  const std::int64_t unit = 16, length = by_rows ? c.rows : c.columns;
+  const std::int64_t parts = parts_for(nanoseconds(a, c) / most_divided, length / unit / 2);
+  share_work(parts, [&](std::int64_t part) {
+    const Span own = part_of(length, unit, parts, part);
+    const auto left = by_rows ? rows_of(a, own) : a;
+    const auto right = by_rows ? b : columns_of(b, own);
+    const auto result = by_rows ? rows_of(c, own) : columns_of(c, own);
+    gemm(order(a), order(b), static_cast<blasint>(result.rows),
+         static_cast<blasint>(result.columns), static_cast<blasint>(a.columns), left.data,
+         leading(a), right.data, leading(b), T(accumulate ? 1 : 0), result.data,
+         static_cast<blasint>(std::max<std::int64_t>(c.row, 1)));
+  });
 }
 
 }  // namespace

@@ -19,14 +19,18 @@ struct FoldKernels {
 
 /// Products c = a b of few rows with a large matrix: b is (depth, columns), or (columns, depth)
 /// when transposed. All row-major with the given distances between rows; a row is at least a vector
-/// of 64 bytes long. The transposed one packs `a` into `scratch`, 64-byte aligned, rows * (depth *
-/// element size + 192) bytes. Null where an instruction set has none.
+/// of 64 bytes long. The transposed one wants `a` as `pack` lays it out: 64-byte aligned, rows at
+/// the distance that it returns, which is less than depth + 192 bytes. Each element of c is
+/// computed the same way whatever columns are asked for. Null where an instruction set has none.
 struct SkinnyProducts {
   using Product = void (*)(std::int64_t rows, std::int64_t columns, std::int64_t depth,
                            const void* a, std::int64_t lda, const void* b, std::int64_t ldb,
-                           void* c, std::int64_t ldc, void* scratch);
+                           void* c, std::int64_t ldc);
+  using Pack = std::int64_t (*)(std::int64_t rows, std::int64_t depth, const void* a,
+                                std::int64_t lda, void* packed);
   Product plain[2] = {};  ///< float32, float64
   Product transposed[2] = {};
+  Pack pack[2] = {};
   std::int64_t least_bytes = 0;  ///< Of a row of c, for the plain product.
 };
 

@@ -3,6 +3,7 @@
 #include <xtensor-blas/xlinalg.hpp>
 #include <xtensor/xview.hpp>
 
+#include "core/team.hpp"
 #include "ops/arithmetic.hpp"
 #include "ops/blas.hpp"
 #include "ops/reduce.hpp"
@@ -127,8 +128,14 @@ void multiply(const Operand& a, const Operand& b, const Operand& c, std::int64_t
 
 void dot_kernel(std::span<const Operand> in, const Operand& out, const Attrs&) {
   dispatch(out.dtype, [&]<class T> {
-    const std::int64_t count = out.shape.size() == 3 ? out.shape[0] : 1;
-    for (std::int64_t i = 0; i < count; ++i) multiply<T>(in[0], in[1], out, i);
+    if (out.shape.size() == 2) return multiply<T>(in[0], in[1], out, 0);
+    const double nanoseconds = 0.01 * static_cast<double>(out.size() * in[0].shape[2]) *
+                               static_cast<double>(sizeof(T));
+    const std::int64_t count = out.shape[0], parts = parts_for(nanoseconds, count);
+    share_work(parts, [&](std::int64_t part) {
+      const Span own = part_of(count, 1, parts, part);
+      for (std::int64_t i = own.begin; i < own.end; ++i) multiply<T>(in[0], in[1], out, i);
+    });
   });
 }
 

@@ -202,16 +202,17 @@ struct NT {
 /// Rows of a tile: as many as leave registers for two vectors of b and one of a.
 constexpr int tile_rows = CINCH_VECTOR_BYTES == 64 ? 10 : 5;
 
+template <class T>
+std::int64_t pack(std::int64_t rows, std::int64_t depth, const void* a, std::int64_t lda,
+                  void* packed) {
+  pack_rows(static_cast<const T*>(a), lda, rows, depth, static_cast<T*>(packed));
+  return packed_stride<T>(depth);
+}
+
 /// c = a b, or a b' if `Transposed`. The rows are dealt out evenly over tiles.
 template <class T, bool Transposed>
 void skinny_product(std::int64_t rows, std::int64_t columns, std::int64_t depth, const void* a,
-                    std::int64_t lda, const void* b, std::int64_t ldb, void* c, std::int64_t ldc,
-                    void* scratch) {
-  if constexpr (Transposed) {
-    pack_rows(static_cast<const T*>(a), lda, rows, depth, static_cast<T*>(scratch));
-    a = scratch;
-    lda = packed_stride<T>(depth);
-  }
+                    std::int64_t lda, const void* b, std::int64_t ldb, void* c, std::int64_t ldc) {
   const std::int64_t tiles = (rows + tile_rows - 1) / tile_rows;
   // Blocks of the large matrix that stay in the second-level cache while all rows pass over them.
   const std::int64_t block = std::int64_t{1} << (Transposed ? 17 : 18);

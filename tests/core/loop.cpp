@@ -98,7 +98,7 @@ TEST_CASE(
                     {5, d, reduced, 0, max_op.accumulator, kept, false}},
     };
     const Loop loop(spec, copy_of);
-    std::vector<std::byte> memory(loop.scratch_bytes() + 64);
+    std::vector<std::byte> memory(loop.partial_bytes() + 64);
     auto* scratch = reinterpret_cast<std::byte*>(
         (reinterpret_cast<std::uintptr_t>(memory.data()) + 63) / 64 * 64);
     const auto raw = [](Tensor& t) { return static_cast<std::byte*>(t.raw()); };
