@@ -3,11 +3,13 @@
 
 #include "core/check_grad.hpp"
 #include "core/error.hpp"
+#include "core/explain.hpp"
 #include "core/expr.hpp"
 #include "core/function.hpp"
 #include "core/grad.hpp"
 #include "core/graph.hpp"
 #include "core/shared.hpp"
+#include "core/team.hpp"
 #include "core/tensor.hpp"
 #include "core/variables.hpp"
 #include "io/csv.hpp"

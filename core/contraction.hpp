@@ -14,6 +14,7 @@ enum class Algebra : std::uint8_t {
   none,
   product,  ///< Elementwise a * b, broadcast.
   square,
+  power,  ///< To a constant exponent; read where that is 2, 3 or 4.
   negative,
   quotient,        ///< a / b, for a constant b.
   sum,             ///< Over the axes in attrs.
@@ -27,11 +28,24 @@ enum class Algebra : std::uint8_t {
 /// Whether an op is a sum or a difference of its operands.
 enum class LinearForm : std::uint8_t { none, sum, difference };
 
+/// An estimate of what computing something takes on one thread. Bytes are those read and written.
+struct Work {
+  double nanoseconds = 0, flops = 0, bytes = 0;
+
+  Work& operator+=(const Work& other) {
+    nanoseconds += other.nanoseconds;
+    flops += other.flops;
+    bytes += other.bytes;
+    return *this;
+  }
+  friend Work operator+(Work a, const Work& b) { return a += b; }
+};
+
 /// What the pass found, for explain().
 struct ContractionReport {
   Source where;
-  std::string before, after;               ///< The formula over indices, and the order chosen.
-  double cost_before = 0, cost_after = 0;  ///< Estimated nanoseconds.
+  std::string before, after;  ///< The formula as written, and as it is computed.
+  Work written, chosen;
 };
 
 /// `roots`, whose sizes are all known, with sums of products computed in the cheapest order found.

@@ -1,17 +1,15 @@
 #include "core/function.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstring>
 #include <list>
 #include <mutex>
 
-#include "core/accumulate.hpp"
-#include "core/contraction.hpp"
+#include "core/compile.hpp"
 #include "core/host.hpp"
 #include "core/leaves.hpp"
-#include "core/plan.hpp"
-#include "core/rewrite.hpp"
 
 namespace cinch {
 
@@ -19,19 +17,16 @@ namespace {
 
 constexpr std::size_t most_plans = 16;  // Kept; the one used longest ago goes first.
 
-std::vector<Expr> expanded(std::span<const Expr> roots) {
-  NodeMap<Expr> done;
-  return rebuild(
-      roots,
-      [](const Expr& e) {
-        if (!e.op().expand) return e;
-        const Attribution as(e->where, /*force=*/true);
-        return e.op().expand(e);
-      },
-      done);
+/// Writes the scalar `from` into the scalar `to`, of another dtype.
+void convert(const Tensor& from, Tensor& to) {
+  dispatch(from.dtype(), [&]<class From> {
+    dispatch(to.dtype(), [&]<class To> {
+      *static_cast<To*>(to.raw()) = static_cast<To>(*static_cast<const From*>(from.raw()));
+    });
+  });
 }
 
-/// `value` as input `x` wants it: itself, or a converted copy in `converted`.
+/// `value` as input `x` wants it: itself, or converted in `converted`, a scalar of x's dtype.
 const Tensor* fitted(const Expr& x, const Tensor& value, Tensor& converted,
                      const std::string& function) {
   const auto refuse = [&](const std::string& what) {
@@ -41,10 +36,14 @@ const Tensor* fitted(const Expr& x, const Tensor& value, Tensor& converted,
   const Tensor* result = &value;
   if (value.dtype() != x.dtype()) {
     if (value.rank() != 0 || x.rank() != 0) refuse(": convert it with cast()");
-    converted = value.cast(x.dtype());
-    const double before = value.item(), after = converted.item();
-    const bool exact = before == after || (is_float(x.dtype()) && is_float(value.dtype()));
-    if (!exact) refuse(text(" with value ", before, ", which would change"));
+    const double before = value.item();
+    const bool to_integer = !is_float(x.dtype()) && !(std::abs(before) < 0x1p63);
+    if (!to_integer) convert(value, converted);
+    const double after = converted.item();
+    const bool rounded = is_float(x.dtype()) && is_float(value.dtype()) &&
+                         std::isfinite(before) == std::isfinite(after);
+    if (to_integer || (before != after && !rounded))
+      refuse(text(" with value ", before, ", which would change"));
     result = &converted;
   }
   bool fits = value.rank() == x.rank();
@@ -58,71 +57,43 @@ const Tensor* fitted(const Expr& x, const Tensor& value, Tensor& converted,
 }  // namespace
 
 struct Function::Compiled {
-  std::string name;
+  Program program;
   Mode mode;
-  std::vector<Expr> inputs;
-  std::vector<Expr> roots;  // Outputs, then the updates' values.
-  std::size_t output_count;
-  std::vector<Shared> targets;
   HostProgram host;
   struct Entry {
-    std::vector<std::int64_t> key;
+    std::vector<std::int64_t> key;  // Sizes of the arguments, one after the other, then the host's.
     std::unique_ptr<Plan> plan;
+    std::int64_t calls = 0;
+    double nanoseconds = 0;  // Of the calls that were measured.
   };
   std::list<Entry> plans;  // Most recently used first.
   std::size_t plans_made = 0;
+  bool profiling = false;
   std::mutex mutex;
-  // Reused at each call.
+  // Reused at each call, so that it allocates nothing.
   std::vector<std::int64_t> key;
   std::vector<const void*> addresses;
+  std::vector<const Tensor*> given;
+  std::vector<Tensor> converted;
 
-  std::vector<Tensor> run(std::span<const Tensor* const> arguments);
-  std::vector<Tensor> run_checked(std::span<const Tensor* const> arguments);
-  Plan& plan_for(std::span<const Tensor* const> arguments);
-  std::unique_ptr<Plan> make_plan(std::span<const Tensor* const> arguments) const;
+  void run(std::span<const Tensor* const> arguments, std::vector<Tensor>& outputs);
+  void run_checked(std::vector<Tensor>& outputs);
+  Entry& entry_for(std::span<const Tensor* const> arguments);
+  std::unique_ptr<Plan> plan_of(const std::vector<std::int64_t>& key, CompileLog* log) const;
 };
 
-std::unique_ptr<Plan> Function::Compiled::make_plan(
-    std::span<const Tensor* const> arguments) const {
-  // All sizes are known now: the graph is typed again with them, which checks them too.
-  NodeMap<Expr> done;
-  std::vector<Expr> inputs_now;
-  for (std::size_t k = 0; k < inputs.size(); ++k) {
-    inputs_now.push_back(
-        variable(inputs[k].attrs().label, type_of(*arguments[k]), inputs[k]->where));
-    done[inputs[k].get()] = inputs_now.back();
+std::unique_ptr<Plan> Function::Compiled::plan_of(const std::vector<std::int64_t>& all_sizes,
+                                                  CompileLog* log) const {
+  std::vector<Shape> shapes;
+  auto next = all_sizes.begin();
+  for (const Expr& input : program.inputs) {
+    shapes.emplace_back(next, next + input.rank());
+    next += input.rank();
   }
-  for (std::size_t k = 0; k < host.sizes().size(); ++k) {
-    done[host.sizes()[k].get()] = constant(Tensor(host.size(k)), host.sizes()[k]->where);
-  }
-  for (const Expr& position : host.positions()) {
-    inputs_now.push_back(variable(describe(position), Type{DType::int64, {}}, position->where));
-    done[position.get()] = inputs_now.back();
-  }
-  std::vector<Expr> now = rebuild(
-      roots, [](const Expr& e) { return e; }, done);
-  now = rewrite(now);
-  now = rewrite(expanded(now));
-  now = rewrite(contract(now));
-  std::vector<PlanResult> results;
-  for (std::size_t k = 0; k < now.size(); ++k) {
-    SharedState* target =
-        k < output_count ? nullptr : targets[k - output_count].attrs().state.get();
-    if (target && now[k].type().shape() != target->value.shape()) {
-      throw TypeError(name + ": the update of " + describe(targets[k - output_count]) + " " +
-                      text(targets[k - output_count].type()) + " has type " + text(now[k].type()) +
-                      "\n  written at " + now[k]->where.text());
-    }
-    results.push_back({now[k], target});
-  }
-  accumulate_products(results);
-  for (std::size_t k = 0; k < now.size(); ++k) now[k] = results[k].value;
-  now = rewrite(now);
-  for (std::size_t k = 0; k < now.size(); ++k) results[k].value = now[k];
-  return std::make_unique<Plan>(inputs_now, results);
+  return make_plan(program, shapes, std::vector(next, all_sizes.end()), log);
 }
 
-Plan& Function::Compiled::plan_for(std::span<const Tensor* const> arguments) {
+Function::Compiled::Entry& Function::Compiled::entry_for(std::span<const Tensor* const> arguments) {
   host.run(arguments);
   key.clear();
   for (const Tensor* argument : arguments)
@@ -130,65 +101,78 @@ Plan& Function::Compiled::plan_for(std::span<const Tensor* const> arguments) {
   for (std::size_t k = 0; k < host.sizes().size(); ++k) key.push_back(host.size(k));
   const auto found = std::ranges::find(plans, key, &Entry::key);
   if (found == plans.end()) {
-    auto plan = make_plan(arguments);
+    plans.push_front({key, plan_of(key, nullptr)});
+    plans.front().plan->set_profiling(profiling);
     ++plans_made;
-    plans.push_front({key, std::move(plan)});
     if (plans.size() > most_plans) plans.pop_back();
   } else if (found != plans.begin()) {
     plans.splice(plans.begin(), plans, found);
   }
-  return *plans.front().plan;
+  return plans.front();
 }
 
-std::vector<Tensor> Function::Compiled::run_checked(std::span<const Tensor* const> arguments) {
+void Function::Compiled::run_checked(std::vector<Tensor>& outputs) {
+  const std::size_t count = program.output_count;
   std::vector<Binding> bindings;
-  for (std::size_t k = 0; k < inputs.size(); ++k) bindings.emplace_back(inputs[k], *arguments[k]);
-  std::vector<Tensor> values = interpret(roots, bindings, /*watch=*/true);
-  for (std::size_t k = 0; k < targets.size(); ++k) {
-    const Tensor& value = values[output_count + k];
-    if (value.shape() != targets[k].value().shape()) {
-      throw TypeError(name + ": the update of " + describe(targets[k]) + " " +
-                      text(targets[k].type()) + " has type " + text(type_of(value)) +
-                      "\n  written at " + roots[output_count + k]->where.text());
+  for (std::size_t k = 0; k < given.size(); ++k)
+    bindings.emplace_back(program.inputs[k], *given[k]);
+  std::vector<Tensor> values = interpret(program.roots, bindings, /*watch=*/true);
+  for (std::size_t k = 0; k < program.targets.size(); ++k) {
+    const Tensor& value = values[count + k];
+    const Shared& target = program.targets[k];
+    if (value.shape() != target.value().shape()) {
+      throw TypeError(program.name + ": the update of " + describe(target) + " " +
+                      text(target.type()) + " has type " + text(type_of(value)) +
+                      "\n  written at " + program.roots[count + k]->where.text());
     }
   }
-  for (std::size_t k = 0; k < targets.size(); ++k)
-    targets[k].set(std::move(values[output_count + k]));
-  values.resize(output_count);
-  return values;
+  for (std::size_t k = 0; k < program.targets.size(); ++k)
+    program.targets[k].set(std::move(values[count + k]));
+  values.resize(count);
+  outputs = std::move(values);
 }
 
-std::vector<Tensor> Function::Compiled::run(std::span<const Tensor* const> arguments) {
+void Function::Compiled::run(std::span<const Tensor* const> arguments,
+                             std::vector<Tensor>& outputs) {
+  const std::vector<Expr>& inputs = program.inputs;
   if (arguments.size() != inputs.size()) {
-    throw TypeError(text(name, ": takes ", inputs.size(), " arguments, got ", arguments.size()));
+    throw TypeError(
+        text(program.name, ": takes ", inputs.size(), " arguments, got ", arguments.size()));
   }
   const std::scoped_lock lock(mutex);
-  std::vector<const Tensor*> given(arguments.size());
-  std::vector<Tensor> converted;
-  converted.reserve(arguments.size());
   for (std::size_t k = 0; k < arguments.size(); ++k) {
-    Tensor copy;
-    given[k] = fitted(inputs[k], *arguments[k], copy, name);
-    if (given[k] == &copy) given[k] = &converted.emplace_back(std::move(copy));
+    given[k] = fitted(inputs[k], *arguments[k], converted[k], program.name);
     // An argument that is the memory of a variable to be updated must not change on the way.
-    const bool changes = std::ranges::any_of(
-        targets, [&](const Shared& target) { return target.value().raw() == given[k]->raw(); });
-    if (changes) given[k] = &converted.emplace_back(*given[k]);
+    const bool changes = std::ranges::any_of(program.targets, [&](const Shared& target) {
+      return target.value().raw() == given[k]->raw();
+    });
+    if (changes) {
+      converted[k] = *given[k];
+      given[k] = &converted[k];
+    }
   }
-  if (mode == Mode::checked) return run_checked(given);
-  Plan& plan = plan_for(given);
+  if (mode == Mode::checked) return run_checked(outputs);
+  const auto before =
+      profiling ? std::chrono::steady_clock::now() : std::chrono::steady_clock::time_point();
+  Entry& entry = entry_for(given);
+  Plan& plan = *entry.plan;
   addresses.clear();
   for (const Tensor* argument : given) addresses.push_back(argument->raw());
   for (std::size_t k = 0; k < host.positions().size(); ++k) addresses.push_back(&host.position(k));
   plan.run(addresses);
-  std::vector<Tensor> outputs;
-  outputs.reserve(output_count);
-  for (std::size_t k = 0; k < output_count; ++k) {
-    Tensor& output = outputs.emplace_back(roots[k].dtype(), plan.result_shape(k));
+  outputs.resize(program.output_count);
+  for (std::size_t k = 0; k < program.output_count; ++k) {
+    Tensor& output = outputs[k];
+    const DType dtype = program.roots[k].dtype();
+    if (output.dtype() != dtype || output.shape() != plan.result_shape(k))
+      output = Tensor(dtype, plan.result_shape(k));
     std::memcpy(output.raw(), plan.result(k), output.bytes());
   }
   plan.commit();
-  return outputs;
+  if (!profiling) return;
+  ++entry.calls;
+  const auto taken = std::chrono::steady_clock::now() - before;
+  entry.nanoseconds += std::chrono::duration<double, std::nano>(taken).count();
 }
 
 std::vector<Tensor> Function::operator()(const std::vector<Tensor>& arguments) const {
@@ -197,38 +181,73 @@ std::vector<Tensor> Function::operator()(const std::vector<Tensor>& arguments) c
   return call(pointers);
 }
 
+Function::Compiled& Function::compiled() const {
+  if (!compiled_) throw Error("an empty function was used: make it with function(...)");
+  return *compiled_;
+}
+
 std::vector<Tensor> Function::call(std::span<const Tensor* const> arguments) const {
-  if (!compiled_) throw Error("an empty function was called: make it with function(...)");
-  return compiled_->run(arguments);
+  std::vector<Tensor> outputs;
+  compiled().run(arguments, outputs);
+  return outputs;
+}
+
+void Function::call(std::span<const Tensor* const> arguments, std::vector<Tensor>& outputs) const {
+  compiled().run(arguments, outputs);
 }
 
 std::vector<Tensor> Function::call(const std::map<std::string, Tensor>& arguments) const {
-  if (!compiled_) throw Error("an empty function was called: make it with function(...)");
+  const Program& program = compiled().program;
   std::vector<const Tensor*> pointers;
-  for (const Expr& input : compiled_->inputs) {
+  for (const Expr& input : program.inputs) {
     const auto found = arguments.find(describe(input));
     if (found == arguments.end())
-      throw TypeError(compiled_->name + ": argument " + describe(input) + " is missing");
+      throw TypeError(program.name + ": argument " + describe(input) + " is missing");
     pointers.push_back(&found->second);
   }
   if (arguments.size() != pointers.size()) {
     for (const auto& argument : arguments) {
       const std::string& label = argument.first;
-      const bool known = std::ranges::any_of(compiled_->inputs, [&](const Expr& x) { return describe(x) == label; });
-      if (!known) throw TypeError(compiled_->name + ": there is no input named " + label);
+      const bool known =
+          std::ranges::any_of(program.inputs, [&](const Expr& x) { return describe(x) == label; });
+      if (!known) throw TypeError(program.name + ": there is no input named " + label);
     }
   }
   return call(pointers);
 }
 
-const std::vector<Expr>& Function::graph() const { return compiled_->roots; }
+const std::vector<Expr>& Function::graph() const { return compiled().program.roots; }
+const Program& Function::program() const { return compiled().program; }
+std::size_t Function::plans_made() const { return compiled().plans_made; }
+
 std::string Function::plan_text() const {
-  return compiled_->plans.empty() ? "" : compiled_->plans.front().plan->text();
+  const std::scoped_lock lock(compiled().mutex);
+  return compiled().plans.empty() ? "" : compiled().plans.front().plan->text();
 }
 std::size_t Function::arena_bytes() const {
-  return compiled_->plans.empty() ? 0 : compiled_->plans.front().plan->arena_bytes();
+  const std::scoped_lock lock(compiled().mutex);
+  return compiled().plans.empty() ? 0 : compiled().plans.front().plan->arena_bytes();
 }
-std::size_t Function::plans_made() const { return compiled_->plans_made; }
+
+void Function::set_profiling(bool on) const {
+  const std::scoped_lock lock(compiled().mutex);
+  compiled().profiling = on;
+  for (auto& entry : compiled().plans) entry.plan->set_profiling(on);
+}
+
+std::vector<Function::PlanRecord> Function::plans() const {
+  const std::scoped_lock lock(compiled().mutex);
+  std::vector<PlanRecord> result;
+  for (const auto& entry : compiled().plans)
+    result.push_back({entry.plan->steps(), entry.plan->times(), entry.calls, entry.nanoseconds});
+  return result;
+}
+
+std::unique_ptr<Plan> Function::replan(CompileLog& log) const {
+  const std::scoped_lock lock(compiled().mutex);
+  return compiled().plans.empty() ? nullptr
+                                  : compiled().plan_of(compiled().plans.front().key, &log);
+}
 
 namespace {
 
@@ -249,12 +268,8 @@ void require_fitting(const std::string& name, const std::string& what, const Exp
                        : ""));
 }
 
-}  // namespace
-
-namespace {
-
-/// Givens that name other givens' variables, with those replaced too, unless they go round in a circle: then, and where
-/// one names itself, the old variables are meant.
+/// Givens that name other givens' variables, with those replaced too, unless they go round in a
+/// circle: then, and where one names itself, the old variables are meant.
 Substitutions chained(const Substitutions& givens) {
   const std::size_t count = givens.size();
   std::vector<std::vector<std::size_t>> names(count);
@@ -270,7 +285,8 @@ Substitutions chained(const Substitutions& givens) {
   for (std::size_t left = count; left > 0; --left) {
     std::size_t next = count;
     for (std::size_t k = 0; k < count && next == count; ++k) {
-      if (!ready[k] && std::ranges::all_of(names[k], [&](std::size_t l) { return ready[l]; })) next = k;
+      if (!ready[k] && std::ranges::all_of(names[k], [&](std::size_t l) { return ready[l]; }))
+        next = k;
     }
     if (next == count) return givens;
     Substitutions named;
@@ -339,13 +355,23 @@ Function function(FunctionSpec spec) {
   }
 
   auto compiled = std::make_shared<Function::Compiled>();
-  compiled->name = spec.name;
   compiled->mode = spec.mode;
-  compiled->inputs = spec.inputs;
-  compiled->output_count = spec.outputs.size();
-  compiled->targets = std::move(targets);
-  compiled->roots = spec.mode == Mode::fast ? rewrite(roots) : roots;
-  if (spec.mode == Mode::fast) compiled->host = HostProgram(compiled->roots, compiled->inputs);
+  compiled->profiling = spec.profile;
+  Program& program = compiled->program;
+  program.written = roots;
+  if (spec.mode == Mode::fast) {
+    roots = rewrite(roots);
+    compiled->host = HostProgram(roots, spec.inputs);
+    program.sizes = compiled->host.sizes();
+    program.positions = compiled->host.positions();
+  }
+  for (const Expr& input : spec.inputs) compiled->converted.emplace_back(input.dtype(), Shape{});
+  compiled->given.resize(spec.inputs.size());
+  program.name = std::move(spec.name);
+  program.inputs = std::move(spec.inputs);
+  program.output_count = spec.outputs.size();
+  program.targets = std::move(targets);
+  program.roots = std::move(roots);
   Function result;
   result.compiled_ = std::move(compiled);
   return result;

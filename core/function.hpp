@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/compile.hpp"
 #include "core/expr.hpp"
 #include "core/graph.hpp"
 #include "core/interpret.hpp"
@@ -41,6 +42,7 @@ struct FunctionSpec {
   Mode mode = Mode::fast;
   bool allow_unused_inputs = false;
   std::string name = "function";  ///< In messages.
+  bool profile = false;           ///< Measure each step, for profile(): see explain.hpp.
 };
 
 /// A compiled function. Copies share the compiled code. Calls of one function from several threads
@@ -57,6 +59,9 @@ class Function {
   std::vector<Tensor> call(const std::map<std::string, Tensor>& arguments) const;
   /// The same with arguments that are not copied.
   std::vector<Tensor> call(std::span<const Tensor* const> arguments) const;
+  /// The same with outputs that are written over: where they have the right dtypes and shapes
+  /// already, as from the call before, and the sizes have been met before, nothing is allocated.
+  void call(std::span<const Tensor* const> arguments, std::vector<Tensor>& outputs) const;
 
   /// The graph that runs, rewritten: for looking at.
   const std::vector<Expr>& graph() const;
@@ -66,10 +71,26 @@ class Function {
   /// Bytes of temporaries in the plan used last; number of plans made so far.
   std::size_t arena_bytes() const;
   std::size_t plans_made() const;
+  /// Whether calls from now on measure each step, for profile(). Costs some 50 ns a step.
+  void set_profiling(bool on) const;
+
+  // For explain() and profile().
+  struct PlanRecord {
+    std::vector<Plan::StepInfo> steps;
+    std::vector<Plan::StepTime> times;
+    std::int64_t calls;  ///< That were measured.
+    double nanoseconds;  ///< Of these calls, together.
+  };
+  /// The plans that are kept, most recently used first.
+  std::vector<PlanRecord> plans() const;
+  const Program& program() const;
+  /// The plan used last, made again with a log of how; null before the first call.
+  std::unique_ptr<Plan> replan(CompileLog& log) const;
 
  private:
   friend Function function(FunctionSpec spec);
   struct Compiled;
+  Compiled& compiled() const;
   std::shared_ptr<Compiled> compiled_;
 };
 

@@ -129,6 +129,8 @@ struct Op {
 
   /// The kernel adds to its first operand and may write the result over it.
   bool accumulates = false;
+  /// Arithmetic operations that a kernel does, for explain(); null: one for each element of y.
+  double (*flops)(const Expr& y) = nullptr;
 
   // Tests.
   int arity = 0;  ///< Of an elementwise op.

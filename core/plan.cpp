@@ -1,5 +1,7 @@
 #include "core/plan.hpp"
 
+#include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <new>
 
@@ -30,17 +32,17 @@ void Plan::run_step(const Step& step) {
                                    describe(kernel->node), "  at ", kernel->node->where.text()));
     }
   } else if (const auto* move = std::get_if<MoveStep>(&step)) {
-    const std::int64_t start =
-        reinterpret_cast<const std::int64_t*>(buffers_[static_cast<std::size_t>(move->start)])[move->start_offset];
+    const std::int64_t start = reinterpret_cast<const std::int64_t*>(
+        buffers_[static_cast<std::size_t>(move->start)])[move->start_offset];
     if (!move->empty && (start < move->least || start > move->most)) {
       throw ValueError(cinch::text("index ", start, " is out of range for axis ",
                                    move->node.attrs().ints[0], " of ",
                                    cinch::text(move->node.inputs()[0].type()), "\n  in ",
                                    describe(move->node), "  at ", move->node->where.text()));
     }
-    buffers_[static_cast<std::size_t>(move->to)] =
-        buffers_[static_cast<std::size_t>(move->from)] + move->base_bytes +
-        (move->empty ? 0 : start * move->stride_bytes);
+    buffers_[static_cast<std::size_t>(move->to)] = buffers_[static_cast<std::size_t>(move->from)] +
+                                                   move->base_bytes +
+                                                   (move->empty ? 0 : start * move->stride_bytes);
   } else if (const auto* copy = std::get_if<CopyStep>(&step)) {
     std::memmove(copy->target->value.raw(), buffers_[static_cast<std::size_t>(copy->from)],
                  copy->target->value.bytes());
@@ -53,38 +55,146 @@ void Plan::run(std::span<const void* const> inputs) {
   }
   for (const auto& [buffer, state] : shared_)
     buffers_[buffer] = static_cast<std::byte*>(state->value.raw());
-  for (const Step& step : steps_) run_step(step);
+  run_all(steps_, 0);
+}
+
+void Plan::run_all(const std::vector<Step>& steps, std::size_t first_number) {
+  if (!profiling_) {
+    for (const Step& step : steps) run_step(step);
+    return;
+  }
+  using Clock = std::chrono::steady_clock;
+  Clock::time_point before = Clock::now();
+  for (std::size_t k = 0; k < steps.size(); ++k) {
+    run_step(steps[k]);
+    const Clock::time_point after = Clock::now();
+    StepTime& time = times_[first_number + k];
+    time.nanoseconds += std::chrono::duration<double, std::nano>(after - before).count();
+    ++time.runs;
+    before = after;
+  }
+}
+
+void Plan::set_profiling(bool on) {
+  profiling_ = on;
+  if (on && times_.empty()) times_.resize(step_count());
 }
 
 const void* Plan::result(std::size_t k) const {
   return buffers_[static_cast<std::size_t>(results_[k])];
 }
 
-void Plan::commit() {
-  for (const Step& step : commits_) run_step(step);
+void Plan::commit() { run_all(commits_, steps_.size()); }
+
+std::string Plan::name_of(int buffer) const {
+  while (owner_[static_cast<std::size_t>(buffer)] != buffer)
+    buffer = owner_[static_cast<std::size_t>(buffer)];
+  const std::string& name = names_[static_cast<std::size_t>(buffer)];
+  return name.empty() ? "t" + std::to_string(buffer) : name;
+}
+
+namespace {
+
+/// "3 mul, 2 exp": how often each op occurs.
+std::string tally(std::span<const Expr> nodes) {
+  std::vector<std::pair<std::string_view, int>> counts;
+  for (const Expr& node : nodes) {
+    const auto entry =
+        std::ranges::find(counts, node.op().name, [](const auto& count) { return count.first; });
+    if (entry == counts.end()) {
+      counts.emplace_back(node.op().name, 1);
+    } else {
+      ++entry->second;
+    }
+  }
+  std::string result;
+  for (const auto& [name, count] : counts) {
+    if (!result.empty()) result += ", ";
+    if (count > 1) result += std::to_string(count) + " ";
+    result += name;
+  }
+  return result;
+}
+
+double bytes_of(DType dtype, const Shape& shape, const Strided& where) {
+  double bytes = static_cast<double>(size_of(dtype));
+  for (std::size_t axis = 0; axis < shape.size(); ++axis)
+    bytes *= where.strides[axis] == 0 ? 1.0 : static_cast<double>(shape[axis]);
+  return bytes;
+}
+
+}  // namespace
+
+std::vector<Plan::StepInfo> Plan::steps() const {
+  std::vector<StepInfo> result;
+  const auto add = [&](const Step& step, bool at_commit) {
+    StepInfo info{"", "", {}, 0, 0, {}, {}, at_commit};
+    if (const auto* loop = std::get_if<LoopStep>(&step)) {
+      const LoopSpec& spec = loop->loop.spec();
+      info.kernel = "loop";
+      info.what = tally(loop->nodes) + " over " + cinch::text(spec.shape);
+      info.nodes = loop->nodes;
+      info.flops =
+          static_cast<double>(element_count(spec.shape)) * static_cast<double>(loop->nodes.size());
+      for (const auto& in : spec.inputs) {
+        info.bytes += bytes_of(in.dtype, spec.shape, in.where);
+        info.reads.push_back(name_of(in.buffer));
+      }
+      for (const auto& out : spec.outputs) {
+        info.bytes += bytes_of(out.dtype, spec.shape, out.where);
+        info.writes.push_back(name_of(out.buffer));
+      }
+    } else if (const auto* kernel = std::get_if<KernelStep>(&step)) {
+      const Op& op = kernel->node.op();
+      info.kernel = op.name;
+      info.what = op.name;
+      info.nodes = {kernel->node};
+      info.flops = op.flops ? op.flops(kernel->node)
+                            : static_cast<double>(element_count(kernel->output.shape));
+      for (const auto& in : kernel->inputs) {
+        info.what += " " + cinch::text(in.shape);
+        info.bytes += bytes_of(in.dtype, in.shape, in.where);
+        info.reads.push_back(name_of(in.buffer));
+      }
+      const auto& out = kernel->output;
+      info.what += " -> " + cinch::text(out.shape);
+      info.bytes += bytes_of(out.dtype, out.shape, out.where);
+      info.writes.push_back(name_of(out.buffer));
+    } else if (const auto* move = std::get_if<MoveStep>(&step)) {
+      info.kernel = "view";
+      info.what = "part " + cinch::text(move->node.type()) + ", not copied";
+      info.nodes = {move->node};
+      info.reads = {name_of(move->from)};
+      info.writes = {name_of(move->to)};
+    } else if (const auto* copy = std::get_if<CopyStep>(&step)) {
+      info.kernel = "copy";
+      info.what = "to " + copy->target->label;
+      info.bytes = 2 * static_cast<double>(copy->target->value.bytes());
+      info.reads = {name_of(copy->from)};
+      info.writes = {copy->target->label};
+    }
+    result.push_back(std::move(info));
+  };
+  for (const Step& step : steps_) add(step, false);
+  for (const Step& step : commits_) add(step, true);
+  return result;
 }
 
 std::string Plan::text() const {
   std::string result;
-  const auto line = [&](const Step& step) {
-    if (const auto* loop = std::get_if<LoopStep>(&step)) {
-      result += "loop " + cinch::text(loop->loop.spec().shape) + ":";
-      for (const Expr& node : loop->nodes)
-        result += " " + std::string(node.op().name) + "@" + node->where.text();
-    } else if (const auto* kernel = std::get_if<KernelStep>(&step)) {
-      result += std::string(kernel->node.op().name) + " " + cinch::text(kernel->node.type());
-      for (const auto& input : kernel->inputs) result += " " + cinch::text(input.shape);
-      result += " @" + kernel->node->where.text();
-    } else if (const auto* move = std::get_if<MoveStep>(&step)) {
-      result += "move " + cinch::text(move->node.type()) + " @" + move->node->where.text();
-    } else if (const auto* copy = std::get_if<CopyStep>(&step)) {
-      result += "copy to " + copy->target->label;
+  bool committing = false;
+  for (const StepInfo& step : steps()) {
+    if (step.at_commit && !committing) result += "commit\n";
+    committing = step.at_commit;
+    result += step.kernel == "loop" ? "loop " + step.what : step.what;
+    std::vector<std::string> lines;
+    for (const Expr& node : step.nodes) {
+      std::string line = node->where.text();
+      if (std::ranges::find(lines, line) == lines.end()) lines.push_back(std::move(line));
     }
+    for (const std::string& line : lines) result += " @" + line;
     result += "\n";
-  };
-  for (const Step& step : steps_) line(step);
-  result += "commit\n";
-  for (const Step& step : commits_) line(step);
+  }
   return result;
 }
 

@@ -35,9 +35,32 @@ class Plan {
   void commit();
 
   std::size_t arena_bytes() const { return arena_bytes_; }
+  /// Bytes of all temporaries, had each a place of its own.
+  std::size_t temporary_bytes() const { return temporary_bytes_; }
   std::size_t step_count() const { return steps_.size() + commits_.size(); }
+
+  /// A step as people see it. Steps are numbered in the order in which they run; those that write
+  /// updates come last.
+  struct StepInfo {
+    std::string kernel;        ///< "loop", or the op's name.
+    std::string what;          ///< Ops and shapes.
+    std::vector<Expr> nodes;   ///< What it computes.
+    double flops, bytes;       ///< Bytes are those of its operands and results.
+    std::vector<std::string> reads, writes;  ///< Of values: numbers unless they have a name.
+    bool at_commit;
+  };
+  std::vector<StepInfo> steps() const;
   /// One line a step: what it computes, from which of the user's lines.
   std::string text() const;
+
+  /// From now on, or no longer, run() and commit() measure what each step takes.
+  void set_profiling(bool on);
+  struct StepTime {
+    double nanoseconds = 0;
+    std::int64_t runs = 0;
+  };
+  /// By number of the step; empty where nothing was measured.
+  const std::vector<StepTime>& times() const { return times_; }
 
  private:
   friend class Planner;
@@ -74,6 +97,8 @@ class Plan {
   using Step = std::variant<LoopStep, KernelStep, MoveStep, CopyStep>;
 
   void run_step(const Step& step);
+  void run_all(const std::vector<Step>& steps, std::size_t first_number);
+  std::string name_of(int buffer) const;
 
   struct Free {
     void operator()(std::byte* memory) const;
@@ -87,7 +112,11 @@ class Plan {
   std::vector<Shape> shapes_;
   std::vector<Expr> alive_;  // Constants and states that buffers point into.
   std::unique_ptr<std::byte, Free> arena_;
-  std::size_t arena_bytes_ = 0, partial_offset_ = 0;
+  std::size_t arena_bytes_ = 0, temporary_bytes_ = 0, partial_offset_ = 0;
+  std::vector<std::string> names_;  // Of buffers that are no temporaries.
+  std::vector<int> owner_;          // The buffer whose memory a buffer shows.
+  bool profiling_ = false;
+  std::vector<StepTime> times_;
 };
 
 /// The element itself, stored anew: what the planner uses to lay values out in row-major order.

@@ -71,7 +71,7 @@ class Planner {
     order_ = topological(roots);
     plan_.alive_ = roots;
     for (const Expr& input : inputs) {
-      place_[input.get()] = {new_buffer(), {0, row_major(input.type().shape())}};
+      place_[input.get()] = {new_buffer(describe(input)), {0, row_major(input.type().shape())}};
       plan_.inputs_.push_back(static_cast<std::size_t>(place_[input.get()].buffer));
       plan_.alive_.push_back(input);
     }
@@ -103,8 +103,9 @@ class Planner {
     Expr node;
   };
 
-  int new_buffer() {
+  int new_buffer(std::string name = {}) {
     plan_.buffers_.push_back(nullptr);
+    plan_.names_.push_back(std::move(name));
     owner_.push_back(static_cast<int>(owner_.size()));
     size_.push_back(0);
     return static_cast<int>(owner_.size()) - 1;
@@ -291,11 +292,11 @@ class Planner {
     Place& result = place_[node.get()];
     if (result.buffer >= 0) return result;
     if (const Tensor* value = constant_value(node)) {
-      result = {new_buffer(), {0, row_major(node.type().shape())}};
+      result = {new_buffer("constant"), {0, row_major(node.type().shape())}};
       plan_.buffers_[static_cast<std::size_t>(result.buffer)] =
           const_cast<std::byte*>(static_cast<const std::byte*>(value->raw()));
     } else if (is_shared(node)) {
-      result = {new_buffer(), {0, row_major(node.type().shape())}};
+      result = {new_buffer(describe(node)), {0, row_major(node.type().shape())}};
       plan_.shared_.emplace_back(result.buffer, node.attrs().state.get());
     } else if (is_variable(node)) {
       throw TypeError("variable " + describe(node) + " is not among the inputs");
@@ -314,7 +315,7 @@ class Planner {
   /// The memory of the parameter that `node` is, or becomes part of, the new value of.
   Place& parameter_place(const Expr& node, SharedState* state) {
     Place& result = place_[node.get()];
-    result = {new_buffer(), {0, row_major(node.type().shape())}};
+    result = {new_buffer(state->label), {0, row_major(node.type().shape())}};
     plan_.shared_.emplace_back(result.buffer, state);
     written_.insert(node.get());
     return result;
@@ -521,6 +522,7 @@ class Planner {
     std::vector<std::vector<std::size_t>> starts(end + 1), stops(end + 1);
     for (std::size_t b = 0; b < size_.size(); ++b) {
       if (size_[b] == 0 || born[b] > end) continue;
+      plan_.temporary_bytes_ += size_[b];
       starts[born[b]].push_back(b);
       stops[last[b]].push_back(b);
     }
@@ -530,6 +532,7 @@ class Planner {
       for (const std::size_t b : starts[at]) offset[b] = layout.take(size_[b]);
       for (const std::size_t b : stops[at]) layout.give_back(offset[b], size_[b]);
     }
+    plan_.owner_ = owner_;
     plan_.partial_offset_ = layout.bytes();
     plan_.arena_bytes_ = layout.bytes() + partial_;
     plan_.arena_.reset(new (alignment) std::byte[std::max<std::size_t>(plan_.arena_bytes_, 64)]);

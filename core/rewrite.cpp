@@ -102,8 +102,8 @@ class Rewriter {
  public:
   explicit Rewriter(const RewriteOptions& options) : options_(options) {}
 
-  /// The canonical form of `root`; equal expressions give the same node. Neither the graph's depth nor a long series of
-  /// rewrites costs stack.
+  /// The canonical form of `root`; equal expressions give the same node. Neither the graph's depth
+  /// nor a long series of rewrites costs stack.
   Expr operator()(const Expr& root) {
     struct Visit {
       Expr node;
@@ -152,7 +152,8 @@ class Rewriter {
     done_[from.get()] = to;
   }
 
-  /// `node` on its inputs' canonical forms, which are known; the node that stands for all equal ones.
+  /// `node` on its inputs' canonical forms, which are known; the node that stands for all equal
+  /// ones.
   Expr canonical(const Expr& node) {
     std::vector<Expr> inputs;
     inputs.reserve(node.inputs().size());
@@ -199,7 +200,8 @@ class Rewriter {
       return a == b || (same_operands && !a.known() && !b.known());
     });
     if (!same_sizes) return {};
-    if (options_.log) options_.log->push_back({rule, node->where});
+    if (options_.log)
+      options_.log->push_back({rule, node->where, describe(node), describe(result)});
     return result;
   }
 

@@ -14,10 +14,12 @@ namespace cinch {
 /// appears.
 Expr wildcard(std::string label);
 
-/// One application of a rule: its name and the user's line it was applied to.
+/// One application of a rule: its name, the user's line it was applied to, and what it made of
+/// what.
 struct Applied {
   std::string_view rule;
   Source where;
+  std::string before, after;
 };
 
 struct RewriteOptions {

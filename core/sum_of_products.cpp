@@ -31,8 +31,6 @@ struct IndexTable {
   void unite(int a, int b) { same_as[static_cast<std::size_t>(find(a))] = find(b); }
 };
 
-// none where its size is 1.
-
 /// scale * sum over the indices that are not in `axes` of the product of the factors. An index that
 /// stands in two axes makes the value 0 off their diagonal.
 struct SumOfProducts {
@@ -88,11 +86,15 @@ class Reader {
         align(b.axes, axes);
         return joined(std::move(a), std::move(b), std::move(axes));
       }
-      case Algebra::square: {
-        SumOfProducts a = operand(0);
-        SumOfProducts b = renamed(a);
-        std::vector<AxisIndices> axes = a.axes;
-        return joined(std::move(a), std::move(b), std::move(axes));
+      case Algebra::square:
+        return power(operand(0), 2);
+      case Algebra::power: {
+        const Tensor* exponent = constant_value(e.inputs()[1]);
+        if (!exponent || exponent->size() != 1 || e.inputs()[1].rank() > e.inputs()[0].rank())
+          return opaque(e);
+        const double n = exponent->at(0);
+        if (n != 2 && n != 3 && n != 4) return opaque(e);
+        return power(operand(0), static_cast<int>(n));
       }
       case Algebra::negative: {
         SumOfProducts a = operand(0);
@@ -217,6 +219,15 @@ class Reader {
     a.indices.insert(a.indices.end(), b.indices.begin(), b.indices.end());
     a.axes = std::move(axes);
     return a;
+  }
+
+  SumOfProducts power(const SumOfProducts& a, int n) {
+    SumOfProducts result = a;
+    for (int k = 1; k < n; ++k) {
+      std::vector<AxisIndices> axes = result.axes;
+      result = joined(std::move(result), renamed(a), std::move(axes));
+    }
+    return result;
   }
 
   /// A copy with other names for the indices that are summed over.

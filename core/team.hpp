@@ -26,9 +26,9 @@ void share_work(std::int64_t parts, void (*work)(void* context, std::int64_t par
 /// The same for a callable taking the part's number.
 template <class F>
 void share_work(std::int64_t parts, F&& work) {
-  using Work = std::remove_reference_t<F>;
+  using Callable = std::remove_reference_t<F>;
   share_work(
-      parts, [](void* context, std::int64_t part) { (*static_cast<Work*>(context))(part); },
+      parts, [](void* context, std::int64_t part) { (*static_cast<Callable*>(context))(part); },
       const_cast<void*>(static_cast<const void*>(std::addressof(work))));
 }
 

@@ -143,6 +143,7 @@ constinit const Op mod_op = elementwise<formula::Mod>({
 });
 constinit const Op pow_op = elementwise<formula::Pow>({
     .name = "pow",
+    .algebra = Algebra::power,
     .grad = [](Args x, const Expr& y, const Expr& gy) -> Grads {
       // Exponent 0 is a constant even at base 0, where the power of -1 is infinite.
       const Expr slope = x[1] * pow(x[0], x[1] - 1);

@@ -164,6 +164,14 @@ Tensor add_dot_reference(Values in, const Attrs& attrs) {
   });
 }
 
+/// A multiplication and an addition for each element of the result and of the inner axis, which is
+/// the last one of the second-last operand.
+double product_flops(const Expr& y) {
+  const Expr& left = y.inputs()[y.inputs().size() - 2];
+  return 2.0 * static_cast<double>(element_count(y.type().shape())) *
+         static_cast<double>(left.dims().back().size());
+}
+
 Expr transposed(const Expr& x) {
   return x.rank() == 2 ? dimshuffle(x, {1, 0}) : dimshuffle(x, {0, 2, 1});
 }
@@ -225,6 +233,7 @@ constinit const Op dot_op{
     .follow = follow_dot,
     .kernel = dot_kernel,
     .accepts = accepts_matrix,
+    .flops = product_flops,
     .examples = []() -> std::vector<Example> {
       const Type a{DType::float64, {3, 4}}, b{DType::float64, {4, 2}}, v{DType::float64, {4}};
       const auto f = [](Args x) { return dot(x[0], x[1]); };
@@ -256,6 +265,7 @@ constinit const Op batched_dot_op{
     .follow = follow_batched_dot,
     .kernel = dot_kernel,
     .accepts = accepts_matrix,
+    .flops = product_flops,
     .examples = []() -> std::vector<Example> {
       const Type a{DType::float64, {2, 3, 4}}, b{DType::float64, {2, 4, 5}},
           c{DType::float64, {2, 5, 4}};
@@ -280,6 +290,7 @@ constinit const Op add_dot_op{
     .kernel = add_dot_kernel,
     .accepts = accepts_matrix,
     .accumulates = true,
+    .flops = product_flops,
     .examples = []() -> std::vector<Example> {
       const Type a{DType::float64, {3, 4}}, b{DType::float64, {4, 2}}, c{DType::float64, {3, 2}};
       return {{{c, a, b}, [](Args x) { return add_dot(x[0], x[1], x[2]); }},

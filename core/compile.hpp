@@ -1,0 +1,41 @@
+// From a rewritten graph and the sizes at hand to a plan.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/contraction.hpp"
+#include "core/plan.hpp"
+#include "core/rewrite.hpp"
+#include "core/shared.hpp"
+
+namespace cinch {
+
+/// What compiling did, for explain().
+struct CompileLog {
+  std::vector<Applied> rules;
+  std::vector<ContractionReport> contractions;
+};
+
+/// A graph ready to be planned.
+struct Program {
+  std::string name;  ///< In messages.
+  std::vector<Expr> inputs;
+  std::vector<Expr> written;  ///< Outputs, then the updates' values, as the user wrote them.
+  std::vector<Expr> roots;    ///< The same, rewritten.
+  std::size_t output_count = 0;
+  std::vector<Shared> targets;  ///< Of the updates.
+  std::vector<Expr> sizes;      ///< int64 scalars used as sizes: see HostProgram.
+  std::vector<Expr> positions;  ///< int64 scalars given at each run, after the inputs.
+};
+
+/// The plan for inputs of these shapes and these values of the sizes. Everything that depends on
+/// sizes happens here: they are checked, formulas are rewritten again, contractions are ordered,
+/// products are added to parameters in place. Throws TypeError where sizes do not fit.
+std::unique_ptr<Plan> make_plan(const Program& program, std::span<const Shape> shapes,
+                                std::span<const std::int64_t> sizes, CompileLog* log = nullptr);
+
+}  // namespace cinch
