@@ -5,6 +5,7 @@
 #include "core/engine_ops.hpp"
 #include "core/graph.hpp"
 #include "core/leaves.hpp"
+#include "core/shared.hpp"
 
 namespace cinch {
 
@@ -91,12 +92,56 @@ Expr scaled(Expr x, const Term& t) {
   return t.scale == 1 ? x : literal(t.scale) * x;
 }
 
-Expr with_products(const Expr& root, const Terms& terms) {
+/// The rest of a product of which `part` is one factor, if all else in it is the same for every row
+/// of `part`; an empty expression otherwise. 1 where there is nothing else.
+Expr beside(const Expr& product, const Expr& part) {
+  Expr rest = literal(1);
+  std::vector<Expr> pending{product};
+  bool found = false;
+  while (!pending.empty()) {
+    const Expr e = std::move(pending.back());
+    pending.pop_back();
+    const bool by_column = e.rank() < 2 || (e.rank() == 2 && e.dims()[0] == Dim(1));
+    if (e == part && !found) {
+      found = true;
+    } else if (by_column) {
+      rest = rest * e;
+    } else if (e.op().algebra == Algebra::product) {
+      pending.insert(pending.end(), e.inputs().begin(), e.inputs().end());
+    } else {
+      return {};
+    }
+  }
+  return found ? rest : Expr();
+}
+
+/// A row r with which the sum of these terms is r times `old`, column by column; an empty
+/// expression where there is none.
+Expr column_scale(const std::vector<Term>& terms, const Expr& old) {
+  Expr total;
+  for (const Term& t : terms) {
+    const Expr rest = t.transposed ? Expr() : beside(t.value, old);
+    if (!rest) return {};
+    const Expr part = scaled(rest, t);
+    total = total ? total + part : part;
+  }
+  return total;
+}
+
+Expr with_products(const Expr& root, const Terms& terms, const SharedState* target) {
   Expr base;
   for (const Term& t : terms.others) {
     const Expr value = scaled(t.transposed ? transposed(t.value) : t.value, t);
     base = base ? base + value : value;
   }
+  // Where only its columns are scaled, the products are added in the same pass.
+  Expr old, scale;
+  for (const Term& t : terms.others) {
+    for (const Expr& node : topological(std::span(&t.value, 1))) {
+      if (is_shared(node) && node.attrs().state.get() == target) old = node;
+    }
+  }
+  if (old && !(base == old)) scale = column_scale(terms.others, old);
   // Rows of the left factors' transposes and of the right factors: what is stacked lies row by row.
   std::vector<Expr> left, right;
   std::int64_t inner = 0;
@@ -118,11 +163,56 @@ Expr with_products(const Expr& root, const Terms& terms) {
     left = {concatenate(left, 0, root->where)};
     right = {concatenate(right, 0, root->where)};
   }
-  for (std::size_t k = 0; k < left.size(); ++k) base = add_dot(base, transposed(left[k]), right[k]);
+  for (std::size_t k = 0; k < left.size(); ++k) {
+    if (k == 0 && scale) {
+      const Expr row =
+          broadcast_to(cast(scale, old.dtype()), {constant(Tensor(std::int64_t{1})), size(old, 1)});
+      base = scaled_add_dot(old, row, transposed(left[k]), right[k]);
+    } else {
+      base = add_dot(base, transposed(left[k]), right[k]);
+    }
+  }
   return base;
 }
 
 }  // namespace
+
+std::vector<Expr> join_column_norms(std::span<const Expr> roots) {
+  constexpr std::int64_t most_rows = 128;  // Of a product that passes over the matrix only once.
+  std::vector<Expr> result(roots.begin(), roots.end());
+  NodeSet tried;
+  while (true) {
+    const std::vector<Expr> order = topological(result);
+    NodeMap<Expr> norms;  // By matrix.
+    for (const Expr& node : order) {
+      if (node.op().algebra != Algebra::sum || node.attrs().ints != std::vector<std::int64_t>{0})
+        continue;
+      const Expr& body = node.inputs()[0];
+      if (body.rank() == 2 && body.op().algebra == Algebra::square && is_float(body.dtype()))
+        norms[body.inputs()[0].get()] = node;
+    }
+    // One pair at a time: each changes the graph.
+    const auto pair = std::ranges::find_if(order, [&](const Expr& node) {
+      if (node.op().algebra != Algebra::matrix_product || node.rank() != 2) return false;
+      const auto norm = norms.find(node.inputs()[1].get());
+      if (norm == norms.end() || node.dims()[0].size() > most_rows) return false;
+      if (!tried.insert(node.get()).second) return false;
+      // The product must not need the norms.
+      const auto before = topological(std::span(&node, 1));
+      return std::ranges::find(before, norm->second) == before.end();
+    });
+    if (pair == order.end()) return result;
+    const Expr product = *pair, norm = norms.at(product.inputs()[1].get());
+    const Attribution as(product->where, /*force=*/true);
+    const Expr both = dot_squares(product.inputs()[0], product.inputs()[1]);
+    const std::int64_t rows = product.dims()[0].size();
+    NodeMap<Expr> done;
+    done[product.get()] = narrow(both, 0, 0, rows, 1);
+    done[norm.get()] = reshape(narrow(both, 0, rows, 1, 1), {size(norm, 0)});
+    result = rebuild(
+        result, [](const Expr& e) { return e; }, done);
+  }
+}
 
 void accumulate_products(std::vector<PlanResult>& results) {
   std::vector<Expr> roots;
@@ -140,7 +230,7 @@ void accumulate_products(std::vector<PlanResult>& results) {
     terms.split(r.value);
     if (terms.products.empty() || terms.others.empty()) continue;
     const Attribution as(r.value->where, /*force=*/true);
-    const Expr better = with_products(r.value, terms);
+    const Expr better = with_products(r.value, terms, r.target);
     if (better.type().shape() == r.value.type().shape() && better.dtype() == r.value.dtype())
       r.value = better;
   }

@@ -65,6 +65,7 @@ std::unique_ptr<Plan> make_plan(const Program& program, std::span<const Shape> s
   }
   accumulate_products(results);
   for (std::size_t k = 0; k < now.size(); ++k) now[k] = results[k].value;
+  now = join_column_norms(now);
   now = simplest(now);
   for (std::size_t k = 0; k < now.size(); ++k) results[k].value = now[k];
   return std::make_unique<Plan>(inputs_now, results);

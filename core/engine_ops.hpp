@@ -13,6 +13,8 @@ Expr square(const Arg& x);
 Expr dot(const Arg& a, const Arg& b);
 Expr batched_dot(const Arg& a, const Arg& b);
 Expr add_dot(const Arg& c, const Arg& a, const Arg& b);
+Expr scaled_add_dot(const Arg& c, const Arg& scale, const Arg& a, const Arg& b);
+Expr dot_squares(const Arg& a, const Arg& b);
 Expr concatenate(const std::vector<Expr>& parts, std::int64_t axis, Source where);
 Expr narrow(const Arg& x, std::int64_t axis, const Arg& start, const Arg& length, std::int64_t step);
 /// Sum over these axes, ascending, which go.

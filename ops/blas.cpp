@@ -66,7 +66,8 @@ Matrix<T> rows_of(Matrix<T> m, Span part) {
 
 /// Few rows against a large matrix: by our own kernels, which do not copy it first. True if done.
 template <class T>
-bool skinny(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T>& c) {
+bool skinny(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T>& c,
+            T* squares = nullptr) {
   // Where they cross with OpenBLAS's AVX-512 kernels.
   const bool plain = b.column == 1;
   const std::int64_t most_rows = plain ? 128 : 40, least_elements = 1 << 15;
@@ -90,7 +91,31 @@ bool skinny(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T>&
     const Span own = part_of(c.columns, unit, parts, part);
     const Matrix<const T> right = columns_of(b, own);
     product(c.rows, right.columns, a.columns, left, left_row, right.data, plain ? b.row : b.column,
-            c.data + own.begin, c.row);
+            c.data + own.begin, c.row, squares ? squares + own.begin : nullptr);
+  });
+  return true;
+}
+
+/// One pass over c by our own kernel, for a product of little depth. True if done.
+template <class T>
+bool shallow_update(const Matrix<const T>& a, const Matrix<const T>& b, const T* scale,
+                    const Matrix<T>& c) {
+  // b's rows stay in the second-level cache.
+  constexpr std::int64_t most_depth = 256, most_bytes = 1 << 19;
+  constexpr auto width = static_cast<std::int64_t>(sizeof(T));
+  const std::int64_t depth = a.columns;
+  const SkinnyProducts& kernels = cinch::kernels().skinny;
+  const auto update = kernels.update[sizeof(T) == 8];
+  const bool fits = a.row == 1 && b.column == 1 && c.column == 1 && depth <= most_depth &&
+                    depth * c.columns * width <= most_bytes;
+  if (!update || !fits || c.columns * width < kernels.least_bytes) return false;
+  constexpr std::int64_t unit = 40;  // A multiple of all tiles' rows.
+  const std::int64_t parts = parts_for(nanoseconds(a, c), c.rows / unit);
+  share_work(parts, [&](std::int64_t part) {
+    const Span own = part_of(c.rows, unit, parts, part);
+    const Matrix<T> rows = rows_of(c, own);
+    update(rows.rows, c.columns, depth, a.data + own.begin, a.column, b.data, b.row, scale,
+           rows.data, c.row);
   });
   return true;
 }
@@ -106,7 +131,7 @@ void multiply(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T
     }
     return;
   }
-  if (!accumulate && skinny(a, b, c)) return;
+  if (accumulate ? shallow_update<T>(a, b, nullptr, c) : skinny(a, b, c)) return;
   // OpenBLAS copies its operands into blocks, those of the undivided side once for each part.
   constexpr double most_divided = 5;
   const bool by_rows = c.rows >= c.columns;
@@ -124,6 +149,40 @@ void multiply(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T
   });
 }
 
+template <class T>
+void scale_and_add(const Matrix<const T>& a, const Matrix<const T>& b, const T* scale,
+                   const Matrix<T>& c) {
+  if (c.rows == 0 || c.columns == 0) return;
+  if (a.columns > 0 && shallow_update(a, b, scale, c)) return;
+  const auto& multiplied = cinch::kernels().elementwise[formula_index<formula::Mul>()];
+  const BlockFn mul = multiplied[static_cast<std::size_t>(dtype_of<T>())];
+  const std::int64_t parts = parts_for(static_cast<double>(c.rows * c.columns) * 0.1, c.rows);
+  share_work(parts, [&](std::int64_t part) {
+    const Span own = part_of(c.rows, 1, parts, part);
+    for (std::int64_t i = own.begin; i < own.end; ++i) {
+      T* row = c.data + i * c.row;
+      const void* in[] = {row, scale};
+      mul(row, in, 0, static_cast<std::size_t>(c.columns));
+    }
+  });
+  multiply(a, b, c, true);
+}
+
+template <class T>
+void multiply_and_square(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T>& c,
+                         T* squares) {
+  if (c.rows > 0 && c.columns > 0 && a.columns > 0 && b.column == 1 && skinny(a, b, c, squares))
+    return;
+  multiply(a, b, c, false);
+  std::fill_n(squares, c.columns, T(0));
+  for (std::int64_t k = 0; k < b.rows; ++k) {
+    for (std::int64_t j = 0; j < b.columns; ++j) {
+      const T x = b.data[k * b.row + j * b.column];
+      squares[j] += x * x;
+    }
+  }
+}
+
 }  // namespace
 
 void product(const Matrix<const float>& a, const Matrix<const float>& b, const Matrix<float>& c,
@@ -133,6 +192,23 @@ void product(const Matrix<const float>& a, const Matrix<const float>& b, const M
 void product(const Matrix<const double>& a, const Matrix<const double>& b, const Matrix<double>& c,
              bool accumulate) {
   multiply(a, b, c, accumulate);
+}
+
+void update(const Matrix<const float>& a, const Matrix<const float>& b, const float* scale,
+            const Matrix<float>& c) {
+  scale_and_add(a, b, scale, c);
+}
+void update(const Matrix<const double>& a, const Matrix<const double>& b, const double* scale,
+            const Matrix<double>& c) {
+  scale_and_add(a, b, scale, c);
+}
+void product_and_squares(const Matrix<const float>& a, const Matrix<const float>& b,
+                         const Matrix<float>& c, float* squares) {
+  multiply_and_square(a, b, c, squares);
+}
+void product_and_squares(const Matrix<const double>& a, const Matrix<const double>& b,
+                         const Matrix<double>& c, double* squares) {
+  multiply_and_square(a, b, c, squares);
 }
 
 std::string core_name() { return openblas_get_corename(); }

@@ -20,6 +20,19 @@ void product(const Matrix<const float>& a, const Matrix<const float>& b, const M
 void product(const Matrix<const double>& a, const Matrix<const double>& b, const Matrix<double>& c,
              bool accumulate = false);
 
+/// c = c * scale + a b, where `scale` has a number for each column of c; one pass over c if a b is
+/// a product of little depth. c is row-major.
+void update(const Matrix<const float>& a, const Matrix<const float>& b, const float* scale,
+            const Matrix<float>& c);
+void update(const Matrix<const double>& a, const Matrix<const double>& b, const double* scale,
+            const Matrix<double>& c);
+
+/// c = a b, and in the same pass over b, if c has few rows, squares[j] = sum_k b[k, j]^2.
+void product_and_squares(const Matrix<const float>& a, const Matrix<const float>& b,
+                         const Matrix<float>& c, float* squares);
+void product_and_squares(const Matrix<const double>& a, const Matrix<const double>& b,
+                         const Matrix<double>& c, double* squares);
+
 /// Name of the kernels OpenBLAS chose for this processor.
 std::string core_name();
 

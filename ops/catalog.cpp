@@ -2,6 +2,7 @@
 
 #include "ops/activation.hpp"
 #include "ops/arithmetic.hpp"
+#include "ops/fused_products.hpp"
 #include "ops/index.hpp"
 #include "ops/linalg.hpp"
 #include "ops/random.hpp"
@@ -77,6 +78,8 @@ std::span<const Op* const> all_ops() {
       &dot_op,
       &batched_dot_op,
       &add_dot_op,
+      &scaled_add_dot_op,
+      &dot_squares_op,
       // random
       &random_uniform_op,
       &random_normal_op,

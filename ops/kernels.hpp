@@ -18,20 +18,29 @@ struct FoldKernels {
 };
 
 /// Products c = a b of few rows with a large matrix: b is (depth, columns), or (columns, depth)
-/// when transposed. All row-major with the given distances between rows; a row is at least a vector
-/// of 64 bytes long. The transposed one wants `a` as `pack` lays it out: 64-byte aligned, rows at
-/// the distance that it returns, which is less than depth + 192 bytes. Each element of c is
-/// computed the same way whatever columns are asked for. Null where an instruction set has none.
+/// when transposed. All row-major with the given distances between rows; a row is at least
+/// `least_bytes` long. Each element of c is computed the same way whatever columns are asked for.
+/// Null where an instruction set has none.
 struct SkinnyProducts {
+  /// The plain one can also sum the squares of b along its columns into `squares`, or null. The
+  /// transposed one wants `a` as `pack` lays it out.
   using Product = void (*)(std::int64_t rows, std::int64_t columns, std::int64_t depth,
                            const void* a, std::int64_t lda, const void* b, std::int64_t ldb,
-                           void* c, std::int64_t ldc);
+                           void* c, std::int64_t ldc, void* squares);
+  /// Writes rows of `a`, 64-byte aligned, at the distance that it returns: less than depth elements
+  /// and 192 bytes.
   using Pack = std::int64_t (*)(std::int64_t rows, std::int64_t depth, const void* a,
                                 std::int64_t lda, void* packed);
+  /// c = c * scale + a' b for a (depth, rows) and b (depth, columns) of little depth; `scale` has a
+  /// number for each column, or is null for 1.
+  using Update = void (*)(std::int64_t rows, std::int64_t columns, std::int64_t depth,
+                          const void* a, std::int64_t lda, const void* b, std::int64_t ldb,
+                          const void* scale, void* c, std::int64_t ldc);
   Product plain[2] = {};  ///< float32, float64
   Product transposed[2] = {};
   Pack pack[2] = {};
-  std::int64_t least_bytes = 0;  ///< Of a row of c, for the plain product.
+  Update update[2] = {};
+  std::int64_t least_bytes = 0;
 };
 
 /// The loops of one instruction set. Null where a formula is not made for a dtype.

@@ -143,6 +143,7 @@ void zip(void* out, const void* in, std::size_t n) {
 constexpr SkinnyProducts skinny{{skinny_product<float, false>, skinny_product<double, false>},
                                 {skinny_product<float, true>, skinny_product<double, true>},
                                 {pack<float>, pack<double>},
+                                {update<float>, update<double>},
                                 2 * CINCH_VECTOR_BYTES};
 #else
 constexpr SkinnyProducts skinny{};

@@ -6,6 +6,7 @@
 #include "core/team.hpp"
 #include "ops/arithmetic.hpp"
 #include "ops/blas.hpp"
+#include "ops/matrix_operand.hpp"
 #include "ops/reduce.hpp"
 #include "ops/shape.hpp"
 #include "ops/xtensor_view.hpp"
@@ -81,35 +82,12 @@ Tensor batched_dot_reference(Values in, const Attrs&) {
   });
 }
 
-/// One of the two innermost strides is 1, and the other steps over whole rows or columns.
-bool accepts_matrix(const Strided& where, const Shape& shape) {
-  const std::size_t r = shape.size() - 2, c = shape.size() - 1;
-  const auto unit = [&](std::size_t inner, std::size_t outer) {
-    const bool inner_ok = where.strides[inner] == 1 || shape[inner] == 1;
-    return inner_ok &&
-           (shape[outer] == 1 || where.strides[outer] >= std::max<std::int64_t>(shape[inner], 1));
-  };
-  return unit(c, r) || unit(r, c);
-}
-
 template <class T>
-blas::Matrix<T> matrix(const Operand& x, std::int64_t batch = 0) {
-  const std::size_t r = x.shape.size() - 2;
-  T* data = x.as<std::remove_const_t<T>>() + (r == 1 ? batch * x.strides[0] : 0);
-  // An axis of size 1 may have any stride; give it one that fits the other.
-  std::int64_t row = x.strides[r], column = x.strides[r + 1];
-  if (x.shape[r + 1] == 1) column = row == 1 ? std::max<std::int64_t>(x.shape[r], 1) : 1;
-  if (x.shape[r] == 1) row = column == 1 ? std::max<std::int64_t>(x.shape[r + 1], 1) : 1;
-  return {data, x.shape[r], x.shape[r + 1], row, column};
-}
-
-template <class T>
-void multiply(const Operand& a, const Operand& b, const Operand& c, std::int64_t batch,
-              bool accumulate = false) {
+void multiply(const Operand& a, const Operand& b, const Operand& c, std::int64_t batch) {
   const auto left = matrix<const T>(a, batch), right = matrix<const T>(b, batch);
   const auto result = matrix<T>(c, batch);
   if constexpr (std::is_floating_point_v<T>) {
-    blas::product(left, right, result, accumulate);
+    blas::product(left, right, result);
   } else {
     for (std::int64_t i = 0; i < result.rows; ++i) {
       for (std::int64_t j = 0; j < result.columns; ++j) {
@@ -118,9 +96,7 @@ void multiply(const Operand& a, const Operand& b, const Operand& c, std::int64_t
           total += static_cast<std::uint64_t>(left.data[i * left.row + k * left.column]) *
                    static_cast<std::uint64_t>(right.data[k * right.row + j * right.column]);
         }
-        T& element = result.data[i * result.row + j * result.column];
-        if (accumulate) total += static_cast<std::uint64_t>(element);
-        element = static_cast<T>(total);
+        result.data[i * result.row + j * result.column] = static_cast<T>(total);
       }
     }
   }
@@ -136,31 +112,6 @@ void dot_kernel(std::span<const Operand> in, const Operand& out, const Attrs&) {
       const Span own = part_of(count, 1, parts, part);
       for (std::int64_t i = own.begin; i < own.end; ++i) multiply<T>(in[0], in[1], out, i);
     });
-  });
-}
-
-void add_dot_kernel(std::span<const Operand> in, const Operand& out, const Attrs&) {
-  dispatch(out.dtype, [&]<class T> {
-    if (out.data != in[0].data) std::copy_n(in[0].as<T>(), out.size(), out.as<T>());
-    multiply<T>(in[1], in[2], out, 0, /*accumulate=*/true);
-  });
-}
-
-Type add_dot_type(Args x, const Attrs& attrs) {
-  const Type product = dot_type(x.subspan(1), attrs);
-  if (x[0].rank() != 2) throw TypeError("the matrix to add to must be a matrix");
-  for (std::size_t k = 0; k < 2; ++k) {
-    const Dim a = x[0].dims()[k], b = product.dims[k];
-    if (a.known() && b.known() && !(a == b))
-      throw TypeError("the product does not have the shape of what it is added to");
-  }
-  return {x[0].dtype(), x[0].dims()};
-}
-
-Tensor add_dot_reference(Values in, const Attrs& attrs) {
-  const Tensor product = dot_reference(in.subspan(1), attrs);
-  return dispatch(product.dtype(), [&]<class T> {
-    return to_tensor<T>(xt::cast<T>(view<T>(*in[0]) + view<T>(product)));
   });
 }
 
@@ -279,30 +230,6 @@ constinit const Op batched_dot_op{
     },
 };
 
-constinit const Op add_dot_op{
-    .name = "add_dot",
-    .type = add_dot_type,
-    .reference = add_dot_reference,
-    .operands = Operands::numeric,
-    .grad = [](Args x, const Expr&, const Expr& gy) -> Grads {
-      return {gy, dot(gy, transposed(x[2])), dot(transposed(x[1]), gy)};
-    },
-    .kernel = add_dot_kernel,
-    .accepts = accepts_matrix,
-    .accumulates = true,
-    .flops = product_flops,
-    .examples = []() -> std::vector<Example> {
-      const Type a{DType::float64, {3, 4}}, b{DType::float64, {4, 2}}, c{DType::float64, {3, 2}};
-      return {{{c, a, b}, [](Args x) { return add_dot(x[0], x[1], x[2]); }},
-              {{a, c, c},
-               [](Args x) {
-                 return add_dot(transpose(x[0]), dot(transpose(x[0]), x[1]), transpose(x[2]));
-               }},
-              {{c, Type{DType::float64, {3, 0}}, Type{DType::float64, {0, 2}}},
-               [](Args x) { return add_dot(x[0], x[1], x[2]); }}};
-    },
-};
-
 Expr dot(const Arg& a, const Arg& b) {
   const Attribution as(a.where());
   if (a->rank() == 0 || b->rank() == 0) return a * b;
@@ -332,10 +259,6 @@ Expr dot(const Arg& a, const Arg& b) {
 
 Expr batched_dot(const Arg& a, const Arg& b) {
   return apply(batched_dot_op, {a, b}, {}, a.where());
-}
-
-Expr add_dot(const Arg& c, const Arg& a, const Arg& b) {
-  return apply(add_dot_op, {c, a, b}, {}, c.where());
 }
 
 Expr outer(const Arg& a, const Arg& b) {

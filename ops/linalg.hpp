@@ -6,7 +6,7 @@
 
 namespace cinch {
 
-extern const Op dot_op, batched_dot_op, add_dot_op;
+extern const Op dot_op, batched_dot_op;
 
 /// Product over the last axis of `a` and the second-last (or only) axis of `b`, as NumPy's dot:
 /// vectors, matrices, and for `a` of any rank a product for each of its leading positions. A scalar
@@ -14,8 +14,6 @@ extern const Op dot_op, batched_dot_op, add_dot_op;
 Expr dot(const Arg& a, const Arg& b);
 /// A product of matrices for each leading position: (n, i, k) x (n, k, j) -> (n, i, j).
 Expr batched_dot(const Arg& a, const Arg& b);
-/// c + dot(a, b) for matrices, in one pass over c. What the compiler makes of a parameter's update.
-Expr add_dot(const Arg& c, const Arg& a, const Arg& b);
 /// a_i b_j for vectors.
 Expr outer(const Arg& a, const Arg& b);
 

@@ -23,13 +23,32 @@ CINCH_INLINE void store(T* to, V v) {
 
 constexpr int tile_columns = 2;  // Vectors.
 
-/// Rows x 2 vectors of c (+)= a b over `depth` rows of b. Only the lanes from `skip` on are
-/// written.
-template <class T, int Rows>
+/// Two vectors of a row. Only the lanes from `skip` on are written.
+template <class T>
+CINCH_INLINE void write_row(T* to, const Vector<T> (&sum)[tile_columns], bool accumulate,
+                            std::int64_t skip) {
+  constexpr std::int64_t L = lanes<T>;
+  if (skip == 0) {
+#pragma GCC unroll 2
+    for (int j = 0; j < tile_columns; ++j)
+      store(to + j * L, accumulate ? load(to + j * L) + sum[j] : sum[j]);
+  } else {
+    T all[tile_columns * L];
+    store(all, sum[0]);
+    store(all + L, sum[1]);
+    for (std::int64_t j = skip; j < tile_columns * L; ++j)
+      to[j] = accumulate ? to[j] + all[j] : all[j];
+  }
+}
+
+/// Rows x 2 vectors of c (+)= a b over `depth` rows of b; and of `squares`, unless it is null, the
+/// sums of b's squares along its columns.
+template <class T, int Rows, bool Squares>
 CINCH_INLINE void tile_nn(const T* a, std::int64_t lda, const T* b, std::int64_t ldb, T* c,
-                          std::int64_t ldc, std::int64_t depth, bool accumulate,
+                          std::int64_t ldc, T* squares, std::int64_t depth, bool accumulate,
                           std::int64_t skip) {
   constexpr std::int64_t L = lanes<T>;
+  Vector<T> norm[tile_columns] = {};
   Vector<T> sum[Rows][tile_columns];
 #pragma GCC unroll 16
   for (int i = 0; i < Rows; ++i) {
@@ -44,37 +63,97 @@ CINCH_INLINE void tile_nn(const T* a, std::int64_t lda, const T* b, std::int64_t
       sum[i][0] += x * b0;
       sum[i][1] += x * b1;
     }
-  }
-#pragma GCC unroll 16
-  for (int i = 0; i < Rows; ++i) {
-    T* to = c + i * ldc;
-    if (skip == 0) {
-#pragma GCC unroll 2
-      for (int j = 0; j < tile_columns; ++j) {
-        store(to + j * L, accumulate ? load(to + j * L) + sum[i][j] : sum[i][j]);
-      }
-    } else {
-      T all[tile_columns * L];
-      store(all, sum[i][0]);
-      store(all + L, sum[i][1]);
-      for (std::int64_t j = skip; j < tile_columns * L; ++j)
-        to[j] = accumulate ? to[j] + all[j] : all[j];
+    if constexpr (Squares) {
+      norm[0] += b0 * b0;
+      norm[1] += b1 * b1;
     }
   }
+#pragma GCC unroll 16
+  for (int i = 0; i < Rows; ++i) write_row<T>(c + i * ldc, sum[i], accumulate, skip);
+  if constexpr (Squares) write_row<T>(squares, norm, accumulate, skip);
 }
 
 /// Rows of c = a b; b is (depth, columns).
-template <class T, int Rows>
-void rows_nn(const T* a, std::int64_t lda, const T* b, std::int64_t ldb, T* c, std::int64_t ldc,
-             std::int64_t columns, std::int64_t depth, bool accumulate) {
+template <class T, int Rows, bool Squares>
+CINCH_INLINE void sweep_nn(const T* a, std::int64_t lda, const T* b, std::int64_t ldb, T* c,
+                           std::int64_t ldc, T* squares, std::int64_t columns, std::int64_t depth,
+                           bool accumulate) {
   constexpr std::int64_t width = tile_columns * lanes<T>;
   std::int64_t j = 0;
-  for (; j + width <= columns; j += width)
-    tile_nn<T, Rows>(a, lda, b + j, ldb, c + j, ldc, depth, accumulate, 0);
+  for (; j + width <= columns; j += width) {
+    tile_nn<T, Rows, Squares>(a, lda, b + j, ldb, c + j, ldc, Squares ? squares + j : nullptr,
+                              depth, accumulate, 0);
+  }
   if (j < columns) {
     // The last tile overlaps the one before it.
     const std::int64_t at = columns - width;
-    tile_nn<T, Rows>(a, lda, b + at, ldb, c + at, ldc, depth, accumulate, j - at);
+    tile_nn<T, Rows, Squares>(a, lda, b + at, ldb, c + at, ldc, Squares ? squares + at : nullptr,
+                              depth, accumulate, j - at);
+  }
+}
+
+template <class T, int Rows>
+void rows_nn(const T* a, std::int64_t lda, const T* b, std::int64_t ldb, T* c, std::int64_t ldc,
+             T* squares, std::int64_t columns, std::int64_t depth, bool accumulate) {
+  if (squares) {
+    sweep_nn<T, Rows, true>(a, lda, b, ldb, c, ldc, squares, columns, depth, accumulate);
+  } else {
+    sweep_nn<T, Rows, false>(a, lda, b, ldb, c, ldc, squares, columns, depth, accumulate);
+  }
+}
+
+/// Rows x 2 vectors of c = c * scale + a' b over `depth` rows of a and of b.
+template <class T, int Rows, bool Scaled>
+CINCH_INLINE void tile_update(const T* a, std::int64_t lda, const T* b, std::int64_t ldb,
+                              const T* scale, T* c, std::int64_t ldc, std::int64_t depth,
+                              std::int64_t skip) {
+  constexpr std::int64_t L = lanes<T>;
+  Vector<T> sum[Rows][tile_columns];
+#pragma GCC unroll 16
+  for (int i = 0; i < Rows; ++i) {
+#pragma GCC unroll 2
+    for (int j = 0; j < tile_columns; ++j) {
+      sum[i][j] = load(c + i * ldc + j * L);
+      if constexpr (Scaled) sum[i][j] *= load(scale + j * L);
+    }
+  }
+  for (std::int64_t k = 0; k < depth; ++k) {
+    const Vector<T> b0 = load(b + k * ldb), b1 = load(b + k * ldb + L);
+#pragma GCC unroll 16
+    for (int i = 0; i < Rows; ++i) {
+      const T x = a[k * lda + i];
+      sum[i][0] += x * b0;
+      sum[i][1] += x * b1;
+    }
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < Rows; ++i) write_row<T>(c + i * ldc, sum[i], false, skip);
+}
+
+template <class T, int Rows, bool Scaled>
+CINCH_INLINE void sweep_update(const T* a, std::int64_t lda, const T* b, std::int64_t ldb,
+                               const T* scale, T* c, std::int64_t ldc, std::int64_t columns,
+                               std::int64_t depth) {
+  constexpr std::int64_t width = tile_columns * lanes<T>;
+  std::int64_t j = 0;
+  for (; j + width <= columns; j += width)
+    tile_update<T, Rows, Scaled>(a, lda, b + j, ldb, Scaled ? scale + j : nullptr, c + j, ldc,
+                                 depth, 0);
+  if (j < columns) {
+    // The last tile overlaps the one before it; what that has written is not written again.
+    const std::int64_t at = columns - width;
+    tile_update<T, Rows, Scaled>(a, lda, b + at, ldb, Scaled ? scale + at : nullptr, c + at, ldc,
+                                 depth, j - at);
+  }
+}
+
+template <class T, int Rows>
+void rows_update(const T* a, std::int64_t lda, const T* b, std::int64_t ldb, const T* scale, T* c,
+                 std::int64_t ldc, std::int64_t columns, std::int64_t depth) {
+  if (scale) {
+    sweep_update<T, Rows, true>(a, lda, b, ldb, scale, c, ldc, columns, depth);
+  } else {
+    sweep_update<T, Rows, false>(a, lda, b, ldb, scale, c, ldc, columns, depth);
   }
 }
 
@@ -173,30 +252,34 @@ CINCH_INLINE void tile_nt(const T* a, std::int64_t lda, const T* b, std::int64_t
 
 template <class T, int Rows>
 void rows_nt(const T* a, std::int64_t lda, const T* b, std::int64_t ldb, T* c, std::int64_t ldc,
-             std::int64_t columns, std::int64_t depth, bool) {
+             std::int64_t columns, std::int64_t depth) {
   std::int64_t j = 0;
   for (; j + 2 <= columns; j += 2) tile_nt<T, Rows, 2>(a, lda, b + j * ldb, ldb, c + j, ldc, depth);
   if (j < columns) tile_nt<T, Rows, 1>(a, lda, b + j * ldb, ldb, c + j, ldc, depth);
 }
 
-template <class T>
-using RowsKernel = void (*)(const T*, std::int64_t, const T*, std::int64_t, T*, std::int64_t,
-                            std::int64_t, std::int64_t, bool);
-
-template <class T, template <class, int> class Kernel, int... R>
-constexpr RowsKernel<T> by_rows(int rows, std::integer_sequence<int, R...>) {
-  RowsKernel<T> result = nullptr;
-  ((rows == R + 1 ? void(result = Kernel<T, R + 1>::run) : void()), ...);
+/// The instantiation of a kernel for a number of rows known at run time.
+template <class Kernels, int... R>
+constexpr auto by_rows(int rows, std::integer_sequence<int, R...>) {
+  std::remove_const_t<decltype(Kernels::template run<1>)> result = nullptr;
+  ((rows == R + 1 ? void(result = Kernels::template run<R + 1>) : void()), ...);
   return result;
 }
 
-template <class T, int Rows>
+template <class T>
 struct NN {
-  static constexpr RowsKernel<T> run = rows_nn<T, Rows>;
+  template <int Rows>
+  static constexpr auto* run = rows_nn<T, Rows>;
 };
-template <class T, int Rows>
+template <class T>
 struct NT {
-  static constexpr RowsKernel<T> run = rows_nt<T, Rows>;
+  template <int Rows>
+  static constexpr auto* run = rows_nt<T, Rows>;
+};
+template <class T>
+struct Update {
+  template <int Rows>
+  static constexpr auto* run = rows_update<T, Rows>;
 };
 
 /// Rows of a tile: as many as leave registers for two vectors of b and one of a.
@@ -212,7 +295,8 @@ std::int64_t pack(std::int64_t rows, std::int64_t depth, const void* a, std::int
 /// c = a b, or a b' if `Transposed`. The rows are dealt out evenly over tiles.
 template <class T, bool Transposed>
 void skinny_product(std::int64_t rows, std::int64_t columns, std::int64_t depth, const void* a,
-                    std::int64_t lda, const void* b, std::int64_t ldb, void* c, std::int64_t ldc) {
+                    std::int64_t lda, const void* b, std::int64_t ldb, void* c, std::int64_t ldc,
+                    void* squares) {
   const std::int64_t tiles = (rows + tile_rows - 1) / tile_rows;
   // Blocks of the large matrix that stay in the second-level cache while all rows pass over them.
   const std::int64_t block = std::int64_t{1} << (Transposed ? 17 : 18);
@@ -223,19 +307,35 @@ void skinny_product(std::int64_t rows, std::int64_t columns, std::int64_t depth,
   for (std::int64_t at = 0; at < extent; at += step) {
     const std::int64_t part = extent - at < step ? extent - at : step;
     for (std::int64_t t = 0, row = 0; t < tiles; ++t) {
-      const std::int64_t count = (rows - row + (tiles - t) - 1) / (tiles - t);
+      const auto count = static_cast<int>((rows - row + (tiles - t) - 1) / (tiles - t));
       constexpr auto all = std::make_integer_sequence<int, tile_rows>();
       const T* left = static_cast<const T*>(a) + row * lda;
       const T* right = static_cast<const T*>(b) + at * ldb;
       T* to = static_cast<T*>(c) + row * ldc;
       if constexpr (Transposed) {
-        by_rows<T, NT>(static_cast<int>(count), all)(left, lda, right, ldb, to + at, ldc, part,
-                                                     depth, false);
+        by_rows<NT<T>>(count, all)(left, lda, right, ldb, to + at, ldc, part, depth);
       } else {
-        by_rows<T, NN>(static_cast<int>(count), all)(left + at, lda, right, ldb, to, ldc, columns,
-                                                     part, at > 0);
+        by_rows<NN<T>>(count, all)(left + at, lda, right, ldb, to, ldc,
+                                   t == 0 ? static_cast<T*>(squares) : nullptr, columns, part,
+                                   at > 0);
       }
       row += count;
     }
+  }
+}
+
+/// c = c * scale + a' b.
+template <class T>
+void update(std::int64_t rows, std::int64_t columns, std::int64_t depth, const void* a,
+            std::int64_t lda, const void* b, std::int64_t ldb, const void* scale, void* c,
+            std::int64_t ldc) {
+  const std::int64_t tiles = (rows + tile_rows - 1) / tile_rows;
+  for (std::int64_t t = 0, row = 0; t < tiles; ++t) {
+    const auto count = static_cast<int>((rows - row + (tiles - t) - 1) / (tiles - t));
+    constexpr auto all = std::make_integer_sequence<int, tile_rows>();
+    by_rows<Update<T>>(count, all)(static_cast<const T*>(a) + row, lda, static_cast<const T*>(b),
+                                   ldb, static_cast<const T*>(scale),
+                                   static_cast<T*>(c) + row * ldc, ldc, columns, depth);
+    row += count;
   }
 }
