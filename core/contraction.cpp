@@ -436,6 +436,9 @@ void collect_factors(const Expr& e, std::vector<Expr>& factors) {
   if (e.op().algebra == Algebra::square) {
     collect_factors(e.inputs()[0], factors);
     collect_factors(e.inputs()[0], factors);
+  } else if (e.op().algebra == Algebra::negative) {
+    factors.push_back(literal(-1));
+    collect_factors(e.inputs()[0], factors);
   } else if (e.op().algebra == Algebra::product) {
     for (const Expr& operand : e.inputs()) collect_factors(operand, factors);
   } else {
@@ -457,7 +460,7 @@ Expr distributed(const Expr& head) {
   if (all < least_summed * elements(head) || all == 0) return {};
   std::vector<Expr> factors;
   collect_factors(body, factors);
-  if (factors.size() > 4) return {};
+  if (factors.size() > 6) return {};
   for (std::size_t k = 0; k < factors.size(); ++k) {
     const Expr f = factors[k];
     const LinearForm form = f.op().linear;

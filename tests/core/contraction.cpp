@@ -62,6 +62,17 @@ const std::vector<Case>& cases() {
        {{150, 200}, {200, 150}},
        [](Args x) { return sum(dot(x[0], x[1]) * eye(150, DType::float64)); },
        1000 * kib},
+      {"squared distances between all pairs",
+       {{150, 40}, {120, 40}},
+       [](Args x) {
+         const Expr d = sum(square(expand_dims(x[0], 1) - expand_dims(x[1], 0)), 2);
+         return sum(exp(-d));
+       },
+       700 * kib},  // The differences are 5.8 MB, the distances 144 kB.
+      {"powers are repeated factors",
+       {{20, 300}, {300, 100}},
+       [](Args x) { return sum(pow(expand_dims(x[0], 2), 3) * pow(expand_dims(x[1], 0), 2)); },
+       1000 * kib},
       {"a chain of products",
        {{60, 60}, {60, 60}, {60, 60}, {60, 1}},
        [](Args x) { return sum(square(dot(dot(dot(x[0], x[1]), x[2]), x[3]))); },
