@@ -31,6 +31,7 @@ struct Options {
   int threads = 1;
   double seconds = -1;
   std::int64_t steps = -1;
+  bool profile = false;
 };
 
 Options parse(int argc, char** argv) {
@@ -49,6 +50,8 @@ Options parse(int argc, char** argv) {
       ->delimiter(',')
       ->check(CLI::Range(1, 2000));
   app.add_option("--threads", o.threads, "Default: 1")->check(CLI::Range(1, 1024));
+  app.add_flag("--profile", o.profile,
+               "Also print, for mode fast, where the time went and what the compiler did");
   auto* seconds =
       app.add_option("--seconds", o.seconds,
                      "Time for the timed steps of one line, of which there are at least 20; "
@@ -131,7 +134,7 @@ void measure(const Config& config, const Options& o) {
     throw ValueError(text("--batch ", config.batch, ": there are only ", data.count(), " images"));
   set_blas_threads(config.threads);
   const auto start = std::chrono::steady_clock::now();
-  const Step step = make_step(config, data);
+  const auto [step, report] = make_step(config, data);
   const double build = seconds_since(start);
   Timing timing = run(step, batches, o);
 
@@ -166,6 +169,7 @@ void measure(const Config& config, const Options& o) {
       folder == "synthetic" ? folder : std::filesystem::weakly_canonical(folder).string();
   std::printf("%s\n", line.dump().c_str());
   std::fflush(stdout);
+  if (config.profile && report) std::fprintf(stderr, "%s", report().c_str());
 }
 
 std::vector<Config> configs(const Options& o) {
@@ -183,8 +187,8 @@ std::vector<Config> configs(const Options& o) {
       }
       for (const std::string& dtype : o.dtypes)
         for (const std::int64_t batch : o.batches.empty() ? work.batches : o.batches)
-          result.push_back(
-              {name, mode, dtype == "float64" ? DType::float64 : DType::float32, batch, o.threads});
+          result.push_back({name, mode, dtype == "float64" ? DType::float64 : DType::float32, batch,
+                            o.threads, o.profile && mode == "fast"});
     }
   }
   return result;

@@ -181,7 +181,7 @@ Tensor initial_matrix(std::uint64_t m, std::int64_t p, std::int64_t q, double g,
   return result;
 }
 
-Step cinch_step(const Config& config, Data data) {
+TimedStep cinch_step(const Config& config, Data data) {
   set_threads(config.threads);
   const Shared images(std::move(data.images), "images"), labels(std::move(data.labels), "labels");
   const Expr x = matrix("x", config.dtype), y = lvector("y"), index = lscalar("index");
@@ -194,13 +194,21 @@ Step cinch_step(const Config& config, Data data) {
       .givens = {{x, slice(images, begin, end)}, {y, slice(labels, begin, end)}},
       .mode = config.mode == "checked" ? Mode::checked : Mode::fast,
       .name = config.work,
+      .profile = config.profile,
   });
-  return [step](std::int64_t number) { return step({number})[0].item(); };
+  const auto outputs = std::make_shared<std::vector<Tensor>>();
+  return {[=](std::int64_t number) {
+            const Tensor argument(number);
+            const Tensor* arguments[] = {&argument};
+            step.call(arguments, *outputs);
+            return outputs->front().item();
+          },
+          [=] { return profile(step).text() + "\n" + explain(step).text(); }};
 }
 
-Step make_step(const Config& config, Data& data) {
-  if (config.mode == "blas") return blas_step(config);
-  if (config.mode == "hand") return hand_step(config, data);
+TimedStep make_step(const Config& config, Data& data) {
+  if (config.mode == "blas") return {blas_step(config), {}};
+  if (config.mode == "hand") return {hand_step(config, data), {}};
   return cinch_step(config, std::move(data));
 }
 

@@ -28,6 +28,7 @@ struct Config {
   DType dtype = DType::float32;
   std::int64_t batch = 0;
   int threads = 1;
+  bool profile = false;  ///< Ask Cinch where the time goes.
 };
 
 /// Images (count, 784) as byte / 256, and labels (count).
@@ -55,9 +56,16 @@ constexpr double no_loss = std::numeric_limits<double>::quiet_NaN();
 /// Returns the loss before it, or no_loss from an implementation without one.
 using Step = std::function<double(std::int64_t index)>;
 
+/// A step, and for Cinch in its fast mode, with Config::profile, a text that says where the time
+/// went.
+struct TimedStep {
+  Step step;
+  std::function<std::string()> report;
+};
+
 /// The step as a Cinch function in the mode's way: fast, checked, or gram (fast, with W5's penalty
 /// by the Gram matrix). Throws ValueError for a number of threads that Cinch cannot be given.
-Step cinch_step(const Config& config, Data data);
+TimedStep cinch_step(const Config& config, Data data);
 /// Only the matrix products that the step cannot do without, by OpenBLAS, on buffers of the same
 /// sizes.
 Step blas_step(const Config& config);
@@ -68,7 +76,7 @@ Step hand_step(const Config& config, const Data& data);
 std::string hand_lacks();
 
 /// The step of config.mode. `data` moves into it or has to outlive it.
-Step make_step(const Config& config, Data& data);
+TimedStep make_step(const Config& config, Data& data);
 
 /// For OpenBLAS, whoever calls it.
 void set_blas_threads(int threads);

@@ -43,6 +43,14 @@ struct SkinnyProducts {
   std::int64_t least_bytes = 0;
 };
 
+/// Draws from counter-based streams: numbers [2 first, 2 first + n) of the draw whose state is
+/// {seed, draw, calls}. See random.hpp.
+struct RandomKernels {
+  using Fill = void (*)(const std::int64_t* state, std::int64_t first, void* out, std::int64_t n);
+  Fill uniform[2];  ///< float32, float64
+  Fill normal[2];
+};
+
 /// The loops of one instruction set. Null where a formula is not made for a dtype.
 struct KernelTable {
   std::string_view name;
@@ -51,6 +59,7 @@ struct KernelTable {
   BlockFn cast[dtype_count][dtype_count];  ///< [from][to]
   FoldKernels sum, max;
   SkinnyProducts skinny;
+  RandomKernels random;
 };
 
 extern const KernelTable

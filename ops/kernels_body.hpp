@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "ops/kernels.hpp"
+#include "ops/threefry.hpp"
 
 // Operands may be the output itself, element for element: no iteration reads what another writes.
 #if defined(__clang__)
@@ -138,6 +139,11 @@ void zip(void* out, const void* in, std::size_t n) {
   for (std::size_t i = 0; i < n; ++i) o[i] = F::template f<FastMath>(o[i], a[i]);
 }
 
+#include "ops/random_body.hpp"
+constexpr RandomKernels random_kernels{
+    {fill_random<float, uniform_pairs<float>>, fill_random<double, uniform_pairs<double>>},
+    {fill_random<float, normal_pairs<float>>, fill_random<double, normal_pairs<double>>}};
+
 #if defined(CINCH_VECTOR_BYTES)
 #include "ops/products_body.hpp"
 constexpr SkinnyProducts skinny{{skinny_product<float, false>, skinny_product<double, false>},
@@ -180,7 +186,8 @@ constexpr KernelTable make_table(std::index_sequence<I...>) {
        {cast<double, bool>, cast<double, std::int64_t>, cast<double, float>, cast<double, double>}},
       fold_kernels<formula::Add>(),
       fold_kernels<formula::Maximum>(),
-      skinny};
+      skinny,
+      random_kernels};
 }
 
 }  // namespace

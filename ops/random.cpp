@@ -1,87 +1,40 @@
 #include "ops/random.hpp"
 
 #include <array>
-#include <bit>
 #include <cmath>
 #include <numbers>
 #include <xtensor/xarray.hpp>
 
+#include "core/team.hpp"
 #include "ops/arithmetic.hpp"
 #include "ops/index.hpp"
+#include "ops/kernels.hpp"
 #include "ops/reduce.hpp"
 #include "ops/shape.hpp"
 #include "ops/sizes.hpp"
+#include "ops/threefry.hpp"
 
 namespace cinch {
 
 namespace {
 
-using Pair = std::array<std::uint64_t, 2>;
-
-/// Threefry-2x64 with 20 rounds: a keyed permutation of 128-bit counters.
-Pair threefry(Pair key, Pair counter) {
-  constexpr int rotations[8] = {16, 42, 12, 31, 16, 32, 24, 21};
-  const std::uint64_t keys[3] = {key[0], key[1], 0x1BD11BDAA9FC1A22u ^ key[0] ^ key[1]};
-  std::uint64_t a = counter[0] + keys[0], b = counter[1] + keys[1];
-  for (unsigned round = 0; round < 20; ++round) {
-    a += b;
-    b = std::rotl(b, rotations[round % 8]) ^ a;
-    if (round % 4 == 3) {
-      const unsigned s = round / 4 + 1;
-      a += keys[s % 3];
-      b += keys[(s + 1) % 3] + s;
-    }
-  }
-  return {a, b};
-}
-
 /// Numbers 2k and 2k + 1 of a draw, from the state {seed, draw, calls}.
-Pair bits(const std::int64_t* state, std::uint64_t k) {
+WordPair bits(const std::int64_t* state, std::uint64_t k) {
   return threefry({static_cast<std::uint64_t>(state[0]), static_cast<std::uint64_t>(state[1])},
                   {static_cast<std::uint64_t>(state[2]), k});
 }
 
-/// In [0, 1), a multiple of 2^-53 or 2^-24.
 template <class T>
-T unit(std::uint64_t word) {
-  if constexpr (sizeof(T) == 4) {
-    return static_cast<T>(word >> 40) * 0x1p-24f;
-  } else {
-    return static_cast<T>(word >> 11) * 0x1p-53;
-  }
-}
-
-template <class T>
-std::array<T, 2> uniform_pair(Pair words) {
-  return {unit<T>(words[0]), unit<T>(words[1])};
+std::array<T, 2> uniform_pair(WordPair words) {
+  return {unit_of<T>(words.a), unit_of<T>(words.b)};
 }
 
 /// Box and Muller, 1958, in double precision whatever T is.
 template <class T>
-std::array<T, 2> normal_pair(Pair words) {
-  const double radius = std::sqrt(-2 * std::log(1 - unit<double>(words[0])));
-  const double angle = 2 * std::numbers::pi * unit<double>(words[1]);
+std::array<T, 2> normal_pair(WordPair words) {
+  const double radius = std::sqrt(-2 * std::log(1 - unit_of<double>(words.a)));
+  const double angle = 2 * std::numbers::pi * unit_of<double>(words.b);
   return {static_cast<T>(radius * std::cos(angle)), static_cast<T>(radius * std::sin(angle))};
-}
-
-template <class T, std::array<T, 2> (*Draw)(Pair)>
-void fill(const std::int64_t* state, T* out, std::int64_t n) {
-  for (std::int64_t i = 0; i < n; i += 2) {
-    const auto pair = Draw(bits(state, static_cast<std::uint64_t>(i / 2)));
-    out[i] = pair[0];
-    if (i + 1 < n) out[i + 1] = pair[1];
-  }
-}
-
-template <bool Normal>
-void fill(DType dtype, const std::int64_t* state, void* out, std::int64_t n) {
-  dispatch_float(dtype, [&]<class T> {
-    if constexpr (Normal) {
-      fill<T, normal_pair<T>>(state, static_cast<T*>(out), n);
-    } else {
-      fill<T, uniform_pair<T>>(state, static_cast<T*>(out), n);
-    }
-  });
 }
 
 Type random_type(Args x, const Attrs& attrs) {
@@ -98,7 +51,7 @@ Tensor random_reference(Values in, const Attrs& attrs) {
   return dispatch_float(attrs.dtype, [&]<class T> {
     xt::xarray<T> values = xt::zeros<T>({static_cast<std::size_t>(result.size())});
     for (std::size_t i = 0; i < values.size(); ++i) {
-      const Pair words = bits(state, i / 2);
+      const WordPair words = bits(state, i / 2);
       values(i) = (Normal ? normal_pair<T>(words) : uniform_pair<T>(words))[i % 2];
     }
     std::copy(values.begin(), values.end(), result.data<T>().begin());
@@ -108,7 +61,17 @@ Tensor random_reference(Values in, const Attrs& attrs) {
 
 template <bool Normal>
 void random_kernel(std::span<const Operand> in, const Operand& out, const Attrs&) {
-  fill<Normal>(out.dtype, in[0].as<std::int64_t>(), out.data, out.size());
+  const RandomKernels& table = kernels().random;
+  const auto fill = (Normal ? table.normal : table.uniform)[out.dtype == DType::float64];
+  const std::int64_t n = out.size();
+  const auto width = static_cast<std::int64_t>(size_of(out.dtype));
+  const std::int64_t unit = 128, units = (n + unit - 1) / unit;
+  const std::int64_t parts = parts_for(static_cast<double>(n) * (Normal ? 5 : 0.5), units);
+  share_work(parts, [&](std::int64_t part) {
+    const Span own = part_of(n, unit, parts, part);
+    fill(in[0].as<std::int64_t>(), own.begin / 2, out.as<std::byte>() + own.begin * width,
+         own.end - own.begin);
+  });
 }
 
 std::int64_t no_follow(Args, std::span<const std::int64_t>, const Expr&) { return -1; }
