@@ -108,6 +108,8 @@ Expr beside(const Expr& product, const Expr& part) {
       rest = rest * e;
     } else if (e.op().algebra == Algebra::product) {
       pending.insert(pending.end(), e.inputs().begin(), e.inputs().end());
+    } else if (e.op().algebra == Algebra::repeat) {
+      pending.push_back(e.inputs()[0]);
     } else {
       return {};
     }

@@ -76,6 +76,7 @@ class Planner {
       plan_.alive_.push_back(input);
     }
     group_nodes();
+    sink_nodes(roots);
     find_materialised(roots);
     choose_final_groups(roots, results);
     emit_steps();
@@ -169,6 +170,45 @@ class Planner {
       level_[node.get()] = level;
     }
     std::ranges::stable_sort(units_, {}, &Unit::level);
+  }
+
+  /// Moves what one loop computes for another one only into that one, where it stays in registers:
+  /// levels place everything as early as it can be.
+  void sink_nodes(std::span<const Expr> roots) {
+    NodeMap<int> reader;  // The one group that reads a node; -1 where others do.
+    for (const Expr& root : roots) reader[root.get()] = -1;
+    std::vector<std::size_t> sizes;
+    for (const Group& group : groups_) sizes.push_back(group.nodes.size());
+    bool moved = false;
+    for (auto node = order_.rbegin(); node != order_.rend(); ++node) {
+      const auto own = group_of_.find(node->get());
+      if (own != group_of_.end() && node->op().elementwise()) {
+        const auto to = reader.find(node->get());
+        const int target = to == reader.end() ? -1 : to->second;
+        if (target >= 0 && target != own->second &&
+            groups_[static_cast<std::size_t>(target)].shape == node->type().shape() &&
+            sizes[static_cast<std::size_t>(target)] < largest_loop) {
+          ++sizes[static_cast<std::size_t>(target)];
+          own->second = target;
+          moved = true;
+        }
+      }
+      const int group = own == group_of_.end() ? -1 : own->second;
+      for (const Expr& input : node->inputs()) {
+        const auto [entry, fresh] = reader.try_emplace(input.get(), group);
+        if (!fresh && entry->second != group) entry->second = -1;
+      }
+    }
+    if (!moved) return;
+    for (Group& group : groups_) group.nodes.clear();
+    for (const Expr& node : order_) {
+      const auto group = group_of_.find(node.get());
+      if (group != group_of_.end())
+        groups_[static_cast<std::size_t>(group->second)].nodes.push_back(node);
+    }
+    std::erase_if(units_, [&](const Unit& unit) {
+      return unit.group >= 0 && groups_[static_cast<std::size_t>(unit.group)].nodes.empty();
+    });
   }
 
   /// Loop values that must be stored: whatever something outside their loop reads.

@@ -98,8 +98,8 @@ bool skinny(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T>&
 
 /// One pass over c by our own kernel, for a product of little depth. True if done.
 template <class T>
-bool shallow_update(const Matrix<const T>& a, const Matrix<const T>& b, const T* scale,
-                    const Matrix<T>& c) {
+bool shallow_update(UpdateStart start, const Matrix<const T>& a, const Matrix<const T>& b,
+                    const T* scale, const Matrix<T>& c) {
   // b's rows stay in the second-level cache.
   constexpr std::int64_t most_depth = 256, most_bytes = 1 << 19;
   constexpr auto width = static_cast<std::int64_t>(sizeof(T));
@@ -114,7 +114,7 @@ bool shallow_update(const Matrix<const T>& a, const Matrix<const T>& b, const T*
   share_work(parts, [&](std::int64_t part) {
     const Span own = part_of(c.rows, unit, parts, part);
     const Matrix<T> rows = rows_of(c, own);
-    update(rows.rows, c.columns, depth, a.data + own.begin, a.column, b.data, b.row, scale,
+    update(start, rows.rows, c.columns, depth, a.data + own.begin, a.column, b.data, b.row, scale,
            rows.data, c.row);
   });
   return true;
@@ -131,7 +131,9 @@ void multiply(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T
     }
     return;
   }
-  if (accumulate ? shallow_update<T>(a, b, nullptr, c) : skinny(a, b, c)) return;
+  const UpdateStart start = accumulate ? UpdateStart::old : UpdateStart::zero;
+  if (!accumulate && skinny(a, b, c)) return;
+  if (shallow_update<T>(start, a, b, nullptr, c)) return;
   // OpenBLAS copies its operands into blocks, those of the undivided side once for each part.
   constexpr double most_divided = 5;
   const bool by_rows = c.rows >= c.columns;
@@ -153,7 +155,7 @@ template <class T>
 void scale_and_add(const Matrix<const T>& a, const Matrix<const T>& b, const T* scale,
                    const Matrix<T>& c) {
   if (c.rows == 0 || c.columns == 0) return;
-  if (a.columns > 0 && shallow_update(a, b, scale, c)) return;
+  if (a.columns > 0 && shallow_update(UpdateStart::scaled, a, b, scale, c)) return;
   const auto& multiplied = cinch::kernels().elementwise[formula_index<formula::Mul>()];
   const BlockFn mul = multiplied[static_cast<std::size_t>(dtype_of<T>())];
   const std::int64_t parts = parts_for(static_cast<double>(c.rows * c.columns) * 0.1, c.rows);

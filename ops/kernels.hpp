@@ -17,6 +17,9 @@ struct FoldKernels {
   void (*zip[dtype_count])(void* out, const void* in, std::size_t n);
 };
 
+/// What a product is added to: nothing, what is there, or that with its columns scaled.
+enum class UpdateStart : std::uint8_t { zero, old, scaled };
+
 /// Products c = a b of few rows with a large matrix: b is (depth, columns), or (columns, depth)
 /// when transposed. All row-major with the given distances between rows; a row is at least
 /// `least_bytes` long. Each element of c is computed the same way whatever columns are asked for.
@@ -31,11 +34,11 @@ struct SkinnyProducts {
   /// and 192 bytes.
   using Pack = std::int64_t (*)(std::int64_t rows, std::int64_t depth, const void* a,
                                 std::int64_t lda, void* packed);
-  /// c = c * scale + a' b for a (depth, rows) and b (depth, columns) of little depth; `scale` has a
-  /// number for each column, or is null for 1.
-  using Update = void (*)(std::int64_t rows, std::int64_t columns, std::int64_t depth,
-                          const void* a, std::int64_t lda, const void* b, std::int64_t ldb,
-                          const void* scale, void* c, std::int64_t ldc);
+  /// c = a' b, c + a' b or c * scale + a' b for a (depth, rows) and b (depth, columns) of little
+  /// depth; `scale` has a number for each column.
+  using Update = void (*)(UpdateStart start, std::int64_t rows, std::int64_t columns,
+                          std::int64_t depth, const void* a, std::int64_t lda, const void* b,
+                          std::int64_t ldb, const void* scale, void* c, std::int64_t ldc);
   Product plain[2] = {};  ///< float32, float64
   Product transposed[2] = {};
   Pack pack[2] = {};

@@ -102,8 +102,8 @@ void rows_nn(const T* a, std::int64_t lda, const T* b, std::int64_t ldb, T* c, s
   }
 }
 
-/// Rows x 2 vectors of c = c * scale + a' b over `depth` rows of a and of b.
-template <class T, int Rows, bool Scaled>
+/// Rows x 2 vectors of c = start + a' b over `depth` rows of a and of b.
+template <class T, int Rows, UpdateStart Start>
 CINCH_INLINE void tile_update(const T* a, std::int64_t lda, const T* b, std::int64_t ldb,
                               const T* scale, T* c, std::int64_t ldc, std::int64_t depth,
                               std::int64_t skip) {
@@ -113,8 +113,12 @@ CINCH_INLINE void tile_update(const T* a, std::int64_t lda, const T* b, std::int
   for (int i = 0; i < Rows; ++i) {
 #pragma GCC unroll 2
     for (int j = 0; j < tile_columns; ++j) {
-      sum[i][j] = load(c + i * ldc + j * L);
-      if constexpr (Scaled) sum[i][j] *= load(scale + j * L);
+      if constexpr (Start == UpdateStart::zero) {
+        sum[i][j] = Vector<T>{};
+      } else {
+        sum[i][j] = load(c + i * ldc + j * L);
+        if constexpr (Start == UpdateStart::scaled) sum[i][j] *= load(scale + j * L);
+      }
     }
   }
   for (std::int64_t k = 0; k < depth; ++k) {
@@ -130,30 +134,36 @@ CINCH_INLINE void tile_update(const T* a, std::int64_t lda, const T* b, std::int
   for (int i = 0; i < Rows; ++i) write_row<T>(c + i * ldc, sum[i], false, skip);
 }
 
-template <class T, int Rows, bool Scaled>
+template <class T, int Rows, UpdateStart Start>
 CINCH_INLINE void sweep_update(const T* a, std::int64_t lda, const T* b, std::int64_t ldb,
                                const T* scale, T* c, std::int64_t ldc, std::int64_t columns,
                                std::int64_t depth) {
   constexpr std::int64_t width = tile_columns * lanes<T>;
+  constexpr bool scaled = Start == UpdateStart::scaled;
   std::int64_t j = 0;
   for (; j + width <= columns; j += width)
-    tile_update<T, Rows, Scaled>(a, lda, b + j, ldb, Scaled ? scale + j : nullptr, c + j, ldc,
-                                 depth, 0);
+    tile_update<T, Rows, Start>(a, lda, b + j, ldb, scaled ? scale + j : nullptr, c + j, ldc, depth,
+                                0);
   if (j < columns) {
     // The last tile overlaps the one before it; what that has written is not written again.
     const std::int64_t at = columns - width;
-    tile_update<T, Rows, Scaled>(a, lda, b + at, ldb, Scaled ? scale + at : nullptr, c + at, ldc,
-                                 depth, j - at);
+    tile_update<T, Rows, Start>(a, lda, b + at, ldb, scaled ? scale + at : nullptr, c + at, ldc,
+                                depth, j - at);
   }
 }
 
 template <class T, int Rows>
-void rows_update(const T* a, std::int64_t lda, const T* b, std::int64_t ldb, const T* scale, T* c,
-                 std::int64_t ldc, std::int64_t columns, std::int64_t depth) {
-  if (scale) {
-    sweep_update<T, Rows, true>(a, lda, b, ldb, scale, c, ldc, columns, depth);
-  } else {
-    sweep_update<T, Rows, false>(a, lda, b, ldb, scale, c, ldc, columns, depth);
+void rows_update(UpdateStart start, const T* a, std::int64_t lda, const T* b, std::int64_t ldb,
+                 const T* scale, T* c, std::int64_t ldc, std::int64_t columns, std::int64_t depth) {
+  switch (start) {
+    case UpdateStart::zero:
+      return sweep_update<T, Rows, UpdateStart::zero>(a, lda, b, ldb, scale, c, ldc, columns,
+                                                      depth);
+    case UpdateStart::old:
+      return sweep_update<T, Rows, UpdateStart::old>(a, lda, b, ldb, scale, c, ldc, columns, depth);
+    case UpdateStart::scaled:
+      return sweep_update<T, Rows, UpdateStart::scaled>(a, lda, b, ldb, scale, c, ldc, columns,
+                                                        depth);
   }
 }
 
@@ -324,17 +334,17 @@ void skinny_product(std::int64_t rows, std::int64_t columns, std::int64_t depth,
   }
 }
 
-/// c = c * scale + a' b.
+/// c = start + a' b.
 template <class T>
-void update(std::int64_t rows, std::int64_t columns, std::int64_t depth, const void* a,
-            std::int64_t lda, const void* b, std::int64_t ldb, const void* scale, void* c,
-            std::int64_t ldc) {
+void update(UpdateStart start, std::int64_t rows, std::int64_t columns, std::int64_t depth,
+            const void* a, std::int64_t lda, const void* b, std::int64_t ldb, const void* scale,
+            void* c, std::int64_t ldc) {
   const std::int64_t tiles = (rows + tile_rows - 1) / tile_rows;
   for (std::int64_t t = 0, row = 0; t < tiles; ++t) {
     const auto count = static_cast<int>((rows - row + (tiles - t) - 1) / (tiles - t));
     constexpr auto all = std::make_integer_sequence<int, tile_rows>();
-    by_rows<Update<T>>(count, all)(static_cast<const T*>(a) + row, lda, static_cast<const T*>(b),
-                                   ldb, static_cast<const T*>(scale),
+    by_rows<Update<T>>(count, all)(start, static_cast<const T*>(a) + row, lda,
+                                   static_cast<const T*>(b), ldb, static_cast<const T*>(scale),
                                    static_cast<T*>(c) + row * ldc, ldc, columns, depth);
     row += count;
   }
