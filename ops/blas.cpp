@@ -138,7 +138,7 @@ void multiply(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T
   constexpr double most_divided = 5;
   const bool by_rows = c.rows >= c.columns;
   const std::int64_t unit = 16, length = by_rows ? c.rows : c.columns;
-  const std::int64_t parts = parts_for(nanoseconds(a, c) / most_divided, length / unit / 2);
+  const std::int64_t parts = parts_for(nanoseconds(a, c) / most_divided, length / 128);
   share_work(parts, [&](std::int64_t part) {
     const Span own = part_of(length, unit, parts, part);
     const auto left = by_rows ? rows_of(a, own) : a;
