@@ -87,4 +87,11 @@ std::span<const Op* const> all_ops() {
   return ops;
 }
 
+const Op& find_op(std::string_view name) {
+  for (const Op* op : all_ops()) {
+    if (op->name == name) return *op;
+  }
+  throw TypeError(text("there is no op named ", name));
+}
+
 }  // namespace cinch

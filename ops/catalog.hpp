@@ -2,6 +2,7 @@
 #pragma once
 
 #include <span>
+#include <string_view>
 
 #include "core/op.hpp"
 
@@ -9,5 +10,7 @@ namespace cinch {
 
 /// Every op but the leaves.
 std::span<const Op* const> all_ops();
+/// The op of this name. Throws TypeError where there is none.
+const Op& find_op(std::string_view name);
 
 }  // namespace cinch

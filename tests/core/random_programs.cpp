@@ -1,0 +1,285 @@
+// Random programs over the whole catalog: fast and checked agree, in values, gradients and updates.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <limits>
+#include <map>
+#include <string>
+
+#include "cinch/cinch.hpp"
+#include "core/leaves.hpp"
+#include "ops/catalog.hpp"
+#include "support/random_program.hpp"
+#include "support/samples.hpp"
+
+using namespace cinch;
+using namespace cinch::testing;
+
+namespace {
+
+std::int64_t number_from(const char* variable, std::int64_t otherwise) {
+  const char* text = std::getenv(variable);
+  return text ? std::atoll(text) : otherwise;
+}
+
+/// All that is compared: the roots, the gradients of their sum by the float variables, where there
+/// are any.
+std::vector<Expr> compared(const RandomProgram& program, bool gradients) {
+  std::vector<Expr> all = program.roots;
+  if (!gradients) return all;
+  Expr cost;
+  for (const Expr& root : program.roots) {
+    if (!is_float(root.dtype())) continue;
+    // The second derivative is not constant, and elements do not cancel.
+    const Expr part = cast(sum(sin(root) * root), DType::float64);
+    cost = cost ? cost + part : part;
+  }
+  std::vector<Expr> wrt;
+  for (const auto& [x, value] : program.bindings) {
+    if (is_float(x.dtype())) wrt.push_back(x);
+  }
+  if (!cost || wrt.empty()) return all;
+  try {
+    for (const Expr& g : grad(cost, wrt, {.disconnected = Disconnected::zero})) all.push_back(g);
+  } catch (const GradError&) {
+    // Some op on the way has no derivative.
+  }
+  return all;
+}
+
+double largest_of(const Tensor& t) {
+  double most = 0;
+  for (std::int64_t k = 0; k < t.size(); ++k) most = std::max(most, std::abs(t.at(k)));
+  return most;
+}
+
+double difference(const Tensor& a, const Tensor& b) {
+  if (a.dtype() != b.dtype() || a.shape() != b.shape())
+    return std::numeric_limits<double>::infinity();
+  double most = 0;
+  for (std::int64_t k = 0; k < a.size(); ++k) {
+    const double x = a.at(k), y = b.at(k);
+    if (x == y || (std::isnan(x) && std::isnan(y))) continue;
+    const double d = std::abs(x - y);
+    most = std::isnan(d) ? std::numeric_limits<double>::infinity() : std::max(most, d);
+  }
+  return most;
+}
+
+/// How far rounding may take each result. Two sound ways of computing differ as if their inputs
+/// had been changed in the last digits: what such changes do to the values as written, times a
+/// factor, plus the rounding of the largest value on the way, for each op. Infinite where the
+/// program is so ill-conditioned, or so near a jump, that nothing can be said.
+std::vector<double> bounds(const std::vector<Expr>& roots, const RandomProgram& program,
+                           const std::vector<Tensor>& plain) {
+  bool narrow = false;
+  for (const Expr& node : topological(roots)) narrow = narrow || node.dtype() == DType::float32;
+  const double digit = narrow ? 0x1p-24 : 0x1p-53;
+  // Values on the way.
+  std::vector<Expr> nodes;
+  for (const Expr& node : topological(roots)) {
+    if (is_float(node.dtype())) nodes.push_back(node);
+  }
+  double most = 1;
+  for (const Tensor& value : interpret(nodes, program.bindings, /*watch=*/false)) {
+    const double size = largest_of(value);
+    if (std::isfinite(size)) most = std::max(most, size);
+  }
+  std::vector<double> result(roots.size(),
+                             200 * digit * most * std::sqrt(static_cast<double>(nodes.size())));
+  std::mt19937 random(11);
+  for (int trial = 0; trial < 3; ++trial) {
+    RandomProgram other = program;
+    for (auto& [x, value] : other.bindings) {
+      if (!is_float(x.dtype())) continue;
+      dispatch(value.dtype(), [&]<class T> {
+        for (T& v : value.data<T>())
+          v = static_cast<T>(static_cast<double>(v) * (1 + (random() & 1 ? 16 : -16) * digit));
+      });
+    }
+    const std::vector<Tensor> moved = interpret(roots, other.bindings, /*watch=*/false);
+    for (std::size_t k = 0; k < roots.size(); ++k) result[k] += 20 * difference(moved[k], plain[k]);
+  }
+  for (double& bound : result) {
+    if (!(bound < (narrow ? 3e-2 : 1e-7) * most)) bound = std::numeric_limits<double>::infinity();
+  }
+  return result;
+}
+
+struct Counts {
+  int programs = 0, gradients = 0, unclear = 0, updates = 0;
+};
+
+/// What is wrong with the fast function for this program; empty where nothing is.
+std::string fault(const RandomProgram& program, Counts* counts = nullptr) {
+  const std::vector<Expr> roots = compared(program, true);
+  std::vector<Tensor> plain;
+  try {
+    plain = interpret(roots, program.bindings, /*watch=*/false);
+  } catch (const ValueError&) {
+    return "";
+  }
+  std::vector<Expr> inputs;
+  std::vector<Tensor> values;
+  for (const auto& [x, value] : program.bindings) {
+    inputs.push_back(x);
+    values.push_back(value);
+  }
+  const std::vector<double> allowed = bounds(roots, program, plain);
+  const auto compare = [&](const std::vector<Tensor>& fast, const char* what) -> std::string {
+    for (std::size_t k = 0; k < fast.size(); ++k) {
+      const double d = difference(fast[k], plain[k]);
+      if (d > allowed[k]) {
+        return text(what, " ", k, k < program.roots.size() ? "" : " (a gradient)", " differs by ",
+                    d, ", allowed are ", allowed[k], ": fast ", text(fast[k]), ", checked ",
+                    text(plain[k]));
+      }
+    }
+    return "";
+  };
+  try {
+    const Function f = function({.inputs = inputs, .outputs = roots, .allow_unused_inputs = true});
+    if (std::string wrong = compare(f(values), "output"); !wrong.empty()) return wrong;
+    // The same as updates of shared variables that the program itself reads, in place.
+    Substitutions stored;
+    Updates updates;
+    std::vector<std::size_t> numbers;
+    for (std::size_t k = 0; k < roots.size(); ++k) {
+      for (const auto& [x, value] : program.bindings) {
+        const bool taken = std::ranges::any_of(stored, [&](const auto& s) { return s.first == x; });
+        if (taken || plain[k].dtype() != value.dtype() || plain[k].shape() != value.shape())
+          continue;
+        stored.emplace_back(x, Shared(value, x.attrs().label));
+        numbers.push_back(k);
+        break;
+      }
+    }
+    if (!stored.empty()) {
+      const std::vector<Expr> now = substitute(roots, stored);
+      for (std::size_t k = 0; k < numbers.size(); ++k) {
+        const Shared target = as_shared(stored[k].second);
+        updates.push_back({target, now[numbers[k]]});
+      }
+      std::vector<Expr> left;
+      std::vector<Tensor> left_values;
+      for (std::size_t k = 0; k < inputs.size(); ++k) {
+        if (std::ranges::any_of(stored, [&](const auto& s) { return s.first == inputs[k]; }))
+          continue;
+        left.push_back(inputs[k]);
+        left_values.push_back(values[k]);
+      }
+      const Function step = function({.inputs = left,
+                                      .outputs = {now.back()},
+                                      .updates = updates,
+                                      .allow_unused_inputs = true});
+      const Tensor last = step(left_values)[0];
+      std::vector<Tensor> after = plain;
+      after.back() = last;
+      if (std::string wrong = compare(after, "output beside updates"); !wrong.empty()) return wrong;
+      for (std::size_t k = 0; k < numbers.size(); ++k)
+        after[numbers[k]] = updates[k].target.value();
+      if (std::string wrong = compare(after, "update"); !wrong.empty()) return wrong;
+      if (counts) ++counts->updates;
+    }
+  } catch (const Error& error) {
+    return text("the fast function throws: ", error.what());
+  }
+  if (counts) {
+    ++counts->programs;
+    counts->gradients += roots.size() > program.roots.size();
+    counts->unclear += std::ranges::any_of(allowed, [](double b) { return std::isinf(b); });
+  }
+  return "";
+}
+
+bool uses(const RandomProgram& program, const Op& op) {
+  return std::ranges::any_of(topological(program.roots),
+                             [&](const Expr& node) { return &node.op() == &op; });
+}
+
+}  // namespace
+
+TEST_CASE("random programs over all ops: fast agrees with checked, in values, gradients, updates") {
+  const std::int64_t programs = number_from("CINCH_RANDOM_PROGRAMS", 3000);
+  const std::int64_t seed = number_from("CINCH_RANDOM_SEED", 1);
+  Counts counts;
+  std::map<std::string_view, int> drawn;
+  int faults = 0;
+  for (std::int64_t k = 0; k < programs && faults < 5; ++k) {
+    std::mt19937 random(static_cast<unsigned>(seed * 1000003 + k));
+    const RandomProgram program =
+        random_program(random, {.real = k % 3 == 0 ? DType::float32 : DType::float64,
+                                .steps = 2 + static_cast<int>(random() % 8),
+                                .symbolic = k % 2 == 1});
+    for (const Expr& node : topological(compared(program, true))) ++drawn[node.op().name];
+    const std::string wrong = fault(program, &counts);
+    if (wrong.empty()) continue;
+    ++faults;
+    const RandomProgram small =
+        shrink(program, [](const RandomProgram& p) { return !fault(p).empty(); });
+    FAIL_CHECK("program ", k, " of seed ", seed, ": ", fault(small), "\n", as_cpp(small));
+  }
+  MESSAGE(counts.programs, " programs, ", counts.gradients, " with gradients, ", counts.updates,
+          " with updates, ", counts.unclear, " with a result too ill-conditioned to compare");
+  if (programs < 1000) return;
+  CHECK(counts.gradients > programs / 3);
+  CHECK(counts.updates > programs / 3);
+  CHECK(counts.unclear < programs / 5);
+  for (const Op* op : all_ops()) {
+    CAPTURE(op->name);
+    // Sizes are numbers already when a program grows.
+    if (op != &size_op) CHECK(drawn[op->name] > 0);
+  }
+}
+
+TEST_CASE("a failing program shrinks to what fails, and prints as C++") {
+  // Stands for a fault: a product somewhere above an exponential.
+  const auto fails = [](const RandomProgram& p) {
+    return std::ranges::any_of(topological(p.roots), [](const Expr& node) {
+      return &node.op() == &mul_op && std::ranges::any_of(node.inputs(), [](const Expr& input) {
+        return &input.op() == &exp_op;
+      });
+    });
+  };
+  std::mt19937 random(4);
+  int found = 0;
+  for (int k = 0; k < 10000 && found < 5; ++k) {
+    const RandomProgram program = random_program(random, {.steps = 12});
+    if (!fails(program) || op_count(program) < 12) continue;
+    ++found;
+    const RandomProgram small = shrink(program, fails);
+    CHECK(fails(small));
+    CHECK(op_count(small) == 2);
+    CHECK(small.roots.size() == 1);
+    CHECK(small.bindings.size() <= 2);
+    const std::string code = as_cpp(small);
+    CAPTURE(code);
+    CHECK(code.find("apply(find_op(\"exp\"), {") != std::string::npos);
+    CHECK(code.find("const std::vector<Expr> roots{v1};") != std::string::npos);
+    CHECK(uses(small, exp_op));
+  }
+  CHECK(found == 5);
+}
+
+TEST_CASE("what as_cpp prints builds the program again") {
+  // As printed for a program of this kind; kept in step with as_cpp by the comparison below.
+  const Tensor x0_value =
+      Tensor::from<double>({2, 2}, {double(0.5), double(-1), double(2), double(1)});
+  const Expr x0 = variable("x0", DType::float64, Shape{-1, 2});
+  const Expr v0 = apply(find_op("exp"), {x0});
+  const Expr v1 = apply(find_op("sum"), {v0}, {.ints = {1}, .dtype = DType::float64});
+  const RandomProgram program{{v1}, {{x0, x0_value}}};
+  CHECK(as_cpp(program) ==
+        "using namespace cinch;\n"
+        "const Tensor x0_value = Tensor::from<double>({2, 2}, {double(0.5), double(-1), double(2), "
+        "double(1)});\n"
+        "const Expr x0 = variable(\"x0\", DType::float64, Shape{-1, 2});\n"
+        "const Expr v0 = apply(find_op(\"exp\"), {x0});\n"
+        "const Expr v1 = apply(find_op(\"sum\"), {v0}, {.ints = {1}, .dtype = DType::float64});\n"
+        "const std::vector<Expr> roots{v1};\n");
+  CHECK(fault(program).empty());
+  CHECK_THROWS_WITH_AS(find_op("nothing"), doctest::Contains("there is no op named nothing"),
+                       TypeError);
+}
