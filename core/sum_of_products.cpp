@@ -20,6 +20,7 @@ struct IndexTable {
   std::vector<int> same_as;  // Union-find.
 
   int fresh(std::int64_t n) {
+    if (n == 0) throw NotReadable{};  // A sum of nothing has no order to choose.
     size.push_back(n);
     same_as.push_back(static_cast<int>(same_as.size()));
     return same_as.back();
@@ -63,7 +64,6 @@ class Reader {
     }
     for (const Dim dim : e.dims()) {
       AxisIndices axis;
-      if (dim.size() == 0) throw NotReadable{};
       if (dim.size() != 1) {
         axis.push_back(table_.fresh(dim.size()));
         result.indices.push_back(axis[0]);

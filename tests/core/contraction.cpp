@@ -134,6 +134,15 @@ TEST_CASE("what gains nothing stays as it is written") {
   }
 }
 
+TEST_CASE("a sum over an index without values is 0") {
+  const Expr a = variable("a", DType::float64, {1, 1}), b = variable("b", DType::float64, {-1, 3});
+  const Expr none = broadcast_to(a, {size(b, 0), constant(Tensor(std::int64_t{3}))});
+  const Expr turned = reshape(none * sum(b), {size(b, 1), size(b, 0)});
+  const Function f = function({.inputs = {a, b}, .outputs = {sum(turned, 1)}});
+  const Tensor empty(DType::float64, {0, 3});
+  CHECK(f({Tensor::full(DType::float64, {1, 1}, 2), empty})[0] == Tensor(DType::float64, {3}));
+}
+
 TEST_CASE("the order of a chain follows its sizes") {
   const Expr a = variable("a", DType::float64, {200, 200}),
              b = variable("b", DType::float64, {200, 200}),
