@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/check_grad.hpp"
+#include "core/derivatives.hpp"
 #include "core/error.hpp"
 #include "core/explain.hpp"
 #include "core/expr.hpp"
@@ -21,6 +22,7 @@
 #include "models/losses.hpp"
 #include "ops/activation.hpp"
 #include "ops/arithmetic.hpp"
+#include "ops/hutchinson.hpp"
 #include "ops/index.hpp"
 #include "ops/linalg.hpp"
 #include "ops/random.hpp"

@@ -66,6 +66,11 @@ GradCheck check_grad(const Arg& cost, std::span<const Expr> wrt, const std::vect
     values.push_back(value);
   }
 
+  // Draws stay the same ones at every point.
+  for (const Shared& state : shared_variables(std::span(&cost.expr(), 1))) {
+    if (state.attrs().state->advance) fresh.emplace_back(state, constant(state.value()));
+  }
+
   std::mt19937 random(options.seed);
   GradCheck result;
   Expr f = substitute(std::span(&cost.expr(), 1), fresh).front();

@@ -10,6 +10,7 @@ namespace cinch {
 
 Expr operator*(const Arg& a, const Arg& b);
 Expr square(const Arg& x);
+Expr sqrt(const Arg& x);
 Expr dot(const Arg& a, const Arg& b);
 Expr batched_dot(const Arg& a, const Arg& b);
 Expr add_dot(const Arg& c, const Arg& a, const Arg& b);

@@ -41,6 +41,9 @@ Expr Lop(const Arg& y, const Expr& wrt, const Expr& v, const GradOptions& option
 /// axes...). Throws GradError naming the op where one example's y depends on another example's x.
 Expr jacobian(const Arg& y, const Expr& x);
 
+/// Whether jacobian(y, x) exists: no example's y depends on another example's x.
+bool examples_are_separate(const Expr& y, const Expr& x);
+
 /// `y`, an expression in `x`, for many x at once: `many` has one more axis in front than x, and so
 /// has the result. Where y does not depend on x, the result is y repeated.
 Expr vectorize(const Arg& y, const Expr& x, const Expr& many);

@@ -51,7 +51,8 @@ void require_separate_examples(const Expr& y, const Expr& x) {
       throw GradError("jacobian: examples mix in " + describe(node) + " (" + text(node.type()) +
                       ") at " + node->where.text() +
                       "\n  The Jacobian is per example: the first axis of " + describe(x) +
-                      " must stay an axis of its own up to " + describe(y) + ".");
+                      " must stay an axis of its own up to " + describe(y) +
+                      ". For all outputs by all inputs there is jacobian_full().");
     }
     axis[node.get()] = result;
   }
@@ -63,6 +64,16 @@ void require_separate_examples(const Expr& y, const Expr& x) {
 }
 
 }  // namespace
+
+bool examples_are_separate(const Expr& y, const Expr& x) {
+  if (y.rank() < 1 || x.rank() < 1) return false;
+  try {
+    require_separate_examples(y, x);
+    return true;
+  } catch (const GradError&) {
+    return false;
+  }
+}
 
 Expr vectorize(const Arg& y, const Expr& x, const Expr& many) {
   const Attribution as(y.where());

@@ -1,0 +1,197 @@
+#include "core/derivatives.hpp"
+
+#include <algorithm>
+
+#include "core/engine_ops.hpp"
+#include "core/graph.hpp"
+
+namespace cinch {
+
+namespace {
+
+Expr total(const Expr& x) {
+  std::vector<std::int64_t> all;
+  for (std::int64_t axis = 0; axis < x.rank(); ++axis) all.push_back(axis);
+  return all.empty() ? x : sum_axes(x, all);
+}
+
+/// sum_k <a[k], b[k]>
+Expr inner(std::span<const Expr> a, std::span<const Expr> b) {
+  Expr result;
+  for (std::size_t k = 0; k < a.size(); ++k) {
+    const Expr part = total(a[k] * b[k]);
+    result = result ? result + part : part;
+  }
+  return result;
+}
+
+void require_same_shapes(const char* name, std::span<const Expr> wrt, std::span<const Expr> v) {
+  if (wrt.empty()) throw TypeError(text(name, ": there is nothing to differentiate by"));
+  if (wrt.size() != v.size()) {
+    throw TypeError(
+        text(name, ": there are ", wrt.size(), " expressions and ", v.size(), " vectors for them"));
+  }
+  for (std::size_t k = 0; k < wrt.size(); ++k) {
+    if (!wrt[k] || !v[k]) throw TypeError(text(name, ": expression ", k, " is empty"));
+    bool same = wrt[k].rank() == v[k].rank();
+    for (std::size_t axis = 0; same && axis < v[k].dims().size(); ++axis) {
+      const Dim a = wrt[k].dims()[axis], b = v[k].dims()[axis];
+      same = !a.known() || !b.known() || a == b;
+    }
+    if (same) continue;
+    throw TypeError(text(name, ": a vector must have the shape of what it belongs to\n  ",
+                         text(wrt[k].type()), "  ", describe(wrt[k]), "\n  ", text(v[k].type()),
+                         "  ", describe(v[k]), "\n  written at ", v[k]->where.text()));
+  }
+}
+
+/// `e` where `seed` lends its shape only, without it.
+Expr without(const Expr& e, const Expr& seed, const Expr& y) {
+  return substitute(std::span(&e, 1), {{seed, stop_gradient(y)}}).front();
+}
+
+}  // namespace
+
+Expr Rop(const Arg& y, std::span<const Expr> wrt, std::span<const Expr> v,
+         const GradOptions& options) {
+  const Attribution as(y.where());
+  require_same_shapes("Rop", wrt, v);
+  const Expr seed = variable("seed", y->type());
+  std::vector<Expr> directions;
+  for (std::size_t k = 0; k < v.size(); ++k) directions.push_back(cast(v[k], wrt[k].dtype()));
+  const std::vector<Expr> pulled = Lop(y, wrt, seed, options);
+  const Expr along = inner(pulled, directions);
+  return without(grad(along, seed, {.disconnected = Disconnected::zero}), seed, y);
+}
+
+Expr Rop(const Arg& y, const Expr& wrt, const Expr& v, const GradOptions& options) {
+  return Rop(y, std::span(&wrt, 1), std::span(&v, 1), options);
+}
+
+std::vector<Expr> jvp(std::span<const Expr> y, std::span<const Expr> wrt, std::span<const Expr> v) {
+  std::vector<Expr> result;
+  for (const Expr& one_y : y)
+    result.push_back(Rop(one_y, wrt, v, {.disconnected = Disconnected::zero}));
+  return result;
+}
+
+std::vector<Expr> vjp(std::span<const Expr> y, std::span<const Expr> wrt, std::span<const Expr> u) {
+  require_same_shapes("vjp", y, u);
+  std::vector<Expr> result(wrt.size());
+  for (std::size_t i = 0; i < y.size(); ++i) {
+    const auto parts = Lop(y[i], wrt, u[i], {.disconnected = Disconnected::zero});
+    for (std::size_t k = 0; k < parts.size(); ++k)
+      result[k] = result[k] ? result[k] + parts[k] : parts[k];
+  }
+  return result;
+}
+
+namespace {
+
+/// One vector-Jacobian product for each output, all at once.
+Expr all_rows(const Expr& y, const Expr& x, const GradOptions& options) {
+  const std::vector<Expr> shape = sizes(y);
+  const Expr outputs = product(shape);
+  const Expr seed = variable("seed", y.type());
+  std::vector<Expr> seeds_shape{outputs};
+  seeds_shape.insert(seeds_shape.end(), shape.begin(), shape.end());
+  const Expr seeds = reshape(eye(outputs, y.dtype()), seeds_shape);
+  const Expr rows = vectorize(Lop(y, x, seed, options), seed, seeds);  // (outputs, x's axes...)
+  std::vector<Expr> all = shape;
+  for (const Expr& size : sizes(x)) all.push_back(size);
+  return reshape(rows, all);
+}
+
+}  // namespace
+
+Expr jacobian_full(const Arg& y, const Expr& x) {
+  const Attribution as(y.where());
+  return all_rows(y, x, {});
+}
+
+Expr hessian(const Arg& cost, const Expr& x) {
+  return hessian(cost, std::span(&x, 1)).front().front();
+}
+
+std::vector<std::vector<Expr>> hessian(const Arg& cost, std::span<const Expr> wrt) {
+  const Attribution as(cost.where());
+  std::vector<std::vector<Expr>> blocks;
+  for (const Expr& g : grad(cost, wrt)) {
+    auto& row = blocks.emplace_back();
+    // A cost that is linear in a parameter has a gradient without it.
+    for (const Expr& x : wrt) row.push_back(all_rows(g, x, {.disconnected = Disconnected::zero}));
+  }
+  return blocks;
+}
+
+std::vector<Expr> hessian_vector(const Arg& cost, std::span<const Expr> wrt,
+                                 std::span<const Expr> v) {
+  const Attribution as(cost.where());
+  require_same_shapes("hessian_vector", wrt, v);
+  GradOptions options{.consider_constant = {v.begin(), v.end()},
+                      .disconnected = Disconnected::zero};
+  return grad(inner(grad(cost, wrt), v), wrt, options);
+}
+
+Expr hessian_vector(const Arg& cost, const Expr& wrt, const Expr& v) {
+  return hessian_vector(cost, std::span(&wrt, 1), std::span(&v, 1)).front();
+}
+
+Expr jacobian_diagonal(const Arg& y, const Expr& x) {
+  const Attribution as(y.where());
+  if (y->rank() != 2 || x.rank() != 2) {
+    throw TypeError(text("jacobian_diagonal: both must be (batch, n): ", text(y->type()), "  ",
+                         describe(y), ", ", text(x.type()), "  ", describe(x)));
+  }
+  const Dim a = y->dims()[1], b = x.dims()[1];
+  if (a.known() && b.known() && !(a == b)) {
+    throw TypeError(text("jacobian_diagonal: the Jacobian of ", describe(y), " by ", describe(x),
+                         " is ", a.size(), " by ", b.size(), ", not square"));
+  }
+  return sum_axes(jacobian(y, x) * eye(size(x, 1), y->dtype()), {2});
+}
+
+Expr divergence(const Arg& y, const Expr& x) {
+  const Attribution as(y.where());
+  return sum_axes(jacobian_diagonal(y, x), {1});
+}
+
+Expr hessian_diagonal(const Arg& cost, const Expr& x) {
+  const Attribution as(cost.where());
+  const Expr g = grad(cost, x);
+  if (x.rank() == 2 && examples_are_separate(g, x)) return jacobian_diagonal(g, x);
+  const Expr count = product(sizes(x));
+  const Expr square = reshape(jacobian_full(g, x), {count, count});
+  return reshape(sum_axes(square * eye(count, g.dtype()), {1}), sizes(x));
+}
+
+std::vector<Expr> per_example_grad(const Arg& costs, std::span<const Expr> wrt) {
+  const Attribution as(costs.where());
+  if (costs->rank() != 1 || !is_float(costs->dtype())) {
+    throw TypeError(text("per_example_grad: costs must be a float vector, one number an example, ",
+                         "they are ", text(costs->type()), "  ", describe(costs)));
+  }
+  const Expr seed = variable("seed", costs->type());
+  const Expr seeds = eye(size(costs, 0), costs->dtype());
+  std::vector<Expr> result;
+  for (const Expr& pulled : Lop(costs, wrt, seed)) result.push_back(vectorize(pulled, seed, seeds));
+  return result;
+}
+
+Expr per_example_grad(const Arg& costs, const Expr& wrt) {
+  return per_example_grad(costs, std::span(&wrt, 1)).front();
+}
+
+Expr per_example_grad_norms(const Arg& costs, std::span<const Expr> wrt) {
+  const Attribution as(costs.where());
+  Expr squares;
+  for (const Expr& g : per_example_grad(costs, wrt)) {
+    std::vector<std::int64_t> axes;
+    for (std::int64_t axis = 1; axis < g.rank(); ++axis) axes.push_back(axis);
+    const Expr part = axes.empty() ? square(g) : sum_axes(square(g), axes);
+    squares = squares ? squares + part : part;
+  }
+  return sqrt(squares);
+}
+
+}  // namespace cinch
