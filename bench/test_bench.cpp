@@ -17,7 +17,7 @@ namespace {
 /// Losses of the first five steps, on made-up data.
 std::vector<double> losses(const Config& config) {
   Data data = load_data("synthetic", config.dtype);
-  const Step step = make_step(config, data);
+  const Step step = make_step(config, data).step;
   std::vector<double> result;
   for (std::int64_t index = 0; index < 5; ++index) result.push_back(step(index));
   return result;

@@ -18,7 +18,8 @@ enum class Algebra : std::uint8_t {
   negative,
   quotient,        ///< a / b, for a constant b.
   sum,             ///< Over the axes in attrs.
-  matrix_product,  ///< Over the last axis of a and the second-last of b; earlier axes pair up.
+  matrix_product,  ///< Over the last axis of a and the second-last of b. b's earlier axes pair up
+                   ///< with a's; without any, all of a's stay.
   permute,         ///< Axes moved, added or dropped, as attrs say.
   repeat,          ///< Along new axes and axes of size 1.
   regroup,         ///< The same elements in row-major order under other sizes.

@@ -125,16 +125,17 @@ std::vector<std::vector<Expr>> hessian(const Arg& cost, std::span<const Expr> wr
 }
 
 std::vector<Expr> hessian_vector(const Arg& cost, std::span<const Expr> wrt,
-                                 std::span<const Expr> v) {
+                                 std::span<const Expr> v, const GradOptions& options) {
   const Attribution as(cost.where());
   require_same_shapes("hessian_vector", wrt, v);
-  GradOptions options{.consider_constant = {v.begin(), v.end()},
-                      .disconnected = Disconnected::zero};
-  return grad(inner(grad(cost, wrt), v), wrt, options);
+  GradOptions second = options;
+  second.consider_constant.insert(second.consider_constant.end(), v.begin(), v.end());
+  second.disconnected = Disconnected::zero;
+  return grad(inner(grad(cost, wrt, options), v), wrt, second);
 }
 
-Expr hessian_vector(const Arg& cost, const Expr& wrt, const Expr& v) {
-  return hessian_vector(cost, std::span(&wrt, 1), std::span(&v, 1)).front();
+Expr hessian_vector(const Arg& cost, const Expr& wrt, const Expr& v, const GradOptions& options) {
+  return hessian_vector(cost, std::span(&wrt, 1), std::span(&v, 1), options).front();
 }
 
 Expr jacobian_diagonal(const Arg& y, const Expr& x) {

@@ -37,8 +37,9 @@ std::vector<std::vector<Expr>> hessian(const Arg& cost, std::span<const Expr> wr
 /// wrt[b]) v[b], for a small multiple of a gradient's time (Pearlmutter, Fast exact multiplication
 /// by the Hessian, 1994). v is constant.
 std::vector<Expr> hessian_vector(const Arg& cost, std::span<const Expr> wrt,
-                                 std::span<const Expr> v);
-Expr hessian_vector(const Arg& cost, const Expr& wrt, const Expr& v);
+                                 std::span<const Expr> v, const GradOptions& options = {});
+Expr hessian_vector(const Arg& cost, const Expr& wrt, const Expr& v,
+                    const GradOptions& options = {});
 
 /// Diagonal of each example's Jacobian, for y and x of the same shape (batch, n): element (b, i) is
 /// d y[b, i] / d x[b, i]. Throws as jacobian() where examples mix.

@@ -122,11 +122,11 @@ class Reader {
       }
       case Algebra::matrix_product: {
         SumOfProducts a = operand(0), b = operand(1);
-        const std::size_t rank = a.axes.size();
-        unite(a.axes[rank - 1], b.axes[rank - 2]);
+        const std::size_t rank = b.axes.size();
+        unite(a.axes.back(), b.axes[rank - 2]);
         std::vector<AxisIndices> axes = a.axes;
         for (std::size_t k = 0; k + 2 < rank; ++k) axes[k] = united(a.axes[k], b.axes[k]);
-        axes[rank - 1] = b.axes[rank - 1];
+        axes.back() = b.axes.back();
         return joined(std::move(a), std::move(b), std::move(axes));
       }
       case Algebra::permute: {

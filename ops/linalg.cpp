@@ -23,9 +23,13 @@ void require_inner(Dim a, Dim b, const std::string& axes) {
 }
 
 Type dot_type(Args x, const Attrs&) {
-  if (x[0].rank() != 2 || x[1].rank() != 2) throw TypeError("operands must be matrices");
-  require_inner(x[0].dims()[1], x[1].dims()[0], "");
-  return {x[0].dtype(), {x[0].dims()[0], x[1].dims()[1]}};
+  if (x[0].rank() < 2 || x[1].rank() != 2) {
+    throw TypeError("the left operand must have two axes or more, the right one two");
+  }
+  require_inner(x[0].dims().back(), x[1].dims()[0], "");
+  Dims dims = x[0].dims();
+  dims.back() = x[1].dims()[1];
+  return {x[0].dtype(), dims};
 }
 
 Type batched_dot_type(Args x, const Attrs&) {
@@ -59,10 +63,14 @@ void reference_product(const T* a, const T* b, T* c, std::size_t m, std::size_t 
 
 Tensor dot_reference(Values in, const Attrs&) {
   return dispatch(in[0]->dtype(), [&]<class T> {
-    const Shape &a = in[0]->shape(), &b = in[1]->shape();
-    Tensor result(dtype_of<T>(), {a[0], b[1]});
+    const Shape& b = in[1]->shape();
+    Shape shape = in[0]->shape();
+    shape.back() = 1;
+    const std::int64_t rows = element_count(shape);
+    shape.back() = b[1];
+    Tensor result(dtype_of<T>(), shape);
     reference_product(in[0]->data<T>().data(), in[1]->data<T>().data(), result.data<T>().data(),
-                      static_cast<std::size_t>(a[0]), static_cast<std::size_t>(a[1]),
+                      static_cast<std::size_t>(rows), static_cast<std::size_t>(b[0]),
                       static_cast<std::size_t>(b[1]));
     return result;
   });
@@ -102,11 +110,27 @@ void multiply(const Operand& a, const Operand& b, const Operand& c, std::int64_t
   }
 }
 
+/// Leading axes are rows: such an operand lies row by row.
 void dot_kernel(std::span<const Operand> in, const Operand& out, const Attrs&) {
   dispatch(out.dtype, [&]<class T> {
     if (out.shape.size() == 2) return multiply<T>(in[0], in[1], out, 0);
-    const double nanoseconds = 0.01 * static_cast<double>(out.size() * in[0].shape[2]) *
-                               static_cast<double>(sizeof(T));
+    const std::int64_t inner = in[1].shape[0], columns = in[1].shape[1];
+    const std::int64_t rows = columns > 0 ? out.size() / columns : 0;
+    const std::int64_t left_shape[] = {rows, inner}, left_strides[] = {inner, 1};
+    const std::int64_t shape[] = {rows, columns}, strides[] = {columns, 1};
+    multiply<T>({in[0].data, in[0].dtype, left_shape, left_strides}, in[1],
+                {out.data, out.dtype, shape, strides}, 0);
+  });
+}
+
+bool accepts_dot(const Strided& where, const Shape& shape) {
+  return shape.size() == 2 && accepts_matrix(where, shape);
+}
+
+void batched_dot_kernel(std::span<const Operand> in, const Operand& out, const Attrs&) {
+  dispatch(out.dtype, [&]<class T> {
+    const double nanoseconds =
+        0.01 * static_cast<double>(out.size() * in[0].shape[2]) * static_cast<double>(sizeof(T));
     const std::int64_t count = out.shape[0], parts = parts_for(nanoseconds, count);
     share_work(parts, [&](std::int64_t part) {
       const Span own = part_of(count, 1, parts, part);
@@ -127,18 +151,35 @@ Expr transposed(const Expr& x) {
   return x.rank() == 2 ? dimshuffle(x, {1, 0}) : dimshuffle(x, {0, 2, 1});
 }
 
-/// A third axis on one operand is folded into its rows or columns; on both, it pairs them.
-Expr batch_dot(Args x, const std::vector<bool>& batched, const Expr&) {
-  if (batched[0] && batched[1]) return batched_dot(x[0], x[1]);
+/// All leading axes as one: (rows, last axis).
+Expr rows_of(const Expr& x) {
+  if (x.rank() == 2) return x;
+  std::vector<Expr> all = sizes(x);
+  const Expr last = all.back();
+  all.pop_back();
+  return reshape(x, std::vector<Expr>{product(all), last});
+}
+
+/// One more axis on the left operand is another leading one; on the right one it is folded into its
+/// columns; on both, it pairs them.
+Expr batch_dot(Args x, const std::vector<bool>& batched, const Expr& y) {
   const Expr &a = x[0], &b = x[1];
+  if (!batched[1]) return dot(a, b);
+  std::vector<Expr> shape = sizes(y);
+  shape.insert(shape.begin(), size(b, 0));
   if (batched[0]) {
-    const Expr flat = reshape(a, std::vector<Expr>{product({size(a, 0), size(a, 1)}), size(a, 2)});
-    return reshape(dot(flat, b), std::vector<Expr>{size(a, 0), size(a, 1), size(b, 1)});
+    if (a.rank() == 3) return batched_dot(a, b);
+    const std::vector<Expr> all = sizes(a);
+    const Expr rows = product({all.begin() + 1, all.end() - 1});
+    return reshape(batched_dot(reshape(a, std::vector<Expr>{all.front(), rows, all.back()}), b),
+                   shape);
   }
   const Expr side = dimshuffle(b, {1, 0, 2});  // (k, n, j)
   const Expr flat = reshape(side, std::vector<Expr>{size(b, 1), product({size(b, 0), size(b, 2)})});
-  return dimshuffle(reshape(dot(a, flat), std::vector<Expr>{size(a, 0), size(b, 0), size(b, 2)}),
-                    {1, 0, 2});
+  const Expr rows = rows_of(a);
+  const Expr all =
+      reshape(dot(rows, flat), std::vector<Expr>{size(rows, 0), size(b, 0), size(b, 2)});
+  return reshape(dimshuffle(all, {1, 0, 2}), shape);
 }
 
 Expr batch_batched_dot(Args x, const std::vector<bool>& batched, const Expr& y) {
@@ -156,9 +197,9 @@ Expr batch_batched_dot(Args x, const std::vector<bool>& batched, const Expr& y) 
   return reshape(result, std::vector<Expr>{count, size(y, 0), size(y, 1), size(y, 2)});
 }
 
-std::int64_t follow_dot(Args, std::span<const std::int64_t> axes, const Expr&) {
-  if (axes[0] == 0 && axes[1] < 0) return 0;
-  if (axes[1] == 1 && axes[0] < 0) return 1;
+std::int64_t follow_dot(Args x, std::span<const std::int64_t> axes, const Expr& y) {
+  if (axes[0] >= 0 && axes[0] < x[0].rank() - 1 && axes[1] < 0) return axes[0];
+  if (axes[1] == 1 && axes[0] < 0) return y.rank() - 1;
   return -1;
 }
 
@@ -178,12 +219,12 @@ constinit const Op dot_op{
     .operands = Operands::numeric,
     .algebra = Algebra::matrix_product,
     .grad = [](Args x, const Expr&, const Expr& gy) -> Grads {
-      return {dot(gy, transposed(x[1])), dot(transposed(x[0]), gy)};
+      return {dot(gy, transposed(x[1])), dot(transposed(rows_of(x[0])), rows_of(gy))};
     },
     .batch = batch_dot,
     .follow = follow_dot,
     .kernel = dot_kernel,
-    .accepts = accepts_matrix,
+    .accepts = accepts_dot,
     .flops = product_flops,
     .examples = []() -> std::vector<Example> {
       const Type a{DType::float64, {3, 4}}, b{DType::float64, {4, 2}}, v{DType::float64, {4}};
@@ -196,6 +237,12 @@ constinit const Op dot_op{
               {{v, b}, f},
               {{v, v}, f},
               {{Type{DType::float64, {2, 3, 4}}, b}, f},
+              {{Type{DType::float64, {2, 3, 3, 4}}, b}, f},
+              {{Type{DType::float64, {4, 3, 2}}, b},
+               [](Args x) {
+                 return dot(dimshuffle(x[0], {2, 1, 0}), x[1]);
+               }},
+              {{Type{DType::float64, {2, 0, 4}}, b}, f},
               {{Type{DType::float64, {1, 1}}, Type{DType::float64, {1, 5}}}, f},
               {{Type{DType::float64, {3, 0}}, Type{DType::float64, {0, 2}}}, f},
               {{Type{DType::float64, {0, 4}}, b}, f},
@@ -214,7 +261,7 @@ constinit const Op batched_dot_op{
     },
     .batch = batch_batched_dot,
     .follow = follow_batched_dot,
-    .kernel = dot_kernel,
+    .kernel = batched_dot_kernel,
     .accepts = accepts_matrix,
     .flops = product_flops,
     .examples = []() -> std::vector<Example> {
@@ -244,16 +291,6 @@ Expr dot(const Arg& a, const Arg& b) {
   }
   if (a->rank() == 1) return squeeze(dot(expand_dims(a, 0), b), 0);
   if (b->rank() == 1) return squeeze(dot(a, expand_dims(b, 1)), -1);
-  if (a->rank() > 2 && b->rank() == 2) {
-    // The first axis stays apart, so that examples do.
-    std::vector<Expr> all = sizes(a);
-    const Expr count = all.front(), inner = all.back();
-    const Expr middle = product({all.begin() + 1, all.end() - 1});
-    const Expr pairs = batched_dot(reshape(a, std::vector<Expr>{count, middle, inner}),
-                                   broadcast_to(b, {count, size(b, 0), size(b, 1)}));
-    all.back() = size(b, 1);
-    return reshape(pairs, all);
-  }
   return apply(dot_op, {a, b}, {}, a.where());
 }
 
