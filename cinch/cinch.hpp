@@ -23,6 +23,7 @@
 #include "ops/activation.hpp"
 #include "ops/arithmetic.hpp"
 #include "ops/hutchinson.hpp"
+#include "ops/convolution.hpp"
 #include "ops/index.hpp"
 #include "ops/linalg.hpp"
 #include "ops/random.hpp"

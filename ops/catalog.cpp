@@ -2,6 +2,7 @@
 
 #include "ops/activation.hpp"
 #include "ops/arithmetic.hpp"
+#include "ops/convolution.hpp"
 #include "ops/fused_products.hpp"
 #include "ops/index.hpp"
 #include "ops/linalg.hpp"
@@ -80,6 +81,10 @@ std::span<const Op* const> all_ops() {
       &add_dot_op,
       &scaled_add_dot_op,
       &dot_squares_op,
+      // convolution
+      &convolution_op,
+      &convolution_data_op,
+      &convolution_filters_op,
       // random
       &random_uniform_op,
       &random_normal_op,

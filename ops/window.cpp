@@ -1,0 +1,148 @@
+#include "ops/window.hpp"
+
+#include <algorithm>
+
+#include "ops/arithmetic.hpp"
+#include "ops/shape.hpp"
+
+namespace cinch {
+
+namespace {
+
+/// The value of a constant int64 scalar; null for anything else.
+const std::int64_t* number(const Expr& e) {
+  const Tensor* value = constant_value(e);
+  return value && value->rank() == 0 && value->dtype() == DType::int64
+             ? value->data<std::int64_t>().data()
+             : nullptr;
+}
+
+}  // namespace
+
+std::vector<std::int64_t> PerAxis::of(std::size_t axes, std::int64_t least,
+                                      const char* what) const {
+  std::vector<std::int64_t> result = each_;
+  if (result.size() == 1) result.assign(axes, each_[0]);
+  if (result.size() != axes) {
+    throw TypeError(
+        text("the ", what, " has ", result.size(), " numbers for ", axes, " spatial axes"));
+  }
+  for (const std::int64_t n : result) {
+    if (n < least) throw TypeError(text("the ", what, " is ", n, ", it must be at least ", least));
+  }
+  return result;
+}
+
+std::vector<Sides> Padding::of(const std::vector<std::int64_t>& spans) const {
+  std::vector<Sides> result = each_;
+  if (each_.empty() && kind_ == Pad::same) {
+    for (const std::int64_t span : spans) {
+      if (span < 0) {
+        throw TypeError(
+            "Pad::same needs filters of known size: give the numbers, or declare the filters' "
+            "sizes");
+      }
+      result.emplace_back((span - 1) / 2, span - 1 - (span - 1) / 2);
+    }
+    return result;
+  }
+  if (each_.empty()) return std::vector<Sides>(spans.size(), Sides(0));
+  if (each_.size() == 1) result.assign(spans.size(), each_[0]);
+  if (result.size() != spans.size()) {
+    throw TypeError(text("the padding is given for ", result.size(), " axes, there are ",
+                         spans.size(), " spatial ones"));
+  }
+  for (const Sides& sides : result) {
+    if (sides.before < 0 || sides.after < 0) {
+      throw TypeError(text("the padding is ", std::min(sides.before, sides.after),
+                           ", it must be at least 0: cut with slice() instead"));
+    }
+  }
+  return result;
+}
+
+std::int64_t Window::count(std::int64_t n) const {
+  const std::int64_t room = n + before + after;
+  if (width < 1) throw TypeError("a window needs at least one element");
+  if (room < span()) {
+    throw TypeError(text("a window spans ", span(), " elements, more than the ", room,
+                         " there are, padding included"));
+  }
+  return (room - span()) / stride + 1;
+}
+
+std::vector<std::int64_t> to_ints(const std::vector<Window>& windows) {
+  std::vector<std::int64_t> ints;
+  const auto add = [&](const Window& w) {
+    for (const std::int64_t n : {w.width, w.stride, w.before, w.after, w.dilation})
+      ints.push_back(n);
+  };
+  if (windows.size() == 1) add(Window{});
+  for (const Window& w : windows) add(w);
+  return ints;
+}
+
+Windows windows_of(const Attrs& attrs) {
+  const auto& i = attrs.ints;
+  return {Window{i[0], i[1], i[2], i[3], i[4]}, Window{i[5], i[6], i[7], i[8], i[9]}};
+}
+
+Expr with_height(const Expr& x) { return expand_dims(x, x.rank() - 1); }
+Expr without_height(const Expr& x) { return squeeze(x, -2); }
+
+Dim window_count(Dim n, Dim width, const Window& window) {
+  if (!width.known()) return Dim::unknown();
+  Window own = window;
+  own.width = width.size();
+  if (n.known()) return own.count(n.size());
+  if (own.width < 1) throw TypeError("a window needs at least one element");
+  const bool made_up = own.stride == 1 && own.before + own.after == own.span() - 1;
+  return made_up ? n : Dim::unknown();
+}
+
+Expr window_count(const Expr& n, const Expr& width, const Window& window) {
+  const std::int64_t *size = number(n), *own_width = number(width);
+  if (size && own_width) {
+    Window own = window;
+    own.width = *own_width;
+    return constant(Tensor(own.count(*size)));
+  }
+  // (n + before + after - (width - 1) dilation - 1) / stride + 1
+  const std::int64_t pads = window.before + window.after - 1;
+  const Expr room = own_width ? n + (pads - (*own_width - 1) * window.dilation)
+                              : n + pads - (width - 1) * window.dilation;
+  return (window.stride == 1 ? room : floor_div(room, window.stride)) + 1;
+}
+
+Expr covered_size(const Expr& count, const Expr& width, const Window& window) {
+  // (count - 1) stride + (width - 1) dilation + 1 - before - after
+  const std::int64_t rest = 1 - window.before - window.after;
+  const std::int64_t *o = number(count), *k = number(width);
+  if (o && k) return constant(Tensor((*o - 1) * window.stride + (*k - 1) * window.dilation + rest));
+  return (count - 1) * window.stride + (width - 1) * window.dilation + rest;
+}
+
+void require_count(Dim count, Dim n, Dim width, const Window& window, std::size_t axis) {
+  if (!count.known() || !n.known() || !width.known()) return;
+  const Dim there = window_count(n, width, window);
+  if (!(there == count)) {
+    throw TypeError(text(there.size(), " windows of ", width.size(), " stand along size ", n.size(),
+                         " of spatial axis ", axis, ", not ", count.size()));
+  }
+}
+
+bool dense_inside(const Strided& where, const Shape& shape, std::size_t axes) {
+  std::int64_t step = 1;
+  for (std::size_t k = shape.size(); k-- > shape.size() - axes; step *= shape[k]) {
+    if (shape[k] != 1 && where.strides[k] != step) return false;
+  }
+  return true;
+}
+
+void fail(std::string_view function, const std::string& what, Args operands, Source where) {
+  std::string message = text(function, ": ", what);
+  for (const Expr& e : operands) message += "\n  " + text(e.type()) + "  " + describe(e);
+  throw TypeError(message + "\n  written at " + where.text());
+}
+
+}  // namespace cinch

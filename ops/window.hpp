@@ -1,0 +1,98 @@
+// Windows that slide along the last axes of a tensor: how they stand and how many there are.
+#pragma once
+
+#include <array>
+#include <initializer_list>
+#include <string>
+#include <vector>
+
+#include "core/op.hpp"
+
+namespace cinch {
+
+/// A number for each spatial axis, outermost first; a single one holds for all of them.
+class PerAxis {
+ public:
+  PerAxis(std::int64_t all) : each_{all} {}
+  PerAxis(std::initializer_list<std::int64_t> each) : each_(each) {}
+
+  /// One number for each of `axes` axes. Throws TypeError where their count is neither that nor 1,
+  /// or one is below `least`.
+  std::vector<std::int64_t> of(std::size_t axes, std::int64_t least, const char* what) const;
+
+ private:
+  std::vector<std::int64_t> each_;
+};
+
+/// Elements added before and after an axis.
+struct Sides {
+  Sides(std::int64_t both) : before(both), after(both) {}
+  Sides(std::int64_t in_front, std::int64_t behind) : before(in_front), after(behind) {}
+
+  std::int64_t before, after;
+};
+
+enum class Pad : std::uint8_t {
+  valid,  ///< None: windows lie inside the input.
+  same,   ///< One less than a window spans, the odd one after: a stride of s gives ceil(n / s).
+};
+
+/// How far windows may reach out of the input.
+class Padding {
+ public:
+  Padding(Pad kind = Pad::valid) : kind_(kind) {}
+  /// The same at every side.
+  Padding(std::int64_t all) : each_{Sides(all)} {}
+  /// {1, 2}: 1 at both sides of the first axis and 2 of the second. {{1, 2}, {0, 3}}: before and
+  /// after each axis.
+  Padding(std::initializer_list<Sides> each) : each_(each) {}
+
+  /// One for each of the axes along which windows span `spans`; -1 stands for a span not known.
+  /// Throws TypeError where their counts differ, one is negative, or `same` meets an unknown span.
+  std::vector<Sides> of(const std::vector<std::int64_t>& spans) const;
+
+ private:
+  Pad kind_ = Pad::valid;
+  std::vector<Sides> each_;
+};
+
+/// Windows along one axis: number o covers the positions o * stride - before + k * dilation for
+/// 0 <= k < width, of an axis that is thought of as longer by `before` and `after`.
+struct Window {
+  std::int64_t width = 1, stride = 1, before = 0, after = 0, dilation = 1;
+
+  std::int64_t span() const { return (width - 1) * dilation + 1; }
+  /// floor((n + before + after - span) / stride) + 1. Throws TypeError where there is not one.
+  std::int64_t count(std::int64_t n) const;
+};
+
+/// Along height and width: ops know two spatial axes, and one is two of which the first is 1.
+using Windows = std::array<Window, 2>;
+
+/// Windows along one or two axes as an op's integers.
+std::vector<std::int64_t> to_ints(const std::vector<Window>& windows);
+Windows windows_of(const Attrs& attrs);
+/// (..., n) as (..., 1, n), and back.
+Expr with_height(const Expr& x);
+Expr without_height(const Expr& x);
+
+/// How many windows stand along an axis of `n`: a number, the symbol of n where padding makes up
+/// for the width, or a new symbol. `width` is used in place of the window's own.
+Dim window_count(Dim n, Dim width, const Window& window);
+/// The same as an int64 scalar.
+Expr window_count(const Expr& n, const Expr& width, const Window& window);
+/// The smallest size along which `count` windows stand; the sizes from there to stride - 1 more
+/// have as many.
+Expr covered_size(const Expr& count, const Expr& width, const Window& window);
+
+/// Throws TypeError unless `count` windows can stand along an axis of `n`.
+void require_count(Dim count, Dim n, Dim width, const Window& window, std::size_t axis);
+
+/// Whether the last `axes` axes lie row-major, one behind the other.
+bool dense_inside(const Strided& where, const Shape& shape, std::size_t axes);
+
+/// TypeError in the name of a public function: what is wrong, its operands, the user's line.
+[[noreturn]] void fail(std::string_view function, const std::string& what, Args operands,
+                       Source where);
+
+}  // namespace cinch
