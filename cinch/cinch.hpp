@@ -26,6 +26,7 @@
 #include "ops/convolution.hpp"
 #include "ops/index.hpp"
 #include "ops/linalg.hpp"
+#include "ops/pooling.hpp"
 #include "ops/random.hpp"
 #include "ops/random_state.hpp"
 #include "ops/reduce.hpp"

@@ -6,6 +6,7 @@
 #include "ops/fused_products.hpp"
 #include "ops/index.hpp"
 #include "ops/linalg.hpp"
+#include "ops/pooling.hpp"
 #include "ops/random.hpp"
 #include "ops/reduce.hpp"
 #include "ops/shape.hpp"
@@ -85,6 +86,12 @@ std::span<const Op* const> all_ops() {
       &convolution_op,
       &convolution_data_op,
       &convolution_filters_op,
+      // pooling
+      &window_sum_op,
+      &window_spread_op,
+      &window_argmax_op,
+      &pick_op,
+      &unpool_op,
       // random
       &random_uniform_op,
       &random_normal_op,

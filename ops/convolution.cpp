@@ -16,13 +16,6 @@ namespace {
 // Types
 // ----------------------------------------------------------------------------------------------
 
-/// A size that two operands share. Throws TypeError where they surely do not.
-Dim shared_size(Dim a, Dim b, const char* one, const char* other) {
-  if (a.known() && b.known() && !(a == b))
-    throw TypeError(text(one, " ", a.size(), ", ", other, " ", b.size()));
-  return a.known() ? a : b;
-}
-
 /// Position of the axis after the groups. Throws TypeError unless both have two spatial axes and
 /// elements of one kind.
 std::size_t lead_of(const Expr& a, const Expr& b) {
@@ -76,8 +69,6 @@ Type convolution_filters_type(Args x, const Attrs& attrs) {
     require_count(y[lead + 2 + k], in[lead + 2 + k], width[k], windows[k], k);
   return joined(x[0], x[1], lead, y[lead + 1], in[lead + 1], width);
 }
-
-std::vector<Expr> spatial_sizes(const Expr& x) { return {size(x, -2), size(x, -1)}; }
 
 Expr convolution(const Expr& x, const Expr& w, const std::vector<std::int64_t>& ints) {
   return apply(convolution_op, {x, w}, {.ints = ints});

@@ -122,6 +122,14 @@ Expr covered_size(const Expr& count, const Expr& width, const Window& window) {
   return (count - 1) * window.stride + (width - 1) * window.dilation + rest;
 }
 
+Dim shared_size(Dim a, Dim b, const char* one, const char* other) {
+  if (a.known() && b.known() && !(a == b))
+    throw TypeError(text(one, " ", a.size(), ", ", other, " ", b.size()));
+  return a.known() ? a : b;
+}
+
+std::vector<Expr> spatial_sizes(const Expr& x) { return {size(x, -2), size(x, -1)}; }
+
 void require_count(Dim count, Dim n, Dim width, const Window& window, std::size_t axis) {
   if (!count.known() || !n.known() || !width.known()) return;
   const Dim there = window_count(n, width, window);

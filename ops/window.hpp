@@ -72,6 +72,8 @@ using Windows = std::array<Window, 2>;
 /// Windows along one or two axes as an op's integers.
 std::vector<std::int64_t> to_ints(const std::vector<Window>& windows);
 Windows windows_of(const Attrs& attrs);
+/// Height and width as int64 scalars.
+std::vector<Expr> spatial_sizes(const Expr& x);
 /// (..., n) as (..., 1, n), and back.
 Expr with_height(const Expr& x);
 Expr without_height(const Expr& x);
@@ -84,6 +86,9 @@ Expr window_count(const Expr& n, const Expr& width, const Window& window);
 /// The smallest size along which `count` windows stand; the sizes from there to stride - 1 more
 /// have as many.
 Expr covered_size(const Expr& count, const Expr& width, const Window& window);
+
+/// A size that two operands share. Throws TypeError where they surely do not: "one 3, other 4".
+Dim shared_size(Dim a, Dim b, const char* one, const char* other);
 
 /// Throws TypeError unless `count` windows can stand along an axis of `n`.
 void require_count(Dim count, Dim n, Dim width, const Window& window, std::size_t axis);
