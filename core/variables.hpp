@@ -22,6 +22,11 @@ inline Expr tensor3(std::string label = "", DType dtype = DType::float32,
                     Source where = Source::here()) {
   return variable(std::move(label), dtype, {-1, -1, -1}, where);
 }
+/// Images: (batch, channels, height, width).
+inline Expr tensor4(std::string label = "", DType dtype = DType::float32,
+                    Source where = Source::here()) {
+  return variable(std::move(label), dtype, {-1, -1, -1, -1}, where);
+}
 
 // f: float32, d: float64, l and i: int64, the only integers there are, b: bool.
 inline Expr fscalar(std::string label = "", Source where = Source::here()) {
