@@ -54,16 +54,6 @@ T* columns_memory(const Sizes& s) {
   return memory<T, 0>(s.meetings());
 }
 
-/// The windows in [0, count) whose element `k` lies inside [0, n).
-Span inside(const Window& window, std::int64_t k, std::int64_t n, std::int64_t count) {
-  const std::int64_t shift = window.before - k * window.dilation;  // o * stride >= shift.
-  const auto ceil_div = [&](std::int64_t a) {
-    return a <= 0 ? 0 : (a + window.stride - 1) / window.stride;
-  };
-  const std::int64_t begin = std::min(ceil_div(shift), count);
-  return {begin, std::clamp(ceil_div(n + shift), begin, count)};
-}
-
 /// Calls row(columns, x, horizontal) for every channel, position in the filter, and row of windows:
 /// where the windows' elements at this position go in the matrix, the row of x that they come from
 /// (null outside), and which of the windows have it inside.
@@ -71,9 +61,9 @@ template <class T, class F>
 void for_each_row(const Sizes& s, T* x, T* columns, F&& row) {
   for (std::int64_t c = 0; c < s.channels; ++c) {
     for (std::int64_t i = 0; i < s.width[0]; ++i) {
-      const Span vertical = inside(s.window[0], i, s.in[0], s.out[0]);
+      const Span vertical = windows_inside(s.window[0], i, s.in[0], s.out[0]);
       for (std::int64_t j = 0; j < s.width[1]; ++j) {
-        const Span horizontal = inside(s.window[1], j, s.in[1], s.out[1]);
+        const Span horizontal = windows_inside(s.window[1], j, s.in[1], s.out[1]);
         const std::int64_t first = j * s.window[1].dilation - s.window[1].before;
         for (std::int64_t o = 0; o < s.out[0]; ++o, columns += s.out[1]) {
           const std::int64_t at =

@@ -94,6 +94,30 @@ void repeat(const T* from, std::int64_t rows, std::int64_t columns, const Window
   }
 }
 
+/// Positions of the maxima of a row of windows that see these rows of a map. Goes over the windows
+/// once for each of their elements. No processor can guess which of two is larger, so nothing here
+/// may become a jump on it: a position is moved by a mask, and the largest is looked up by
+/// position.
+template <class T>
+void largest_of_row(const T* x, std::int64_t width, Span rows, const Window& window,
+                    std::int64_t* best, std::int64_t count) {
+  for (std::int64_t p = 0; p < count; ++p)
+    best[p] = rows.begin * width + seen(window, p, width).begin;
+  for (std::int64_t i = rows.begin; i < rows.end; ++i) {
+    for (std::int64_t j = 0; j < window.width; ++j) {
+      const Span inside = windows_inside(window, j, width, count);
+      const std::int64_t first = i * width + j - window.before;
+      for (std::int64_t p = inside.begin; p < inside.end; ++p) {
+        const std::int64_t position = first + p * window.stride;
+        const T element = x[position], most = x[best[p]];
+        // Larger, or the first NaN.
+        const bool better = !(element <= most) & (most == most);
+        best[p] += (position - best[p]) & -static_cast<std::int64_t>(better);
+      }
+    }
+  }
+}
+
 }  // namespace
 
 void window_sum_kernel(std::span<const Operand> in, const Operand& out, const Attrs& attrs) {
@@ -154,21 +178,8 @@ void window_argmax_kernel(std::span<const Operand> in, const Operand& out, const
     for_each_map(y.count(), x.area() + y.area(), 1, [&](std::int64_t map) {
       const T* from = x.at(map);
       std::int64_t* to = y.at(map);
-      for_each_window(windows, x.rows, x.columns, y.rows, y.columns,
-                      [&](std::int64_t o, Span vertical, Span horizontal) {
-                        std::int64_t best = vertical.begin * x.columns + horizontal.begin;
-                        T most = from[best];
-                        for (std::int64_t i = vertical.begin; i < vertical.end; ++i) {
-                          for (std::int64_t j = horizontal.begin; j < horizontal.end; ++j) {
-                            const T element = from[i * x.columns + j];
-                            // Larger, or the first NaN.
-                            const bool better = !(element <= most) & (most == most);
-                            best = better ? i * x.columns + j : best;
-                            most = better ? element : most;
-                          }
-                        }
-                        to[o] = best;
-                      });
+      for (std::int64_t o = 0; o < y.rows; ++o, to += y.columns)
+        largest_of_row(from, x.columns, seen(windows[0], o, x.rows), windows[1], to, y.columns);
     });
   });
 }

@@ -1,12 +1,14 @@
 // Windows that slide along the last axes of a tensor: how they stand and how many there are.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <initializer_list>
 #include <string>
 #include <vector>
 
 #include "core/op.hpp"
+#include "core/team.hpp"
 
 namespace cinch {
 
@@ -65,6 +67,17 @@ struct Window {
   /// floor((n + before + after - span) / stride) + 1. Throws TypeError where there is not one.
   std::int64_t count(std::int64_t n) const;
 };
+
+/// The windows in [0, count) whose element `k` lies inside [0, n): from begin to before end.
+inline Span windows_inside(const Window& window, std::int64_t k, std::int64_t n,
+                           std::int64_t count) {
+  const std::int64_t shift = window.before - k * window.dilation;  // o * stride >= shift.
+  const auto ceil_div = [&](std::int64_t a) {
+    return a <= 0 ? 0 : (a + window.stride - 1) / window.stride;
+  };
+  const std::int64_t begin = std::min(ceil_div(shift), count);
+  return {begin, std::max(begin, std::min(ceil_div(n + shift), count))};
+}
 
 /// Along height and width: ops know two spatial axes, and one is two of which the first is 1.
 using Windows = std::array<Window, 2>;
