@@ -219,6 +219,51 @@ TEST_CASE("the Jacobian of a convolution refuses to mix examples") {
   CHECK(contains(error_of([&] { jacobian(filters, x); }), "jacobian: examples mix in"));
 }
 
+TEST_CASE("many inputs each with filters of their own are convolved at once") {
+  std::mt19937 random(4);
+  const Expr x = variable("x", DType::float64, {2, 4, 3, 3}),
+             many = variable("many", DType::float64, {3, 2, 4, 3, 3});
+  const Tensor values = random_tensor(DType::float64, {3, 2, 4, 3, 3}, random);
+  for (const std::int64_t groups : {1, 2}) {
+    const Expr w =
+        reshape(slice(flatten(sin(x)), 0, 4 * 4 / groups * 4), Shape{4, 4 / groups, 2, 2});
+    const Expr y = conv2d(x, w, {.padding = {{1, 0}, 0}, .groups = groups});
+    // The gradient holds the other two forms.
+    for (const Expr& e : {y, grad(sum(square(y)), x)}) {
+      const Tensor all = evaluate(vectorize(e, x, many), {{many, values}});
+      for (std::int64_t i = 0; i < 3; ++i) {
+        const Tensor one = evaluate(at(many, i), {{many, values}});
+        const Expr stacked = constant(all);
+        CHECK(distance(value(at(stacked, i)), evaluate(e, {{x, one}})) < 1e-13);
+      }
+    }
+  }
+}
+
+TEST_CASE("errors of the ops behind convolutions say what they want") {
+  const auto text_of = [](const Op& op, const std::vector<Type>& types) {
+    std::vector<Expr> inputs;
+    for (const Type& type : types) inputs.push_back(variable("x", type));
+    for (int k = 0; k < 2 && &op != &convolution_op; ++k)
+      inputs.push_back(constant(Tensor(std::int64_t{2})));
+    return error_of([&] { apply(op, inputs, {.ints = to_ints({Window{}, Window{}})}); });
+  };
+  const Type maps{DType::float64, {2, 3, 4, 4}}, filters{DType::float64, {5, 3, 2, 2}};
+  CHECK(contains(text_of(convolution_op, {maps, {DType::float64, {3, 3}}}),
+                 "both operands must have four axes, or five with groups in front"));
+  CHECK(contains(text_of(convolution_op, {maps, {DType::float32, {5, 3, 2, 2}}}),
+                 "both operands must have the same dtype, and not bool"));
+  CHECK(contains(text_of(convolution_op,
+                         {{DType::float64, {2, 2, 3, 4, 4}}, {DType::float64, {3, 5, 3, 2, 2}}}),
+                 "the groups number 2, those of the other operand 3"));
+  CHECK(contains(text_of(convolution_data_op, {maps, filters}),
+                 "the channels of the input number 3, the filters 5"));
+  CHECK(contains(text_of(convolution_data_op, {{DType::float64, {2, 5, 4, 4}}, filters}),
+                 "1 windows of 2 stand along size 2 of spatial axis 0, not 4"));
+  CHECK(contains(text_of(convolution_filters_op, {maps, {DType::float64, {4, 5, 3, 3}}}),
+                 "the examples number 2, those of the other operand 4"));
+}
+
 TEST_CASE("errors of convolutions say the sizes, the operands and the line") {
   const Expr x = variable("x", DType::float64, {2, 3, 8, 8}),
              w = variable("w", DType::float64, {4, 2, 3, 3}),

@@ -222,6 +222,33 @@ TEST_CASE("errors of pooling say what is wrong, the operand and the line") {
                  "max_unpool2d: each operand needs at least 2 axes"));
 }
 
+TEST_CASE("errors of the ops behind pooling say what they want") {
+  const std::vector<std::int64_t> ints = to_ints({Window{}, Window{}});
+  const Expr maps = variable("x", DType::float64, {2, 3, 3}),
+             at = variable("at", DType::int64, {4, 3, 3});
+  CHECK(contains(error_of([&] { apply(window_sum_op, {dvector("v")}, {.ints = ints}); }),
+                 "needs height and width as its last two axes"));
+  CHECK(contains(error_of([&] {
+                   const Expr n = constant(Tensor(std::int64_t{3}));
+                   apply(window_spread_op, {bmatrix("b"), n, n}, {.ints = ints});
+                 }),
+                 "bools cannot be pooled: cast them first"));
+  CHECK(contains(error_of([&] {
+                   const Window padded{2, 2, 1, 1, 1};
+                   apply(window_argmax_op, {variable("x", DType::float64, {3, 0})},
+                         {.ints = to_ints({padded, padded})});
+                 }),
+                 "the largest of no elements"));
+  CHECK(contains(error_of([&] {
+                   apply(pick_op, {maps, at});
+                 }),
+                 "the sizes in front of the maps must agree: there are 2, positions for 4"));
+  CHECK(contains(error_of([&] {
+                   apply(pick_op, {maps, lmatrix("at")});
+                 }),
+                 "the maps and the positions must have the same number of axes"));
+}
+
 TEST_CASE("positions outside a map are errors of the call, in both modes") {
   const Expr y = dvector("y"), at = lvector("at");
   const Expr x = max_unpool1d(y, at, constant(row({0, 0, 0})));
