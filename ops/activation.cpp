@@ -150,6 +150,11 @@ Expr batch_along_axis(Args x, const std::vector<bool>&, const Expr& y) {
   return apply(y.op(), {x[0]}, {.ints = {y.attrs().ints[0] + 1}}, y->where);
 }
 
+/// Whether there is nothing along the op's axis, not even a largest element to subtract.
+bool empty_axis(const Expr& y) {
+  return y.dims()[static_cast<std::size_t>(y.attrs().ints[0])] == Dim(0);
+}
+
 std::int64_t follow_along_axis(Args, std::span<const std::int64_t> axes, const Expr& y) {
   return axes[0] == y.attrs().ints[0] ? -1 : axes[0];
 }
@@ -160,7 +165,8 @@ std::vector<Example> axis_examples(Expr (*f)(const Arg&, std::int64_t)) {
           {{matrix}, [f](Args x) { return f(x[0], 0); }},
           {{Type{DType::float64, {2, 3, 2}}}, [f](Args x) { return f(x[0], 1); }},
           {{Type{DType::float64, {4, 1}}}, [f](Args x) { return f(x[0], 1); }},
-          {{Type{DType::float64, {0, 3}}}, [f](Args x) { return f(x[0], 1); }}};
+          {{Type{DType::float64, {0, 3}}}, [f](Args x) { return f(x[0], 1); }},
+          {{Type{DType::float64, {0, 3}}}, [f](Args x) { return f(x[0], 0); }}};
 }
 
 }  // namespace
@@ -177,6 +183,7 @@ constinit const Op softmax_op{
     .follow = follow_along_axis,
     .expand =
         [](const Expr& y) {
+          if (empty_axis(y)) return y.inputs()[0];
           const Expr e =
               exp(y.inputs()[0] - max(y.inputs()[0], y.attrs().ints[0], /*keepdims=*/true));
           return e / sum(e, y.attrs().ints[0], /*keepdims=*/true);
@@ -197,6 +204,7 @@ constinit const Op log_softmax_op{
     .follow = follow_along_axis,
     .expand =
         [](const Expr& y) {
+          if (empty_axis(y)) return y.inputs()[0];
           const Expr s = y.inputs()[0] - max(y.inputs()[0], y.attrs().ints[0], /*keepdims=*/true);
           return s - log(sum(exp(s), y.attrs().ints[0], /*keepdims=*/true));
         },
