@@ -186,7 +186,13 @@ std::vector<std::size_t> source_index(const std::vector<std::size_t>& index, con
   return result;
 }
 
+/// Also where the rows are empty, so that there is nothing to take.
+void require_rows(const Tensor& indices, std::int64_t n) {
+  for (const std::int64_t index : indices.data<std::int64_t>()) row_of(index, n);
+}
+
 Tensor take_reference(Values in, const Attrs&) {
+  require_rows(*in[1], in[0]->shape()[0]);
   Shape shape = in[1]->shape();
   shape.insert(shape.end(), in[0]->shape().begin() + 1, in[0]->shape().end());
   return dispatch(in[0]->dtype(), [&]<class T> {
@@ -232,6 +238,7 @@ void scatter_add_kernel(std::span<const Operand> in, const Operand& out, const A
 }
 
 Tensor scatter_add_reference(Values in, const Attrs&) {
+  require_rows(*in[1], in[2]->shape()[0]);
   return dispatch(in[0]->dtype(), [&]<class T> {
     Tensor result(dtype_of<T>(), in[2]->shape());
     auto to = view<T>(result);
