@@ -10,10 +10,6 @@
 
 namespace cinch::blas {
 
-namespace {
-
-/// Results must not depend on how many processors there are, so OpenBLAS runs on the calling
-/// thread.
 void one_thread() {
   static const bool once = [] {
     openblas_set_num_threads(1);
@@ -21,6 +17,8 @@ void one_thread() {
   }();
   (void)once;
 }
+
+namespace {
 
 template <class T>
 CBLAS_TRANSPOSE order(const Matrix<T>& m) {

@@ -33,6 +33,10 @@ void product_and_squares(const Matrix<const float>& a, const Matrix<const float>
 void product_and_squares(const Matrix<const double>& a, const Matrix<const double>& b,
                          const Matrix<double>& c, double* squares);
 
+/// Results must not depend on how many processors there are, so OpenBLAS, LAPACK included, runs on
+/// the calling thread: to be called before anything of it is.
+void one_thread();
+
 /// Name of the kernels OpenBLAS chose for this processor.
 std::string core_name();
 

@@ -3,6 +3,10 @@
 #include "ops/activation.hpp"
 #include "ops/arithmetic.hpp"
 #include "ops/convolution.hpp"
+#include "ops/determinant.hpp"
+#include "ops/eigen.hpp"
+#include "ops/expm.hpp"
+#include "ops/factor.hpp"
 #include "ops/fused_products.hpp"
 #include "ops/index.hpp"
 #include "ops/linalg.hpp"
@@ -10,6 +14,8 @@
 #include "ops/random.hpp"
 #include "ops/reduce.hpp"
 #include "ops/shape.hpp"
+#include "ops/solve.hpp"
+#include "ops/svd.hpp"
 
 namespace cinch {
 
@@ -92,6 +98,22 @@ std::span<const Op* const> all_ops() {
       &window_argmax_op,
       &pick_op,
       &unpool_op,
+      // decompositions of matrices
+      &inverse_op,
+      &solve_op,
+      &triangular_solve_op,
+      &det_op,
+      &cofactors_op,
+      &slogdet_op,
+      &logdet_op,
+      &cholesky_op,
+      &qr_op,
+      &eigvalsh_op,
+      &eigenvectors_op,
+      &singular_values_op,
+      &singular_vectors_op,
+      &pinv_op,
+      &expm_op,
       // random
       &random_uniform_op,
       &random_normal_op,

@@ -1,0 +1,206 @@
+#include "ops/factor.hpp"
+
+#include <algorithm>
+
+#include "ops/arithmetic.hpp"
+#include "ops/index.hpp"
+#include "ops/lapack.hpp"
+#include "ops/linalg.hpp"
+#include "ops/matrices.hpp"
+#include "ops/shape.hpp"
+#include "ops/solve.hpp"
+#include "ops/textbook.hpp"
+
+namespace cinch {
+
+namespace {
+
+// cholesky
+// -------------------------------------------------------------------------------------------------
+
+Type cholesky_type(Args x, const Attrs&) {
+  require_matrices(x[0], /*square=*/true);
+  return {x[0].dtype(), x[0].dims()};
+}
+
+Tensor cholesky_reference(Values in, const Attrs&) {
+  const std::int64_t n = in[0]->shape().back();
+  return textbook::for_each(*in[0], {n, n}, [](const textbook::Matrix& a, std::int64_t) {
+    return textbook::Result(textbook::cholesky(textbook::symmetric_part(a)), Fault::indefinite);
+  });
+}
+
+void cholesky_kernel(std::span<const Operand> in, const Operand& out, const Attrs&) {
+  const std::int64_t n = out.shape.back();
+  if (n == 0) return;
+  dispatch_float(out.dtype, [&]<class T> {
+    const auto each = [&](std::int64_t k) {
+      Workspace space(Workspace::room<T>(n * n));
+      T* a = space.take<T>(n * n);
+      if (!load_symmetric(matrix_at<T>(in[0], k), a)) return Fault::not_finite;
+      // The upper factor by columns is the lower one by rows.
+      if (!Lapack<T>::cholesky(n, a)) return Fault::indefinite;
+      T* to = out.as<T>() + k * n * n;
+      for (std::int64_t i = 0; i < n; ++i) {
+        std::copy_n(a + i * n, i + 1, to + i * n);
+        std::fill(to + i * n + i + 1, to + (i + 1) * n, T(0));
+      }
+      return Fault::none;
+    };
+    for_each_matrix(leading_shape(in[0]), matrix_count(in[0]), cubic_nanoseconds(n, 0.5), each);
+  });
+}
+
+/// L^-T P L^-1, symmetrised, with P the lower triangle of L' gL and half its diagonal.
+Grads cholesky_grad(Args, const Expr& L, const Expr& gL) {
+  const Expr inner = matrix_product(transposed(L), gL);
+  const Expr P = 0.5 * (lower_triangle(inner) + lower_triangle(inner, -1));
+  const Expr Lt = transposed(L);
+  const Expr left = triangular_solve(Lt, P, {.lower = false});
+  return {symmetric_part(triangular_solve(Lt, transposed(left), {.lower = false}))};
+}
+
+// qr
+// -------------------------------------------------------------------------------------------------
+
+/// Q's rows and below them R's: (..., m + n, n).
+Type qr_type(Args x, const Attrs&) {
+  require_matrices(x[0], /*square=*/false);
+  const Dim m = x[0].dims().end()[-2], n = x[0].dims().back();
+  Type result{x[0].dtype(), x[0].dims()};
+  if (m.known() && n.known() && m.size() < n.size()) {
+    throw TypeError(text("the matrix must not have fewer rows than columns, it has ", m.size(),
+                         " and ", n.size()));
+  }
+  result.dims.end()[-2] = m.known() && n.known() ? Dim(m.size() + n.size()) : Dim::unknown();
+  return result;
+}
+
+Tensor qr_reference(Values in, const Attrs&) {
+  const std::int64_t m = in[0]->shape().end()[-2], n = in[0]->shape().back();
+  return textbook::for_each(*in[0], {m + n, n}, [](const textbook::Matrix& a, std::int64_t) {
+    const textbook::Qr factors = textbook::qr(a);
+    return textbook::Result(textbook::stacked(factors.Q, factors.R));
+  });
+}
+
+void qr_kernel(std::span<const Operand> in, const Operand& out, const Attrs&) {
+  const std::int64_t n = out.shape.back(), m = out.shape.end()[-2] - n;
+  if (n == 0) return;
+  dispatch_float(out.dtype, [&]<class T> {
+    const auto each = [&](std::int64_t k) {
+      const std::int64_t work = n * (Lapack<T>::block + 1);
+      Workspace space(Workspace::room<T>(m * n) + Workspace::room<T>(n * n) +
+                      Workspace::room<T>(work));
+      T *a = space.take<T>(m * n), *r = space.take<T>(n * n), *scratch = space.take<T>(work);
+      if (!load_columns(matrix_at<T>(in[0], k), a)) return Fault::not_finite;
+      Lapack<T>::qr(m, n, a, r, scratch);
+      for (std::int64_t j = 0; j < n; ++j) {
+        if (r[j * (n + 1)] >= 0) continue;
+        for (std::int64_t i = 0; i < m; ++i) a[j * m + i] = -a[j * m + i];
+        for (std::int64_t i = j; i < n; ++i) r[i * n + j] = -r[i * n + j];
+      }
+      T* to = out.as<T>() + k * (m + n) * n;
+      load_rows(MatrixView<T>{a, m, n, 1, m}, to);
+      load_rows(MatrixView<T>{r, n, n, 1, n}, to + m * n);
+      return Fault::none;
+    };
+    const double steps = 4 * static_cast<double>(m) / static_cast<double>(n);
+    for_each_matrix(leading_shape(in[0]), matrix_count(in[0]), cubic_nanoseconds(n, steps), each);
+  });
+}
+
+QR unpacked_qr(const Expr& packed, const Expr& A) {
+  const Expr m = size(A, -2), n = size(A, -1);
+  return {narrow(packed, -2, 0, m), narrow(packed, -2, m, n)};
+}
+
+/// (gQ + Q copy(M)) R^-T with M = R gR' - gQ' Q, of which copy() mirrors the lower triangle.
+Grads qr_grad(Args x, const Expr& y, const Expr& gy) {
+  const auto [Q, R] = unpacked_qr(y, x[0]);
+  const auto [gQ, all_gR] = unpacked_qr(gy, x[0]);
+  const Expr gR = upper_triangle(all_gR);
+  const Expr M = matrix_product(R, transposed(gR)) - matrix_product(transposed(gQ), Q);
+  const Expr mirrored = lower_triangle(M) + transposed(lower_triangle(M, -1));
+  const Expr inner = gQ + matrix_product(Q, mirrored);
+  return {transposed(triangular_solve(R, transposed(inner), {.lower = false}))};
+}
+
+}  // namespace
+
+constinit const Op cholesky_op{
+    .name = "cholesky",
+    .type = cholesky_type,
+    .reference = cholesky_reference,
+    .operands = Operands::real,
+    .grad = cholesky_grad,
+    .batch = batch_matrices,
+    .follow = follow_matrices,
+    .kernel = cholesky_kernel,
+    .accepts = accepts_anything,
+    .flops =
+        [](const Expr& y) {
+          const Shape shape = y.type().shape();
+          return static_cast<double>(shape.back()) * static_cast<double>(element_count(shape)) / 3;
+        },
+    .probe = {-3, 3},
+    .examples = []() -> std::vector<Example> {
+      std::vector<Example> result;
+      for (const Dims& dims : std::vector<Dims>{
+               {3, 3}, {1, 1}, {0, 0}, {4, 4}, {2, 3, 3}, {2, 2, 2, 2}, {0, 3, 3}, {2, 0, 0}})
+        result.push_back({{{DType::float64, dims}},
+                          [](Args x) { return cholesky(x[0] + 15 * eye(size(x[0], -1))); }});
+      result.push_back({{Type{DType::float64, {3, 5}}},
+                        [](Args x) { return cholesky(dot(x[0], transpose(x[0])) + eye(3)); }});
+      return result;
+    },
+};
+
+constinit const Op qr_op{
+    .name = "qr",
+    .type = qr_type,
+    .reference = qr_reference,
+    .operands = Operands::real,
+    .grad = qr_grad,
+    .batch = batch_matrices,
+    .follow = follow_matrices,
+    .size_of =
+        [](const Expr& y, std::int64_t) {
+          const Expr& A = y.inputs()[0];
+          return size(A, -2) + size(A, -1);
+        },
+    .kernel = qr_kernel,
+    .accepts = accepts_anything,
+    .flops =
+        [](const Expr& y) {
+          const Shape shape = y.inputs()[0].type().shape();
+          return static_cast<double>(shape.back()) * static_cast<double>(element_count(shape)) * 4;
+        },
+    .probe = {-3, 3},
+    .examples = []() -> std::vector<Example> {
+      const auto both = [](Args x) {
+        const Expr columns = arange(size(x[0], -1)), rows = arange(size(x[0], -2));
+        const Expr A = x[0] + switch_(equal(expand_dims(rows, 1), expand_dims(columns, 0)), 10, 0);
+        return apply(qr_op, {A});
+      };
+      std::vector<Example> result;
+      for (const Dims& dims : std::vector<Dims>{
+               {3, 3}, {5, 2}, {1, 1}, {0, 0}, {3, 0}, {2, 3, 2}, {2, 2, 2, 2}, {0, 3, 2}})
+        result.push_back({{{DType::float64, dims}}, both});
+      result.push_back({{Type{DType::float64, {2, 3}}}, [](Args x) {
+                          const auto [Q, R] = qr(transpose(x[0]) + 0.1);
+                          return dot(Q, R + R);
+                        }});
+      return result;
+    },
+};
+
+Expr cholesky(const Arg& A) { return apply(cholesky_op, {A}, {}, A.where()); }
+
+QR qr(const Arg& A) {
+  const Attribution as(A.where());
+  const Expr packed = apply(qr_op, {A}, {}, A.where());
+  return unpacked_qr(packed, packed.inputs()[0]);
+}
+
+}  // namespace cinch

@@ -1,0 +1,297 @@
+#include "ops/solve.hpp"
+
+#include <algorithm>
+
+#include "ops/arithmetic.hpp"
+#include "ops/lapack.hpp"
+#include "ops/matrices.hpp"
+#include "ops/shape.hpp"
+#include "ops/textbook.hpp"
+
+namespace cinch {
+
+namespace {
+
+Type solve_type(Args x, const Attrs&) {
+  require_matrices(x[0], /*square=*/true);
+  if (x[1].rank() != x[0].rank()) throw TypeError("the right side must have as many axes");
+  Type result{x[0].dtype(), x[1].dims()};
+  const std::size_t lead = result.dims.size() - 2;
+  for (std::size_t axis = 0; axis < lead; ++axis) {
+    const Dim a = x[0].dims()[axis], b = result.dims[axis];
+    if (a.known() && b.known() && !(a == b))
+      throw TypeError(text("the sizes of axis ", axis,
+                           " differ: there must be as many right sides "
+                           "as matrices"));
+    if (!b.known()) result.dims[axis] = a;
+  }
+  // The matrix is square: either of its sizes will do.
+  for (const Dim n : {x[0].dims()[lead], x[0].dims()[lead + 1]}) {
+    const Dim rows = x[1].dims()[lead];
+    if (!rows.known()) result.dims[lead] = n;
+    if (n.known() && rows.known() && !(n == rows)) {
+      throw TypeError(text("the right side has ", rows.size(), " rows, the matrix has ", n.size()));
+    }
+  }
+  return result;
+}
+
+Tensor solve_by(Values in, const auto& solver) {
+  const Tensor& b = *in[1];
+  return textbook::for_each(*in[0], {b.shape().end()[-2], b.shape().back()},
+                            [&](const textbook::Matrix& a, std::int64_t k) {
+                              const textbook::Matrix right = textbook::matrix_of(b, k);
+                              if (!textbook::all_finite(right))
+                                return textbook::Result(Fault::right_not_finite);
+                              return textbook::Result(solver(a, right), Fault::singular);
+                            });
+}
+
+Tensor solve_reference(Values in, const Attrs&) {
+  return solve_by(in, [](const textbook::Matrix& a, const textbook::Matrix& b) {
+    return textbook::solve(a, b);
+  });
+}
+
+bool is_lower(const Attrs& attrs) { return attrs.ints[0] != 0; }
+bool is_unit(const Attrs& attrs) { return attrs.ints[1] != 0; }
+
+Tensor triangular_solve_reference(Values in, const Attrs& attrs) {
+  return solve_by(in, [&](const textbook::Matrix& a, const textbook::Matrix& b) {
+    return textbook::triangular_solve(a, b, is_lower(attrs), is_unit(attrs));
+  });
+}
+
+/// Numbers a group of right sides that share one matrix, because its operand is repeated along some
+/// axes: it is prepared once for all of them.
+class SharedMatrices {
+ public:
+  explicit SharedMatrices(const Operand& a) : a_(a) {
+    for (std::size_t axis = 0; axis < a.shape.size() - 2; ++axis)
+      (repeated(axis) ? uses_ : matrices_) *= a.shape[axis];
+  }
+  std::int64_t matrices() const { return matrices_; }
+  std::int64_t uses() const { return uses_; }
+  /// Number, in row-major order of the leading axes, of one use of a matrix.
+  std::int64_t number(std::int64_t matrix, std::int64_t use) const {
+    std::int64_t result = 0, step = 1;
+    for (std::size_t axis = a_.shape.size() - 2; axis-- > 0;) {
+      const std::int64_t n = a_.shape[axis];
+      std::int64_t& rest = repeated(axis) ? use : matrix;
+      result += rest % n * step;
+      rest /= n;
+      step *= n;
+    }
+    return result;
+  }
+
+ private:
+  bool repeated(std::size_t axis) const { return a_.strides[axis] == 0; }
+
+  const Operand& a_;
+  std::int64_t matrices_ = 1, uses_ = 1;
+};
+
+/// `prepare(matrix, memory)` and `finish(memory, b)` for column-major b.
+template <class T>
+void solve_all(std::span<const Operand> in, const Operand& out, const auto& prepare,
+               const auto& finish, double preparing) {
+  const std::int64_t n = out.shape.end()[-2], columns = out.shape.back();
+  if (out.size() == 0) return;
+  const SharedMatrices shared(in[0]);
+  const double applying = 1.5 * static_cast<double>(n * n * columns) / 2;
+  const auto each = [&](std::int64_t matrix) {
+    Workspace space(Workspace::room<T>(n * n) + Workspace::room<T>(n * columns) +
+                    Workspace::room<int>(n));
+    T *a = space.take<T>(n * n), *b = space.take<T>(n * columns);
+    int* pivots = space.take<int>(n);
+    const Fault fault = prepare(matrix_at<T>(in[0], shared.number(matrix, 0)), a, pivots);
+    if (fault != Fault::none) return fault;
+    for (std::int64_t use = 0; use < shared.uses(); ++use) {
+      const std::int64_t k = shared.number(matrix, use);
+      if (!load_columns(matrix_at<T>(in[1], k), b)) return Fault::right_not_finite;
+      if (!finish(a, pivots, b)) return Fault::singular;
+      load_rows(MatrixView<T>{b, n, columns, 1, n}, out.as<T>() + k * n * columns);
+    }
+    return Fault::none;
+  };
+  // Faults are named by their matrix among those that differ.
+  Shape distinct;
+  for (std::size_t axis = 0; axis < in[0].shape.size() - 2; ++axis) {
+    if (in[0].strides[axis] != 0) distinct.push_back(in[0].shape[axis]);
+  }
+  for_each_matrix(distinct, shared.matrices(),
+                  preparing + static_cast<double>(shared.uses()) * applying, each);
+}
+
+void solve_kernel(std::span<const Operand> in, const Operand& out, const Attrs&) {
+  const std::int64_t n = out.shape.end()[-2], columns = out.shape.back();
+  dispatch_float(out.dtype, [&]<class T> {
+    // The matrix is read as its own transpose.
+    const auto prepare = [&](const MatrixView<T>& from, T* a, int* pivots) {
+      if (!load_rows(from, a)) return Fault::not_finite;
+      return Lapack<T>::lu(n, a, pivots) ? Fault::none : Fault::singular;
+    };
+    const auto finish = [&](const T* a, const int* pivots, T* b) {
+      Lapack<T>::lu_solve(/*transposed=*/true, n, columns, a, pivots, b);
+      return true;
+    };
+    solve_all<T>(in, out, prepare, finish, cubic_nanoseconds(n, 1));
+  });
+}
+
+void triangular_solve_kernel(std::span<const Operand> in, const Operand& out, const Attrs& attrs) {
+  const std::int64_t n = out.shape.end()[-2], columns = out.shape.back();
+  const bool lower = is_lower(attrs), unit = is_unit(attrs);
+  dispatch_float(out.dtype, [&]<class T> {
+    const auto prepare = [&](const MatrixView<T>& from, T* a, int*) {
+      return load_rows(from, a) ? Fault::none : Fault::not_finite;
+    };
+    const auto finish = [&](const T* a, const int*, T* b) {
+      return Lapack<T>::triangular_solve(!lower, /*transposed=*/true, unit, n, columns, a, b);
+    };
+    solve_all<T>(in, out, prepare, finish, static_cast<double>(n * n) / 2);
+  });
+}
+
+Grads solve_grad(Args x, const Expr& y, const Expr& gy) {
+  const Expr gb = apply(solve_op, {transposed(x[0]), gy});
+  return {-matrix_product(gb, transposed(y)), gb};
+}
+
+Grads triangular_solve_grad(Args x, const Expr& y, const Expr& gy) {
+  const bool lower = is_lower(y.attrs());
+  const std::int64_t first = is_unit(y.attrs()) ? 1 : 0;  // Off the diagonal.
+  const Expr gb =
+      apply(triangular_solve_op, {transposed(x[0]), gy}, {.ints = {!lower, y.attrs().ints[1]}});
+  const Expr ga = -matrix_product(gb, transposed(y));
+  return {lower ? lower_triangle(ga, -first) : upper_triangle(ga, first), gb};
+}
+
+Expr batch_solve(Args x, const std::vector<bool>& batched, const Expr& y) {
+  std::vector<Expr> operands{x.begin(), x.end()};
+  for (std::size_t i = 0; i < 2; ++i) {
+    if (batched[i]) continue;
+    std::vector<Expr> all = sizes(x[i]);
+    all.insert(all.begin(), size(x[1 - i], 0));
+    operands[i] = broadcast_to(x[i], all);
+  }
+  return apply(y.op(), operands, y.attrs(), y->where);
+}
+
+std::int64_t follow_solve(Args x, std::span<const std::int64_t> axes, const Expr&) {
+  const std::int64_t rows = x[0].rank() - 2;
+  if (axes[0] < 0) return axes[1] == rows ? -1 : axes[1];  // Each column is a system of its own.
+  if (axes[0] >= rows) return -1;
+  return axes[1] < 0 || axes[1] == axes[0] ? axes[0] : -1;
+}
+
+/// Brings the shapes that users may give to what the ops take, and back.
+template <class F>
+Expr with_aligned(const Arg& A, const Arg& b, F&& system) {
+  if (A->rank() < 2 || b->rank() < A->rank() - 1) return system(A, b);  // Throws.
+  if (b->rank() == A->rank() - 1) return squeeze(system(A, expand_dims(b, -1)), -1);
+  if (b->rank() == A->rank()) return system(A, b);
+  std::vector<Expr> all = sizes(A);
+  const std::vector<Expr> of_b = sizes(b);
+  all.insert(all.begin(), of_b.begin(), of_b.begin() + (b->rank() - A->rank()));
+  return system(broadcast_to(A, all), b);
+}
+
+Expr well_conditioned(const Expr& x) { return x + 10 * eye(size(x, -1)); }
+
+std::vector<Example> solve_examples(Expr (*f)(Args)) {
+  std::vector<Example> result;
+  for (const auto& [a, b] : std::vector<std::pair<Dims, Dims>>{{{3, 3}, {3, 2}},
+                                                               {{3, 3}, {3}},
+                                                               {{2, 3, 3}, {2, 3, 2}},
+                                                               {{2, 3, 3}, {2, 3}},
+                                                               {{3, 3}, {4, 3, 2}},
+                                                               {{2, 3, 3}, {2, 2, 3, 1}},
+                                                               {{1, 1}, {1, 3}},
+                                                               {{0, 0}, {0, 2}},
+                                                               {{2, 2}, {2, 0}},
+                                                               {{0, 2, 2}, {0, 2}}})
+    result.push_back({{{DType::float64, a}, {DType::float64, b}}, f});
+  return result;
+}
+
+}  // namespace
+
+constinit const Op solve_op{
+    .name = "solve",
+    .type = solve_type,
+    .reference = solve_reference,
+    .operands = Operands::real,
+    .grad = solve_grad,
+    .batch = batch_solve,
+    .follow = follow_solve,
+    .kernel = solve_kernel,
+    .accepts = accepts_anything,
+    .flops =
+        [](const Expr& y) {
+          const auto n = static_cast<double>(y.inputs()[0].type().shape().back());
+          return 2 * n * static_cast<double>(element_count(y.type().shape())) +
+                 n * static_cast<double>(element_count(y.inputs()[0].type().shape())) * 2 / 3;
+        },
+    .probe = {-3, 3},
+    .examples = []() -> std::vector<Example> {
+      std::vector<Example> result =
+          solve_examples([](Args x) { return solve(well_conditioned(x[0]), x[1]); });
+      result.push_back({{Type{DType::float64, {3, 3}}, Type{DType::float64, {2, 3}}}, [](Args x) {
+                          return solve(transpose(well_conditioned(x[0])), transpose(x[1]));
+                        }});
+      return result;
+    },
+};
+
+constinit const Op triangular_solve_op{
+    .name = "triangular_solve",
+    .type = solve_type,
+    .reference = triangular_solve_reference,
+    .operands = Operands::real,
+    .grad = triangular_solve_grad,
+    .batch = batch_solve,
+    .follow = follow_solve,
+    .kernel = triangular_solve_kernel,
+    .accepts = accepts_anything,
+    .flops =
+        [](const Expr& y) {
+          return static_cast<double>(y.inputs()[0].type().shape().back()) *
+                 static_cast<double>(element_count(y.type().shape()));
+        },
+    .probe = {-3, 3},
+    .examples = []() -> std::vector<Example> {
+      std::vector<Example> result =
+          solve_examples([](Args x) { return triangular_solve(well_conditioned(x[0]), x[1]); });
+      const Type a{DType::float64, {3, 3}}, b{DType::float64, {3, 2}};
+      result.push_back({{a, b}, [](Args x) {
+                          return triangular_solve(well_conditioned(x[0]), x[1], {.lower = false});
+                        }});
+      result.push_back({{a, b}, [](Args x) {
+                          return triangular_solve(x[0] / 4, x[1], {.unit_diagonal = true});
+                        }});
+      result.push_back({{a, b}, [](Args x) {
+                          return triangular_solve(transpose(x[0]) / 4, x[1],
+                                                  {.lower = false, .unit_diagonal = true});
+                        }});
+      return result;
+    },
+};
+
+Expr solve(const Arg& A, const Arg& b) {
+  const Attribution as(A.where());
+  return with_aligned(A, b, [&](const Expr& a, const Expr& right) {
+    return apply(solve_op, {a, right}, {}, A.where());
+  });
+}
+
+Expr triangular_solve(const Arg& A, const Arg& b, const TriangularOptions& options) {
+  const Attribution as(A.where());
+  return with_aligned(A, b, [&](const Expr& a, const Expr& right) {
+    return apply(triangular_solve_op, {a, right}, {.ints = {options.lower, options.unit_diagonal}},
+                 A.where());
+  });
+}
+
+}  // namespace cinch
