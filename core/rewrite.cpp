@@ -214,9 +214,13 @@ class Rewriter {
       values.push_back(value);
     }
     if (element_count(node.type().shape()) > largest_folded) return {};
-    Tensor value = node.op().reference(values, node.attrs());
-    return node.type().weak ? weak_constant(std::move(value), node->where)
-                            : constant(std::move(value), node->where);
+    try {
+      Tensor value = node.op().reference(values, node.attrs());
+      return node.type().weak ? weak_constant(std::move(value), node->where)
+                              : constant(std::move(value), node->where);
+    } catch (const ValueError&) {
+      return {};  // Running it says which op this is, and where.
+    }
   }
 
   const RewriteOptions& options_;

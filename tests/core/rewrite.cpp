@@ -86,6 +86,13 @@ TEST_CASE("what depends on constants only is computed, what nothing needs is gon
   CHECK(count(rewrite(std::span(&sum_of_two, 1), keep), "add") == 1);
 }
 
+TEST_CASE("constants that an op refuses are left to the run, which names op and line") {
+  const Expr rows = constant(as(DType::float64, {1, 2})), index = constant(Tensor(std::int64_t{7}));
+  const Expr y = take(rows, index);
+  CHECK(rewritten(y) == y);
+  CHECK_THROWS_WITH_AS(evaluate(y), doctest::Contains("rewrite.cpp:"), ValueError);
+}
+
 TEST_CASE("opaque nodes are neither looked into nor replaced") {
   const Expr x = dvector("x"), z = sigmoid(x), l = log(z);
   CHECK(count({rewritten(l)}, "softplus") == 1);
