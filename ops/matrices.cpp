@@ -20,6 +20,15 @@ void require_matrices(const Expr& x, bool square) {
   }
 }
 
+void refuse(std::string_view function, const std::string& what, const Arg& first,
+            const std::vector<Expr>& others) {
+  std::string message =
+      text(function, ": ", what, "\n  ", text(first->type()), "  ", describe(first));
+  for (const Expr& other : others)
+    message += text("\n  ", text(other.type()), "  ", describe(other));
+  throw TypeError(message + "\n  written at " + first.where().text());
+}
+
 Dims leading_dims(const Expr& x) { return {x.dims().begin(), x.dims().end() - 2}; }
 
 Dim smaller_side(const Expr& x) {
@@ -86,8 +95,9 @@ void require_sound(Fault fault, std::span<const std::int64_t> leading, std::int6
     Shape at(leading.size());
     for (std::size_t axis = leading.size(); axis-- > 0; k /= leading[axis])
       at[axis] = k % leading[axis];
-    which = text("matrix ", at.size() == 1 ? text(at[0]) : text(at), " of ",
-                 text(Shape(leading.begin(), leading.end())));
+    which = leading.size() == 1
+                ? text("matrix ", at[0], " of ", leading[0])
+                : text("matrix ", text(at), " of ", text(Shape(leading.begin(), leading.end())));
   }
   switch (fault) {
     case Fault::none:
@@ -106,7 +116,7 @@ void require_sound(Fault fault, std::span<const std::int64_t> leading, std::int6
 }
 
 void for_each_matrix(std::span<const std::int64_t> leading, std::int64_t count,
-                     double nanoseconds_each, Fault (*work)(void*, std::int64_t), void* context) {
+                     double nanoseconds_each, Fault (*work)(void*, std::int64_t&), void* context) {
   // The number of the first with a fault, and the fault, in one.
   constexpr std::int64_t kinds = 8;
   std::atomic<std::int64_t> first = std::numeric_limits<std::int64_t>::max();
@@ -114,9 +124,10 @@ void for_each_matrix(std::span<const std::int64_t> leading, std::int64_t count,
   share_work(parts, [&](std::int64_t part) {
     const Span own = part_of(count, 1, parts, part);
     for (std::int64_t k = own.begin; k < own.end; ++k) {
-      const Fault fault = work(context, k);
+      std::int64_t number = k;
+      const Fault fault = work(context, number);
       if (fault == Fault::none) continue;
-      const std::int64_t mine = k * kinds + static_cast<std::int64_t>(fault);
+      const std::int64_t mine = number * kinds + static_cast<std::int64_t>(fault);
       std::int64_t known = first.load();
       while (mine < known && !first.compare_exchange_weak(known, mine)) {
       }

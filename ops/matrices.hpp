@@ -1,13 +1,16 @@
 // What the ops on matrices share: the last two axes are the matrix, those before count matrices.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <type_traits>
+#include <vector>
 
 #include "core/op.hpp"
 #include "core/team.hpp"
@@ -19,6 +22,9 @@ namespace cinch {
 
 /// Throws TypeError unless x has two axes or more, and the last two are equal if `square`.
 void require_matrices(const Expr& x, bool square);
+/// What apply() would throw if a function made of several ops were one.
+[[noreturn]] void refuse(std::string_view function, const std::string& what, const Arg& first,
+                         const std::vector<Expr>& others = {});
 /// The sizes before the last two.
 Dims leading_dims(const Expr& x);
 /// The smaller of a matrix's two sizes: a symbol of its own where neither is known.
@@ -67,17 +73,18 @@ enum class Fault : std::uint8_t {
 void require_sound(Fault fault, std::span<const std::int64_t> leading, std::int64_t k);
 
 /// Calls work(context, k) for k < count, on several threads where it takes long enough. It returns
-/// a Fault; the first matrix with one is reported as by require_sound.
+/// a Fault, and may set k to the number in `leading` to report it by. The one with the smallest
+/// number is reported as by require_sound.
 void for_each_matrix(std::span<const std::int64_t> leading, std::int64_t count,
-                     double nanoseconds_each, Fault (*work)(void* context, std::int64_t k),
+                     double nanoseconds_each, Fault (*work)(void* context, std::int64_t& k),
                      void* context);
-/// The same for a callable taking the matrix's number.
+/// The same for a callable taking the number.
 template <class F>
 void for_each_matrix(std::span<const std::int64_t> leading, std::int64_t count,
                      double nanoseconds_each, F&& work) {
   for_each_matrix(
       leading, count, nanoseconds_each,
-      [](void* context, std::int64_t k) {
+      [](void* context, std::int64_t& k) {
         return (*static_cast<std::remove_reference_t<F>*>(context))(k);
       },
       const_cast<void*>(static_cast<const void*>(std::addressof(work))));

@@ -109,10 +109,7 @@ Expr lstsq(const Arg& A, const Arg& b) {
   const Expr P = pinv(A);
   if (b->rank() == A->rank()) return matrix_product(P, b);
   if (b->rank() == A->rank() - 1) return squeeze(matrix_product(P, expand_dims(b, -1)), -1);
-  throw TypeError(
-      text("lstsq: the right side must have as many axes as the matrix, or one less\n  ",
-           text(A->type()), "  ", describe(A), "\n  ", text(b->type()), "  ", describe(b),
-           "\n  written at ", A.where().text()));
+  refuse("lstsq", "the right side must have as many axes as the matrix, or one less", A, {b});
 }
 
 }  // namespace cinch

@@ -100,27 +100,24 @@ void solve_all(std::span<const Operand> in, const Operand& out, const auto& prep
   if (out.size() == 0) return;
   const SharedMatrices shared(in[0]);
   const double applying = 1.5 * static_cast<double>(n * n * columns) / 2;
-  const auto each = [&](std::int64_t matrix) {
+  const auto each = [&](std::int64_t& k) {
+    const std::int64_t matrix = k;
+    k = shared.number(matrix, 0);
     Workspace space(Workspace::room<T>(n * n) + Workspace::room<T>(n * columns) +
                     Workspace::room<int>(n));
     T *a = space.take<T>(n * n), *b = space.take<T>(n * columns);
     int* pivots = space.take<int>(n);
-    const Fault fault = prepare(matrix_at<T>(in[0], shared.number(matrix, 0)), a, pivots);
+    const Fault fault = prepare(matrix_at<T>(in[0], k), a, pivots);
     if (fault != Fault::none) return fault;
     for (std::int64_t use = 0; use < shared.uses(); ++use) {
-      const std::int64_t k = shared.number(matrix, use);
+      k = shared.number(matrix, use);
       if (!load_columns(matrix_at<T>(in[1], k), b)) return Fault::right_not_finite;
       if (!finish(a, pivots, b)) return Fault::singular;
       load_rows(MatrixView<T>{b, n, columns, 1, n}, out.as<T>() + k * n * columns);
     }
     return Fault::none;
   };
-  // Faults are named by their matrix among those that differ.
-  Shape distinct;
-  for (std::size_t axis = 0; axis < in[0].shape.size() - 2; ++axis) {
-    if (in[0].strides[axis] != 0) distinct.push_back(in[0].shape[axis]);
-  }
-  for_each_matrix(distinct, shared.matrices(),
+  for_each_matrix(leading_shape(out), shared.matrices(),
                   preparing + static_cast<double>(shared.uses()) * applying, each);
 }
 

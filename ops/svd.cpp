@@ -205,12 +205,15 @@ Expr nuclear_norm(const Arg& A) {
 
 Expr spectral_norm(const Arg& A) {
   const Attribution as(A.where());
-  return at(singular_values(A), 0, -1);
+  const Expr s = singular_values(A);
+  if (s.dims().back() == Dim(0)) refuse("spectral_norm", "the matrix has no elements", A);
+  return at(s, 0, -1);
 }
 
 Expr frobenius_norm(const Arg& A) {
   const Attribution as(A.where());
-  if (A->rank() < 2) return singular_values(A);  // Throws.
+  if (A->rank() < 2)
+    refuse("frobenius_norm", "the operand must be a matrix, or have more axes in front", A);
   const Expr total = sum(square(A), {-2, -1});
   const Expr zero = equal(total, 0);
   return switch_(zero, 0.0, sqrt(switch_(zero, 1.0, total)));

@@ -75,6 +75,26 @@ TEST_CASE("a planned call allocates nothing") {
   set_threads(0);
 }
 
+TEST_CASE("decompositions of many matrices allocate nothing once their workspace is there") {
+  std::mt19937 random(6);
+  const Expr A = variable("A", DType::float64, {-1, 6, 6});
+  const Expr S = batched_dot(A, transpose(A, {0, 2, 1})) + eye(6);
+  const Expr cost = nuclear_norm(A) + logdet(S) + sum(solve(S, A), {1, 2}) + det(A) +
+                    sum(eigh(S).vectors + cholesky(S) + expm(A) + pinv(A) + qr(A).Q, {1, 2});
+  const Function f = function({A}, {cost, grad(sum(cost), A)});
+  const Tensor a = random_tensor(DType::float64, {40, 6, 6}, random);
+  const Tensor* arguments[] = {&a};
+  for (const int n : {1, 2}) {
+    set_threads(n);
+    std::vector<Tensor> outputs;
+    for (int k = 0; k < 50; ++k) f.call(arguments, outputs);
+    const long count = allocations;
+    for (int k = 0; k < 50; ++k) f.call(arguments, outputs);
+    CHECK(allocations == count);
+  }
+  set_threads(0);
+}
+
 TEST_CASE("converted scalars and reused outputs allocate nothing") {
   const Expr rate = scalar("rate"), x = vector("x");
   const Function f = function({x, rate}, {x * rate, sum(x)});
