@@ -103,8 +103,9 @@ Type embed_type(Args x, const Attrs& attrs) {
   return {x[0].dtype(), x[1].dims()};
 }
 
-void embed_rows(const std::byte* from, std::byte* to, const Shape& small, const Shape& large,
-                std::size_t axis, std::int64_t start, std::int64_t step, std::size_t width) {
+void embed_rows(const std::byte* from, std::byte* to, std::span<const std::int64_t> small,
+                std::span<const std::int64_t> large, std::size_t axis, std::int64_t start,
+                std::int64_t step, std::size_t width) {
   std::int64_t outer = 1, inner = static_cast<std::int64_t>(width);
   for (std::size_t k = 0; k < axis; ++k) outer *= small[k];
   for (std::size_t k = axis + 1; k < small.size(); ++k) inner *= small[k];
@@ -119,13 +120,11 @@ void embed_rows(const std::byte* from, std::byte* to, const Shape& small, const 
 void embed_kernel(std::span<const Operand> in, const Operand& out, const Attrs& attrs) {
   const auto axis = static_cast<std::size_t>(attrs.ints[0]);
   const std::int64_t start = *in[2].as<std::int64_t>();
-  const Shape small(in[0].shape.begin(), in[0].shape.end()),
-      large(out.shape.begin(), out.shape.end());
-  require_inside(start, small[axis], attrs.ints[1], large[axis]);
+  require_inside(start, in[0].shape[axis], attrs.ints[1], out.shape[axis]);
   std::memset(out.data, 0, static_cast<std::size_t>(out.size()) * size_of(out.dtype));
-  if (element_count(small) == 0) return;
-  embed_rows(static_cast<const std::byte*>(in[0].data), static_cast<std::byte*>(out.data), small,
-             large, axis, start, attrs.ints[1], size_of(out.dtype));
+  if (in[0].size() == 0) return;
+  embed_rows(static_cast<const std::byte*>(in[0].data), static_cast<std::byte*>(out.data),
+             in[0].shape, out.shape, axis, start, attrs.ints[1], size_of(out.dtype));
 }
 
 Tensor embed_reference(Values in, const Attrs& attrs) {
