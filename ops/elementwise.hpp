@@ -67,6 +67,74 @@ struct ExactMath {
   static T cos(T x) {
     return std::cos(x);
   }
+  template <class T>
+  static T tan(T x) {
+    return std::tan(x);
+  }
+  template <class T>
+  static T sinh(T x) {
+    return std::sinh(x);
+  }
+  template <class T>
+  static T cosh(T x) {
+    return std::cosh(x);
+  }
+  template <class T>
+  static T asin(T x) {
+    return std::asin(x);
+  }
+  template <class T>
+  static T acos(T x) {
+    return std::acos(x);
+  }
+  template <class T>
+  static T atan(T x) {
+    return std::atan(x);
+  }
+  template <class T>
+  static T asinh(T x) {
+    return std::asinh(x);
+  }
+  template <class T>
+  static T acosh(T x) {
+    return std::acosh(x);
+  }
+  template <class T>
+  static T atanh(T x) {
+    return std::atanh(x);
+  }
+  template <class T>
+  static T erf(T x) {
+    return std::erf(x);
+  }
+  template <class T>
+  static T erfc(T x) {
+    return std::erfc(x);
+  }
+  template <class T>
+  static T exp2(T x) {
+    return std::exp2(x);
+  }
+  template <class T>
+  static T log2(T x) {
+    return std::log2(x);
+  }
+  template <class T>
+  static T log10(T x) {
+    return std::log10(x);
+  }
+  template <class T>
+  static T trunc(T x) {
+    return std::trunc(x);
+  }
+  template <class T>
+  static T atan2(T x, T y) {
+    return std::atan2(x, y);
+  }
+  template <class T>
+  static T hypot(T x, T y) {
+    return std::hypot(x, y);
+  }
 };
 
 /// One application of a formula to single elements, for each dtype it is made for.

@@ -18,7 +18,7 @@ struct FloatBits<float> {
   static constexpr Int bias = 127;
   static constexpr float round =
       12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer in the low bits.
-  static constexpr float exp_low = -104.0f, exp_high = 89.0f;
+  static constexpr float exp_low = -104.0f, exp_high = 90.0f;  // exp(90) / 2 is infinite, too.
   static constexpr float log2_e = 1.44269504088896341f;
   static constexpr float ln2_high = 0.693359375f, ln2_low = -2.12194440e-4f;
   static constexpr float smallest_normal = 1.17549435e-38f, lift = 33554432.0f;  // lift = 2^25
@@ -32,7 +32,7 @@ struct FloatBits<double> {
   static constexpr int mantissa = 52;
   static constexpr Int bias = 1023;
   static constexpr double round = 6755399441055744.0;  // 1.5 * 2^52
-  static constexpr double exp_low = -746.0, exp_high = 710.0;
+  static constexpr double exp_low = -746.0, exp_high = 711.0;
   static constexpr double log2_e = 1.4426950408889634074;
   static constexpr double ln2_high = 6.93147180369123816490e-01,
                           ln2_low = 1.90821492927058770002e-10;
@@ -74,20 +74,21 @@ struct FastMath {
     return q * r + 0.5;
   }
 
-  /// exp(r) - 1 and the exponent n, as n and as two halves' powers, of x = n ln 2 + r clamped to
-  /// where exp is not surely 0 or infinite.
+  /// exp(r) - 1 and 2^n in two factors, of x - extra = n ln 2 + r, x clamped to where exp is not
+  /// surely 0 or infinite.
   template <class T>
   struct Reduced {
     T tail, scale, rest;
   };
   template <class T>
-  static CINCH_INLINE Reduced<T> reduce(T x) {
+  static CINCH_INLINE Reduced<T> reduce(T x, T extra = 0) {
     using B = FloatBits<T>;
     x = x < B::exp_high ? x : B::exp_high;
     x = x > B::exp_low ? x : B::exp_low;
-    const T n = (x * B::log2_e + B::round) - B::round;
+    const T n = ((x - extra) * B::log2_e + B::round) - B::round;
     T r = x - n * B::ln2_high;
     r = r - n * B::ln2_low;
+    r = r - extra;
     const T half = n * T(0.5) + B::round;  // Two factors, for results near the ends of the range.
     const T other = (n - (half - B::round)) + B::round;
     return {exp_series(r) * r * r + r, power_of_two(half), power_of_two(other)};
@@ -129,9 +130,15 @@ struct FastMath {
     return (q * z + 6.666666666666735130e-01) * z;
   }
 
-  /// log(x) + extra, for x that is finite and > 0.
+  /// log(x) in parts, for x that is finite and > 0: x = 2^exponent (1 + f), and log(1 + f) =
+  /// f - (half_square - product).
   template <class T>
-  static CINCH_INLINE T log_finite(T x, T extra) {
+  struct SplitLog {
+    T exponent, f, half_square, product;
+    CINCH_INLINE T mantissa() const { return f - (half_square - product); }
+  };
+  template <class T>
+  static CINCH_INLINE SplitLog<T> split_log(T x) {
     using B = FloatBits<T>;
     using Int = typename B::Int;
     using U = std::make_unsigned_t<Int>;
@@ -149,8 +156,16 @@ struct FastMath {
     const T f = m - T(1);
     const T s = f / (T(2) + f);
     const T half_square = T(0.5) * f * f;
-    const T low = s * (half_square + log_series(s * s)) + (e * B::ln2_low + extra);
-    return e * B::ln2_high - ((half_square - low) - f);
+    return {e, f, half_square, s * (half_square + log_series(s * s))};
+  }
+
+  /// log(x) + extra, for x that is finite and > 0.
+  template <class T>
+  static CINCH_INLINE T log_finite(T x, T extra) {
+    using B = FloatBits<T>;
+    const SplitLog<T> l = split_log(x);
+    const T low = l.product + (l.exponent * B::ln2_low + extra);
+    return l.exponent * B::ln2_high - ((l.half_square - low) - l.f);
   }
 
   template <class T>
@@ -198,4 +213,40 @@ struct FastMath {
   static CINCH_INLINE double sin(double x) { return __builtin_sin(x); }
   static CINCH_INLINE float cos(float x) { return __builtin_cosf(x); }
   static CINCH_INLINE double cos(double x) { return __builtin_cos(x); }
+  static CINCH_INLINE float tan(float x) { return __builtin_tanf(x); }
+  static CINCH_INLINE double tan(double x) { return __builtin_tan(x); }
+  static CINCH_INLINE float trunc(float x) { return __builtin_truncf(x); }
+  static CINCH_INLINE double trunc(double x) { return __builtin_trunc(x); }
+
+  // Defined in fast_functions.hpp.
+  template <class T>
+  static T exp2(T x);
+  template <class T>
+  static T log2(T x);
+  template <class T>
+  static T log10(T x);
+  template <class T>
+  static T erf(T x);
+  template <class T>
+  static T erfc(T x);
+  template <class T>
+  static T sinh(T x);
+  template <class T>
+  static T cosh(T x);
+  template <class T>
+  static T asinh(T x);
+  template <class T>
+  static T acosh(T x);
+  template <class T>
+  static T atanh(T x);
+  template <class T>
+  static T asin(T x);
+  template <class T>
+  static T acos(T x);
+  template <class T>
+  static T atan(T x);
+  template <class T>
+  static T atan2(T y, T x);
+  template <class T>
+  static T hypot(T x, T y);
 };

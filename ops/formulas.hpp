@@ -8,42 +8,12 @@
 #include <tuple>
 #include <type_traits>
 
+#include "ops/formula.hpp"
+#include "ops/function_formulas.hpp"
+
 namespace cinch {
 
-/// Which element types a formula is made for.
-enum class Domain { real, number, boolean, any };
-
-template <class T, Domain D>
-constexpr bool in_domain = D == Domain::any || (D == Domain::boolean && std::is_same_v<T, bool>) ||
-                           (D == Domain::real && std::is_floating_point_v<T>) ||
-                           (D == Domain::number && !std::is_same_v<T, bool>);
-
-#define CINCH_FORMULA            \
-  template <class Math, class T> \
-  static inline __attribute__((always_inline))
-
 namespace formula {
-
-/// Integers wrap around, as NumPy's do.
-template <class T, class F>
-inline __attribute__((always_inline)) T wrapping(T a, T b, F f) {
-  if constexpr (std::is_same_v<T, std::int64_t>) {
-    return static_cast<T>(f(static_cast<std::uint64_t>(a), static_cast<std::uint64_t>(b)));
-  } else {
-    return f(a, b);
-  }
-}
-
-template <int Arity, Domain D>
-struct Shape {
-  static constexpr int arity = Arity;
-  static constexpr Domain domain = D;
-};
-using RealUnary = Shape<1, Domain::real>;
-using NumberUnary = Shape<1, Domain::number>;
-using NumberBinary = Shape<2, Domain::number>;
-using RealBinary = Shape<2, Domain::real>;
-using AnyBinary = Shape<2, Domain::any>;
 
 struct Add : NumberBinary {
   CINCH_FORMULA T f(T a, T b) {
@@ -240,7 +210,12 @@ using Formulas =
                formula::Floor, formula::Ceil, formula::Round, formula::Sigmoid, formula::Tanh,
                formula::Softplus, formula::Relu, formula::Equal, formula::NotEqual, formula::Less,
                formula::LessEqual, formula::And, formula::Or, formula::Not, formula::IsNan,
-               formula::Identity>;
+               formula::Identity, formula::Trunc, formula::Hypot, formula::Exp2, formula::Log2,
+               formula::Log10, formula::Log1mexp, formula::LogAddExp, formula::Xlogy,
+               formula::Xlog1py, formula::LogCosh, formula::Erf, formula::Erfc, formula::Tan,
+               formula::Sinh, formula::Cosh, formula::Arcsin, formula::Arccos, formula::Arctan,
+               formula::Arctan2, formula::Arcsinh, formula::Arccosh, formula::Arctanh,
+               formula::Softsign>;
 constexpr std::size_t formula_count = std::tuple_size_v<Formulas>;
 
 template <class F, std::size_t I = 0>

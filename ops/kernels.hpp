@@ -60,7 +60,7 @@ struct KernelTable {
   BlockFn elementwise[formula_count][dtype_count];
   BlockFn choose[dtype_count];
   BlockFn cast[dtype_count][dtype_count];  ///< [from][to]
-  FoldKernels sum, max;
+  FoldKernels sum, max, min, prod;
   SkinnyProducts skinny;
   RandomKernels random;
 };

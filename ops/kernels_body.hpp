@@ -22,6 +22,8 @@ namespace {
 
 #include "ops/fast_math.hpp"
 
+#include "ops/fast_functions.hpp"
+
 template <class F, class T>
 using Result = decltype(F::template f<FastMath>(T()));
 
@@ -186,6 +188,8 @@ constexpr KernelTable make_table(std::index_sequence<I...>) {
        {cast<double, bool>, cast<double, std::int64_t>, cast<double, float>, cast<double, double>}},
       fold_kernels<formula::Add>(),
       fold_kernels<formula::Maximum>(),
+      fold_kernels<formula::Minimum>(),
+      fold_kernels<formula::Mul>(),
       skinny,
       random_kernels};
 }
