@@ -174,8 +174,10 @@ class Rewriter {
       if (const Expr folded = fold(node)) return folded;
     }
     if (node.op().simplify) {
-      if (const Expr simpler = accepted(node, node.op().simplify(node), node.op().name, true))
-        return simpler;
+      const Expr simpler = node.op().simplify(node);
+      if (simpler && !bypasses_opaque(node, simpler)) {
+        if (const Expr result = accepted(node, simpler, node.op().name, true)) return result;
+      }
     }
     if (node.op().rules) {
       for (const Rule& rule : node.op().rules()) {
@@ -187,6 +189,35 @@ class Rewriter {
       }
     }
     return {};
+  }
+
+  /// Opaque nodes that the value of `root` depends on, a few levels down.
+  std::vector<Expr> opaque_below(const Expr& root, int levels) const {
+    std::vector<Expr> found, level{root};
+    NodeSet seen;
+    for (; levels > 0 && !level.empty(); --levels) {
+      std::vector<Expr> next;
+      for (const Expr& e : level) {
+        for (std::size_t k = 0; k < e.inputs().size(); ++k) {
+          const Expr& input = e.inputs()[k];
+          if (e.op().shape_only >> k & 1u || !seen.insert(input.get()).second) continue;
+          (opaque_.contains(input.get()) ? found : next).push_back(input);
+        }
+      }
+      level = std::move(next);
+    }
+    return found;
+  }
+
+  /// Whether a simplification looked through an opaque node. Simplifications know nothing of these;
+  /// what they look at lies within four levels, and what they build within twice that.
+  bool bypasses_opaque(const Expr& node, const Expr& result) const {
+    if (opaque_.empty() || opaque_.contains(result.get())) return false;
+    const std::vector<Expr> before = opaque_below(node, 4);
+    if (before.empty()) return false;
+    const std::vector<Expr> after = opaque_below(result, 8);
+    return !std::ranges::all_of(
+        before, [&](const Expr& e) { return std::ranges::find(after, e) != after.end(); });
   }
 
   /// `result` in place of `node`, if it surely has the same type. Sizes that neither side knows are

@@ -414,3 +414,24 @@ TEST_CASE("check_grad refuses float32, vectors, and parameters without a value")
   CHECK_THROWS_AS(check_grad(sum(stop_gradient(x)), wrt, {{x, Tensor(DType::float64, {2})}}),
                   GradError);
 }
+
+TEST_CASE("a gradient by an intermediate expression sees it where a rule would look through it") {
+  const Expr x = dmatrix("x");
+  const Tensor value = random({2, 3});
+  const Expr p = softmax(x), e = exp(x), s = narrow(x, 1, 0, 2);
+  struct Row {
+    Expr cost, wrt, expected;
+  };
+  const Row rows[] = {
+      {sum(log(p)), p, 1 / p},
+      {sum(log(sum(e, 1))), e, 1 / sum(e, 1, true) + 0 * e},
+      {sum(log(sum(e, 1))) + sum(e), e, 1 + 1 / sum(e, 1, true) + 0 * e},
+      {sum(narrow(s, 1, 0, 1)), s,
+       concatenate({ones_like(narrow(s, 1, 0, 1)), zeros_like(narrow(s, 1, 1, 1))}, 1)},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(describe(row.cost));
+    CHECK(distance(evaluate(grad(row.cost, row.wrt), {{x, value}}),
+                   evaluate(row.expected, {{x, value}})) < 1e-14);
+  }
+}
