@@ -87,7 +87,8 @@ std::vector<Tensor> interpret(std::span<const Expr> roots, std::span<const Bindi
     } else if (!value.contains(node.get())) {
       throw TypeError("variable " + describe(node) + " has no value");
     }
-    if (watch) require_finite(node, *value.at(node.get()));
+    // An infinity that was written as a number is meant.
+    if (watch && !constant_value(node)) require_finite(node, *value.at(node.get()));
     for (const Expr& input : node.inputs()) {
       if (--uses[input.get()] == 0) computed.erase(input.get());
     }

@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <limits>
 #include <thread>
 
 #include "cinch/cinch.hpp"
@@ -518,4 +519,12 @@ TEST_CASE("Mode::checked stops at the first NaN or infinity and names its line")
   CHECK(w.get() == doubles({2, 3}));
   // The fast mode lets them pass.
   CHECK(std::isnan(function({x}, {cost})({doubles({2, 0})})[0].item()));
+}
+
+TEST_CASE("Mode::checked lets infinities pass that are written as numbers") {
+  const Expr x = dvector("x");
+  const double inf = std::numeric_limits<double>::infinity();
+  const Function f = function({x}, {switch_(x < inf, x, -inf)}, {}, {}, Mode::checked);
+  CHECK(f({Tensor::from<double>({2}, {1, 2})})[0] == Tensor::from<double>({2}, {1, 2}));
+  CHECK_THROWS_AS(f({Tensor::from<double>({2}, {1, inf})}), ValueError);
 }
