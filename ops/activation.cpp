@@ -6,8 +6,11 @@
 #include "core/rewrite.hpp"
 #include "ops/arithmetic.hpp"
 #include "ops/elementwise.hpp"
+#include "ops/expansion.hpp"
+#include "ops/logsumexp.hpp"
 #include "ops/reduce.hpp"
 #include "ops/shape.hpp"
+#include "ops/special.hpp"
 #include "ops/xtensor_view.hpp"
 
 namespace cinch {
@@ -23,28 +26,33 @@ Rules exp_rules() {
 }
 
 Rules log_rules() {
-  static const Expr x = wildcard("x");
+  static const Expr x = wildcard("x"), y = wildcard("y");
   static const Rule rules[] = {
       {"log exp", log(exp(x)), x},
       {"log sigmoid", log(sigmoid(x)), -softplus(-x)},
       {"log (1 - sigmoid)", log(1 - sigmoid(x)), -softplus(x)},
       {"log (1 + exp)", log(1 + exp(x)), softplus(x)},
+      {"log (exp + exp)", log(exp(x) + exp(y)), logaddexp(x, y)},
+      {"log (-expm1)", log(-expm1(x)), log1mexp(x)},
       {"log (1 - x)", log(1 - x), log1p(-x)},
       {"log (1 + x)", log(1 + x), log1p(x)},
   };
   return rules;
 }
 
-/// log(softmax(x)) keeps softmax's axis, which equations over wildcards cannot carry over.
+/// Of what has axes, which equations over wildcards cannot carry over.
 Expr simplify_log(const Expr& e) {
   const Expr& p = e.inputs()[0];
-  return &p.op() == &softmax_op ? apply(log_softmax_op, {p.inputs()[0]}, p.attrs()) : Expr();
+  if (is_final(e)) return {};
+  if (&p.op() == &softmax_op) return apply(log_softmax_op, {p.inputs()[0]}, p.attrs());
+  return log_of_sum_of_exponentials(p);
 }
 
 Rules log1p_rules() {
   static const Expr x = wildcard("x");
   static const Rule rules[] = {
       {"log1p exp", log1p(exp(x)), softplus(x)},
+      {"log1p (-exp)", log1p(-exp(x)), log1mexp(x)},
       {"log1p (-sigmoid)", log1p(-sigmoid(x)), -softplus(x)},
   };
   return rules;
@@ -186,7 +194,7 @@ constinit const Op softmax_op{
           if (empty_axis(y)) return y.inputs()[0];
           const Expr e =
               exp(y.inputs()[0] - max(y.inputs()[0], y.attrs().ints[0], /*keepdims=*/true));
-          return e / sum(e, y.attrs().ints[0], /*keepdims=*/true);
+          return final_div(e, sum(e, y.attrs().ints[0], /*keepdims=*/true));
         },
     .examples = [] { return axis_examples(softmax); },
 };
@@ -206,7 +214,7 @@ constinit const Op log_softmax_op{
         [](const Expr& y) {
           if (empty_axis(y)) return y.inputs()[0];
           const Expr s = y.inputs()[0] - max(y.inputs()[0], y.attrs().ints[0], /*keepdims=*/true);
-          return s - log(sum(exp(s), y.attrs().ints[0], /*keepdims=*/true));
+          return s - final_log(sum(exp(s), y.attrs().ints[0], /*keepdims=*/true));
         },
     .examples = [] { return axis_examples(log_softmax); },
 };
@@ -232,13 +240,5 @@ Expr softplus(const Arg& x) { return unary(softplus_op, x); }
 Expr relu(const Arg& x) { return unary(relu_op, x); }
 Expr softmax(const Arg& x, std::int64_t axis) { return along(softmax_op, x, axis); }
 Expr log_softmax(const Arg& x, std::int64_t axis) { return along(log_softmax_op, x, axis); }
-
-Expr logsumexp(const Arg& x, std::int64_t axis) {
-  const Attribution as(x.where());
-  // The shift cancels, so no gradient needs to flow through it.
-  const Expr largest = max(x, axis, /*keepdims=*/true);
-  const Expr shift = stop_gradient(switch_(abs(largest) < std::numeric_limits<double>::infinity(), largest, 0));
-  return log(sum(exp(x - shift), axis)) + sum(shift, axis);
-}
 
 }  // namespace cinch

@@ -26,7 +26,5 @@ Expr relu(const Arg& x);      ///< max(x, 0); gradient 0 at 0.
 Expr softmax(const Arg& x, std::int64_t axis = -1);
 /// log(softmax(x)) along `axis`, exact where softmax underflows.
 Expr log_softmax(const Arg& x, std::int64_t axis = -1);
-/// log(sum exp(x)) along `axis`, which goes, without overflow.
-Expr logsumexp(const Arg& x, std::int64_t axis = -1);
 
 }  // namespace cinch

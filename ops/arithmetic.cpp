@@ -6,6 +6,10 @@
 #include "core/rewrite.hpp"
 #include "ops/activation.hpp"
 #include "ops/elementwise.hpp"
+#include "ops/expansion.hpp"
+#include "ops/reduce.hpp"
+#include "ops/shape.hpp"
+#include "ops/special.hpp"
 #include "ops/xtensor_view.hpp"
 
 namespace cinch {
@@ -17,6 +21,7 @@ Rules add_rules() {
   static const Rule rules[] = {
       {"x + 0", x + 0, x},
       {"x + -y", x + -y, x - y},
+      {"1 + erf", 1 + erf(x), erfc(-x)},
   };
   return rules;
 }
@@ -28,6 +33,9 @@ Rules sub_rules() {
       {"0 - x", 0 - x, -x},
       {"x - -y", x - -y, x + y},
       {"exp - 1", exp(x) - 1, expm1(x)},
+      {"1 - exp", 1 - exp(x), -expm1(x)},
+      {"1 - erf", 1 - erf(x), erfc(x)},
+      {"1 - erfc", 1 - erfc(x), erf(x)},
   };
   return rules;
 }
@@ -39,6 +47,13 @@ Rules mul_rules() {
       {"x * -1", x * -1, -x},
       {"x * x", x * x, square(x)},
       {"-x * -y", -x * -y, x * y},
+      {"x log x", x * log(x), xlogy(x, x)},
+      {"x log (x / y)", x * log(x / y),
+       xlogy(x, switch_(logical_and(equal(x, 0), equal(y, 0)), 1, x / y))},
+      {"x (log x - log y)", x * (log(x) - log(y)), xlogy(x, x) - xlogy(x, y)},
+      {"(1 - x) log (1 - x)", (1 - x) * log1p(-x), xlog1py(1 - x, -x)},
+      {"(1 - x) (log (1 - x) - log (1 - y))", (1 - x) * (log1p(-x) - log1p(-y)),
+       xlog1py(1 - x, -x) - xlog1py(1 - x, -y)},
   };
   return rules;
 }
@@ -49,8 +64,40 @@ Rules div_rules() {
       {"x / 1", x / 1, x},
       {"1 / (1 + exp(-x))", 1 / (1 + exp(-x)), sigmoid(x)},
       {"1 / (1 + exp(x))", 1 / (1 + exp(x)), sigmoid(-x)},
+      {"exp / (1 + exp)", exp(x) / (1 + exp(x)), sigmoid(x)},
+      {"(exp - exp-) / (exp + exp-)", (exp(x) - exp(-x)) / (exp(x) + exp(-x)), tanh(x)},
   };
   return rules;
+}
+
+/// `y` if it is `f` of something over one axis that the division then repeats, else empty.
+Expr along_one_axis(const Expr& y, const Op& f, const Expr& over) {
+  const bool moved = &y.op() == &dimshuffle_op;
+  const Expr& inner = moved ? y.inputs()[0] : y;
+  if (&inner.op() != &f || inner.attrs().ints.size() != 1 || over.rank() != inner.rank() + 1)
+    return {};
+  const std::int64_t axis = inner.attrs().ints[0];
+  if (!moved) return axis == 0 ? inner : Expr();  // Sizes align from the right.
+  std::vector<std::int64_t> pattern;
+  for (std::int64_t k = 0; k < over.rank(); ++k) pattern.push_back(k < axis ? k : k - 1);
+  pattern[static_cast<std::size_t>(axis)] = -1;
+  return y.attrs().ints == pattern ? inner : Expr();
+}
+
+/// exp(x) / sum(exp(x)) along an axis, also with the maximum taken out of x by hand.
+Expr simplify_div(const Expr& e) {
+  const Expr& power = e.inputs()[0];
+  if (is_final(e) || &power.op() != &exp_op) return {};
+  const Expr total = along_one_axis(e.inputs()[1], sum_op, power);
+  if (!total || !(total.inputs()[0] == power)) return {};
+  Expr x = power.inputs()[0];
+  if (&x.op() == &sub_op && x.inputs()[0].rank() == x.rank()) {
+    const Expr most = along_one_axis(x.inputs()[1], max_op, x);
+    const bool taken_out =
+        most && most.inputs()[0] == x.inputs()[0] && most.attrs() == total.attrs();
+    if (taken_out) x = x.inputs()[0];
+  }
+  return apply(softmax_op, {x}, total.attrs());
 }
 
 Rules neg_rules() {
@@ -131,6 +178,7 @@ constinit const Op div_op = elementwise<formula::Div>({
       return {gy / x[1], -gy * y / x[1]};
     },
     .rules = div_rules,
+    .simplify = simplify_div,
     .probe = {0.5, 2},
 });
 constinit const Op floor_div_op = elementwise<formula::FloorDiv>({.name = "floor_div"});
@@ -194,6 +242,7 @@ constinit const Op sqrt_op = elementwise<formula::Sqrt>({
 constinit const Op floor_op = elementwise<formula::Floor>({.name = "floor"});
 constinit const Op ceil_op = elementwise<formula::Ceil>({.name = "ceil"});
 constinit const Op round_op = elementwise<formula::Round>({.name = "round"});
+constinit const Op trunc_op = elementwise<formula::Trunc>({.name = "trunc"});
 constinit const Op equal_op = elementwise<formula::Equal>({.name = "equal", .commutative = true});
 constinit const Op not_equal_op =
     elementwise<formula::NotEqual>({.name = "not_equal", .commutative = true});
@@ -293,6 +342,15 @@ Expr sqrt(const Arg& x) { return unary(sqrt_op, x); }
 Expr floor(const Arg& x) { return unary(floor_op, x); }
 Expr ceil(const Arg& x) { return unary(ceil_op, x); }
 Expr round(const Arg& x) { return unary(round_op, x); }
+Expr trunc(const Arg& x) { return unary(trunc_op, x); }
+Expr reciprocal(const Arg& x) {
+  const Attribution as(x.where());
+  return 1 / x;
+}
+Expr rsqrt(const Arg& x) {
+  const Attribution as(x.where());
+  return 1 / sqrt(x);
+}
 Expr equal(const Arg& a, const Arg& b) { return binary(equal_op, a, b); }
 Expr not_equal(const Arg& a, const Arg& b) { return binary(not_equal_op, a, b); }
 Expr operator<(const Arg& a, const Arg& b) { return binary(less_op, a, b); }

@@ -8,9 +8,9 @@
 namespace cinch {
 
 extern const Op add_op, sub_op, mul_op, div_op, floor_div_op, mod_op, pow_op, maximum_op,
-    minimum_op, neg_op, abs_op, sign_op, square_op, sqrt_op, floor_op, ceil_op, round_op, equal_op,
-    not_equal_op, less_op, less_equal_op, and_op, or_op, not_op, is_nan_op, switch_op, cast_op,
-    copy_op, stop_gradient_op;
+    minimum_op, neg_op, abs_op, sign_op, square_op, sqrt_op, floor_op, ceil_op, round_op, trunc_op,
+    equal_op, not_equal_op, less_op, less_equal_op, and_op, or_op, not_op, is_nan_op, switch_op,
+    cast_op, copy_op, stop_gradient_op;
 
 Expr operator-(const Arg& a, const Arg& b);
 Expr operator*(const Arg& a, const Arg& b);
@@ -33,8 +33,11 @@ Expr abs(const Arg& x);   ///< Gradient 0 at 0.
 Expr sign(const Arg& x);  ///< -1, 0 or 1; no gradient.
 Expr square(const Arg& x);
 Expr sqrt(const Arg& x);
-Expr floor(const Arg& x);  ///< No gradient, like ceil and round.
+Expr reciprocal(const Arg& x);  ///< 1 / x; integers give float64.
+Expr rsqrt(const Arg& x);       ///< 1 / sqrt(x)
+Expr floor(const Arg& x);       ///< No gradient, like ceil, round and trunc.
 Expr ceil(const Arg& x);
+Expr trunc(const Arg& x);  ///< Towards zero.
 Expr round(const Arg& x);  ///< Halves to the even neighbour.
 
 Expr equal(const Arg& a,

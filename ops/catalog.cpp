@@ -16,6 +16,14 @@
 #include "ops/shape.hpp"
 #include "ops/solve.hpp"
 #include "ops/svd.hpp"
+#include "ops/logsumexp.hpp"
+#include "ops/nonlinearity.hpp"
+#include "ops/prod.hpp"
+#include "ops/random.hpp"
+#include "ops/reduce.hpp"
+#include "ops/shape.hpp"
+#include "ops/special.hpp"
+#include "ops/trigonometry.hpp"
 
 namespace cinch {
 
@@ -39,6 +47,7 @@ std::span<const Op* const> all_ops() {
       &floor_op,
       &ceil_op,
       &round_op,
+      &trunc_op,
       &equal_op,
       &not_equal_op,
       &less_op,
@@ -64,10 +73,40 @@ std::span<const Op* const> all_ops() {
       &relu_op,
       &softmax_op,
       &log_softmax_op,
+      // special
+      &exp2_op,
+      &log2_op,
+      &log10_op,
+      &log1mexp_op,
+      &logaddexp_op,
+      &xlogy_op,
+      &xlog1py_op,
+      &log_cosh_op,
+      &erf_op,
+      &erfc_op,
+      // trigonometry
+      &tan_op,
+      &arcsin_op,
+      &arccos_op,
+      &arctan_op,
+      &arctan2_op,
+      &hypot_op,
+      &sinh_op,
+      &cosh_op,
+      &arcsinh_op,
+      &arccosh_op,
+      &arctanh_op,
+      // nonlinearity
+      &softsign_op,
       // reduce
       &sum_op,
       &max_op,
+      &min_op,
       &argmax_op,
+      &argmin_op,
+      &logsumexp_op,
+      &prod_op,
+      &recurrence_op,
       // shape
       &size_op,
       &dimshuffle_op,

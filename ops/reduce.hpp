@@ -10,7 +10,7 @@
 
 namespace cinch {
 
-extern const Op sum_op, max_op, argmax_op;
+extern const Op sum_op, max_op, min_op, argmax_op, argmin_op;
 
 /// Which axes to reduce over: all, one, or several; negative ones count from the end.
 class Axes {
@@ -33,15 +33,15 @@ class Axes {
 Expr sum(const Arg& x, const Axes& axes = {}, bool keepdims = false);
 /// Arithmetic mean; integers give float64.
 Expr mean(const Arg& x, const Axes& axes = {}, bool keepdims = false);
-/// Mean squared deviation from the mean (divided by n, as NumPy's default).
-Expr var(const Arg& x, const Axes& axes = {}, bool keepdims = false);
 /// Largest element; NaN if there is one; an error where there is none. Equal largest ones share the
 /// gradient.
 Expr max(const Arg& x, const Axes& axes = {}, bool keepdims = false);
 Expr min(const Arg& x, const Axes& axes = {}, bool keepdims = false);
-/// Index (int64) of the first largest element along `axis`, which goes. No gradient.
+/// Index (int64) of the first largest element along `axis`, which goes; of the first NaN if there
+/// is one. No gradient.
 Expr argmax(const Arg& x, std::int64_t axis);
-/// Whether all, or any, of the bools are true.
+Expr argmin(const Arg& x, std::int64_t axis);
+/// Whether all, or any, of the elements are true; numbers are where they are not 0.
 Expr all(const Arg& x, const Axes& axes = {}, bool keepdims = false);
 Expr any(const Arg& x, const Axes& axes = {}, bool keepdims = false);
 

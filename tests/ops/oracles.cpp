@@ -29,6 +29,12 @@ struct Oracle {
 };
 
 Real sign_of(Real a) { return a > 0 ? 1 : a < 0 ? -1 : a; }
+Real log_cosh_of(Real a) {
+  const Real s = std::sinh(a);
+  return std::abs(a) < 1 ? std::log1p(s * s) / 2
+                         : std::abs(a) - std::log(Real(2)) + std::log1p(std::exp(-2 * std::abs(a)));
+}
+Real log1mexp_of(Real a) { return a > -0.5L ? std::log(-std::expm1(a)) : std::log1p(-std::exp(a)); }
 Real softplus_of(Real a) { return std::max(a, Real(0)) + std::log1p(std::exp(-std::abs(a))); }
 
 /// What each op means, by name; unary ones ignore the second operand.
@@ -61,6 +67,30 @@ const std::map<std::string_view, Oracle>& oracles() {
       {"tanh", {[](Real a, Real) { return std::tanh(a); }}},
       {"softplus", {[](Real a, Real) { return softplus_of(a); }}},
       {"relu", {[](Real a, Real) { return std::max(a, Real(0)); }, 0}},
+      {"trunc", {[](Real a, Real) { return std::trunc(a); }, 0}},
+      {"exp2", {[](Real a, Real) { return std::exp2(a); }}},
+      {"log2", {[](Real a, Real) { return std::log2(a); }, 4, 0, 100}},
+      {"log10", {[](Real a, Real) { return std::log10(a); }, 4, 0, 100}},
+      {"log1mexp", {[](Real a, Real) { return log1mexp_of(a); }, 4, -8, 0}},
+      // Of numbers above 0, where nothing cancels.
+      {"logaddexp", {[](Real a, Real b) { return std::log(std::exp(a) + std::exp(b)); }, 4, 0, 8}},
+      {"xlogy", {[](Real a, Real b) { return a * std::log(b); }, 4, 0, 8}},
+      {"xlog1py", {[](Real a, Real b) { return a * std::log1p(b); }, 4, -1, 8}},
+      {"log_cosh", {[](Real a, Real) { return log_cosh_of(a); }}},
+      {"erf", {[](Real a, Real) { return std::erf(a); }}},
+      {"erfc", {[](Real a, Real) { return std::erfc(a); }}},
+      {"tan", {[](Real a, Real) { return std::tan(a); }}},
+      {"arcsin", {[](Real a, Real) { return std::asin(a); }, 4, -1, 1}},
+      {"arccos", {[](Real a, Real) { return std::acos(a); }, 4, -1, 1}},
+      {"arctan", {[](Real a, Real) { return std::atan(a); }}},
+      {"arctan2", {[](Real a, Real b) { return std::atan2(a, b); }}},
+      {"hypot", {[](Real a, Real b) { return std::hypot(a, b); }}},
+      {"sinh", {[](Real a, Real) { return std::sinh(a); }}},
+      {"cosh", {[](Real a, Real) { return std::cosh(a); }}},
+      {"arcsinh", {[](Real a, Real) { return std::asinh(a); }}},
+      {"arccosh", {[](Real a, Real) { return std::acosh(a); }, 4, 1, 100}},
+      {"arctanh", {[](Real a, Real) { return std::atanh(a); }, 4, -1, 1}},
+      {"softsign", {[](Real a, Real) { return a / (1 + std::abs(a)); }}},
       {"equal", {[](Real a, Real b) { return Real(a == b); }, 0, -2, 2}},
       {"not_equal", {[](Real a, Real b) { return Real(a != b); }, 0, -2, 2}},
       {"less", {[](Real a, Real b) { return Real(a < b); }, 0}},
@@ -268,6 +298,23 @@ const Elementary elementaries[] = {
      40},
     {"softplus", formula_index<formula::Softplus>(), [](Real a) { return softplus_of(a); }, -760,
      40},
+    {"exp2", formula_index<formula::Exp2>(), [](Real a) { return std::exp2(a); }, -1090, 1030},
+    {"log2", formula_index<formula::Log2>(), [](Real a) { return std::log2(a); }, 0, 4},
+    {"log10", formula_index<formula::Log10>(), [](Real a) { return std::log10(a); }, 0, 12},
+    {"log1mexp", formula_index<formula::Log1mexp>(), log1mexp_of, -40, 0},
+    {"log_cosh", formula_index<formula::LogCosh>(), log_cosh_of, -4, 4},
+    {"erf", formula_index<formula::Erf>(), [](Real a) { return std::erf(a); }, -6, 6},
+    {"erfc", formula_index<formula::Erfc>(), [](Real a) { return std::erfc(a); }, -6, 28},
+    {"erfc", formula_index<formula::Erfc>(), [](Real a) { return std::erfc(a); }, -1, 3},
+    {"sinh", formula_index<formula::Sinh>(), [](Real a) { return std::sinh(a); }, -4, 4},
+    {"sinh", formula_index<formula::Sinh>(), [](Real a) { return std::sinh(a); }, -712, 712},
+    {"cosh", formula_index<formula::Cosh>(), [](Real a) { return std::cosh(a); }, -712, 712},
+    {"arcsin", formula_index<formula::Arcsin>(), [](Real a) { return std::asin(a); }, -1, 1},
+    {"arccos", formula_index<formula::Arccos>(), [](Real a) { return std::acos(a); }, -1, 1},
+    {"arctan", formula_index<formula::Arctan>(), [](Real a) { return std::atan(a); }, -4, 4},
+    {"arcsinh", formula_index<formula::Arcsinh>(), [](Real a) { return std::asinh(a); }, -4, 4},
+    {"arccosh", formula_index<formula::Arccosh>(), [](Real a) { return std::acosh(a); }, 1, 3},
+    {"arctanh", formula_index<formula::Arctanh>(), [](Real a) { return std::atanh(a); }, -1, 1},
 };
 
 /// Random bit patterns (all magnitudes, both signs, subnormals) and an even grid.

@@ -1,0 +1,18 @@
+// What the expansions of stable ops are written with. A rule that turns log(sum(exp(x))) into a
+// stable op would find the same shape in that op's own expansion, without end; the attribute keeps
+// these nodes out of every pattern.
+#pragma once
+
+#include "core/op.hpp"
+#include "ops/activation.hpp"
+#include "ops/arithmetic.hpp"
+
+namespace cinch {
+
+/// log(x) and a / b to which no rule applies.
+inline Expr final_log(const Expr& x) { return apply(log_op, {x}, {.ints = {0}}); }
+inline Expr final_div(const Expr& a, const Expr& b) { return apply(div_op, {a, b}, {.ints = {0}}); }
+/// Whether rules may apply to it.
+inline bool is_final(const Expr& e) { return !e.attrs().ints.empty(); }
+
+}  // namespace cinch

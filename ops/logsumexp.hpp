@@ -1,0 +1,19 @@
+// Logarithms of sums of exponentials.
+#pragma once
+
+#include "ops/reduce.hpp"
+
+namespace cinch {
+
+extern const Op logsumexp_op;
+
+/// log(sum exp(x)) over `axes`, the last one unless others are named, without overflow; they go, or
+/// stay as size 1 with `keepdims`. Entries of -inf count for nothing; -inf where all are, and there
+/// no gradient flows. The same written as log(sum(exp(x))) becomes this.
+Expr logsumexp(const Arg& x, const Axes& axes = -1, bool keepdims = false);
+
+/// log(p) if `p` is a sum of exponentials, its axes gone or kept, perhaps divided by something, as
+/// a mean is; else an empty expression.
+Expr log_of_sum_of_exponentials(const Expr& p);
+
+}  // namespace cinch

@@ -1,0 +1,75 @@
+#include "ops/nonlinearity.hpp"
+
+#include "ops/activation.hpp"
+#include "ops/arithmetic.hpp"
+#include "ops/elementwise.hpp"
+#include "ops/special.hpp"
+
+namespace cinch {
+
+constinit const Op softsign_op = elementwise<formula::Softsign>({
+    .name = "softsign",
+    .grad = [](Args x, const Expr&, const Expr& gy) -> Grads {
+      // Not as the quotient's, whose two terms cancel for large x.
+      return {gy / square(1 + abs(x[0]))};
+    },
+});
+
+Expr softsign(const Arg& x) { return apply(softsign_op, {x}, {}, x.where()); }
+
+Expr gelu(const Arg& x) {
+  const Attribution as(x.where());
+  constexpr double root_half = 0.70710678118654752440;
+  return 0.5 * x * erfc(-root_half * x);
+}
+
+Expr gelu_tanh(const Arg& x) {
+  const Attribution as(x.where());
+  // (1 + tanh(u)) / 2 = sigmoid(2 u), whose left side keeps its digits.
+  constexpr double twice_root_two_over_pi = 1.5957691216057307118;
+  return x * sigmoid(twice_root_two_over_pi * (x + 0.044715 * x * square(x)));
+}
+
+Expr elu(const Arg& x, const Arg& alpha) {
+  const Attribution as(x.where());
+  const Expr positive = x > 0;
+  // exp never sees a large x: the gradient of the branch that is not taken would be 0 * inf.
+  return switch_(positive, x, alpha * expm1(switch_(positive, 0, x)));
+}
+
+Expr selu(const Arg& x) {
+  const Attribution as(x.where());
+  return 1.0507009873554804934 * elu(x, 1.6732632423543772848);
+}
+
+Expr leaky_relu(const Arg& x, const Arg& slope) {
+  const Attribution as(x.where());
+  return switch_(x > 0, x, slope * x);
+}
+
+Expr relu6(const Arg& x) {
+  const Attribution as(x.where());
+  return minimum(relu(x), 6);
+}
+
+Expr silu(const Arg& x) {
+  const Attribution as(x.where());
+  return x * sigmoid(x);
+}
+
+Expr swish(const Arg& x, const Arg& beta) {
+  const Attribution as(x.where());
+  return x * sigmoid(beta * x);
+}
+
+Expr mish(const Arg& x) {
+  const Attribution as(x.where());
+  return x * tanh(softplus(x));
+}
+
+Expr hard_sigmoid(const Arg& x) {
+  const Attribution as(x.where());
+  return clip(0.2 * x + 0.5, 0, 1);
+}
+
+}  // namespace cinch

@@ -1,0 +1,38 @@
+// More nonlinearities of neural networks (sigmoid, tanh, softplus and relu: ops/activation.hpp).
+// Elementwise; values and gradients of any order are finite for |x| up to 1000 and more.
+#pragma once
+
+#include "core/expr.hpp"
+#include "core/op.hpp"
+
+namespace cinch {
+
+extern const Op softsign_op;
+
+/// x P(X <= x) for a standard normal X: Hendrycks and Gimpel, "Gaussian Error Linear Units", 2016.
+Expr gelu(const Arg& x);
+/// Its approximation by tanh from the same paper, x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3)))
+/// / 2.
+Expr gelu_tanh(const Arg& x);
+/// x above 0, alpha (exp(x) - 1) elsewhere: Clevert, Unterthiner, Hochreiter, "Fast and Accurate
+/// Deep Network Learning by Exponential Linear Units", ICLR 2016.
+Expr elu(const Arg& x, const Arg& alpha = 1.0);
+/// 1.0507 elu(x, 1.6733), whose outputs keep mean 0 and variance 1: Klambauer et al.,
+/// "Self-Normalizing Neural Networks", NIPS 2017.
+Expr selu(const Arg& x);
+/// x above 0, slope x elsewhere.
+Expr leaky_relu(const Arg& x, const Arg& slope = 0.01);
+/// min(max(x, 0), 6); gradient 0 at 0 as relu's, 1/2 at 6.
+Expr relu6(const Arg& x);
+/// x sigmoid(x)
+Expr silu(const Arg& x);
+/// x sigmoid(beta x): Ramachandran, Zoph, Le, "Searching for Activation Functions", 2017.
+Expr swish(const Arg& x, const Arg& beta = 1.0);
+/// x tanh(softplus(x)): Misra, "Mish: A Self Regularized Non-Monotonic Activation Function", 2019.
+Expr mish(const Arg& x);
+/// x / (1 + |x|)
+Expr softsign(const Arg& x);
+/// 0.2 x + 0.5 limited to [0, 1], as Theano's; gradient 0.1 at the corners.
+Expr hard_sigmoid(const Arg& x);
+
+}  // namespace cinch

@@ -1,0 +1,22 @@
+// Spread and length: what is computed from squares, or other powers, of many elements.
+#pragma once
+
+#include "ops/reduce.hpp"
+
+namespace cinch {
+
+/// Mean squared deviation from the mean, in two passes, so that a large mean costs no digits.
+/// `ddof` is taken from the number of elements that the sum is divided by (1: the unbiased
+/// estimate); where none are left the result is infinite or NaN, as NumPy's.
+Expr var(const Arg& x, const Axes& axes = {}, bool keepdims = false, std::int64_t ddof = 0);
+/// The square root of var(). (`std` alone would clash with the namespace.) Gradient 0 where all
+/// elements are equal.
+Expr std_(const Arg& x, const Axes& axes = {}, bool keepdims = false, std::int64_t ddof = 0);
+
+/// (sum |x|^p)^(1/p) for a number p: 2 the length, 1 the sum of magnitudes, infinity the largest
+/// magnitude, -infinity the smallest, 0 how many elements are not 0. Gradient 0 where all elements
+/// are 0, for p = 2 and all p >= 1. For p < 1 other than 0 it is infinite or NaN where an element
+/// is 0. Throws TypeError for p = NaN.
+Expr norm(const Arg& x, double p = 2, const Axes& axes = {}, bool keepdims = false);
+
+}  // namespace cinch

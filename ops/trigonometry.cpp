@@ -1,0 +1,98 @@
+#include "ops/trigonometry.hpp"
+
+#include "ops/activation.hpp"
+#include "ops/arithmetic.hpp"
+#include "ops/elementwise.hpp"
+
+namespace cinch {
+
+namespace {
+/// 1 - x^2 without losing digits near 1.
+Expr one_minus_square(const Expr& x) { return (1 - x) * (1 + x); }
+}  // namespace
+
+constinit const Op tan_op = elementwise<formula::Tan>({
+    .name = "tan",
+    .grad = [](Args, const Expr& y, const Expr& gy) -> Grads { return {gy * (1 + square(y))}; },
+    .probe = {-1, 1},
+});
+constinit const Op arcsin_op = elementwise<formula::Arcsin>({
+    .name = "arcsin",
+    .grad = [](Args x, const Expr&, const Expr& gy) -> Grads {
+      return {gy / sqrt(one_minus_square(x[0]))};
+    },
+    .probe = {-0.8, 0.8},
+});
+constinit const Op arccos_op = elementwise<formula::Arccos>({
+    .name = "arccos",
+    .grad = [](Args x, const Expr&, const Expr& gy) -> Grads {
+      return {-gy / sqrt(one_minus_square(x[0]))};
+    },
+    .probe = {-0.8, 0.8},
+});
+constinit const Op arctan_op = elementwise<formula::Arctan>({
+    .name = "arctan",
+    .grad = [](Args x, const Expr&, const Expr& gy) -> Grads { return {gy / (1 + square(x[0]))}; },
+});
+constinit const Op arctan2_op = elementwise<formula::Arctan2>({
+    .name = "arctan2",
+    .grad = [](Args x, const Expr&, const Expr& gy) -> Grads {
+      const Expr r = hypot(x[0], x[1]);
+      return {gy * (x[1] / r / r), -gy * (x[0] / r / r)};
+    },
+    .probe = {0.5, 2},
+});
+constinit const Op hypot_op = elementwise<formula::Hypot>({
+    .name = "hypot",
+    .commutative = true,
+    .grad = [](Args x, const Expr& y, const Expr& gy) -> Grads {
+      const Expr none = equal(y, 0), length = switch_(none, 1, y);
+      return {gy * switch_(none, 0, x[0] / length), gy * switch_(none, 0, x[1] / length)};
+    },
+    .probe = {0.5, 2},
+});
+constinit const Op sinh_op = elementwise<formula::Sinh>({
+    .name = "sinh",
+    .grad = [](Args x, const Expr&, const Expr& gy) -> Grads { return {gy * cosh(x[0])}; },
+});
+constinit const Op cosh_op = elementwise<formula::Cosh>({
+    .name = "cosh",
+    .grad = [](Args x, const Expr&, const Expr& gy) -> Grads { return {gy * sinh(x[0])}; },
+});
+constinit const Op arcsinh_op = elementwise<formula::Arcsinh>({
+    .name = "arcsinh",
+    .grad = [](Args x, const Expr&, const Expr& gy) -> Grads { return {gy / hypot(1, x[0])}; },
+});
+constinit const Op arccosh_op = elementwise<formula::Arccosh>({
+    .name = "arccosh",
+    .grad = [](Args x, const Expr&, const Expr& gy) -> Grads {
+      return {gy / (sqrt(x[0] - 1) * sqrt(x[0] + 1))};
+    },
+    .probe = {1.3, 3},
+});
+constinit const Op arctanh_op = elementwise<formula::Arctanh>({
+    .name = "arctanh",
+    .grad = [](Args x, const Expr&, const Expr& gy) -> Grads {
+      return {gy / one_minus_square(x[0])};
+    },
+    .probe = {-0.8, 0.8},
+});
+
+namespace {
+Expr unary(const Op& op, const Arg& x) { return apply(op, {x}, {}, x.where()); }
+Expr binary(const Op& op, const Arg& a, const Arg& b) { return apply(op, {a, b}, {}, a.where()); }
+}  // namespace
+
+Expr tan(const Arg& x) { return unary(tan_op, x); }
+Expr arcsin(const Arg& x) { return unary(arcsin_op, x); }
+Expr arccos(const Arg& x) { return unary(arccos_op, x); }
+Expr arctan(const Arg& x) { return unary(arctan_op, x); }
+Expr arctan2(const Arg& y, const Arg& x) { return binary(arctan2_op, y, x); }
+Expr hypot(const Arg& x, const Arg& y) { return binary(hypot_op, x, y); }
+Expr sinh(const Arg& x) { return unary(sinh_op, x); }
+Expr cosh(const Arg& x) { return unary(cosh_op, x); }
+Expr arcsinh(const Arg& x) { return unary(arcsinh_op, x); }
+Expr arccosh(const Arg& x) { return unary(arccosh_op, x); }
+Expr arctanh(const Arg& x) { return unary(arctanh_op, x); }
+
+}  // namespace cinch

@@ -1,0 +1,261 @@
+// Angles, lengths, logarithms and the error function at special values and at known ones, for every
+// instruction set; arctan2 and hypot over all magnitudes.
+#include <doctest/doctest.h>
+
+#include <bit>
+#include <cmath>
+#include <limits>
+#include <random>
+
+#include "cinch/cinch.hpp"
+#include "core/interpret.hpp"
+#include "ops/kernels.hpp"
+
+using namespace cinch;
+
+namespace {
+
+constexpr double inf = std::numeric_limits<double>::infinity(),
+                 quiet_nan = std::numeric_limits<double>::quiet_NaN(),
+                 least = std::numeric_limits<double>::denorm_min(), pi = 3.14159265358979323846;
+
+std::vector<const KernelTable*> tables() {
+  std::vector<const KernelTable*> result{&kernels_baseline};
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+    result.push_back(&kernels_avx2);
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw"))
+    result.push_back(&kernels_avx512);
+#endif
+  return result;
+}
+
+/// f(x) or f(x, y) of the table's float64 kernel, the same in the middle of a vector and in its
+/// tail.
+double run(const KernelTable& table, std::size_t formula, double x, double y = 0) {
+  const std::vector<double> a(37, x), b(37, y);
+  std::vector<double> out(37, 7);
+  const void* operands[] = {a.data(), b.data()};
+  table.elementwise[formula][static_cast<std::size_t>(DType::float64)](out.data(), operands, 0, 37);
+  CHECK(std::bit_cast<std::uint64_t>(out.front()) == std::bit_cast<std::uint64_t>(out.back()));
+  return out.front();
+}
+
+bool same(double a, double b) {
+  return (std::isnan(a) && std::isnan(b)) || (a == b && std::signbit(a) == std::signbit(b));
+}
+
+}  // namespace
+
+TEST_CASE("functions of special values are those of the standard library") {
+  struct Row {
+    const char* name;
+    std::size_t formula;
+    double (*f)(double);
+  };
+  const Row rows[] = {
+      {"exp2", formula_index<formula::Exp2>(), std::exp2},
+      {"log2", formula_index<formula::Log2>(), std::log2},
+      {"log10", formula_index<formula::Log10>(), std::log10},
+      {"erf", formula_index<formula::Erf>(), std::erf},
+      {"erfc", formula_index<formula::Erfc>(), std::erfc},
+      {"sinh", formula_index<formula::Sinh>(), std::sinh},
+      {"cosh", formula_index<formula::Cosh>(), std::cosh},
+      {"arcsin", formula_index<formula::Arcsin>(), std::asin},
+      {"arccos", formula_index<formula::Arccos>(), std::acos},
+      {"arctan", formula_index<formula::Arctan>(), std::atan},
+      {"arcsinh", formula_index<formula::Arcsinh>(), std::asinh},
+      {"arccosh", formula_index<formula::Arccosh>(), std::acosh},
+      {"arctanh", formula_index<formula::Arctanh>(), std::atanh},
+      {"trunc", formula_index<formula::Trunc>(), std::trunc},
+  };
+  for (const KernelTable* table : tables()) {
+    for (const Row& row : rows) {
+      for (const double x : {0.0, -0.0, least, -least, 1.0, -1.0, inf, -inf, quiet_nan, 2.0, -2.0,
+                             1e4, -1e4, 1e300, -1e300}) {
+        const double got = run(*table, row.formula, x), expected = row.f(x);
+        CAPTURE(table->name);
+        CAPTURE(std::string(row.name));
+        CAPTURE(x);
+        CAPTURE(got);
+        CAPTURE(expected);
+        const bool exact = expected == 0 || !std::isfinite(expected);
+        // 4 units of the last digit where the value is none of these.
+        CHECK(
+            (exact ? same(got, expected) : std::abs(got - expected) <= 9e-16 * std::abs(expected)));
+      }
+    }
+  }
+}
+
+TEST_CASE(
+    "arctan2 and hypot: every pair of special values as the standard library, all magnitudes") {
+  const std::size_t angle = formula_index<formula::Arctan2>(),
+                    length = formula_index<formula::Hypot>();
+  std::vector<double> values{0.0, -0.0, least, -least,    1,     -1,
+                             3,   inf,  -inf,  quiet_nan, 1e308, -1e308};
+  std::mt19937_64 random(5);
+  for (int k = 0; k < 60; ++k) {
+    const double x = std::bit_cast<double>(random());
+    if (std::isfinite(x)) values.push_back(x);
+  }
+  for (const KernelTable* table : tables()) {
+    for (const double y : values) {
+      for (const double x : values) {
+        CAPTURE(table->name);
+        CAPTURE(y);
+        CAPTURE(x);
+        const double a = run(*table, angle, y, x), expected = std::atan2(y, x);
+        CHECK((same(a, expected) || (std::abs(a - expected) <= 9e-16 * std::abs(expected) + least &&
+                                     std::signbit(a) == std::signbit(expected))));
+        const double h = run(*table, length, y, x), true_length = std::hypot(y, x);
+        CHECK((same(h, true_length) || std::abs(h - true_length) <= 9e-16 * true_length + least));
+      }
+    }
+  }
+}
+
+TEST_CASE("log2 is exact for powers of 2, exp2 of integers, log10 for powers of 10") {
+  for (const KernelTable* table : tables()) {
+    CAPTURE(table->name);
+    for (int k = -1074; k < 1024; ++k) {
+      CHECK(run(*table, formula_index<formula::Log2>(), std::ldexp(1.0, k)) == k);
+      CHECK(run(*table, formula_index<formula::Exp2>(), k) == std::ldexp(1.0, k));
+    }
+    double power = 1;
+    for (int k = 0; k <= 22; ++k, power *= 10) {
+      CAPTURE(k);
+      CHECK(run(*table, formula_index<formula::Log10>(), power) == k);
+    }
+  }
+}
+
+TEST_CASE("the functions' names and angles are NumPy's") {
+  struct Row {
+    Expr y;
+    double value;
+  };
+  const Expr x = dscalar("x");
+  const double v = 0.3;
+  const Row rows[] = {
+      {tan(x), std::tan(v)},
+      {arcsin(x), std::asin(v)},
+      {arccos(x), std::acos(v)},
+      {arctan(x), std::atan(v)},
+      {arctan2(x, -1), std::atan2(v, -1)},
+      {arctan2(-x, 0), -pi / 2},
+      {hypot(x, 0.4), 0.5},
+      {sinh(x), std::sinh(v)},
+      {cosh(x), std::cosh(v)},
+      {arcsinh(x), std::asinh(v)},
+      {arccosh(1 + x), std::acosh(1 + v)},
+      {arctanh(x), std::atanh(v)},
+      {erf(x), std::erf(v)},
+      {erfc(x), std::erfc(v)},
+      {exp2(x), std::exp2(v)},
+      {log2(x), std::log2(v)},
+      {log10(x), std::log10(v)},
+      {log1mexp(-x), std::log(1 - std::exp(-v))},
+      {logaddexp(x, 1), std::log(std::exp(v) + std::exp(1))},
+      {xlogy(x, 2), v * std::log(2)},
+      {xlog1py(x, 2), v * std::log(3)},
+      {times_log(x, 2), v * 2},
+      {log_cosh(x), std::log(std::cosh(v))},
+      {trunc(-10 * x), -3},
+      {reciprocal(x), 1 / v},
+      {rsqrt(x), 1 / std::sqrt(v)},
+      {clip(x, 0.5, 1), 0.5},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(describe(row.y));
+    for (const Tensor& got :
+         {evaluate(row.y, {{x, v}}),
+          interpret(std::span(&row.y, 1), std::vector<Binding>{{x, v}}, true)[0]})
+      CHECK(got.item() == doctest::Approx(row.value).epsilon(1e-14));
+  }
+  CHECK(reciprocal(lscalar("n")).dtype() == DType::float64);
+}
+
+TEST_CASE("derivatives of the third order agree with finite differences") {
+  const Expr x = dvector("x"), y = dvector("y");
+  struct Row {
+    Expr e;
+    double low, high;
+  };
+  const Row rows[] = {
+      {tan(x), -1, 1},
+      {arcsin(x), -0.6, 0.6},
+      {arccos(x), -0.6, 0.6},
+      {arctan(x), -2, 2},
+      {arctan2(x, y), 0.5, 2},
+      {hypot(x, y), 0.5, 2},
+      {sinh(x) * cosh(y), -1, 1},
+      {arcsinh(x), -2, 2},
+      {arccosh(x), 1.5, 3},
+      {arctanh(x), -0.6, 0.6},
+      {erf(x), -2, 2},
+      {erfc(x), -2, 2},
+      {exp2(x), -2, 2},
+      {log2(x) + log10(y), 0.5, 3},
+      {log1mexp(x), -3, -0.5},
+      {logaddexp(x, y), -2, 2},
+      {xlogy(x, y), 0.5, 3},
+      {xlog1py(x, y), -0.5, 2},
+      {log_cosh(x), -2, 2},
+  };
+  std::mt19937 random(9);
+  for (const Row& row : rows) {
+    CAPTURE(describe(row.e));
+    std::uniform_real_distribution<double> draw(row.low, row.high);
+    Tensor vx(DType::float64, {6}), vy(DType::float64, {6});
+    for (double& v : vx.data<double>()) v = draw(random);
+    for (double& v : vy.data<double>()) v = draw(random);
+    const std::vector<Expr> wrt{x};
+    const GradCheck check = check_grad(sum(row.e), wrt, {{x, vx}, {y, vy}}, {.order = 3});
+    CHECK_MESSAGE(check.ok, check.report);
+  }
+}
+
+TEST_CASE("where a function has no slope the gradient is what its documentation says") {
+  const Expr x = dscalar("x"), y = dscalar("y");
+  struct Row {
+    Expr e;
+    double x, y, by_x, by_y;
+  };
+  const Row rows[] = {
+      {hypot(x, y), 0, 0, 0, 0},
+      {hypot(x, y), 0, -2, 0, -1},
+      {hypot(x, y), 3e200, 4e200, 0.6, 0.8},
+      {arctan2(x, y), 1e-200, 1e-200, 5e199, -5e199},
+      {logaddexp(x, y), 1, 1, 0.5, 0.5},
+      {logaddexp(x, y), -inf, -inf, 0.5, 0.5},
+      {logaddexp(x, y), -inf, 3, 0, 1},
+      {logaddexp(x, y), 1000, -1000, 1, 0},
+      {xlogy(x, y), 0, 0, -inf, 0},
+      {xlogy(x, y), 0, 2, std::log(2), 0},
+      {xlog1py(x, y), 0, -1, -inf, 0},
+      {log_cosh(x) + 0 * y, 1000, 0, 1, 0},
+      {log_cosh(x) + 0 * y, -1000, 0, -1, 0},
+      {log1mexp(x) + 0 * y, -1000, 0, 0, 0},
+      {arcsinh(x) + 0 * y, 1e200, 0, 1e-200, 0},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(describe(row.e));
+    CAPTURE(row.x);
+    CAPTURE(row.y);
+    const std::vector<Binding> at{{x, row.x}, {y, row.y}};
+    const std::vector<Expr> g = grad(row.e, {x, y});
+    const double by_x = evaluate(g[0], at).item(), by_y = evaluate(g[1], at).item();
+    CAPTURE(by_x);
+    CAPTURE(by_y);
+    CHECK((same(by_x, row.by_x) || std::abs(by_x - row.by_x) <= 1e-14 * std::abs(row.by_x)));
+    CHECK((same(by_y, row.by_y) || std::abs(by_y - row.by_y) <= 1e-14 * std::abs(row.by_y)));
+  }
+  // The mixed derivative of x log y where x is 0 is that of its neighbours.
+  const Expr mixed = grad(grad(xlogy(x, y), y), x);
+  CHECK(evaluate(mixed, {{x, 0.0}, {y, 4.0}}).item() == 0.25);
+  const Expr curvature = grad(grad(logaddexp(x, y), x), x);
+  CHECK(evaluate(curvature, {{x, 2.0}, {y, 2.0}}).item() == 0.25);
+}
