@@ -49,7 +49,7 @@ Rules mul_rules() {
       {"-x * -y", -x * -y, x * y},
       {"x log x", x * log(x), xlogy(x, x)},
       {"x log (x / y)", x * log(x / y),
-       xlogy(x, switch_(logical_and(equal(x, 0), equal(y, 0)), 1, x / y))},
+       xlogy(x, x / switch_(logical_and(equal(x, 0), equal(y, 0)), 1, y))},
       {"x (log x - log y)", x * (log(x) - log(y)), xlogy(x, x) - xlogy(x, y)},
       {"(1 - x) log (1 - x)", (1 - x) * log1p(-x), xlog1py(1 - x, -x)},
       {"(1 - x) (log (1 - x) - log (1 - y))", (1 - x) * (log1p(-x) - log1p(-y)),

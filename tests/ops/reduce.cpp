@@ -138,6 +138,72 @@ TEST_CASE("NaN wins maxima and sums, wherever it stands, and argmax does the sam
   }
 }
 
+TEST_CASE("largest and smallest elements may be infinite, or the least integer") {
+  const double inf = std::numeric_limits<double>::infinity();
+  const std::int64_t least = std::numeric_limits<std::int64_t>::min(),
+                     most = std::numeric_limits<std::int64_t>::max();
+  const Expr x = dvector("x"), i = lvector("i");
+  struct Row {
+    std::vector<double> x;
+    double most, least;
+  };
+  for (const Row& row :
+       {Row{{1, inf, 2}, inf, 1}, Row{{-inf, 3}, 3, -inf}, Row{{inf, -inf}, inf, -inf},
+        Row{{inf}, inf, inf}, Row{{-inf, -inf}, -inf, -inf}}) {
+    const Tensor v = Tensor::from<double>({static_cast<std::int64_t>(row.x.size())}, row.x);
+    for (const Tensor& got : in_both_modes(max(x), {{x, v}})) CHECK(got.item() == row.most);
+    for (const Tensor& got : in_both_modes(min(x), {{x, v}})) CHECK(got.item() == row.least);
+  }
+  const Tensor v = Tensor::from<std::int64_t>({3}, {0, least, most});
+  for (const Tensor& got : in_both_modes(min(i), {{i, v}}))
+    CHECK(got.data<std::int64_t>()[0] == least);
+  for (const Tensor& got : in_both_modes(max(i), {{i, v}}))
+    CHECK(got.data<std::int64_t>()[0] == most);
+  for (const Tensor& got : in_both_modes(argmin(i, 0), {{i, v}})) CHECK(got.item() == 1);
+}
+
+TEST_CASE("argmax and argmin: the first of equals, the first NaN, any axis") {
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  struct Row {
+    std::vector<double> x;
+    std::int64_t most, least;
+  };
+  const Expr x = dvector("x"), m = dmatrix("m");
+  for (const Row& row : {Row{{3, 1, 3, 1}, 0, 1}, Row{{1, nan, 3, 0}, 1, 1}, Row{{nan, nan}, 0, 0},
+                         Row{{2, 1, nan}, 2, 2}, Row{{5}, 0, 0}, Row{{0, -0.0}, 0, 0}}) {
+    const Tensor v = Tensor::from<double>({static_cast<std::int64_t>(row.x.size())}, row.x);
+    for (const Tensor& got : in_both_modes(argmax(x, 0), {{x, v}}))
+      CHECK(got.data<std::int64_t>()[0] == row.most);
+    for (const Tensor& got : in_both_modes(argmin(x, 0), {{x, v}}))
+      CHECK(got.data<std::int64_t>()[0] == row.least);
+  }
+  const Tensor v = Tensor::from<double>({2, 3}, {4, 1, 5, 0, 2, 5});
+  CHECK(evaluate(argmin(m, 0), {{m, v}}) == Tensor::from<std::int64_t>({3}, {1, 0, 0}));
+  CHECK(evaluate(argmin(m, -1), {{m, v}}) == Tensor::from<std::int64_t>({2}, {1, 0}));
+  CHECK_THROWS_WITH_AS(evaluate(argmin(x, 0), {{x, Tensor(DType::float64, {0})}}),
+                       doctest::Contains("the smallest of no elements"), TypeError);
+}
+
+TEST_CASE("equal largest, or smallest, elements over several axes share the gradient") {
+  const Expr x = tensor3("x", DType::float64);
+  const Tensor v = Tensor::from<double>({2, 2, 2}, {1, 7, 3, 7, 7, 0, 1, 0});
+  const Tensor by_max = Tensor::from<double>({2, 2, 2}, {0, 0.5, 0, 0.5, 1, 0, 0, 0}),
+               by_min = Tensor::from<double>({2, 2, 2}, {0.5, 0, 0, 0, 0, 0.5, 0.5, 0.5});
+  for (const Tensor& got : in_both_modes(grad(sum(max(x, {0, 1})), x), {{x, v}}))
+    CHECK(got == Tensor::from<double>({2, 2, 2}, {0, 0.5, 0, 0.5, 1, 0, 0, 0}));
+  for (const Tensor& got : in_both_modes(grad(sum(min(x, {0, 1})), x), {{x, v}}))
+    CHECK(got == by_min);
+  CHECK(evaluate(grad(sum(max(x, {0, 1})), x), {{x, v}}) == by_max);
+}
+
+TEST_CASE("any and all take numbers: true where they are not 0") {
+  const Expr x = dmatrix("x");
+  const Tensor v = Tensor::from<double>({2, 3}, {0, 2, 0, -1, 0.5, 3});
+  CHECK(evaluate(all(x, 1), {{x, v}}) == Tensor::from<bool>({2}, {false, true}));
+  CHECK(evaluate(any(x, 0), {{x, v}}) == Tensor::from<bool>({3}, {true, true, true}));
+  CHECK(evaluate(any(equal(x, 7), {}, true), {{x, v}}) == Tensor::from<bool>({1, 1}, {false}));
+}
+
 TEST_CASE("reductions of nothing: sums are 0, maxima are errors") {
   const Expr x = dmatrix("x");
   const Tensor none(DType::float64, {0, 3}), flat(DType::float64, {3, 0});
