@@ -16,4 +16,9 @@ Expr squared_error(const Arg& x, const Arg& z) {
   return sum(square(x - z), 1);
 }
 
+Expr absolute_error(const Arg& x, const Arg& z) {
+  const Attribution as(x.where());
+  return sum(abs(x - z), 1);
+}
+
 }  // namespace cinch

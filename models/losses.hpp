@@ -1,4 +1,5 @@
-// Reconstruction losses, one number for each example.
+// Reconstruction losses, one number for each example. More losses, of single elements:
+// ops/loss.hpp.
 #pragma once
 
 #include "core/expr.hpp"
@@ -11,5 +12,8 @@ Expr cross_entropy(const Arg& x, const Arg& z);
 
 /// sum_i (x_i - z_i)^2: (batch, n), (batch, n) -> (batch).
 Expr squared_error(const Arg& x, const Arg& z);
+
+/// sum_i |x_i - z_i|: (batch, n), (batch, n) -> (batch).
+Expr absolute_error(const Arg& x, const Arg& z);
 
 }  // namespace cinch

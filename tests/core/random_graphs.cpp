@@ -119,7 +119,19 @@ class Garden {
                             switch_(x > 0.1, s, x * 0.5),
                             cast(floor(x * 3), x.dtype()) * 0.25,
                             2 * (1 / (3 + cos(x))),
-                            mod(s, 2.0)};
+                            mod(s, 2.0),
+                            gelu(x),
+                            mish(x),
+                            elu(x),
+                            erfc(x),
+                            1 + erf(x),
+                            arctan(x),
+                            log_cosh(x),
+                            hypot(x, 1),
+                            s * log(s),
+                            (1 - s) * log(1 - s),
+                            log(exp(tanh(x)) + exp(s)),
+                            1 - exp(tanh(x))};
     add(choices[below(std::size(choices))], p.shape);
   }
   void binary(const Plant& p, const Plant& q) {
@@ -150,7 +162,19 @@ class Garden {
       shape[static_cast<std::size_t>(axis)] = 1;
     else
       shape.erase(shape.begin() + axis);
-    switch (below(9)) {
+    switch (below(15)) {
+      case 9:
+        return add(prod(1 + 0.3 * tanh(x), axis, keep), shape);
+      case 10:
+        return add(min(x, axis, keep), shape);
+      case 11:
+        return add(norm(x, 2, axis, keep), shape);
+      case 12:
+        return add(std_(x, axis, keep), shape);
+      case 13:
+        return add(log(mean(exp(tanh(x)), axis, keep)), shape);
+      case 14:
+        return add(exp(tanh(x)) / sum(exp(tanh(x)), axis, true), p.shape);
       case 0:
         return add(sum(sin(x), axis, keep), shape);
       case 1:
@@ -162,7 +186,7 @@ class Garden {
       case 4:
         return add(log_softmax(x, axis), p.shape);
       case 5:
-        return add(keep ? expand_dims(logsumexp(x, axis), axis) : logsumexp(x, axis), shape);
+        return add(logsumexp(x, axis, keep), shape);
       case 6:
         return add(sum(square(x) * 0.1, axis, keep), shape);
       case 7:
