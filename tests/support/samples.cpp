@@ -100,7 +100,7 @@ double distance(const Tensor& a, const Tensor& b) {
 }
 
 double rounding(DType dtype) {
-  return dtype == DType::float32 ? 2e-5 : dtype == DType::float64 ? 1e-13 : 0;
+  return dtype == DType::float32 ? 2e-5 : dtype == DType::float64 ? 3e-13 : 0;
 }
 
 }  // namespace cinch::testing

@@ -36,7 +36,7 @@ Tensor random_tensor(DType dtype, const Shape& shape, std::mt19937& random, doub
 /// NaN.
 double distance(const Tensor& a, const Tensor& b);
 
-/// A bound for the rounding of a few operations in this dtype.
+/// A bound for the rounding of a few operations, or sums of a few thousand, in this dtype.
 double rounding(DType dtype);
 
 }  // namespace cinch::testing
