@@ -28,6 +28,7 @@
 #include "ops/expm.hpp"
 #include "ops/factor.hpp"
 #include "ops/hutchinson.hpp"
+#include "ops/diagonal.hpp"
 #include "ops/index.hpp"
 #include "ops/linalg.hpp"
 #include "ops/logsumexp.hpp"

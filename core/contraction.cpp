@@ -254,6 +254,7 @@ Work written_work(const Expr& head) {
   const auto elements = [](const Expr& e) {
     return static_cast<double>(element_count(e.type().shape()));
   };
+  if (head.op().algebra == Algebra::diagonal) return {};  // Moves nothing.
   if (head.op().algebra == Algebra::sum) return step() + pass(elements(head.inputs()[0]), element);
   Work work = step() + pass(elements(head), element);
   for (const Expr& operand : head.inputs()) {
@@ -287,8 +288,9 @@ class Contractor {
   void find_heads() {
     for (const Expr& node : order_) {
       const Algebra kind = node.op().algebra;
-      if ((kind == Algebra::sum || kind == Algebra::matrix_product) && is_float(node.dtype()) &&
-          element_count(node.type().shape()) > 0) {
+      const bool sums = kind == Algebra::sum || kind == Algebra::matrix_product ||
+                        kind == Algebra::diagonal;  // Of products, maybe.
+      if (sums && is_float(node.dtype()) && element_count(node.type().shape()) > 0) {
         heads_.insert(node.get());
         head_list_.push_back(node);
       }
@@ -310,16 +312,22 @@ class Contractor {
                     used_heads(head, dissolved, reads_dissolved)};
     try {
       Network net = network_of(head, heads_, dissolved);
-      const bool trivial = net.groups.size() == 1 && net.groups[0].factors.size() == 1;
+      const bool trivial =
+          net.groups.size() == 1 && net.groups[0].factors.size() == 1 && !net.diagonals;
       if (trivial && !reads_dissolved) return as_written;
-      // A product of two matrices has only one order.
-      const bool product =
-          head.op().algebra == Algebra::matrix_product && net.groups.size() == 2 && net.scale == 1;
+      // A product of two matrices, that are not diagonal ones, has only one order.
+      int own = 0, axes = 0;
+      for (const Group& group : net.groups) own += std::popcount(group.atoms);
+      for (const Expr& operand : head.inputs())
+        axes += static_cast<int>(
+            std::ranges::count_if(operand.dims(), [](Dim dim) { return dim.size() != 1; }));
+      const bool product = head.op().algebra == Algebra::matrix_product && net.groups.size() == 2 &&
+                           net.scale == 1 && own == axes;
       const bool single =
           std::ranges::all_of(net.groups, [](const Group& g) { return g.factors.size() == 1; });
       if (product && single && !reads_dissolved) return as_written;
       Order order = cheapest_order(net);
-      if (!reads_dissolved && order.work.nanoseconds > gain_wanted * as_written.work.nanoseconds)
+      if (!reads_dissolved && order.work.nanoseconds >= gain_wanted * as_written.work.nanoseconds)
         return as_written;
       const Work work = order.work;
       return {work, std::move(net), std::move(order), std::move(as_written.uses)};

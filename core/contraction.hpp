@@ -24,6 +24,8 @@ enum class Algebra : std::uint8_t {
   repeat,          ///< Along new axes and axes of size 1.
   regroup,         ///< The same elements in row-major order under other sizes.
   identity,        ///< 1 where both indices are equal.
+  diagonal,        ///< Elements where two axes agree: ints are the axes, which go, and an offset.
+  embed_diagonal,  ///< Its transpose: zeros but for the last axis on a diagonal.
 };
 
 /// Whether an op is a sum or a difference of its operands.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "core/engine_ops.hpp"
 #include "core/leaves.hpp"
 #include "core/op.hpp"
 
@@ -185,8 +186,41 @@ class Reader {
         result.indices = {i};
         return result;
       }
+      case Algebra::diagonal: {
+        if (!is_main_diagonal(e, e.inputs()[0].dims())) return opaque(e);
+        SumOfProducts a = operand(0);
+        const auto row = static_cast<std::size_t>(e.attrs().ints[0]),
+                   column = static_cast<std::size_t>(e.attrs().ints[1]);
+        std::vector<AxisIndices> axes;
+        for (std::size_t axis = 0; axis < a.axes.size(); ++axis) {
+          if (axis != row && axis != column) axes.push_back(a.axes[axis]);
+        }
+        axes.push_back(united(a.axes[row], a.axes[column]));
+        a.axes = std::move(axes);
+        return a;
+      }
+      case Algebra::embed_diagonal: {
+        if (!is_main_diagonal(e, e.dims())) return opaque(e);
+        SumOfProducts a = operand(0);
+        const AxisIndices last = std::move(a.axes.back());
+        auto next = a.axes.begin();
+        std::vector<AxisIndices> axes;
+        for (std::int64_t axis = 0; axis < e.rank(); ++axis) {
+          const bool on = axis == e.attrs().ints[0] || axis == e.attrs().ints[1];
+          axes.push_back(on ? last : *next++);
+        }
+        a.axes = std::move(axes);
+        return a;
+      }
     }
     return opaque(e);
+  }
+
+  /// Of square matrices, without an offset: both indices are the same.
+  static bool is_main_diagonal(const Expr& e, const Dims& matrices) {
+    const auto& ints = e.attrs().ints;
+    return ints[2] == 0 && matrices[static_cast<std::size_t>(ints[0])] ==
+                               matrices[static_cast<std::size_t>(ints[1])];
   }
 
   /// Puts the indices of an operand's axes, aligned at the right, where the result has none yet;
@@ -255,6 +289,28 @@ class Reader {
 
 }  // namespace
 
+namespace {
+
+/// Where the same index stands in two axes of a factor, only the diagonal of these is read.
+/// Returns whether there was one.
+bool to_diagonal(Factor& factor) {
+  for (std::size_t column = 1; column < factor.axes.size(); ++column) {
+    if (factor.axes[column].empty()) continue;
+    const auto row = static_cast<std::size_t>(std::ranges::find(factor.axes, factor.axes[column]) -
+                                              factor.axes.begin());
+    if (row == column) continue;
+    factor.value = diagonal(factor.value, 0, static_cast<std::int64_t>(row),
+                            static_cast<std::int64_t>(column));
+    factor.axes.push_back(factor.axes[column]);
+    factor.axes.erase(factor.axes.begin() + static_cast<std::ptrdiff_t>(column));
+    factor.axes.erase(factor.axes.begin() + static_cast<std::ptrdiff_t>(row));
+    return true;
+  }
+  return false;
+}
+
+}  // namespace
+
 Network network_of(const Expr& head, const NodeSet& heads, const NodeSet& dissolved) {
   IndexTable table;
   SumOfProducts sum = Reader(table, heads, dissolved).read(head);
@@ -278,13 +334,13 @@ Network network_of(const Expr& head, const NodeSet& heads, const NodeSet& dissol
   net.axes = sum.axes;
   Atoms held = 0;
   for (Factor& factor : sum.factors) {
-    Atoms atoms = 0;
     for (AxisIndices& axis : factor.axes) {
-      for (int& i : axis) {
-        i = bit_of(i);
-        if (atoms >> i & 1u) throw NotReadable{};  // A diagonal of a factor.
-        atoms |= Atoms(1) << i;
-      }
+      for (int& i : axis) i = bit_of(i);
+    }
+    while (to_diagonal(factor)) net.diagonals = true;
+    Atoms atoms = 0;
+    for (const AxisIndices& axis : factor.axes) {
+      for (const int i : axis) atoms |= Atoms(1) << i;
     }
     held |= atoms;
     const auto same = std::ranges::find(net.groups, atoms, &Group::atoms);

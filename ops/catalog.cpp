@@ -8,6 +8,7 @@
 #include "ops/expm.hpp"
 #include "ops/factor.hpp"
 #include "ops/fused_products.hpp"
+#include "ops/diagonal.hpp"
 #include "ops/index.hpp"
 #include "ops/linalg.hpp"
 #include "ops/logsumexp.hpp"
@@ -118,6 +119,9 @@ std::span<const Op* const> all_ops() {
       &scatter_add_op,
       &arange_op,
       &eye_op,
+      // diagonal
+      &diagonal_op,
+      &embed_diagonal_op,
       // linalg
       &dot_op,
       &batched_dot_op,

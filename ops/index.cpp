@@ -7,6 +7,7 @@
 
 #include "core/leaves.hpp"
 #include "ops/arithmetic.hpp"
+#include "ops/positions.hpp"
 #include "ops/shape.hpp"
 #include "ops/sizes.hpp"
 #include "ops/xtensor_view.hpp"
@@ -41,19 +42,6 @@ Type narrow_type(Args x, const Attrs& attrs) {
   Type result{x[0].dtype(), x[0].dims()};
   result.dims[static_cast<std::size_t>(attrs.ints[0])] = dim_of(x[2]);
   return result;
-}
-
-/// Calls f(index) for every index of an array of this shape, in row-major order.
-template <class F>
-void for_each_index(const Shape& shape, F&& f) {
-  std::vector<std::size_t> index(shape.size(), 0);
-  for (std::int64_t left = element_count(shape); left > 0; --left) {
-    f(index);
-    for (std::size_t axis = shape.size(); axis-- > 0;) {
-      if (++index[axis] < static_cast<std::size_t>(shape[axis])) break;
-      index[axis] = 0;
-    }
-  }
 }
 
 Tensor narrow_reference(Values in, const Attrs& attrs) {
@@ -154,12 +142,6 @@ Type take_type(Args x, const Attrs&) {
   Type result{x[0].dtype(), x[1].dims()};
   result.dims.insert(result.dims.end(), x[0].dims().begin() + 1, x[0].dims().end());
   return result;
-}
-
-std::int64_t row_of(std::int64_t index, std::int64_t n) {
-  if (index < -n || index >= n)
-    throw ValueError(text("index ", index, " is out of range for an axis of size ", n));
-  return index < 0 ? index + n : index;
 }
 
 void take_kernel(std::span<const Operand> in, const Operand& out, const Attrs&) {

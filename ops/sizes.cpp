@@ -1,5 +1,7 @@
 #include "ops/sizes.hpp"
 
+#include "core/graph.hpp"
+#include "core/interpret.hpp"
 #include "core/leaves.hpp"
 #include "ops/shape.hpp"
 
@@ -40,6 +42,13 @@ std::vector<Expr> with_first(const Expr& first, Args rest) {
 
 std::vector<Expr> with_leading_size(const Expr& count, const Expr& x) {
   return with_first(count, sizes(x));
+}
+
+Expr computed(const Expr& e) {
+  for (const Expr& node : topological(std::span(&e, 1))) {
+    if (node.inputs().empty() && !constant_value(node)) return e;
+  }
+  return constant(interpret(std::span(&e, 1), {}, /*watch=*/false)[0], e->where);
 }
 
 }  // namespace cinch

@@ -17,4 +17,8 @@ std::vector<Expr> with_leading_size(const Expr& count, const Expr& x);
 /// One expression and then others, as inputs of an op.
 std::vector<Expr> with_first(const Expr& first, Args rest);
 
+/// `e`, an expression of sizes, as a constant where it depends on constants only, so that what is
+/// shaped by it has a known size.
+Expr computed(const Expr& e);
+
 }  // namespace cinch

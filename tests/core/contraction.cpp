@@ -5,6 +5,7 @@
 #include <functional>
 
 #include "cinch/cinch.hpp"
+#include "core/rewrite.hpp"
 #include "support/samples.hpp"
 
 using namespace cinch;
@@ -73,6 +74,29 @@ const std::vector<Case>& cases() {
        {{20, 300}, {300, 100}},
        [](Args x) { return sum(pow(expand_dims(x[0], 2), 3) * pow(expand_dims(x[1], 0), 2)); },
        1000 * kib},
+      {"trace of a product of three",
+       {{150, 200}, {200, 120}, {120, 150}},
+       [](Args x) { return trace(dot(dot(x[0], x[1]), x[2])); },
+       1200 * kib},
+      {"Mahalanobis distances as a diagonal",
+       {{300, 20}, {20, 20}},
+       [](Args x) { return sum(square(diag(dot(dot(x[0], x[1]), transpose(x[0]))))); },
+       400 * kib},
+      {"traces of many products",
+       {{10, 60, 70}, {10, 70, 60}},
+       [](Args x) { return sum(square(trace(batched_dot(x[0], x[1]), 0, 1, 2))); },
+       1000 * kib},
+      {"a diagonal matrix in a product",
+       {{300, 40}, {40}, {40, 300}},
+       [](Args x) { return trace(dot(dot(x[0], diag(x[1])), x[2])); },
+       400 * kib},
+      {"a trace with an offset and of a square",
+       {{20, 30}, {30, 20}},
+       [](Args x) {
+         const Expr p = dot(x[0], x[1]);
+         return trace(p, 1) + square(trace(p)) + trace(dot(p, p));
+       },
+       100 * kib},
       {"a chain of products",
        {{60, 60}, {60, 60}, {60, 60}, {60, 1}},
        [](Args x) { return sum(square(dot(dot(dot(x[0], x[1]), x[2]), x[3]))); },
@@ -141,6 +165,39 @@ TEST_CASE("a sum over an index without values is 0") {
   const Function f = function({.inputs = {a, b}, .outputs = {sum(turned, 1)}});
   const Tensor empty(DType::float64, {0, 3});
   CHECK(f({Tensor::full(DType::float64, {1, 1}, 2), empty})[0] == Tensor(DType::float64, {3}));
+}
+
+TEST_CASE("traces and diagonals of products are computed without the products") {
+  constexpr std::int64_t n = 400;
+  const Expr a = variable("a", DType::float64, {n, n}), b = variable("b", DType::float64, {n, n}),
+             v = variable("v", DType::float64, {n});
+  for (const Expr& e :
+       {trace(dot(a, b)), sum(diagonal(dot(a, transpose(b)))), sum(dot(a, b) * eye(n, a.dtype())),
+        diag(dot(a, b)), dot(a, diag(v)), trace(dot(dot(a, diag(v)), b)), trace(dot(a, a) * b),
+        grad(trace(dot(a, b)), a), grad(sum(square(diag(dot(a, b)))), b)}) {
+    CAPTURE(describe(e, 8));
+    std::vector<ContractionReport> reports;
+    const auto better = contract(rewrite(std::span(&e, 1)), &reports);
+    REQUIRE(!reports.empty());
+    // As written each is a product of two matrices, but sum(p * eye).
+    for (const Expr& node : topological(better)) CHECK(&node.op() != &dot_op);
+    Work work;
+    for (const ContractionReport& r : reports) work += r.chosen;
+    CHECK(work.flops <= 6 * n * n);
+  }
+}
+
+TEST_CASE("a diagonal that is summed with the rest of its matrix is read alone") {
+  const Expr a = variable("a", DType::float64, {300, 300});
+  const Expr e = sum(a * eye(300, DType::float64));
+  const auto better = contract(std::span(&e, 1));
+  for (const Expr& node : topological(better)) CHECK((node == a || node.rank() < 2));
+  // What would not gain: a diagonal is a view already.
+  for (const Expr& plain : {trace(a), diag(a), sum(diag(a, 1)), sum(square(diag(a)))}) {
+    std::vector<ContractionReport> reports;
+    CHECK(contract(std::span(&plain, 1), &reports)[0] == plain);
+    CHECK(reports.empty());
+  }
 }
 
 TEST_CASE("the order of a chain follows its sizes") {

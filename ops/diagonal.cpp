@@ -1,0 +1,307 @@
+#include "ops/diagonal.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "ops/arithmetic.hpp"
+#include "ops/index.hpp"
+#include "ops/linalg.hpp"
+#include "ops/positions.hpp"
+#include "ops/reduce.hpp"
+#include "ops/shape.hpp"
+#include "ops/sizes.hpp"
+#include "ops/xtensor_view.hpp"
+
+namespace cinch {
+
+namespace {
+
+/// What attrs.ints holds: two axes and the offset.
+struct Diagonal {
+  std::size_t row, column;
+  std::int64_t above, below;  ///< Columns and rows that come before the first element.
+
+  explicit Diagonal(const Attrs& attrs)
+      : row(static_cast<std::size_t>(attrs.ints[0])),
+        column(static_cast<std::size_t>(attrs.ints[1])),
+        above(std::max<std::int64_t>(attrs.ints[2], 0)),
+        below(std::max<std::int64_t>(-attrs.ints[2], 0)) {}
+
+  std::int64_t length(std::int64_t rows, std::int64_t columns) const {
+    return std::max<std::int64_t>(std::min(rows - below, columns - above), 0);
+  }
+  /// Sizes without the two axes, and the diagonal's at the end.
+  template <class Sizes, class Size>
+  Sizes of(const Sizes& matrix, Size last) const {
+    Sizes result;
+    for (std::size_t k = 0; k < matrix.size(); ++k) {
+      if (k != row && k != column) result.push_back(matrix[k]);
+    }
+    result.push_back(last);
+    return result;
+  }
+};
+
+Dims diagonal_dims(const Dims& matrix, const Attrs& attrs) {
+  const Diagonal d(attrs);
+  const Dim rows = matrix[d.row], columns = matrix[d.column];
+  if (rows.known() && columns.known())
+    return d.of(matrix, Dim(d.length(rows.size(), columns.size())));
+  return d.of(matrix, attrs.ints[2] == 0 && rows == columns ? rows : Dim::unknown());
+}
+
+bool diagonal_view(const Strided& in, const Expr& y, Strided& out) {
+  const Diagonal d(y.attrs());
+  const std::int64_t down = in.strides[d.row], right = in.strides[d.column];
+  out = {in.offset + d.below * down + d.above * right, d.of(in.strides, down + right)};
+  return true;
+}
+
+/// Calls f(index in the matrices, index in the diagonals) for every element of the diagonals.
+template <class F>
+void for_each_on_diagonal(const Shape& matrix, const Attrs& attrs, F&& f) {
+  const Diagonal d(attrs);
+  for_each_index(matrix, [&](const std::vector<std::size_t>& index) {
+    const auto row = static_cast<std::int64_t>(index[d.row]),
+               column = static_cast<std::int64_t>(index[d.column]);
+    if (column == row + attrs.ints[2])
+      f(index, d.of(index, static_cast<std::size_t>(row - d.below)));
+  });
+}
+
+Tensor diagonal_reference(Values in, const Attrs& attrs) {
+  const Diagonal d(attrs);
+  const Shape& matrix = in[0]->shape();
+  Tensor result(in[0]->dtype(), d.of(matrix, d.length(matrix[d.row], matrix[d.column])));
+  dispatch(result.dtype(), [&]<class T> {
+    const auto from = view<T>(*in[0]);
+    auto to = view<T>(result);
+    for_each_on_diagonal(matrix, attrs, [&](const auto& here, const auto& there) {
+      to.element(there.begin(), there.end()) = from.element(here.begin(), here.end());
+    });
+  });
+  return result;
+}
+
+Type embed_diagonal_type(Args x, const Attrs& attrs) {
+  const Dims& matrix = x[1].dims();
+  const Dims expected = diagonal_dims(matrix, attrs);
+  if (x[0].dims().size() != expected.size())
+    throw TypeError(text("the diagonals of the second operand have ", expected.size(), " axes"));
+  for (std::size_t k = 0; k < expected.size(); ++k) {
+    const Dim mine = x[0].dims()[k];
+    if (mine.known() && expected[k].known() && !(mine == expected[k]))
+      throw TypeError("the diagonals of the second operand have sizes " + text(expected));
+  }
+  return {x[0].dtype(), matrix};
+}
+
+Tensor embed_diagonal_reference(Values in, const Attrs& attrs) {
+  Tensor result(in[0]->dtype(), in[1]->shape());
+  dispatch(result.dtype(), [&]<class T> {
+    const auto from = view<T>(*in[0]);
+    auto to = view<T>(result);
+    for_each_on_diagonal(in[1]->shape(), attrs, [&](const auto& there, const auto& here) {
+      to.element(there.begin(), there.end()) = from.element(here.begin(), here.end());
+    });
+  });
+  return result;
+}
+
+void embed_diagonal_kernel(std::span<const Operand> in, const Operand& out, const Attrs& attrs) {
+  const Diagonal d(attrs);
+  std::memset(out.data, 0, static_cast<std::size_t>(out.size()) * size_of(out.dtype));
+  // The other axes in row-major order, those of the operand but the last.
+  const auto others = in[0].shape.first(in[0].shape.size() - 1);
+  const std::int64_t length = in[0].shape.back(), step = out.strides[d.row] + out.strides[d.column],
+                     start = d.below * out.strides[d.row] + d.above * out.strides[d.column];
+  const std::int64_t matrices = length == 0 ? 0 : in[0].size() / length;
+  dispatch(out.dtype, [&]<class T> {
+    const T* from = in[0].as<T>();
+    for (std::int64_t m = 0; m < matrices; ++m) {
+      std::int64_t left = m, at = start;
+      std::size_t k = others.size();
+      for (std::size_t axis = out.shape.size(); axis-- > 0;) {
+        if (axis == d.row || axis == d.column) continue;
+        --k;
+        at += left % others[k] * out.strides[axis];
+        left /= others[k];
+      }
+      for (std::int64_t i = 0; i < length; ++i) out.as<T>()[at + i * step] = from[m * length + i];
+    }
+  });
+}
+
+Attrs with_batch(const Attrs& attrs) {
+  return {.ints = {attrs.ints[0] + 1, attrs.ints[1] + 1, attrs.ints[2]}};
+}
+
+const Type matrix45{DType::float64, {4, 5}}, batch{DType::float64, {2, 3, 4}};
+
+}  // namespace
+
+constinit const Op diagonal_op{
+    .name = "diagonal",
+    .type =
+        [](Args x, const Attrs& attrs) {
+          return Type{x[0].dtype(), diagonal_dims(x[0].dims(), attrs)};
+        },
+    .reference = diagonal_reference,
+    .algebra = Algebra::diagonal,
+    .grad = [](Args x, const Expr& y, const Expr& gy) -> Grads {
+      return {apply(embed_diagonal_op, {gy, x[0]}, y.attrs())};
+    },
+    .batch = [](Args x, const std::vector<bool>&,
+                const Expr& y) { return apply(diagonal_op, {x[0]}, with_batch(y.attrs())); },
+    .follow = [](Args, std::span<const std::int64_t> axes, const Expr& y) -> std::int64_t {
+      const auto& ints = y.attrs().ints;
+      if (axes[0] == ints[0] || axes[0] == ints[1]) return -1;
+      return axes[0] - (ints[0] < axes[0]) - (ints[1] < axes[0]);
+    },
+    .size_of =
+        [](const Expr& y, std::int64_t) {
+          const Diagonal d(y.attrs());
+          const Expr& x = y.inputs()[0];
+          return maximum(
+              minimum(size(x, y.attrs().ints[0]) - d.below, size(x, y.attrs().ints[1]) - d.above),
+              0);
+        },
+    .view = diagonal_view,
+    .examples = []() -> std::vector<Example> {
+      const auto f = [](std::int64_t offset, std::int64_t axis1, std::int64_t axis2) {
+        return [=](Args x) { return diagonal(x[0], offset, axis1, axis2); };
+      };
+      return {{{matrix45}, f(0, 0, 1)},
+              {{matrix45}, f(2, 0, 1)},
+              {{matrix45}, f(-1, 0, 1)},
+              {{matrix45}, f(7, 0, 1)},
+              {{batch}, f(1, 1, 2)},
+              {{batch}, f(0, -1, 0)},
+              {{Type{DType::float64, {3, 3}}}, [](Args x) { return diagonal(x[0] * x[0]); }},
+              {{Type{DType::float64, {1, 1}}}, f(0, 0, 1)},
+              {{Type{DType::float64, {0, 3}}}, f(0, 0, 1)},
+              {{Type{DType::float64, {3, 3}}},
+               [](Args x) { return trace(dot(x[0], transpose(x[0]))); }},
+              {{Type{DType::float64, {2, 3, 3}}}, [](Args x) { return trace(x[0], 1, 1, 2); }}};
+    },
+};
+
+constinit const Op embed_diagonal_op{
+    .name = "embed_diagonal",
+    .type = embed_diagonal_type,
+    .reference = embed_diagonal_reference,
+    .algebra = Algebra::embed_diagonal,
+    .shape_only = 2,
+    .grad = [](Args, const Expr& y, const Expr& gy) -> Grads {
+      return {apply(diagonal_op, {gy}, y.attrs()), Expr()};
+    },
+    .batch =
+        [](Args x, const std::vector<bool>&, const Expr& y) {
+          const Expr like = broadcast_to(cast(Arg(0.0), y.dtype()),
+                                         with_leading_size(size(x[0], 0), y.inputs()[1]));
+          return apply(embed_diagonal_op, {x[0], like}, with_batch(y.attrs()));
+        },
+    .follow = [](Args x, std::span<const std::int64_t> axes, const Expr& y) -> std::int64_t {
+      if (axes[0] == x[0].rank() - 1) return -1;
+      std::int64_t left = axes[0];
+      for (std::int64_t axis = 0;; ++axis) {
+        if (axis == y.attrs().ints[0] || axis == y.attrs().ints[1]) continue;
+        if (left-- == 0) return axis;
+      }
+    },
+    .kernel = embed_diagonal_kernel,
+    .examples = []() -> std::vector<Example> {
+      const Type v{DType::float64, {3}}, square{DType::float64, {3, 3}};
+      const auto f = [](std::int64_t offset, std::int64_t axis1, std::int64_t axis2) {
+        return [=](Args x) { return embed_diagonal(x[0], x[1], offset, axis1, axis2); };
+      };
+      return {{{v, square}, f(0, 0, 1)},
+              {{v, matrix45}, f(2, 0, 1)},
+              {{v, matrix45}, f(-1, 0, 1)},
+              {{Type{DType::float64, {2, 3}}, batch}, f(1, 1, 2)},
+              {{Type{DType::float64, {3, 2}}, batch}, f(0, 2, 0)},
+              {{Type{DType::float64, {0}}, Type{DType::float64, {0, 3}}}, f(0, 0, 1)},
+              {{v}, [](Args x) { return diag(x[0], -2); }},
+              {{v, square}, [](Args x) { return dot(diag(x[0]), x[1]); }},
+              {{v, square}, [](Args x) { return diag(diag(dot(x[1], diag(x[0])))); }}};
+    },
+};
+
+namespace {
+
+Attrs diagonal_attrs(std::string_view name, const Arg& x, std::int64_t offset, std::int64_t axis1,
+                     std::int64_t axis2) {
+  const std::int64_t row = axis_of(name, x, axis1), column = axis_of(name, x, axis2);
+  if (row == column) {
+    throw TypeError(text(name, ": the two axes are both axis ", row, "\n  ", text(x->type()), "  ",
+                         describe(x), "\n  written at ", x.where().text()));
+  }
+  return {.ints = {row, column, offset}};
+}
+
+/// `x` where `kept` of (row, column) is true, `other` elsewhere.
+template <class F>
+Expr masked(std::string_view name, const Arg& x, const Expr& other, F&& kept) {
+  if (x->rank() < 2) {
+    throw TypeError(text(name, ": needs two axes or more\n  ", text(x->type()), "  ", describe(x),
+                         "\n  written at ", x.where().text()));
+  }
+  const Expr rows = expand_dims(arange(size(x, -2)), 1), columns = arange(size(x, -1));
+  return switch_(kept(rows, columns), x, other);
+}
+
+}  // namespace
+
+Expr diagonal(const Arg& x, std::int64_t offset, std::int64_t axis1, std::int64_t axis2) {
+  const Attribution as(x.where());
+  return apply(diagonal_op, {x}, diagonal_attrs("diagonal", x, offset, axis1, axis2), x.where());
+}
+
+Expr embed_diagonal(const Arg& x, const Arg& like, std::int64_t offset, std::int64_t axis1,
+                    std::int64_t axis2) {
+  const Attribution as(x.where());
+  return apply(embed_diagonal_op, {x, like},
+               diagonal_attrs("embed_diagonal", like, offset, axis1, axis2), x.where());
+}
+
+Expr diag(const Arg& x, std::int64_t offset) {
+  const Attribution as(x.where());
+  if (x->rank() == 2) return diagonal(x, offset);
+  if (x->rank() != 1) {
+    throw TypeError(text("diag: takes a vector or a matrix\n  ", text(x->type()), "  ", describe(x),
+                         "\n  written at ", x.where().text()));
+  }
+  const Expr n = computed(size(x, 0) + std::abs(offset));
+  return embed_diagonal(x, broadcast_to(cast(Arg(0.0), x->dtype()), {n, n}), offset);
+}
+
+Expr trace(const Arg& x, std::int64_t offset, std::int64_t axis1, std::int64_t axis2) {
+  const Attribution as(x.where());
+  return sum(apply(diagonal_op, {x}, diagonal_attrs("trace", x, offset, axis1, axis2), x.where()),
+             -1);
+}
+
+Expr tril(const Arg& x, std::int64_t offset) {
+  const Attribution as(x.where());
+  return masked("tril", x, cast(Arg(0.0), x->dtype()),
+                [&](const Expr& i, const Expr& j) { return j <= i + offset; });
+}
+
+Expr triu(const Arg& x, std::int64_t offset) {
+  const Attribution as(x.where());
+  return masked("triu", x, cast(Arg(0.0), x->dtype()),
+                [&](const Expr& i, const Expr& j) { return j >= i + offset; });
+}
+
+Expr fill_diagonal(const Arg& x, const Arg& value) {
+  const Attribution as(x.where());
+  Expr other = cast(value, x->dtype());
+  if (other.rank() > 0 && x->rank() >= 2) {
+    const std::int64_t rank = x->rank();
+    other = embed_diagonal(broadcast_like(other, diagonal(x, 0, -2, -1)), x, 0, rank - 2, rank - 1);
+  }
+  return masked("fill_diagonal", x, other,
+                [](const Expr& i, const Expr& j) { return not_equal(i, j); });
+}
+
+}  // namespace cinch
