@@ -46,4 +46,7 @@
 #include "ops/svd.hpp"
 #include "ops/trigonometry.hpp"
 #include "optim/adam.hpp"
+#include "optim/adaptive.hpp"
+#include "optim/checkpoint.hpp"
+#include "optim/schedules.hpp"
 #include "optim/sgd.hpp"

@@ -1,0 +1,56 @@
+#include "optim/checkpoint.hpp"
+
+#include <algorithm>
+#include <set>
+
+namespace cinch {
+
+namespace {
+
+void require_labels(std::string_view caller, const std::vector<Shared>& variables) {
+  std::set<std::string> seen;
+  for (const Shared& variable : variables) {
+    if (variable.label().empty())
+      throw ValueError(text(caller, ": a variable (", text(variable.type()), ", made at ",
+                            variable->where.text(), ") has no label: give it one"));
+    if (!seen.insert(variable.label()).second)
+      throw ValueError(text(caller, ": two variables are labelled ", variable.label(), ", one at ",
+                            variable->where.text(), ": give them different labels"));
+  }
+}
+
+}  // namespace
+
+std::vector<Shared> targets(const Updates& updates) {
+  std::vector<Shared> result;
+  for (const Update& update : updates) result.push_back(update.target);
+  return result;
+}
+
+std::vector<std::pair<std::string, Tensor>> checkpoint(const Updates& updates) {
+  const std::vector<Shared> variables = targets(updates);
+  require_labels("checkpoint", variables);
+  std::vector<std::pair<std::string, Tensor>> result;
+  for (const Shared& variable : variables) result.emplace_back(variable.label(), variable.get());
+  return result;
+}
+
+void restore(const Updates& updates, const std::map<std::string, Tensor>& values) {
+  std::vector<Shared> variables = targets(updates);
+  require_labels("restore", variables);
+  std::vector<Tensor> found;  // Copied before any is set: what may throw comes first.
+  for (const Shared& variable : variables) {
+    const auto entry = values.find(variable.label());
+    if (entry == values.end())
+      throw ValueError(text("restore: there is no value for ", variable.label(), " (",
+                            text(variable.type()), ")"));
+    const Tensor& value = entry->second;
+    if (value.dtype() != variable.dtype() || value.shape() != variable.value().shape())
+      throw TypeError(text("restore: ", variable.label(), " is ", text(variable.type()),
+                           ", the value is ", text(type_of(value))));
+    found.push_back(value);
+  }
+  for (std::size_t k = 0; k < variables.size(); ++k) variables[k].set(std::move(found[k]));
+}
+
+}  // namespace cinch
