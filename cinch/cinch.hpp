@@ -48,5 +48,6 @@
 #include "optim/adam.hpp"
 #include "optim/adaptive.hpp"
 #include "optim/checkpoint.hpp"
+#include "optim/clipping.hpp"
 #include "optim/schedules.hpp"
 #include "optim/sgd.hpp"
