@@ -2,69 +2,290 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
+#include <numeric>
+#include <optional>
+#include <ostream>
 #include <random>
 
+#include "core/engine_ops.hpp"
 #include "core/function.hpp"
 #include "core/grad.hpp"
-#include "core/graph.hpp"
-#include "core/op.hpp"
-#include "core/shared.hpp"
+#include "core/probe.hpp"
+#include "core/slope.hpp"
 
 namespace cinch {
 
-extern const Op mul_op;  // Defined in ops/.
-
 namespace {
 
-Tensor random_direction(const Shape& shape, std::mt19937& random) {
-  Tensor result(DType::float64, shape);
+std::span<const double> elements(const Tensor& x) { return x.data<double>(); }
+
+/// How far elements are moved, relative to a step of 1. A derivative does not depend on it, but
+/// finite differences do: a step has to fit all elements that move together.
+enum class Scale {
+  parameter,  ///< Of a parameter, all alike: by its root mean square.
+  element,    ///< Each by its own size.
+};
+
+double typical(std::span<const double> x) {
+  double squares = 0;
+  for (const double v : x) squares += v * v;
+  const double result =
+      std::sqrt(squares / static_cast<double>(std::max<std::size_t>(x.size(), 1)));
+  return result > 0 && std::isfinite(result) ? result : 1;
+}
+
+double scale_of(double element, double rms, Scale scale) {
+  return scale == Scale::element && element != 0 ? std::abs(element) : rms;
+}
+
+/// A tensor for each parameter that moves.
+using Direction = std::vector<std::optional<Tensor>>;
+
+Tensor random_direction(const Tensor& x, Scale scale, std::mt19937& random) {
+  Tensor result(DType::float64, x.shape());
   std::normal_distribution<double> normal;
-  for (double& x : result.data<double>()) x = normal(random);
+  const double rms = typical(elements(x));
+  const std::span<double> out = result.data<double>();
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    out[i] = normal(random) * scale_of(elements(x)[i], rms, scale);
+  }
   return result;
 }
 
-Tensor moved(const Tensor& x, const Tensor& direction, double by) {
-  Tensor result = x;
-  for (std::size_t i = 0; i < static_cast<std::size_t>(x.size()); ++i) {
-    result.data<double>()[i] += by * direction.data<double>()[i];
+/// One order of derivative: a function of the parameters and its gradient.
+class Comparison {
+ public:
+  /// `cost_size` is |cost|, of which `f` is a derivative.
+  Comparison(const Expr& f, const std::vector<Expr>& gradient, const Probe& at, double tolerance,
+             double cost_size)
+      : at_(at), tolerance_(tolerance), cost_size_(cost_size) {
+    value_ = function({.inputs = at.inputs, .outputs = {f}, .allow_unused_inputs = true});
+    const Function slopes =
+        function({.inputs = at.inputs, .outputs = gradient, .allow_unused_inputs = true});
+    gradient_ = slopes(at.values);
+  }
+
+  std::span<const double> gradient(std::size_t parameter) const {
+    return elements(gradient_[parameter]);
+  }
+
+  Derivative along(const Direction& direction) const {
+    double analytic = 0, squares = 0;
+    std::vector<const Tensor*> arguments;
+    for (const Tensor& value : at_.values) arguments.push_back(&value);
+    Direction there(direction.size());
+    for (std::size_t k = 0; k < direction.size(); ++k) {
+      if (!direction[k]) continue;
+      there[k] = at_.values[k];
+      arguments[k] = &*there[k];
+      const std::span<const double> d = elements(*direction[k]);
+      for (std::size_t i = 0; i < d.size(); ++i) {
+        if (d[i] == 0) continue;  // Keeps an element still, whatever its derivative is.
+        const double part = gradient(k)[i] * d[i];
+        analytic += part;
+        squares += part * part;
+      }
+    }
+    return judged(analytic, std::sqrt(squares), [&](double by) {
+      for (std::size_t k = 0; k < direction.size(); ++k) {
+        if (!direction[k]) continue;
+        const std::span<const double> x = elements(at_.values[k]), d = elements(*direction[k]);
+        const std::span<double> moved = there[k]->data<double>();
+        for (std::size_t i = 0; i < moved.size(); ++i) moved[i] = x[i] + by * d[i];
+      }
+      return value(arguments);
+    });
+  }
+
+  /// By element `i` of one parameter.
+  Derivative by_entry(std::size_t parameter, std::size_t i) const {
+    std::vector<const Tensor*> arguments;
+    for (const Tensor& value : at_.values) arguments.push_back(&value);
+    Tensor there = at_.values[parameter];
+    arguments[parameter] = &there;
+    const std::span<const double> x = elements(at_.values[parameter]);
+    const double step = scale_of(x[i], typical(x), Scale::element);
+    const double analytic = gradient(parameter)[i] * step;
+    Derivative result = judged(analytic, std::abs(analytic), [&](double by) {
+      there.data<double>()[i] = x[i] + by * step;
+      return value(arguments);
+    });
+    result.analytic /= step;
+    result.numeric /= step;
+    result.error /= step;
+    return result;
+  }
+
+ private:
+  double value(std::span<const Tensor* const> arguments) const {
+    value_.call(arguments, outputs_);
+    return outputs_[0].item();
+  }
+
+  template <class F>
+  Derivative judged(double analytic, double size, const F& f) const {
+    const Slope slope = slope_at_zero(f, tolerance_ * size / 10);
+    Derivative result{analytic, slope.value, slope.error};
+    // A cost that changes by less than its eighth digit where parameters change by their own size
+    // is flat, and any small derivative will do. Otherwise some digits have to be seen.
+    constexpr double smallest = 1e-290;  // Digits are lost near the end of the range.
+    const double whole = std::max(slope.size, cost_size_);
+    const double seen =
+        std::max({1e-5 * size, 1e-5 * std::abs(slope.value), 1e-8 * whole, smallest});
+    const bool both_flat = slope.flat && std::abs(analytic) <= 1e-12 * whole;
+    result.decided = std::isfinite(analytic) && (slope.error <= seen || both_flat);
+    const double difference = std::abs(analytic - slope.value);
+    if (difference > 0 || !result.decided) {
+      result.excess = difference / (size + slope.error / tolerance_);
+    }
+    return result;
+  }
+
+  const Probe& at_;
+  double tolerance_, cost_size_;
+  Function value_;
+  std::vector<Tensor> gradient_;
+  mutable std::vector<Tensor> outputs_;
+};
+
+/// A gradient that is not finite is wrong whatever the differences are.
+bool counts(const Derivative& d) { return d.decided || !std::isfinite(d.analytic); }
+
+/// For putting the worst first; a NaN is worse than anything.
+double badness(const Derivative& d) {
+  return std::isnan(d.excess) ? std::numeric_limits<double>::infinity() : d.excess;
+}
+
+Shape index_of(std::int64_t element, const Shape& shape) {
+  Shape result(shape.size());
+  for (std::size_t k = shape.size(); k-- > 0;) {
+    result[k] = element % shape[k];
+    element /= shape[k];
+  }
+  return result;
+}
+
+/// An element whose derivative is wrong, by moving halves, then halves of the worse half.
+std::size_t search_entry(const Comparison& compare, const Probe& at, std::size_t parameter,
+                         std::mt19937& random) {
+  std::size_t low = 0, high = elements(at.values[parameter]).size();
+  while (high - low > 1) {
+    const std::size_t middle = low + (high - low) / 2;
+    const Tensor whole = random_direction(at.values[parameter], Scale::element, random);
+    const auto half = [&](std::size_t from, std::size_t to) {
+      Direction direction(at.parameters.size());
+      direction[parameter] = whole;
+      const std::span<double> d = direction[parameter]->data<double>();
+      for (std::size_t i = 0; i < d.size(); ++i) d[i] = i < from || i >= to ? 0 : d[i];
+      return badness(compare.along(direction));
+    };
+    (half(low, middle) >= half(middle, high) ? high : low) = middle;
+  }
+  return low;
+}
+
+/// Moves each parameter alone, and the worst one entry by entry.
+void locate(OrderCheck& check, const Comparison& compare, const Probe& at,
+            const GradCheckOptions& options, std::mt19937& random) {
+  std::size_t worst = 0;
+  for (std::size_t k = 0; k < at.parameters.size(); ++k) {
+    Direction direction(at.parameters.size());
+    direction[k] = random_direction(at.values[k], Scale::element, random);
+    check.parameters.emplace_back(describe(at.parameters[k]), compare.along(direction));
+    if (badness(check.parameters[k].second) > badness(check.parameters[worst].second)) worst = k;
+  }
+  std::vector<std::size_t> tried(elements(at.values[worst]).size());
+  std::iota(tried.begin(), tried.end(), std::size_t{0});
+  if (tried.size() > static_cast<std::size_t>(std::max(options.entries, 1))) {
+    const std::size_t found = search_entry(compare, at, worst, random);
+    std::ranges::shuffle(tried, random);
+    tried.resize(static_cast<std::size_t>(std::max(options.entries, 1)));
+    if (std::ranges::find(tried, found) == tried.end()) tried.back() = found;
+  }
+  for (const std::size_t i : tried) {
+    check.entries.push_back({check.parameters[worst].first,
+                             index_of(static_cast<std::int64_t>(i), at.values[worst].shape()),
+                             compare.by_entry(worst, i)});
+  }
+  std::ranges::stable_sort(check.entries, std::greater<>(),
+                           [](const GradEntry& e) { return badness(e.by); });
+}
+
+std::string digits(double x, int precision = 10) {
+  std::ostringstream out;
+  out.precision(precision);
+  out << x;
+  return out.str();
+}
+
+std::string line(const Derivative& d) {
+  return text("analytic ", digits(d.analytic), ", numeric ", digits(d.numeric), " +- ",
+              digits(d.error, 1), ", difference ", digits(d.analytic - d.numeric, 3));
+}
+
+std::string index_text(const GradEntry& entry) {
+  std::string result = entry.parameter;
+  for (std::size_t k = 0; k < entry.index.size(); ++k) {
+    result += (k ? ", " : "[") + std::to_string(entry.index[k]);
+  }
+  return result + (entry.index.empty() ? "" : "]");
+}
+
+bool undecided(const OrderCheck& check) {
+  return !check.along.empty() && std::ranges::none_of(check.along, counts);
+}
+
+std::string report_of(const OrderCheck& check, bool ok, const GradCheckOptions& options) {
+  const auto worst = std::ranges::max_element(check.along, {}, badness);
+  std::string result = text("order ", check.order, ok ? ": agrees. " : ": FAILS. ");
+  result += line(*worst) + "\n";
+  if (ok) return result;
+  if (!std::isfinite(worst->analytic)) {
+    result += "  The gradient is not finite here.\n";
+  } else if (undecided(check)) {
+    result +=
+        "  Finite differences tell nothing here: the cost has a kink or a jump at this point, or is"
+        " nothing but rounding.\n  Check at other values.\n";
+  }
+  for (const auto& [name, d] : check.parameters) {
+    result += text("  ", name, " alone: ", line(d), "\n");
+  }
+  if (check.entries.empty()) return result;
+  const auto shown = std::min<std::size_t>(check.entries.size(),
+                                           static_cast<std::size_t>(std::max(options.shown, 1)));
+  result += text("  The worst entries of ", check.entries[0].parameter, ", of ",
+                 check.entries.size(), " tried:\n");
+  for (const GradEntry& entry : std::span(check.entries).first(shown)) {
+    result += text("    ", index_text(entry), ": ", line(entry.by), "\n");
   }
   return result;
 }
 
 }  // namespace
 
-GradCheck check_grad(const Arg& cost, std::span<const Expr> wrt, const std::vector<Binding>& at,
+std::ostream& operator<<(std::ostream& out, const GradCheck& check) {
+  return out << "check_grad: " << (check.ok ? "gradients agree" : "gradients are wrong") << "\n"
+             << check.report;
+}
+
+GradCheck check_grad(const Arg& cost, const Parameters& wrt, const std::vector<Binding>& at,
                      const GradCheckOptions& options) {
   const Attribution as(cost.where());
-  if (cost->dtype() != DType::float64 || cost->rank() != 0) {
-    throw TypeError("check_grad: the cost must be a float64 scalar, it is " + text(cost->type()));
+  if (!is_float(cost->dtype()) || cost->rank() != 0) {
+    throw TypeError("check_grad: the cost must be a float scalar, it is " + text(cost->type()) +
+                    "  " + describe(cost) + "\n  Take sum() or mean() of it.");
   }
-  // Parameters become inputs, so that they can be moved.
-  std::vector<Expr> inputs;
-  std::vector<Tensor> values;
-  Substitutions fresh;
-  std::vector<Expr> parameters;
-  for (const Expr& w : wrt) {
-    if (w.dtype() != DType::float64) {
-      throw TypeError("check_grad: " + describe(w) + " is " + text(w.type()) +
-                      ": make it float64 for the check");
-    }
-    parameters.push_back(variable(describe(w), w.type()));
-    inputs.push_back(parameters.back());
-    fresh.emplace_back(w, parameters.back());
-    if (is_shared(w)) {
-      values.push_back(as_shared(w).value());
-    } else {
-      const auto found = std::ranges::find(at, w, &Binding::first);
-      if (found == at.end()) throw TypeError("check_grad: no value is given for " + describe(w));
-      values.push_back(found->second);
-    }
+  if (options.order < 1 || options.directions < 1 || !(options.tolerance > 0)) {
+    throw ValueError(
+        text("check_grad: order and directions must be at least 1 and tolerance "
+             "positive; they are ",
+             options.order, ", ", options.directions, " and ", options.tolerance));
   }
-  for (const auto& [variable, value] : at) {
-    if (std::ranges::find(wrt, variable) != wrt.end()) continue;
-    inputs.push_back(variable);
-    values.push_back(value);
-  }
+  if (wrt.all().empty()) throw TypeError("check_grad: no parameters are given");
+  const Probe at_point =
+      probe(std::span(&cost.expr(), 1), wrt, at, /*in_float64=*/true, "check_grad");
+  const std::vector<Expr>& parameters = at_point.parameters;
 
   // Draws stay the same ones at every point.
   for (const Shared& state : shared_variables(std::span(&cost.expr(), 1))) {
@@ -73,46 +294,39 @@ GradCheck check_grad(const Arg& cost, std::span<const Expr> wrt, const std::vect
 
   std::mt19937 random(options.seed);
   GradCheck result;
-  Expr f = substitute(std::span(&cost.expr(), 1), fresh).front();
+  Expr f = at_point.roots[0];
+  const double cost_size =
+      std::abs(function({.inputs = at_point.inputs, .outputs = {f}, .allow_unused_inputs = true})(
+                   at_point.values)[0]
+                   .item());
   for (int order = 1; order <= options.order; ++order) {
-    std::vector<Tensor> directions;
-    std::vector<Expr> gradients = grad(
+    const std::vector<Expr> gradient = grad(
         f, parameters, {.disconnected = order == 1 ? Disconnected::error : Disconnected::zero});
-    Expr along = cast(Arg(0.0), DType::float64);
-    std::vector<Expr> outputs{f};
-    for (std::size_t k = 0; k < parameters.size(); ++k) {
-      directions.push_back(random_direction(values[k].shape(), random));
-      along = along + sum_like(apply(mul_op, {gradients[k], constant(directions[k])}), along);
-      outputs.push_back(gradients[k]);
-    }
-    const Function run =
-        function({.inputs = inputs, .outputs = outputs, .allow_unused_inputs = true});
-    const std::vector<Tensor> here = run(values);
-    double analytic = 0, scale = 1;
-    for (std::size_t k = 0; k < parameters.size(); ++k) {
-      for (std::size_t i = 0; i < static_cast<std::size_t>(values[k].size()); ++i) {
-        const double part = here[k + 1].data<double>()[i] * directions[k].data<double>()[i];
-        analytic += part;
-        scale += std::abs(part);
+    const Comparison compare(f, gradient, at_point, options.tolerance, cost_size);
+    OrderCheck check{order, {}};
+    Expr next = cast(Arg(0.0), DType::float64);
+    for (int n = 0; n < options.directions; ++n) {
+      Direction direction;
+      for (std::size_t k = 0; k < parameters.size(); ++k) {
+        direction.emplace_back(random_direction(at_point.values[k],
+                                                n % 2 ? Scale::element : Scale::parameter, random));
+        if (n == 0) {
+          next = next + sum_like(gradient[k] * constant(*direction[k]), next);
+        }
       }
+      check.along.push_back(compare.along(direction));
     }
-    const auto value_at = [&](double by) {
-      std::vector<Tensor> there = values;
-      for (std::size_t k = 0; k < parameters.size(); ++k)
-        there[k] = moved(values[k], directions[k], by);
-      return run(there)[0].item();
-    };
-    const double h = options.step;
-    const double numeric =
-        (8 * (value_at(h) - value_at(-h)) - (value_at(2 * h) - value_at(-2 * h))) / (12 * h);
-    // Rounding of the values themselves, magnified by the small step.
-    scale += 1e-4 * std::abs(here[0].item());
-    const double difference = std::abs(analytic - numeric) / scale;
-    result.report += text("order ", order, ": analytic ", analytic, ", numeric ", numeric,
-                          ", difference ", difference, "\n");
-    result.worst = std::isnan(difference) ? difference : std::max(result.worst, difference);
-    result.ok = result.ok && difference <= options.tolerance;
-    f = along;
+    bool ok = !undecided(check);
+    for (const Derivative& d : check.along) {
+      if (!counts(d)) continue;
+      ok = ok && d.excess <= options.tolerance;
+      result.worst = std::isnan(d.excess) ? d.excess : std::max(result.worst, d.excess);
+    }
+    if (!ok) locate(check, compare, at_point, options, random);
+    result.report += report_of(check, ok, options);
+    result.ok = result.ok && ok;
+    result.orders.push_back(std::move(check));
+    f = next;
   }
   return result;
 }

@@ -1,37 +1,81 @@
 // Are the gradients right? Compared with finite differences, to any order.
 #pragma once
 
+#include <concepts>
 #include <cstdint>
-#include <span>
+#include <iosfwd>
 #include <string>
 #include <vector>
 
 #include "core/expr.hpp"
 #include "core/interpret.hpp"
+#include "core/parameters.hpp"
 
 namespace cinch {
 
-/// Outcome of check_grad; true where analytic and numeric derivatives agree.
+struct GradCheckOptions {
+  int order = 1;  ///< Derivatives up to this order, at least 1.
+  /// Largest accepted difference, relative to the derivative: to the root of the sum of squares of
+  /// the terms that it is made of. What finite differences cannot resolve is allowed on top.
+  double tolerance = 1e-7;
+  int directions = 2;      ///< Tried at each order, each with all parameters moving.
+  int entries = 100;       ///< Of a parameter that fails: how many are tried one by one.
+  int shown = 5;           ///< How many of them are reported.
+  std::uint32_t seed = 1;  ///< Of the directions.
+};
+
+/// A derivative computed in both ways.
+struct Derivative {
+  double analytic = 0, numeric = 0;
+  double error = 0;     ///< How far the numeric one can be off.
+  double excess = 0;    ///< Difference, over the derivative's size and `error` / tolerance.
+  bool decided = true;  ///< False at a kink, or where rounding hides the derivative.
+};
+
+/// The derivative by one element of a parameter.
+struct GradEntry {
+  std::string parameter;
+  Shape index;
+  Derivative by;
+};
+
+/// What check_grad found at one order.
+struct OrderCheck {
+  int order;
+  std::vector<Derivative> along;  ///< Each direction.
+  // Only where the directions disagree.
+  std::vector<std::pair<std::string, Derivative>> parameters = {};  ///< Each moving alone.
+  std::vector<GradEntry> entries = {};  ///< Of the worst of them, worst first.
+};
+
+/// Outcome of check_grad; true where analytic and numeric derivatives agree. It prints as its
+/// report, so that doctest's CHECK(check_grad(...)) shows it.
 struct GradCheck {
   bool ok = true;
-  double worst = 0;    ///< Largest difference over the scale it was judged by.
-  std::string report;  ///< One line an order: analytic and numeric derivative and their difference.
+  double worst = 0;  ///< Largest `excess` of all directions; accepted up to the tolerance.
+  std::vector<OrderCheck> orders;
+  std::string report;  ///< A line for each order, and for one that fails the worst entries.
   explicit operator bool() const { return ok; }
 };
+std::ostream& operator<<(std::ostream& out, const GradCheck& check);
 
-struct GradCheckOptions {
-  int order = 1;  ///< Derivatives up to this order.
-  double tolerance =
-      1e-7;  ///< Largest accepted difference, relative to the size of the terms that make it up.
-  double step = 1e-4;      ///< Of the fourth-order central difference, relative to 1.
-  std::uint32_t seed = 1;  ///< Of the random directions.
-};
-
-/// Compares the derivatives of `cost`, a float64 scalar, along random directions of `wrt` (float64
-/// variables or shared variables) with differences of its values at `at`. Order n is the derivative
-/// of the derivative along the direction of order n - 1. Throws TypeError for float32, whose
-/// rounding would hide errors.
-GradCheck check_grad(const Arg& cost, std::span<const Expr> wrt, const std::vector<Binding>& at,
+/// Compares derivatives of `cost`, a float scalar, by `wrt`, variables or shared variables, with
+/// finite differences along random directions, at the values that the variables have in `at` and
+/// the shared ones now. Order n is the derivative of the derivative along the first direction of
+/// order n - 1. Everything is computed in float64, whatever the dtypes of the formula; random
+/// streams stand still, and no shared variable is written to. Parameters and costs may have any
+/// scale: see slope.hpp. Where a derivative disagrees, each parameter is moved alone, and the worst
+/// one entry by entry (a large one is halved until an entry is found, and sampled).
+/// Throws GradError where the cost does not depend on a parameter, as grad() does; TypeError for a
+/// cost that is no scalar, for parameters that are not float or twice the same, and for a variable
+/// without a value.
+///
+///     CHECK(check_grad(cost, model.params(), {{x, examples}}, {.order = 2}));
+GradCheck check_grad(const Arg& cost, const Parameters& wrt, const std::vector<Binding>& at = {},
                      const GradCheckOptions& options = {});
+/// The same, up to this order, where all that the cost depends on has a value.
+GradCheck check_grad(const Arg& cost, const Parameters& wrt, std::same_as<int> auto order) {
+  return check_grad(cost, wrt, {}, {.order = order});
+}
 
 }  // namespace cinch

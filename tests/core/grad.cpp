@@ -362,59 +362,6 @@ TEST_CASE("vectorize needs the many only, not the one they stand for") {
   CHECK(evaluate(vectorize(ones_like(x), x, many), {{many, value}}).shape() == Shape{2, 2});
 }
 
-TEST_CASE("check_grad rejects wrong gradients and accepts right ones") {
-  const Expr x = dvector("x");
-  const std::vector<Expr> wrt{x};
-  const std::vector<Binding> at{{x, Tensor::from<double>({3}, {0.3, -0.7, 1.1})}};
-  const Expr f = exp(x), held = stop_gradient(f), held_x = stop_gradient(x);
-  // Values of f with another gradient: c f + (1 - c) stop(f) has c times the gradient.
-  const auto times = [&](double c) { return c * f + (1 - c) * held; };
-  struct Row {
-    Expr cost;
-    bool right;
-    const char* what;
-  };
-  const Row rows[] = {
-      {sum(f), true, "right"},
-      {sum(times(1)), true, "right, written in two parts"},
-      {sum(times(-1)), false, "sign"},
-      {sum(times(2)), false, "factor 2"},
-      {sum(times(1.00001)), false, "five digits only"},
-      {sum(f + x * held_x), false, "a missing term"},
-      {sum(f) + sum(stop_gradient(square(x))), false, "a part that is held"},
-      {sum(f + 1e-4 * held_x), false, "a small missing term"},
-      {sum(square(square(x))) * 1e6, true, "large values"},
-      {sum(f) * 1e-3, true, "small values"},
-  };
-  for (const Row& row : rows) {
-    CAPTURE(std::string(row.what));
-    const GradCheck check = check_grad(row.cost, wrt, at);
-    CHECK_MESSAGE(check.ok == row.right, check.report);
-    CHECK(bool(check) == check.ok);
-    CHECK((check.worst > 1e-7) == !row.right);
-  }
-  // First order right, second wrong.
-  const Expr second = sum(square(x) * stop_gradient(x) * 0 + x * stop_gradient(x) +
-                          square(x) * 0.5 - x * stop_gradient(x));
-  CHECK(check_grad(sum(square(x)) / 2, wrt, at, {.order = 3}));
-  CHECK(check_grad(second, wrt, at, {.order = 1}));
-}
-
-TEST_CASE("check_grad refuses float32, vectors, and parameters without a value") {
-  const Expr x = dvector("x"), f = fvector("f"), free = dvector("free");
-  const std::vector<Expr> wrt{x}, single{f}, unbound{free};
-  CHECK_THROWS_WITH_AS(check_grad(sum(f), single, {{f, Tensor(DType::float32, {2})}}),
-                       doctest::Contains("float64"), TypeError);
-  CHECK_THROWS_AS(
-      check_grad(sum(cast(f, DType::float64)), single, {{f, Tensor(DType::float32, {2})}}),
-      TypeError);
-  CHECK_THROWS_AS(check_grad(x, wrt, {{x, Tensor(DType::float64, {2})}}), TypeError);
-  CHECK_THROWS_WITH_AS(check_grad(sum(free), unbound, {}),
-                       doctest::Contains("no value is given for free"), TypeError);
-  CHECK_THROWS_AS(check_grad(sum(stop_gradient(x)), wrt, {{x, Tensor(DType::float64, {2})}}),
-                  GradError);
-}
-
 TEST_CASE("a gradient by an intermediate expression sees it where a rule would look through it") {
   const Expr x = dmatrix("x");
   const Tensor value = random({2, 3});

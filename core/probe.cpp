@@ -1,0 +1,88 @@
+#include "core/probe.hpp"
+
+#include <algorithm>
+
+#include "core/graph.hpp"
+#include "core/leaves.hpp"
+#include "core/op.hpp"
+#include "core/shared.hpp"
+
+namespace cinch {
+
+namespace {
+
+const Tensor& value_of(const Expr& e, const std::vector<Binding>& at, std::string_view who) {
+  const auto found = std::ranges::find(at, e, &Binding::first);
+  if (found == at.end()) {
+    if (is_shared(e)) return as_shared(e).value();
+    throw TypeError(text(who, ": no value is given for ", describe(e), " (", text(e.type()), ")"));
+  }
+  const Tensor& value = found->second;
+  const Type given = type_of(value);
+  bool fits = given.dtype == e.dtype() && given.rank() == e.rank();
+  for (std::size_t k = 0; fits && k < given.dims.size(); ++k) {
+    fits = !e.dims()[k].known() || e.dims()[k] == given.dims[k];
+  }
+  if (!fits) {
+    throw TypeError(text(who, ": ", describe(e), " is ", text(e.type()), ", its value is ",
+                         text(given), ": convert it with cast() or reshaped()"));
+  }
+  return value;
+}
+
+}  // namespace
+
+Probe probe(std::span<const Expr> roots, const Parameters& parameters,
+            const std::vector<Binding>& at, bool in_float64, std::string_view who) {
+  Probe result;
+  NodeMap<Expr> done;
+  const auto wanted = [&](DType dtype) {
+    return in_float64 && dtype == DType::float32 ? DType::float64 : dtype;
+  };
+  const auto add_input = [&](const Expr& e) {
+    const Tensor& value = value_of(e, at, who);
+    const DType dtype = wanted(e.dtype());
+    // Sizes that are symbols keep being the same symbols.
+    const Expr input = variable(
+        describe(e), Type{dtype, is_shared(e) ? to_dims(value.shape()) : e.dims()}, e->where);
+    result.inputs.push_back(input);
+    result.values.push_back(value.dtype() == dtype ? value : value.cast(dtype));
+    done[e.get()] = input;
+    return input;
+  };
+  for (const Expr& w : parameters.all()) {
+    if (!w) throw TypeError(text(who, ": a parameter is an empty expression"));
+    if (done.contains(w.get())) throw TypeError(text(who, ": ", describe(w), " is given twice"));
+    if (!is_float(w.dtype())) {
+      throw TypeError(
+          text(who, ": ", describe(w), " is ", text(w.type()), ", parameters must be float"));
+    }
+    result.parameters.push_back(add_input(w));
+  }
+  NodeSet cut;
+  for (const auto& [node, input] : done) cut.insert(node);
+  for (const auto& [given, value] : at) {
+    if (!done.contains(given.get())) cut.insert(given.get());
+  }
+  for (const Expr& node : topological(roots, cut)) {
+    if (done.contains(node.get())) continue;
+    const bool given = cut.contains(node.get());
+    if (given || is_variable(node) || is_shared(node)) {
+      add_input(node);
+    } else if (const Tensor* value = constant_value(node);
+               value && in_float64 && value->dtype() == DType::float32) {
+      done[node.get()] = constant(value->cast(DType::float64), node->where);
+    }
+  }
+  const auto convert = [&](const Expr& e) {
+    if (!in_float64 || e.inputs().empty() || e.attrs().dtype != DType::float32) return e;
+    Attrs attrs = e.attrs();
+    attrs.dtype = DType::float64;
+    const Attribution as(e->where, /*force=*/true);
+    return apply(e.op(), {e.inputs().begin(), e.inputs().end()}, std::move(attrs), e->where);
+  };
+  result.roots = rebuild(roots, convert, done);
+  return result;
+}
+
+}  // namespace cinch

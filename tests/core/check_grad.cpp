@@ -1,0 +1,328 @@
+// check_grad: rejects what is wrong, and only that.
+#include "core/check_grad.hpp"
+
+#include <doctest/doctest.h>
+
+#include <random>
+#include <sstream>
+
+#include "cinch/cinch.hpp"
+
+using namespace cinch;
+
+namespace {
+
+Tensor random(const Shape& shape, unsigned seed, double low = -1, double high = 1) {
+  std::mt19937 source(seed);
+  std::uniform_real_distribution<double> uniform(low, high);
+  Tensor result(DType::float64, shape);
+  for (double& x : result.data<double>()) x = uniform(source);
+  return result;
+}
+
+/// `right` with another gradient.
+Op with_grad(const Op& right, Grads (*grad)(Args, const Expr&, const Expr&)) {
+  Op op = right;
+  op.grad = grad;
+  return op;
+}
+
+/// `x` with one element, the 17th, changed by a factor.
+Expr one_changed(const Expr& x, double factor) {
+  Tensor mask = Tensor::full(DType::float64, x.type().shape(), 1);
+  mask.data<double>()[17] = factor;
+  return x * constant(mask);
+}
+
+const Op wrong_sign = with_grad(
+    sin_op, [](Args x, const Expr&, const Expr& gy) -> Grads { return {-gy * cos(x[0])}; });
+const Op wrong_factor = with_grad(
+    square_op, [](Args x, const Expr&, const Expr& gy) -> Grads { return {4 * gy * x[0]}; });
+const Op wrong_slightly = with_grad(
+    sin_op, [](Args x, const Expr&, const Expr& gy) -> Grads { return {1.0001 * gy * cos(x[0])}; });
+const Op wrong_transposed = with_grad(dot_op, [](Args x, const Expr&, const Expr& gy) -> Grads {
+  return {dot(gy, x[1]), dot(transpose(x[0]), gy)};
+});
+const Op missing_term = with_grad(mul_op, [](Args x, const Expr&, const Expr& gy) -> Grads {
+  return {gy * x[1], Expr()};
+});
+const Op wrong_at_one = with_grad(sin_op, [](Args x, const Expr&, const Expr& gy) -> Grads {
+  return {one_changed(gy * cos(x[0]), 2)};
+});
+const Op wrong_slightly_at_one =
+    with_grad(sin_op, [](Args x, const Expr&, const Expr& gy) -> Grads {
+      return {one_changed(gy * cos(x[0]), 1.0001)};
+    });
+const Op not_finite = with_grad(
+    sin_op, [](Args x, const Expr&, const Expr& gy) -> Grads { return {gy / (x[0] - x[0])}; });
+/// Its first derivative is right, and its second one 0.
+const Op wrong_second = with_grad(sin_op, [](Args x, const Expr&, const Expr& gy) -> Grads {
+  return {gy * stop_gradient(cos(x[0]))};
+});
+const Op wrong_cos = with_grad(
+    cos_op, [](Args x, const Expr&, const Expr& gy) -> Grads { return {gy * sin(x[0])}; });
+const Op wrong_second_sign = with_grad(sin_op, [](Args x, const Expr&, const Expr& gy) -> Grads {
+  return {gy * apply(wrong_cos, {x[0]})};
+});
+const Op wrong_third = with_grad(cos_op, [](Args x, const Expr&, const Expr& gy) -> Grads {
+  return {-gy * apply(wrong_sign, {x[0]})};
+});
+const Op wrong_third_only = with_grad(sin_op, [](Args x, const Expr&, const Expr& gy) -> Grads {
+  return {gy * apply(wrong_third, {x[0]})};
+});
+
+}  // namespace
+
+TEST_CASE("check_grad rejects wrong gradients, at any scale of the cost") {
+  const Shared X(random({5, 5}, 1), "X");
+  const Expr x = X, f = exp(X), held = stop_gradient(f), held_x = stop_gradient(X);
+  // Values of f with another gradient: c f + (1 - c) stop(f) has c times the gradient.
+  const auto times = [&](double c) { return c * f + (1 - c) * held; };
+  const Expr weights = constant(random({5, 5}, 2));
+  struct Row {
+    const char* what;
+    Expr cost;
+    int order = 1;  ///< The first at which it is wrong.
+  };
+  const Row rows[] = {
+      {"sign", sum(times(-1))},
+      {"factor 2", sum(times(2))},
+      {"five digits only", sum(times(1.00001))},
+      {"a missing term", sum(f + x * held_x)},
+      {"a part that is held", sum(f) + sum(stop_gradient(square(x)))},
+      {"a small missing term", sum(f + 1e-4 * held_x)},
+      {"sign, in an op", sum(apply(wrong_sign, {x}))},
+      {"factor 2, in an op", sum(apply(wrong_factor, {x}))},
+      {"1e-4, in an op", sum(weights * apply(wrong_slightly, {x}))},
+      {"transposed", sum(weights * apply(wrong_transposed, {x, exp(x)}))},
+      {"a missing term, in an op", sum(apply(missing_term, {x, x}))},
+      {"one element", sum(apply(wrong_at_one, {x}))},
+      {"one element by 1e-4", sum(apply(wrong_slightly_at_one, {x}))},
+      {"not finite", sum(apply(not_finite, {x}))},
+      {"second order, held", sum(weights * apply(wrong_second, {x})), 2},
+      {"second order, sign", sum(apply(wrong_second_sign, {x})), 2},
+      {"third order", sum(apply(wrong_third_only, {x})), 3},
+  };
+  for (const Row& row : rows) {
+    for (const double scale : {1.0, 1e8, 1e-8}) {
+      CAPTURE(std::string(row.what));
+      CAPTURE(scale);
+      const GradCheck check = check_grad(scale * row.cost, X, row.order);
+      CHECK_MESSAGE(!check.ok, check.report);
+      CHECK_FALSE(bool(check));
+      CHECK_FALSE(check.worst <= 1e-7);
+      REQUIRE(check.orders.size() == static_cast<std::size_t>(row.order));
+      for (const OrderCheck& order : check.orders) {
+        CHECK(order.entries.empty() == (order.order < row.order));
+      }
+      if (row.order > 1) CHECK(check_grad(scale * row.cost, X, row.order - 1));
+    }
+  }
+}
+
+TEST_CASE("check_grad accepts right gradients of costs that are hard to difference") {
+  const Shared X(random({4, 5}, 1), "X"), W(random({5, 3}, 2), "W"), b(random({3}, 3), "b");
+  const Shared tiny(random({7}, 4, 1e-7, 2e-7), "tiny"), huge(random({7}, 5, 1e7, 2e7), "huge");
+  const Shared zero(Tensor(DType::float64, {6}), "zero");
+  Tensor spread = random({8}, 6, 1, 2);
+  for (std::size_t i = 0; i < 8; ++i)
+    spread.data<double>()[i] *= std::pow(10, 3 * static_cast<double>(i) - 12);
+  const Shared mixed(spread, "mixed");
+  const Expr h = sigmoid(dot(X, W) + b);
+  struct Row {
+    const char* what;
+    Expr cost;
+    std::vector<Expr> wrt;
+    int order = 3;
+  };
+  const Row rows[] = {
+      {"plain", mean(square(h)), {X, W, b}},
+      {"tiny", 1e-8 * mean(square(h)), {X, W, b}},
+      {"huge", 1e8 * mean(square(h)), {X, W, b}},
+      {"parameters of very different scales",
+       sum(sin(tiny * huge) + sin(tiny * 1e7)),
+       {tiny, huge}},
+      {"elements of very different scales", sum(log(mixed)), {mixed}},
+      {"elements of very different scales, added", sum(sqrt(mixed)), {mixed}},
+      {"a parameter that is far too small to matter", sum(exp(tiny)), {tiny}},
+      {"a large offset", 1e6 + sum(square(W)), {W}},
+      {"a difference of large numbers", (1e6 + sum(square(W))) - 1e6, {W}, 1},
+      {"all zero", sum(exp(zero)), {zero}},
+      {"a minimum", sum(square(zero)), {zero}},
+      {"saturated sigmoids", sum(sigmoid(40 * (1.5 + W))), {W}},
+      {"sigmoids that underflow", sum(sigmoid(-1000 * (1.5 + W))), {W}},
+      {"cross-entropy of saturated sigmoids",
+       -sum(0.3 * log(sigmoid(60 * W)) + 0.7 * log(1 - sigmoid(60 * W))),
+       {W}},
+      {"large logits", sum(square(log_softmax(300 * W, 0))), {W}},
+      {"kinks nearby", sum(relu(W)) + sum(abs(X - 0.3)), {W, X}},
+      {"one element", square(sum(b)), {b}},
+      {"beside a pole", sum(log(tiny)), {tiny}},
+      {"a derivative that is 0", sum(W * 0 + stop_gradient(b)), {W}},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(std::string(row.what));
+    const GradCheck check = check_grad(row.cost, row.wrt, row.order);
+    CHECK_MESSAGE(check.ok, check.report);
+    CHECK(check.worst <= 1e-7);
+  }
+}
+
+TEST_CASE("check_grad reports the worst entries of the worst parameter") {
+  const Shared X(random({5, 5}, 1), "X"), b(random({5}, 2), "b");
+  const GradCheck check =
+      check_grad(sum(apply(wrong_at_one, {X})) + sum(exp(b)), {b, X}, {}, {.shown = 2});
+  REQUIRE_FALSE(check.ok);
+  const OrderCheck& order = check.orders[0];
+  REQUIRE(order.parameters.size() == 2);
+  CHECK(order.parameters[0].first == "b");
+  CHECK(order.parameters[0].second.excess < 1e-7);
+  CHECK(order.parameters[1].second.excess > 1e-2);
+  REQUIRE(order.entries.size() == 25);
+  const GradEntry& worst = order.entries[0];
+  CHECK(worst.parameter == "X");
+  CHECK(worst.index == Shape{3, 2});
+  CHECK(worst.by.analytic == doctest::Approx(2 * std::cos(X.value().at(17))));
+  CHECK(worst.by.numeric == doctest::Approx(std::cos(X.value().at(17))));
+  for (std::size_t i = 1; i < order.entries.size(); ++i) CHECK(order.entries[i].by.excess < 1e-7);
+
+  std::ostringstream printed;
+  printed << check;
+  CHECK(printed.str() == doctest::String(doctest::toString(check)).c_str());
+  for (const char* part : {"gradients are wrong", "order 1: FAILS", "b alone:", "X alone:",
+                           "worst entries of X, of 25 tried", "X[3, 2]: analytic "}) {
+    CHECK_MESSAGE(printed.str().find(part) != std::string::npos, part << "\n" << printed.str());
+  }
+  const std::string text = printed.str();
+  const auto lines = std::count(text.begin(), text.end(), '\n');
+  CHECK_MESSAGE(lines == 1 + 1 + 2 + 1 + 2, printed.str());
+}
+
+TEST_CASE("check_grad finds one wrong entry among many") {
+  const Shared X(random({300, 100}, 1), "X");
+  for (const Op* op : {&wrong_at_one, &wrong_slightly_at_one}) {
+    const GradCheck check = check_grad(sum(apply(*op, {X})), X, {}, {.entries = 20});
+    REQUIRE_FALSE(check.ok);
+    REQUIRE(check.orders[0].entries.size() == 20);
+    CHECK(check.orders[0].entries[0].index == Shape{0, 17});
+    CHECK(check.orders[0].entries[1].by.excess < 1e-7);
+  }
+}
+
+TEST_CASE("check_grad says where differences tell nothing") {
+  const Shared zero(Tensor(DType::float64, {3}), "zero");
+  const GradCheck check = check_grad(sum(relu(zero)), zero);
+  CHECK_FALSE(check.ok);
+  CHECK(check.report.find("kink") != std::string::npos);
+  const GradCheck infinite = check_grad(sum(sqrt(zero)), zero);
+  CHECK_FALSE(infinite.ok);
+  CHECK(infinite.report.find("not finite") != std::string::npos);
+}
+
+TEST_CASE("check_grad takes variables with values and stored ones, and formulas of float32") {
+  const Expr x = matrix("x"), d = dmatrix("d");
+  const Shared W(random({3, 2}, 1).cast(DType::float32), "W"), b(Tensor(DType::float32, {2}), "b");
+  const Expr cost = mean(square(sigmoid(dot(x, W) + b) - cast(0.25f * d, DType::float32)));
+  const Tensor x_value = random({4, 3}, 2).cast(DType::float32), d_value = random({4, 2}, 3);
+  CHECK(check_grad(cost, {x, W, b, d}, {{x, x_value}, {d, d_value}}, {.order = 3}));
+  CHECK(check_grad(cost, std::vector<Shared>{W, b}, {{x, x_value}, {d, d_value}}));
+  CHECK(check_grad(sum(square(W)), W));
+  CHECK_FALSE(check_grad(sum(W * stop_gradient(W)), W));
+  // Another value than the stored one.
+  const GradCheck at_two =
+      check_grad(sum(square(b)), b, {{b, Tensor::full(DType::float32, {2}, 2)}});
+  CHECK(at_two.ok);
+  CHECK(at_two.orders[0].along[0].analytic != 0);
+}
+
+TEST_CASE("check_grad leaves stored values and random streams as they were") {
+  const Shared W(random({3, 2}, 1), "W"), data(random({5, 3}, 2), "data");
+  RandomStreams streams(7);
+  const Expr noisy = data * streams.binomial(sizes(data), 1, 0.5, DType::float64) +
+                     streams.normal(sizes(data), 0, 1, DType::float64);
+  const Expr cost = mean(square(dot(noisy, W)));
+  std::vector<Tensor> before;
+  for (const Shared& s : shared_variables(std::span(&cost, 1))) before.push_back(s.get());
+  REQUIRE(before.size() >= 3);
+  const auto unchanged = [&] {
+    std::vector<Tensor> after;
+    for (const Shared& s : shared_variables(std::span(&cost, 1))) after.push_back(s.get());
+    return before == after;
+  };
+  CHECK(check_grad(cost, W, 2));
+  CHECK(unchanged());
+  CHECK_FALSE(check_grad(cost + sum(apply(wrong_sign, {W})), W));
+  CHECK(unchanged());
+  // The sizes turn out not to fit when the cost is computed.
+  const Expr x = dmatrix("x");
+  CHECK_THROWS_AS(check_grad(cost + sum(dot(x, W)), W, {{x, random({2, 4}, 1)}}), TypeError);
+  CHECK(unchanged());
+}
+
+TEST_CASE("check_grad says what it cannot check") {
+  const Expr x = dvector("x"), free = dvector("free"), n = lvector("n");
+  const Tensor value(DType::float64, {2});
+  const auto message = [&](auto&& f) {
+    try {
+      f();
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return std::string("nothing was thrown");
+  };
+  struct Row {
+    std::string got;
+    const char* wanted;
+  };
+  const Row rows[] = {
+      {message([&] {
+         check_grad(x, x, {{x, value}});
+       }),
+       "must be a float scalar"},
+      {message([&] {
+         check_grad(sum(n), x, {{x, value}});
+       }),
+       "must be a float scalar"},
+      {message([&] { check_grad(sum(free), free); }), "no value is given for free"},
+      {message([&] {
+         check_grad(sum(x * free), x, {{x, value}});
+       }),
+       "no value is given for free"},
+      {message([&] {
+         check_grad(sum(x * n), n, {{x, value}, {n, Tensor(DType::int64, {2})}});
+       }),
+       "parameters must be float"},
+      {message([&] {
+         check_grad(sum(x), {x, x}, {{x, value}});
+       }),
+       "x is given twice"},
+      {message([&] {
+         check_grad(sum(x), Parameters{}, {{x, value}});
+       }),
+       "no parameters"},
+      {message([&] {
+         check_grad(sum(x), Expr(), {{x, value}});
+       }),
+       "empty expression"},
+      {message([&] {
+         check_grad(sum(x), x, {{x, Tensor(DType::float32, {2})}});
+       }),
+       "x is float64 (?,), its value is float32 (2,)"},
+      {message([&] {
+         check_grad(sum(x), x, {{x, Tensor(DType::float64, {2, 1})}});
+       }),
+       "its value is float64 (2, 1)"},
+      {message([&] {
+         check_grad(sum(x), x, {{x, value}}, {.order = 0});
+       }),
+       "at least 1"},
+      {message([&] {
+         check_grad(sum(stop_gradient(x)), x, {{x, value}});
+       }),
+       "does not depend on x"},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.got);
+    CHECK(row.got.find(row.wanted) != std::string::npos);
+  }
+}
