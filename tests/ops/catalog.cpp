@@ -8,7 +8,6 @@
 #include <limits>
 
 #include "cinch/cinch.hpp"
-#include "core/check_grad.hpp"
 #include "core/rewrite.hpp"
 #include "support/samples.hpp"
 
@@ -21,12 +20,6 @@ Tensor run(const Sample& s, Mode mode) {
   // Not through a checked function, which would stop at 0 / 0.
   if (mode == Mode::checked) return interpret(std::span(&s.y, 1), s.bindings, /*watch=*/false)[0];
   return function({.inputs = s.inputs, .outputs = {s.y}, .allow_unused_inputs = true})(s.values)[0];
-}
-
-/// A cost with every element of y in it, each with a weight of its own.
-Expr weighted_sum(const Expr& y, const Shape& shape) {
-  std::mt19937 random(7);
-  return sum(y * constant(random_tensor(DType::float64, shape, random, 0.5, 1.5)));
 }
 
 template <class F>
@@ -72,24 +65,6 @@ TEST_CASE("every op: fast and checked agree, in every dtype, with sizes known an
     }
   });
   CHECK(count > 1000);
-}
-
-TEST_CASE("every op: gradients agree with finite differences, to second order") {
-  std::mt19937 random(2);
-  for_each_example([&](const Op& op, const Example& example) {
-    if (!op.grad) return;
-    const Sample s = sample(op, example, DType::float64, random);
-    const Shape shape = run(s, Mode::checked).shape();
-    if (!is_float(s.y.dtype()) || element_count(shape) > 100) return;  // Many elements meet kinks.
-    std::vector<Expr> wrt;
-    for (std::size_t k = 0; k < s.inputs.size(); ++k) {
-      const bool shape_only = op.shape_only >> k & 1u;
-      if (is_float(s.inputs[k].dtype()) && !shape_only) wrt.push_back(s.inputs[k]);
-    }
-    CAPTURE(s.label);
-    const GradCheck check = check_grad(weighted_sum(s.y, shape), wrt, s.bindings, {.order = 2});
-    CHECK_MESSAGE(check.ok, s.label << "\n" << check.report);
-  });
 }
 
 TEST_CASE("every op: gradients of the rewritten function are those of the function as written") {
