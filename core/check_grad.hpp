@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/expr.hpp"
+#include "core/grad.hpp"
 #include "core/interpret.hpp"
 #include "core/parameters.hpp"
 
@@ -22,6 +23,9 @@ struct GradCheckOptions {
   int entries = 100;       ///< Of a parameter that fails: how many are tried one by one.
   int shown = 5;           ///< How many of them are reported.
   std::uint32_t seed = 1;  ///< Of the directions.
+  /// What to do about a parameter that the cost does not depend on: `zero` takes that for its
+  /// derivative, and compares.
+  Disconnected disconnected = Disconnected::error;
 };
 
 /// A derivative computed in both ways.

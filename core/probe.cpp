@@ -32,6 +32,12 @@ const Tensor& value_of(const Expr& e, const std::vector<Binding>& at, std::strin
 
 }  // namespace
 
+std::vector<Binding> Probe::bindings() const {
+  std::vector<Binding> result;
+  for (std::size_t k = 0; k < inputs.size(); ++k) result.emplace_back(inputs[k], values[k]);
+  return result;
+}
+
 Probe probe(std::span<const Expr> roots, const Parameters& parameters,
             const std::vector<Binding>& at, bool in_float64, std::string_view who) {
   Probe result;
@@ -46,6 +52,7 @@ Probe probe(std::span<const Expr> roots, const Parameters& parameters,
     const Expr input = variable(
         describe(e), Type{dtype, is_shared(e) ? to_dims(value.shape()) : e.dims()}, e->where);
     result.inputs.push_back(input);
+    result.originals.push_back(e);
     result.values.push_back(value.dtype() == dtype ? value : value.cast(dtype));
     done[e.get()] = input;
     return input;

@@ -15,7 +15,11 @@ struct Probe {
   std::vector<Expr> roots;
   std::vector<Expr> parameters;  ///< The inputs that stand for the parameters.
   std::vector<Expr> inputs;      ///< These first, then everything else.
+  std::vector<Expr> originals;   ///< What the inputs stand for.
   std::vector<Tensor> values;    ///< Of the inputs.
+
+  /// The inputs with their values.
+  std::vector<Binding> bindings() const;
 };
 
 /// A probe of `roots`, at the values that variables have in `at` and shared variables now. With
