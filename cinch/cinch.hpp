@@ -1,6 +1,7 @@
 // Everything a program needs: expressions, derivatives, functions, ops, optimizers, models, data.
 #pragma once
 
+#include "audit/audit.hpp"
 #include "core/check_grad.hpp"
 #include "core/derivatives.hpp"
 #include "core/error.hpp"

@@ -1,0 +1,481 @@
+#include "audit/audit.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+
+#include "audit/batch.hpp"
+#include "audit/flow.hpp"
+#include "audit/formula.hpp"
+#include "audit/suspects.hpp"
+#include "audit/terms.hpp"
+#include "core/function.hpp"
+#include "core/grad.hpp"
+#include "ops/arithmetic.hpp"
+#include "ops/shape.hpp"
+
+namespace cinch {
+
+namespace {
+
+double norm(const Tensor& x) {
+  double squares = 0;
+  for (std::int64_t i = 0; i < x.size(); ++i) squares += x.at(i) * x.at(i);
+  return std::sqrt(squares);
+}
+
+/// "W", "W and b", "W, b and c".
+std::string joined(const std::vector<std::string>& names) {
+  std::string result;
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    result += (i == 0 ? "" : i + 1 == names.size() ? " and " : ", ") + names[i];
+  }
+  return result;
+}
+
+std::string number(double x) {
+  std::ostringstream out;
+  out.precision(3);
+  out << x;
+  return out.str();
+}
+
+/// One audit: the cost as a probe, and what is found out about it bit by bit.
+class Auditor {
+ public:
+  Auditor(const Arg& cost, const Parameters& parameters, const std::vector<Binding>& at,
+          const AuditOptions& options)
+      : options_(options) {
+    // Expressions that options speak of are carried along, if the cost has them.
+    std::vector<Expr> roots{cost};
+    const std::vector<Expr> order = topological(roots);
+    const auto carry = [&](const Expr& e) {
+      const bool there = std::ranges::find(order, e) != order.end();
+      if (there) roots.push_back(e);
+      return there;
+    };
+    std::vector<std::string> names;
+    for (const auto& [e, name] : options.names) {
+      if (carry(e)) names.push_back(name);
+    }
+    for (const Expr& e : options.consider_constant) carry(e);
+    at_ = probe(roots, parameters, at, /*in_float64=*/false, "audit");
+    NodeSet named;
+    for (std::size_t k = 1; k < at_.roots.size(); ++k) {
+      const Expr& e = at_.roots[k];
+      if (k <= names.size()) {
+        names_[e.get()] = names[k - 1];
+        named.insert(e.get());
+      } else {
+        constants_.push_back(e);
+        constant_set_.insert(e.get());
+      }
+    }
+    depends_ = dependents(root(), at_.parameters);
+    terms_ = split(root(), depends_, named);
+    batch_ = find_batch(at_, options.batch);
+    result_.where = cost.expr()->where;
+    result_.examples = batch_.examples;
+    for (const std::size_t k : batch_.inputs) result_.batch.push_back(describe(at_.inputs[k]));
+    for (const Expr& p : at_.parameters) result_.parameters.push_back(describe(p));
+  }
+
+  Audit run() {
+    measure_terms();
+    measure_growth();
+    for (std::size_t t = 0; t < terms_.size(); ++t) {
+      const int found = static_cast<int>(result_.findings.size());
+      find_not_finite(t);
+      if (static_cast<int>(result_.findings.size()) > found) continue;  // The rest would follow.
+      find_stops(t);
+      find_copies(t);
+      find_foreign_slopes(t);
+    }
+    find_unreached();
+    find_scales();
+    find_saturation();
+    return std::move(result_);
+  }
+
+ private:
+  const Expr& root() const { return at_.roots[0]; }
+  AuditTerm& term(std::size_t t) { return result_.terms[t]; }
+  std::string title(std::size_t t) const {
+    return terms_.size() == 1 ? "The cost" : text("Term ", t + 1);
+  }
+
+  std::vector<Tensor> values(std::vector<Expr> outputs) const {
+    return function({.inputs = at_.inputs,
+                     .outputs = std::move(outputs),
+                     .allow_unused_inputs = true})(at_.values);
+  }
+  double value(const Expr& e) const { return values({e})[0].item(); }
+
+  void add(Finding kind, int term, std::vector<std::string> parameters, Source where,
+           std::string text, std::optional<double> mended = {}) {
+    result_.findings.push_back({kind, term, std::move(parameters), where, std::move(text), mended});
+  }
+
+  std::vector<Expr> gradient_of(const Expr& e) const {
+    return grad(e, at_.parameters,
+                {.consider_constant = constants_, .disconnected = Disconnected::zero});
+  }
+
+  /// Norm of the gradient of another formula by some of the parameters; nothing if it has none.
+  std::optional<double> norm_by(const Expr& e, const std::vector<std::size_t>& parameters) const {
+    try {
+      std::vector<Expr> wrt;
+      for (const std::size_t k : parameters) wrt.push_back(at_.parameters[k]);
+      double squares = 0;
+      for (const Tensor& g : values(grad(e, wrt, {.disconnected = Disconnected::zero}))) {
+        squares += norm(g) * norm(g);
+      }
+      return std::isfinite(squares) && squares > 0 ? std::optional(std::sqrt(squares))
+                                                   : std::nullopt;
+    } catch (const Error&) {
+      return {};
+    }
+  }
+
+  void measure_terms() {
+    std::vector<Expr> outputs{root()};
+    for (const Term& t : terms_) {
+      outputs.push_back(t.whole);
+      std::ranges::copy(gradient_of(t.whole), std::back_inserter(outputs));
+    }
+    const std::vector<Tensor> all = values(outputs);
+    const std::size_t count = at_.parameters.size();
+    result_.value = all[0].item();
+    double total = 0;
+    for (std::size_t t = 0; t < terms_.size(); ++t) {
+      AuditTerm one;
+      const Expr& head = terms_[t].head;
+      const auto named = names_.find(head.get());
+      one.name = named != names_.end() ? named->second : formula(head);
+      one.where = head->where.line ? head->where : result_.where;
+      const Tensor* mine = &all[1 + t * (count + 1)];
+      one.value = mine->item();
+      double squares = 0;
+      for (std::size_t k = 0; k < count; ++k) {
+        one.norms.push_back(norm(mine[1 + k]));
+        squares += one.norms[k] * one.norms[k];
+        flows_.push_back(flow(terms_[t].whole, at_.parameters[k], constant_set_));
+        const Flow& f = flows_.back();
+        one.reach.push_back(f.flows ? Reach::flows : f.mentions ? Reach::stopped : Reach::none);
+      }
+      one.share = std::sqrt(squares);
+      total += one.share;
+      one.mean_over = mean_over(terms_[t].whole, depends_, batch_.examples,
+                                [&](const Expr& e) { return value(e); });
+      compare(one, t);
+      result_.terms.push_back(std::move(one));
+    }
+    for (AuditTerm& one : result_.terms) one.share = total > 0 ? one.share / total : 0;
+  }
+
+  const Flow& flow_of(std::size_t t, std::size_t parameter) const {
+    return flows_[t * at_.parameters.size() + parameter];
+  }
+
+  void compare(AuditTerm& one, std::size_t t) const {
+    std::vector<Expr> wrt;
+    for (std::size_t k = 0; k < at_.parameters.size(); ++k) {
+      if (one.reach[k] != Reach::none) wrt.push_back(at_.parameters[k]);
+    }
+    if (wrt.empty() || !std::isfinite(one.value)) return;
+    one.differences = check_grad(terms_[t].whole, wrt, at_.bindings(),
+                                 {.shown = 3, .disconnected = Disconnected::zero});
+  }
+
+  void measure_growth() {
+    std::vector<Expr> wholes;
+    for (const Term& t : terms_) wholes.push_back(t.whole);
+    const Growth g = growth(wholes, at_, batch_);
+    for (std::size_t t = 0; t < terms_.size(); ++t) term(t).growth = g.exponents[t];
+    if (g.error.empty()) return;
+    add(Finding::fixed_batch, -1, {}, result_.where,
+        text("The cost cannot be computed for another number of examples than ", batch_.examples,
+             ", so a last, smaller batch will fail. Take sizes from size(x, 0).\n", g.error));
+  }
+
+  void find_not_finite(std::size_t t) {
+    const AuditTerm& one = term(t);
+    const bool value_is = std::isfinite(one.value);
+    std::vector<std::string> bad;
+    for (std::size_t k = 0; k < one.norms.size(); ++k) {
+      if (!std::isfinite(one.norms[k])) bad.push_back(result_.parameters[k]);
+    }
+    if (value_is && bad.empty()) return;
+    std::vector<Expr> computed{terms_[t].whole};
+    if (value_is) computed = gradient_of(terms_[t].whole);
+    std::string first =
+        "As written, op by op, it is finite: it is a matter of the order of additions.";
+    try {
+      interpret(computed, at_.bindings(), /*watch=*/true);
+    } catch (const Error& error) {
+      first = error.what();
+    }
+    add(Finding::not_finite, static_cast<int>(t), bad, one.where,
+        value_is
+            ? text(title(t), " has a gradient by ", joined(bad), " that is not finite.\n", first)
+            : text(title(t), " is ", number(one.value), ".\n", first));
+  }
+
+  void find_stops(std::size_t t) {
+    const AuditTerm& one = term(t);
+    // Parameters that the same ops stop are one finding.
+    std::vector<std::pair<std::vector<Expr>, std::vector<std::size_t>>> stopped, partly;
+    std::vector<std::string> zero;
+    bool undecided = false, excused = false;
+    for (const OrderCheck& order : one.differences.orders) {
+      undecided = undecided || std::ranges::none_of(order.along, &Derivative::decided);
+    }
+    const bool wrong = !one.differences.ok && !undecided;
+    for (std::size_t k = 0; k < at_.parameters.size(); ++k) {
+      const Flow& f = flow_of(t, k);
+      if (!f.mentions) continue;
+      std::vector<Expr> stops;
+      for (const Expr& stop : f.stops) {
+        const bool held = &stop.op() == &stop_gradient_op;
+        excused = excused || held;
+        // A gradient that is right in spite of a held part needs none through it.
+        const bool counts = !f.flows || (!is_choice(stop) && !constant_set_.contains(stop.get()) &&
+                                         (!held || wrong));
+        if (counts) stops.push_back(stop);
+      }
+      auto& groups = f.flows ? partly : stopped;
+      if (!stops.empty()) {
+        const auto same = std::ranges::find(groups, stops, [](const auto& g) { return g.first; });
+        if (same != groups.end()) {
+          same->second.push_back(k);
+        } else {
+          groups.push_back({stops, {k}});
+        }
+      }
+      if (f.flows && one.norms[k] == 0 && norm(at_.values[k]) > 0)
+        zero.push_back(result_.parameters[k]);
+    }
+    for (const auto& [stops, parameters] : stopped)
+      report_stops(t, stops, parameters, false, wrong);
+    for (const auto& [stops, parameters] : partly) report_stops(t, stops, parameters, true, wrong);
+    if (!zero.empty()) {
+      add(Finding::zero_gradient, static_cast<int>(t), zero, one.where,
+          text(title(t), " has a gradient by ", joined(zero),
+               ", but all of it is 0 here: a factor of 0, or units that do not move."));
+    }
+    if (undecided) {
+      add(Finding::undecided, static_cast<int>(t), {}, one.where,
+          text("Finite differences tell nothing about ",
+               terms_.size() == 1 ? "the cost" : text("term ", t + 1),
+               ": there is a kink or a jump at these values."));
+    } else if (wrong && !excused) {
+      add(Finding::wrong_gradient, static_cast<int>(t), {}, one.where,
+          text(title(t), "'s gradient is not that of its value. An op it uses has a wrong one.\n",
+               one.differences.report));
+    }
+  }
+
+  void report_stops(std::size_t t, const std::vector<Expr>& stops,
+                    const std::vector<std::size_t>& parameters, bool partial, bool wrong) {
+    std::vector<std::string> names;
+    for (const std::size_t k : parameters) names.push_back(result_.parameters[k]);
+    const std::size_t shown = std::min<std::size_t>(stops.size(), 3);
+    std::vector<std::string> ops;
+    for (std::size_t i = 0; i < shown; ++i) {
+      const std::string op(stops[i].op().name);
+      if (std::ranges::find(ops, op) == ops.end()) ops.push_back(op);
+    }
+    std::string what =
+        partial ? text(title(t), " has no gradient to ", joined(names), " through ", joined(ops))
+                : text(title(t), " mentions ", joined(names), " but has no gradient to ",
+                       names.size() > 1 ? "them" : "it", ": ", joined(ops),
+                       ops.size() > 1 ? " stop it" : " stops it");
+    what += wrong ? ", though finite differences see a slope.\n" : ".\n";
+    for (std::size_t i = 0; i < shown; ++i) {
+      what += text(formula(stops[i]), "  at ", stops[i]->where.text(), "\n");
+    }
+    what += remedy(stops[0], constant_set_);
+    std::optional<double> mended;
+    // What grad() was told to hold has a gradient as it stands.
+    const bool told = constant_set_.contains(stops[0].get());
+    const std::optional<Expr> open =
+        told ? std::optional(terms_[t].whole) : without_stops(terms_[t].whole);
+    if (open) mended = norm_by(*open, parameters);
+    if (mended) {
+      double now = 0;
+      for (const std::size_t k : parameters) now = std::hypot(now, term(t).norms[k]);
+      what += text("\nWithout the stop the gradient's norm would be ", number(*mended), ", not ",
+                   number(now), ".");
+    }
+    add(partial ? Finding::partial_gradient : Finding::no_gradient, static_cast<int>(t), names,
+        stops[0]->where, what, mended);
+  }
+
+  void find_copies(std::size_t t) {
+    for (const Copy& copy : copies(terms_[t].whole, at_)) {
+      const Expr& parameter = at_.parameters[copy.parameter];
+      const std::string& name = result_.parameters[copy.parameter];
+      const Expr live = copy.transposed ? transpose(parameter) : parameter;
+      const Expr mended = substitute(std::span(&terms_[t].whole, 1),
+                                     {{copy.leaf, cast(live, copy.leaf.dtype())}})[0];
+      const std::optional<double> norm_with = norm_by(mended, {copy.parameter});
+      const bool constant = constant_value(copy.leaf) != nullptr;
+      std::string what =
+          text(title(t), " takes ", constant ? "a constant" : describe(copy.leaf),
+               " with the elements of ", name, copy.transposed ? ", transposed," : "", " where ",
+               name, " itself may be meant, in ", formula(copy.user), "  at ",
+               copy.user->where.text(), ".\nThe copy stays as it is while ", name,
+               " is trained, and the gradient knows nothing of it: write ",
+               copy.transposed ? text("transpose(", name, ")") : name,
+               ", unless a value of the past is meant.");
+      if (norm_with) {
+        what += text("\nWith ", name, " in its place the gradient's norm by ", name, " would be ",
+                     number(*norm_with), ", not ", number(term(t).norms[copy.parameter]), ".");
+      }
+      add(Finding::copied_parameter, static_cast<int>(t), {name}, copy.user->where, what,
+          norm_with);
+    }
+  }
+
+  void find_foreign_slopes(std::size_t t) {
+    for (const ForeignSlope& slope : foreign_slopes(terms_[t].whole)) {
+      add(Finding::foreign_slope, static_cast<int>(t), {}, slope.slope->where,
+          text(title(t), " has ", slope.formula, ", the slope of a ", slope.belongs, ", of what ",
+               slope.values.op().name, " computes at ", slope.values->where.text(),
+               ". The slope of these units is ", slope.right,
+               ". jacobian(h, x) finds the right one for any layers."));
+    }
+  }
+
+  void find_unreached() {
+    for (std::size_t k = 0; k < at_.parameters.size(); ++k) {
+      bool reached = false, mentioned = false;
+      for (const AuditTerm& one : result_.terms) {
+        reached = reached || one.reach[k] == Reach::flows;
+        mentioned = mentioned || one.reach[k] != Reach::none;
+      }
+      if (reached) continue;
+      const std::string& name = result_.parameters[k];
+      add(Finding::unreached, -1, {name}, at_.originals[k]->where,
+          text("No term has a gradient to ", name,
+               mentioned ? ": it will never be trained."
+                         : ", for none mentions it: leave it out of the parameters, or the cost "
+                           "lacks something."));
+    }
+    for (std::size_t t = 0; t < terms_.size(); ++t) {
+      const bool none =
+          std::ranges::all_of(term(t).reach, [](Reach r) { return r == Reach::none; });
+      if (none && !constant_value(terms_[t].head)) {
+        add(Finding::constant_term, static_cast<int>(t), {}, term(t).where,
+            text(title(t), " depends on no parameter: it shifts the cost and trains nothing."));
+      }
+    }
+  }
+
+  void find_scales() {
+    const auto depends_on_batch = [&](const AuditTerm& one) {
+      return one.growth && std::abs(*one.growth) > 0.1;
+    };
+    std::size_t growing = 0, trained = 0;
+    for (const AuditTerm& one : result_.terms) {
+      if (!std::ranges::any_of(one.reach, [](Reach r) { return r != Reach::none; })) continue;
+      ++trained;
+      growing += depends_on_batch(one);
+    }
+    for (std::size_t t = 0; t < terms_.size(); ++t) {
+      const AuditTerm& one = term(t);
+      if (!depends_on_batch(one)) continue;
+      const double e = *one.growth;
+      std::string what =
+          std::abs(e - 1) < 0.1
+              ? text(title(t),
+                     " is a sum over the examples: it doubles with their number, and so do "
+                     "its steps. Take the mean over them.")
+          : std::abs(e + 1) < 0.1
+              ? text(title(t),
+                     " halves when there are twice as many examples: it is divided by "
+                     "their number without being a sum over them. Leave the division out.")
+              : text(title(t), " changes with the number n of examples, as n^", number(e),
+                     ". Take the mean over them, once.");
+      if (growing < trained) {
+        what += " Other terms stay, so that the batch size decides what the cost weighs most.";
+      }
+      add(Finding::batch_scale, static_cast<int>(t), {}, one.where, what);
+    }
+    // A sum over an example's values in one term, and their mean in another.
+    for (std::size_t t = 0; t < terms_.size(); ++t) {
+      const AuditTerm& one = term(t);
+      const bool others_sum = std::ranges::any_of(result_.terms, [&](const AuditTerm& other) {
+        return other.mean_over == 1 &&
+               std::ranges::find(other.reach, Reach::flows) != other.reach.end();
+      });
+      if (one.mean_over == 1 || !others_sum) continue;
+      add(Finding::mixed_means, static_cast<int>(t), {}, one.where,
+          text(title(t), " is a mean over the ", one.mean_over,
+               batch_.examples > 1 ? " values of an example as well as over the examples"
+                                   : " values of an example",
+               ", and other terms are not: against a sum over these values it counts ",
+               one.mean_over, " times less. Where a sum is meant, write mean(sum(..., 1))."));
+    }
+  }
+
+  void find_saturation() {
+    const std::vector<Nonlinearity> found = nonlinearities(root(), depends_);
+    std::vector<Expr> outputs;
+    for (const Nonlinearity& n : found) outputs.push_back(n.node);
+    if (outputs.empty()) return;
+    const std::vector<Tensor> computed = values(outputs);
+    for (std::size_t i = 0; i < found.size(); ++i) {
+      const AuditUnits units = count_units(found[i], computed[i], options_.saturation);
+      result_.units.push_back(units);
+      const bool relu = units.op == "relu";
+      // One or two examples say little of a unit.
+      const bool several = computed[i].rank() > 1 && computed[i].shape()[0] >= 4;
+      const double stuck = static_cast<double>(units.stuck) /
+                           static_cast<double>(std::max<std::int64_t>(units.units, 1));
+      const bool too_stuck = several && stuck >= options_.most_stuck;
+      if (!too_stuck && (relu || units.saturated < options_.most_saturated)) continue;
+      std::string what =
+          relu ? text(units.stuck, " of ", units.units,
+                      " relu units are 0 for every example: no gradient "
+                      "reaches their weights, and they stay so.")
+               : text("Of the values of these ", units.units, " ", units.op, " units ",
+                      number(100 * units.saturated), " % are within ", number(options_.saturation),
+                      " of a limit",
+                      several ? text(", ", units.stuck, " units for every example") : "",
+                      ": hardly any gradient passes.");
+      what += " Smaller weights or inputs help.";
+      add(relu ? Finding::dead : Finding::saturated, -1, {}, units.where, what);
+    }
+  }
+
+  const AuditOptions& options_;
+  Probe at_;
+  NodeMap<std::string> names_;
+  std::vector<Expr> constants_;
+  NodeSet constant_set_;
+  NodeSet depends_;
+  std::vector<Term> terms_;
+  std::vector<Flow> flows_;  ///< For each term, for each parameter.
+  Batch batch_;
+  Audit result_;
+};
+
+}  // namespace
+
+bool Audit::has(Finding kind) const {
+  return std::ranges::find(findings, kind, &AuditFinding::kind) != findings.end();
+}
+
+Audit audit(const Arg& cost, const Parameters& parameters, const std::vector<Binding>& at,
+            const AuditOptions& options) {
+  const Attribution as(cost.where());
+  if (!is_float(cost->dtype()) || cost->rank() != 0) {
+    throw TypeError("audit: the cost must be a float scalar, it is " + text(cost->type()) + "  " +
+                    describe(cost) + "\n  Take sum() or mean() of it.");
+  }
+  if (parameters.all().empty()) throw TypeError("audit: no parameters are given");
+  return Auditor(cost, parameters, at, options).run();
+}
+
+}  // namespace cinch

@@ -1,0 +1,32 @@
+// How terms change with the number of examples.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/probe.hpp"
+
+namespace cinch {
+
+/// The inputs of a probe whose first axis counts examples.
+struct Batch {
+  std::int64_t examples = 0;  ///< 0: there are none.
+  std::vector<std::size_t> inputs;
+};
+
+/// The inputs that stand for `chosen`; for an empty list the variables whose first size is not
+/// fixed, of the most common such size. Throws TypeError where chosen ones are no inputs or have
+/// different sizes.
+Batch find_batch(const Probe& at, std::span<const Expr> chosen);
+
+struct Growth {
+  std::vector<std::optional<double>> exponents;  ///< One for each term.
+  std::string error;  ///< Why another number of examples cannot be computed; empty if it can.
+};
+/// With each example taken twice, and with either half of them: e where a term is proportional to
+/// n^e in both. Nothing where a term is 0, changes sign, or where the two disagree.
+Growth growth(std::span<const Expr> terms, const Probe& at, const Batch& batch);
+
+}  // namespace cinch

@@ -1,0 +1,135 @@
+#include "audit/flow.hpp"
+
+#include <algorithm>
+
+#include "core/error.hpp"
+#include "core/op.hpp"
+#include "ops/activation.hpp"
+#include "ops/arithmetic.hpp"
+#include "ops/index.hpp"
+#include "ops/reduce.hpp"
+
+namespace cinch {
+
+namespace {
+
+template <class... Ops>
+bool is_one_of(const Expr& e, const Ops&... ops) {
+  return ((&e.op() == &ops) || ...);
+}
+
+bool rounds(const Expr& e) { return is_one_of(e, floor_op, ceil_op, round_op, trunc_op); }
+
+bool to_integer(const Expr& e) { return is_one_of(e, cast_op) && !is_float(e.dtype()); }
+
+bool value_matters(const Expr& node, std::size_t input) {
+  return !(node.op().shape_only >> input & 1u);
+}
+
+}  // namespace
+
+std::vector<Expr> value_nodes(const Expr& root) {
+  std::vector<Expr> order = topological(std::span(&root, 1));
+  NodeSet used{root.get()};
+  for (auto node = order.rbegin(); node != order.rend(); ++node) {
+    if (!used.contains(node->get())) continue;
+    for (std::size_t k = 0; k < node->inputs().size(); ++k) {
+      if (value_matters(*node, k)) used.insert(node->inputs()[k].get());
+    }
+  }
+  std::erase_if(order, [&](const Expr& e) { return !used.contains(e.get()); });
+  return order;
+}
+
+NodeSet dependents(const Expr& root, std::span<const Expr> leaves) {
+  NodeSet result;
+  for (const Expr& node : topological(std::span(&root, 1))) {
+    bool depends = std::ranges::find(leaves, node) != leaves.end();
+    for (std::size_t k = 0; k < node.inputs().size(); ++k) {
+      depends = depends || (value_matters(node, k) && result.contains(node.inputs()[k].get()));
+    }
+    if (depends) result.insert(node.get());
+  }
+  return result;
+}
+
+Flow flow(const Expr& root, const Expr& parameter, const NodeSet& constants) {
+  Flow result;
+  const NodeSet depends = dependents(root, std::span(&parameter, 1));
+  result.mentions = depends.contains(root.get());
+  if (!result.mentions) return result;
+  NodeSet active;
+  for (const Expr& node : topological(std::span(&root, 1))) {
+    if (node == parameter) {
+      active.insert(node.get());
+      continue;
+    }
+    bool arrives = false;
+    for (std::size_t k = 0; k < node.inputs().size(); ++k) {
+      arrives = arrives || (value_matters(node, k) && active.contains(node.inputs()[k].get()));
+    }
+    if (!arrives) continue;
+    if (node.op().grad && is_float(node.dtype()) && !constants.contains(node.get())) {
+      active.insert(node.get());
+    } else {
+      result.stops.push_back(node);
+    }
+  }
+  result.flows = active.contains(root.get());
+  return result;
+}
+
+bool is_choice(const Expr& stop) {
+  return is_one_of(stop, equal_op, not_equal_op, less_op, less_equal_op, and_op, or_op, not_op,
+                   is_nan_op);
+}
+
+std::string remedy(const Expr& stop, const NodeSet& constants) {
+  if (constants.contains(stop.get())) {
+    return "It is among consider_constant: leave it out there if a gradient is wanted.";
+  }
+  if (is_one_of(stop, floor_div_op)) {
+    return "Integer division is a staircase, flat between its steps: write a / b.";
+  }
+  if (rounds(stop)) {
+    return "Rounding is a staircase, flat between its steps: leave it out of the cost.";
+  }
+  if (is_one_of(stop, stop_gradient_op)) {
+    return "Leave stop_gradient() out, unless the value is meant as a target.";
+  }
+  if (to_integer(stop)) return "Integers and bools have no gradient: leave the cast out.";
+  if (is_one_of(stop, argmax_op)) {
+    return "An index jumps: use max(), or softmax() as a smooth choice.";
+  }
+  if (is_one_of(stop, sign_op)) return "The sign is flat: use tanh() as a smooth one.";
+  if (is_choice(stop)) {
+    return "A comparison is flat: use switch_() to choose between values, or sigmoid() of the "
+           "difference as a smooth one.";
+  }
+  return text(stop.op().name, " has no gradient.");
+}
+
+std::optional<Expr> without_stops(const Expr& root) {
+  bool changed = false;
+  const auto open = [&](const Expr& e) {
+    const Attribution as(e.inputs().empty() ? Source{} : e->where, /*force=*/true);
+    if (is_one_of(e, floor_div_op)) {
+      changed = true;
+      return e.inputs()[0] / e.inputs()[1];
+    }
+    const bool drop = (rounds(e) || is_one_of(e, stop_gradient_op) || to_integer(e)) &&
+                      is_float(e.inputs()[0].dtype());
+    changed = changed || drop;
+    return drop ? e.inputs()[0] : e;
+  };
+  try {
+    NodeMap<Expr> done;
+    const Expr result = rebuild(std::span(&root, 1), open, done).front();
+    if (!changed || !is_float(result.dtype())) return {};
+    return result;
+  } catch (const Error&) {
+    return {};  // An index, say, that cannot be a float.
+  }
+}
+
+}  // namespace cinch

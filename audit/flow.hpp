@@ -1,0 +1,40 @@
+// Where gradients stop on their way from a term to a parameter.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/expr.hpp"
+#include "core/graph.hpp"
+
+namespace cinch {
+
+/// The nodes whose values `root` is computed from, itself included, inputs first; not those of
+/// which only the shape matters.
+std::vector<Expr> value_nodes(const Expr& root);
+
+/// The nodes whose value depends on one of `leaves` (not only on its shape), these included.
+NodeSet dependents(const Expr& root, std::span<const Expr> leaves);
+
+/// How a root depends on a parameter.
+struct Flow {
+  bool mentions = false;    ///< Its value does.
+  bool flows = false;       ///< And a gradient gets through.
+  std::vector<Expr> stops;  ///< Nodes that a gradient would come to, and does not get past.
+};
+Flow flow(const Expr& root, const Expr& parameter, const NodeSet& constants);
+
+/// Whether a stop is a choice that a formula needs: a comparison, or the index that a selection
+/// takes. Nobody expects a gradient through it.
+bool is_choice(const Expr& stop);
+/// What to do about a stop, one sentence.
+std::string remedy(const Expr& stop, const NodeSet& constants);
+
+/// `root` with division in place of integer division, and what is rounded, converted to integers
+/// or held constant in place of the result: what was meant, if the stop is a mistake. Nothing where
+/// there is no such thing in it, or the formula does not allow it.
+std::optional<Expr> without_stops(const Expr& root);
+
+}  // namespace cinch

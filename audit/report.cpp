@@ -1,0 +1,143 @@
+// An audit as text: a table of the terms, a line for each nonlinearity, the findings.
+#include <algorithm>
+#include <cmath>
+#include <iomanip>
+#include <ostream>
+#include <sstream>
+
+#include "audit/audit.hpp"
+
+namespace cinch {
+
+namespace {
+
+std::string number(double x, int digits = 3) {
+  std::ostringstream out;
+  out.precision(digits);
+  out << x;
+  return out.str();
+}
+
+std::string percent(double share) {
+  const double whole = std::round(100 * share);
+  if (share > 0 && whole == 0) return "<1 %";
+  if (share < 1 && whole == 100) return ">99 %";
+  return text(static_cast<int>(whole), " %");
+}
+
+/// "mean", "sum" or the exponent of the number of examples.
+std::string growth_of(const AuditTerm& term, std::int64_t examples) {
+  if (examples == 0) return "";
+  if (!term.growth) return "?";
+  const double e = *term.growth;
+  if (std::abs(e) < 0.1) return "stays";
+  if (std::abs(e - 1) < 0.1) return "doubles";
+  if (std::abs(e + 1) < 0.1) return "halves";
+  return "x " + number(std::exp2(e), 2);
+}
+
+std::string differences_of(const AuditTerm& term) {
+  if (term.differences.orders.empty()) return "-";
+  bool decided = false;
+  for (const Derivative& d : term.differences.orders[0].along) decided = decided || d.decided;
+  if (!decided) return "undecided";
+  return term.differences.ok ? "agree" : "DISAGREE";
+}
+
+using Cells = std::vector<std::vector<std::string>>;
+
+void print(std::ostream& out, const Cells& rows) {
+  std::vector<std::size_t> widths;
+  for (const auto& row : rows) {
+    widths.resize(std::max(widths.size(), row.size()));
+    for (std::size_t k = 0; k < row.size(); ++k) widths[k] = std::max(widths[k], row[k].size());
+  }
+  for (const auto& row : rows) {
+    std::ostringstream line;
+    for (std::size_t k = 0; k < row.size(); ++k) {
+      const bool last = k + 1 == row.size();
+      line << "  " << (k < 1 || last ? std::left : std::right)
+           << std::setw(last ? 0 : static_cast<int>(widths[k])) << row[k];
+    }
+    std::string printed = line.str();
+    printed.erase(printed.find_last_not_of(' ') + 1);
+    out << printed << "\n";
+  }
+}
+
+/// Lines after the first one start below the first one's text.
+std::string hanging(const std::string& text, std::size_t indent) {
+  std::string result;
+  for (const char c : text) {
+    result += c;
+    if (c == '\n') result += std::string(indent, ' ');
+  }
+  return result.substr(0, result.find_last_not_of(" \n") + 1);
+}
+
+std::string names(const std::vector<std::string>& all) {
+  std::string result;
+  for (const std::string& name : all) result += (result.empty() ? "" : ", ") + name;
+  return result;
+}
+
+}  // namespace
+
+std::ostream& operator<<(std::ostream& out, const Audit& audit) {
+  out << "The cost is " << number(audit.value, 6);
+  if (audit.examples > 0)
+    out << " for " << audit.examples << " examples (" << names(audit.batch) << ")";
+  if (audit.where.line) out << "  at " << audit.where.text();
+  out << "\n\n";
+
+  Cells rows{{"term", "value", "share"}};
+  for (const std::string& p : audit.parameters) rows[0].push_back("|d/d" + p + "|");
+  rows[0].emplace_back("differences");
+  if (audit.examples > 0) rows[0].emplace_back("twice the examples");
+  rows[0].emplace_back("line");
+  for (std::size_t t = 0; t < audit.terms.size(); ++t) {
+    const AuditTerm& term = audit.terms[t];
+    std::vector<std::string> row{text(t + 1, " ", term.name), number(term.value, 5),
+                                 percent(term.share)};
+    for (std::size_t k = 0; k < audit.parameters.size(); ++k) {
+      row.push_back(term.reach[k] == Reach::none      ? "-"
+                    : term.reach[k] == Reach::stopped ? "stopped"
+                                                      : number(term.norms[k]));
+    }
+    row.push_back(differences_of(term));
+    if (audit.examples > 0) row.push_back(growth_of(term, audit.examples));
+    row.push_back(term.where.text());
+    rows.push_back(std::move(row));
+  }
+  print(out, rows);
+
+  if (!audit.units.empty()) {
+    out << "\n";
+    Cells units;
+    for (const AuditUnits& u : audit.units) {
+      const bool relu = u.op == "relu";
+      units.push_back({text(u.units, " ", u.op, " units"),
+                       percent(u.saturated) + (relu ? " zeros" : " saturated"),
+                       text(u.stuck, relu ? " dead" : " stuck"), u.where.text()});
+    }
+    print(out, units);
+  }
+
+  out << "\n";
+  if (audit.findings.empty()) {
+    out << "Nothing looks like a mistake.\n";
+    return out;
+  }
+  for (std::size_t i = 0; i < audit.findings.size(); ++i) {
+    const std::string label = text(i + 1, ". ");
+    out << label << hanging(audit.findings[i].text, label.size());
+    const Source& where = audit.findings[i].where;
+    // Most texts say it where it belongs.
+    const bool told = audit.findings[i].text.find(where.text()) != std::string::npos;
+    if (where.line && !told) out << "  at " << where.text();
+    out << "\n";
+  }
+  return out;
+}
+
+}  // namespace cinch

@@ -1,0 +1,45 @@
+// Formulas that look like a known mistake.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "audit/audit.hpp"
+#include "core/graph.hpp"
+#include "core/probe.hpp"
+
+namespace cinch {
+
+/// A leaf with the same elements as a parameter, or its transpose's, bit for bit.
+struct Copy {
+  Expr leaf;
+  std::size_t parameter;
+  bool transposed;
+  /// The nodes that use it, in words and by line.
+  Expr user;
+};
+/// Copies in `term` of the probe's parameters. What is all one number, as new biases are, tells
+/// nothing, and the difference of a parameter and its copy is meant (a start to stay close to).
+std::vector<Copy> copies(const Expr& term, const Probe& at);
+
+/// A nonlinearity's slope, h (1 - h) or 1 - h^2, of what another nonlinearity has computed.
+struct ForeignSlope {
+  Expr slope, values;
+  std::string formula;       ///< "h * (1 - h)"
+  std::string_view belongs;  ///< The op whose slope it is.
+  std::string right;         ///< The slope of the op that computed h, in words.
+};
+std::vector<ForeignSlope> foreign_slopes(const Expr& term);
+
+/// Sigmoid, tanh and relu units in `cost`, whose values are outputs. Sigmoids that a logarithm
+/// undoes are left out: such a pair has a gradient however saturated they are.
+struct Nonlinearity {
+  Expr node;
+  std::string op;
+};
+std::vector<Nonlinearity> nonlinearities(const Expr& cost, const NodeSet& depends);
+AuditUnits count_units(const Nonlinearity& units, const Tensor& value, double saturation);
+
+}  // namespace cinch
