@@ -52,3 +52,6 @@
 #include "optim/clipping.hpp"
 #include "optim/schedules.hpp"
 #include "optim/sgd.hpp"
+#include "train/interruption.hpp"
+#include "train/progress.hpp"
+#include "train/train.hpp"

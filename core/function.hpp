@@ -50,6 +50,7 @@ struct FunctionSpec {
 class Function {
  public:
   Function() = default;
+  explicit operator bool() const { return compiled_ != nullptr; }
 
   /// Outputs for these arguments, after which the updates hold. Scalars convert to the input's
   /// dtype where no value is lost; anything else must have it. On an exception no shared variable

@@ -1,4 +1,4 @@
-# Includes point one way: core <- ops <- {optim, models}, core <- io, ops <- audit, all of them <- cinch <- examples.
+# Includes point one way: core <- ops <- {optim, models}, core <- io, ops <- audit, {optim, io} <- train, all of them <- cinch <- examples.
 # Usage: cmake -P tests/includes.cmake
 cmake_minimum_required(VERSION 3.25)
 set(core_may core)
@@ -7,13 +7,14 @@ set(optim_may optim ops core)
 set(models_may models ops core)
 set(io_may io core)
 set(audit_may audit ops core)
-set(cinch_may cinch audit models optim io ops core)
+set(train_may train optim io ops core)
+set(cinch_may cinch audit train models optim io ops core)
 set(examples_may ${cinch_may})
 
-foreach(folder core ops audit optim models io cinch examples)
+foreach(folder core ops audit optim models io train cinch examples)
   file(GLOB files ${CMAKE_CURRENT_LIST_DIR}/../${folder}/*.hpp ${CMAKE_CURRENT_LIST_DIR}/../${folder}/*.cpp)
   foreach(file ${files})
-    file(STRINGS ${file} lines REGEX "^[ \t]*#[ \t]*include[ \t]+[<\"](core|ops|audit|optim|models|io|cinch|tests|support|examples)/")
+    file(STRINGS ${file} lines REGEX "^[ \t]*#[ \t]*include[ \t]+[<\"](core|ops|audit|optim|models|io|train|cinch|tests|support|examples)/")
     foreach(line ${lines})
       string(REGEX REPLACE "^[^<\"]*[<\"]([a-z]+)/.*" "\\1" target "${line}")
       if(NOT target IN_LIST ${folder}_may)

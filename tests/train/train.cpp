@@ -1,0 +1,295 @@
+#include "train/train.hpp"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <csignal>
+#include <numeric>
+#include <set>
+
+#include "io/temporary_folder.hpp"
+#include "small_training.hpp"
+
+using namespace cinch;
+using namespace cinch::testing;
+
+namespace {
+
+Tensor counting(std::int64_t rows) {
+  Tensor result(DType::float64, {rows});
+  std::iota(result.data<double>().begin(), result.data<double>().end(), 0.0);
+  return result;
+}
+
+/// Its step gives the sum of a minibatch of 0, 1, 2, ... and counts in `steps`.
+struct Counting {
+  Tensor data;
+  Expr x = vector("x", DType::float64);
+  Shared steps = step_counter("steps");
+  TrainOptions options;
+
+  explicit Counting(std::int64_t rows) : data(counting(rows)) {
+    options.step =
+        function({.inputs = {x}, .outputs = {mean(x), sum(x)}, .updates = {advance(steps)}});
+    options.data = {&data};
+    options.out = nullptr;
+  }
+};
+
+struct Seen {
+  std::int64_t epoch, batch, step, rows;
+  double sum;
+  bool operator==(const Seen&) const = default;
+};
+
+std::vector<Seen> steps_of(TrainOptions options) {
+  std::vector<Seen> seen;
+  options.after_step = [&](const StepReport& r) {
+    seen.push_back({r.epoch, r.batch, r.step, r.rows, r.outputs[1].item()});
+  };
+  train(options);
+  return seen;
+}
+
+}  // namespace
+
+TEST_CASE("minibatches follow the data's order and the last one is smaller") {
+  Counting c(7);
+  c.options.epochs = 2;
+  c.options.batch = 3;
+  CHECK(steps_of(c.options) == std::vector<Seen>{{0, 0, 0, 3, 3},
+                                                 {0, 1, 1, 3, 12},
+                                                 {0, 2, 2, 1, 6},
+                                                 {1, 0, 3, 3, 3},
+                                                 {1, 1, 4, 3, 12},
+                                                 {1, 2, 5, 1, 6}});
+  CHECK(c.steps.value() == Tensor(std::int64_t{6}));
+  // The mean over all rows, not over minibatches: (0 + ... + 6) / 7.
+  c.options.epochs = 1;
+  CHECK(train(c.options).state.history[0].training[0] == doctest::Approx(3).epsilon(1e-14));
+  c.options.drop_last = true;
+  CHECK(steps_of(c.options) == std::vector<Seen>{{0, 0, 0, 3, 3}, {0, 1, 1, 3, 12}});
+  c.options.drop_last = false;
+  c.options.batch = 100;
+  CHECK(steps_of(c.options) == std::vector<Seen>{{0, 0, 0, 7, 21}});
+}
+
+TEST_CASE("shuffling gives each epoch every row once, in an order of its own, from the seed") {
+  Counting c(50);
+  c.options.epochs = 3;
+  c.options.batch = 1;
+  c.options.shuffle = 11;
+  const auto seen = steps_of(c.options);
+  REQUIRE(seen.size() == 150);
+  std::set<std::vector<double>> orders;
+  for (std::size_t epoch = 0; epoch < 3; ++epoch) {
+    std::vector<double> order;
+    for (std::size_t k = 0; k < 50; ++k) order.push_back(seen[epoch * 50 + k].sum);
+    orders.insert(order);
+    std::ranges::sort(order);
+    for (std::size_t k = 0; k < 50; ++k) CHECK(order[k] == static_cast<double>(k));
+  }
+  CHECK(orders.size() == 3);
+  CHECK(steps_of(c.options) == seen);
+  c.options.shuffle = 12;
+  CHECK(steps_of(c.options) != seen);
+}
+
+TEST_CASE("training lowers the loss, and the log has a row an epoch") {
+  const TemporaryFolder folder;
+  SmallTraining s;
+  s.options.epochs = 30;
+  s.options.log = folder / "log.csv";
+  const TrainResult result = train(s.options);
+  CHECK(result.stopped == TrainResult::Stopped::at_end);
+  REQUIRE(result.state.history.size() == 30);
+  const EpochReport &first = result.state.history.front(), &last = result.state.history.back();
+  CHECK(last.training[0] < 0.7 * first.training[0]);
+  CHECK(last.step == 180);
+  CHECK(first.rate == 0.02);
+  CHECK(first.best == first.validation[0]);
+
+  std::istringstream log(read_file(folder / "log.csv"));
+  std::string line;
+  std::getline(log, line);
+  CHECK(line == "epoch,step,loss,size of W,validation loss,best,rate,seconds");
+  std::getline(log, line);
+  std::istringstream row(line);
+  std::vector<double> values;
+  for (std::string field; std::getline(row, field, ',');) values.push_back(std::stod(field));
+  CHECK(values == std::vector<double>{0, 6, first.training[0], first.training[1],
+                                      first.validation[0], first.best, first.rate, first.seconds});
+  int rows = 1;
+  while (std::getline(log, line)) ++rows;
+  CHECK(rows == 30);
+}
+
+TEST_CASE("patience is that of the Theano tutorials: a case by hand") {
+  // Validation losses after steps 0, 1, 2, ... of which every second is looked at.
+  Counting c(3);
+  const Tensor losses = Tensor::from<double>({10}, {9, 9, 1.0, 9, 0.8, 9, 0.75, 9, 0.7, 9});
+  const Tensor one = Tensor::from<double>({1}, {1.0});
+  c.options.batch = 1;
+  c.options.epochs = 100;
+  c.options.validate =
+      function({.inputs = {c.x}, .outputs = {at(constant(losses), c.steps) * mean(c.x)}});
+  c.options.validation_data = {&one};
+  c.options.validation_frequency = 2;
+  c.options.early_stopping = {.patience = 4, .patience_increase = 2, .improvement_threshold = 0.9};
+  // Step 1: 1, patience max(4, 2). Step 3: 0.8 < 0.9, patience 6. Step 5: 0.75 is the best, but not
+  // below 0.72. Step 6: 6 <= 6.
+  const TrainResult result = train(c.options);
+  CHECK(result.stopped == TrainResult::Stopped::early);
+  CHECK(result.state.step == 7);
+  CHECK(result.state.patience.steps == 6);
+  CHECK(result.state.patience.best == 0.75);
+  CHECK(result.state.patience.best_step == 5);
+  CHECK(result.state.history.size() == 3);
+}
+
+TEST_CASE("improvement is measured by the size of the loss, whatever its sign") {
+  const EarlyStopping settings{.patience = 0, .patience_increase = 2, .improvement_threshold = 0.5};
+  Patience patience;
+  CHECK(observe(patience, &settings, 10, -100));
+  CHECK(patience.steps == 20);
+  CHECK(observe(patience, &settings, 20, -149));
+  CHECK(patience.steps == 20);
+  CHECK(observe(patience, &settings, 30, -230));
+  CHECK(patience.steps == 60);
+  CHECK_FALSE(observe(patience, &settings, 40, -229));
+  CHECK(patience.best_step == 30);
+}
+
+TEST_CASE("validation happens once an epoch, or within half the patience") {
+  for (const auto& [patience, first] :
+       std::vector<std::pair<double, std::int64_t>>{{1000, 6}, {6, 3}, {1, 1}}) {
+    CAPTURE(patience);
+    SmallTraining s;
+    s.options.epochs = 1;
+    s.options.validation_frequency = 0;
+    s.options.early_stopping = {.patience = patience, .improvement_threshold = 1e-9};
+    s.options.shuffle = {};
+    std::int64_t calls = 0;
+    const Shared count = step_counter("validations");
+    const Expr a = matrix("a"), b = vector("b", DType::float32);
+    s.options.validate =
+        function({.inputs = {a, b}, .outputs = {mean(a) + mean(b)}, .updates = {advance(count)}});
+    s.options.after_step = [&](const StepReport& r) {
+      if (calls == 0 && count.value().item() > 0) calls = r.step + 1;
+    };
+    train(s.options);
+    CHECK(calls == first);
+  }
+}
+
+TEST_CASE("the parameters of the best validation can be had in the end") {
+  Counting c(4);
+  const Tensor losses = Tensor::from<double>({6}, {9, 5, 3, 1, 2, 4});
+  const Tensor one = Tensor::from<double>({1}, {1.0});
+  const Shared p(Tensor(0.0), "p");
+  c.options.step = function(
+      {.inputs = {c.x}, .outputs = {mean(c.x)}, .updates = {advance(c.steps), {p, p + 10}}});
+  c.options.batch = 1;
+  c.options.epochs = 1;
+  c.options.validate =
+      function({.inputs = {c.x}, .outputs = {at(constant(losses), c.steps) * mean(c.x)}});
+  c.options.validation_data = {&one};
+  c.options.validation_frequency = 1;
+  c.options.params = {p};
+  train(c.options);
+  CHECK(p.value().item() == 40);
+  c.steps.set(std::int64_t{0});
+  Shared(p).set(0.0);
+  c.options.restore_best = true;
+  const TrainResult result = train(c.options);
+  CHECK(p.value().item() == 30);
+  CHECK(result.state.best[0] == Tensor(30.0));
+}
+
+TEST_CASE("settings and functions that do not fit are refused") {
+  const auto refused = [](const std::function<void(SmallTraining&)>& change) {
+    SmallTraining s;
+    change(s);
+    return error_of<Error>([&] { train(s.options); });
+  };
+  using S = SmallTraining;
+  struct Row {
+    std::function<void(S&)> change;
+    const char* says;
+  };
+  const Tensor scalar_data(1.0), empty(DType::float32, {0, 3});
+  const std::vector<Row> rows{
+      {[](S& s) { s.options.batch = 0; }, "a minibatch must have rows, got size 0"},
+      {[](S& s) { s.options.epochs = -1; }, "epochs must be at least 0, got -1"},
+      {[](S& s) { s.options.checkpoint_every = 0; }, "checkpoint_every must be at least 1, got 0"},
+      {[](S& s) { s.options.validation_frequency = -1; },
+       "validation_frequency must be at least 0"},
+      {[](S& s) { s.options.data.pop_back(); },
+       "the step takes 2 inputs (in, out), its data are 1 tensors"},
+      {[](S& s) { s.options.validation_data.pop_back(); }, "the validation takes 2 inputs"},
+      {[](S& s) { s.options.validation_data.clear(); },
+       "validate and validation_data belong together"},
+      {[](S& s) { s.options.validate = {}; }, "validate and validation_data belong together"},
+      {[](S& s) { s.options.data[1] = &s.y_valid; },
+       "the same number of rows, got (23, 3) and (7,)"},
+      {[](S& s) { s.options.data[1] = nullptr; }, "a tensor of the data is a null pointer"},
+      {[&](S& s) { s.options.data[0] = &scalar_data; }, "the data must have rows, got a scalar"},
+      {[&](S& s) {
+         s.options.data = {&empty, &empty};
+       },
+       "there are 0 rows, too few for a minibatch"},
+      {[](S& s) { s.options.batch = 24, s.options.drop_last = true; },
+       "there are 23 rows, too few"},
+      {[](S& s) {
+         s.options.names = {"a", "b", "c"};
+       },
+       "3 names for 2 outputs"},
+      {[](S& s) { s.options.resume = Resume::always; }, "resume needs the path of a checkpoint"},
+      {[](S& s) { s.options.restore_best = true, s.options.params.clear(); },
+       "restore_best needs params and validation"},
+      {[](S& s) { s.options.validate = {}, s.options.validation_data.clear(); },
+       "early stopping needs validation"},
+      {[](S& s) { s.options.early_stopping = {.patience = -1}; }, "patience must be not negative"},
+      {[](S& s) { s.options.early_stopping = {.patience_increase = 0}; },
+       "must be at least 1, got 0"},
+      {[](S& s) { s.options.early_stopping = {.improvement_threshold = 2}; }, "must be in (0, 1]"},
+      {[](S& s) { s.options.rate = s.b; }, "rate must be a scalar"},
+      {[](S& s) { s.options.step = function({.updates = {advance(s.t)}}), s.options.data.clear(); },
+       "the step has no outputs"},
+      {[](S& s) {
+         const Expr a = matrix("a");
+         s.options.step = function({.inputs = {a}, .outputs = {sum(a, 0)}});
+         s.options.data.pop_back();
+       },
+       "output 0 of the step must be a scalar"},
+      {[](S& s) { s.options.step = {}; }, "an empty function was used"},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.says);
+    const std::string error = refused(row.change);
+    CAPTURE(error);
+    CHECK(contains(error, row.says));
+  }
+}
+
+TEST_CASE("a bar shows how much is done, and the time left") {
+  CHECK(progress_line(3, 9, 0, 6, "epoch 1") ==
+        "[##########....................] epoch 1, 12 s left");
+  CHECK(progress_line(6, 9, 3, 6, "x") == "[####################..........] x, 6 s left");
+  CHECK(progress_line(0, 9, 0, 0, "x") == "[..............................] x, 0 s left");
+  CHECK(progress_line(9, 9, 0, 5, "x") == "[##############################] x, 0 s left");
+  CHECK(progress_line(0, 0, 0, 0, "x") == "[..............................] x, 0 s left");
+}
+
+TEST_CASE("a line an epoch is printed, and no bar into a file") {
+  const TemporaryFolder folder;
+  SmallTraining s;
+  s.options.epochs = 2;
+  s.options.out = std::fopen((folder / "out").c_str(), "w");
+  const TrainResult result = train(s.options);
+  std::fclose(s.options.out);
+  const std::string out = read_file(folder / "out");
+  CHECK(std::ranges::count(out, '\n') == 2);
+  CHECK(std::ranges::count(out, '\r') == 0);
+  CHECK(contains(out, text("epoch 1  loss ", result.state.history[1].training[0], "  size of W ")));
+}

@@ -1,0 +1,55 @@
+#include "train/minibatches.hpp"
+
+#include <cstddef>
+#include <cstring>
+#include <utility>
+
+namespace cinch {
+
+Minibatches::Minibatches(std::string what, std::vector<const Tensor*> data, std::int64_t size,
+                         bool drop_last)
+    : data_(std::move(data)), size_(size) {
+  if (data_.empty()) throw TypeError(what + ": there are no data");
+  for (const Tensor* tensor : data_) {
+    if (!tensor) throw TypeError(what + ": a tensor of the data is a null pointer");
+    if (tensor->rank() == 0) throw TypeError(what + ": the data must have rows, got a scalar");
+    if (tensor->shape()[0] != data_[0]->shape()[0])
+      throw TypeError(text(what, ": the data must have the same number of rows, got ",
+                           text(data_[0]->shape()), " and ", text(tensor->shape())));
+  }
+  rows_ = data_[0]->shape()[0];
+  if (size_ <= 0) throw ValueError(text(what, ": a minibatch must have rows, got size ", size_));
+  count_ = drop_last ? rows_ / size_ : (rows_ + size_ - 1) / size_;
+  if (count_ == 0)
+    throw ValueError(
+        text(what, ": there are ", rows_, " rows, too few for a minibatch of ", size_));
+}
+
+std::span<const Tensor* const> Minibatches::get(std::int64_t k,
+                                                std::span<const std::int64_t> order) {
+  const std::int64_t rows = rows_of(k);
+  Buffer& buffer = rows == size_ ? full_ : last_;
+  if (buffer.tensors.empty()) {
+    for (const Tensor* source : data_) {
+      Shape shape = source->shape();
+      shape[0] = rows;
+      buffer.tensors.emplace_back(source->dtype(), std::move(shape));
+    }
+    for (const Tensor& tensor : buffer.tensors) buffer.pointers.push_back(&tensor);
+  }
+  const auto first = static_cast<std::size_t>(k * size_), count = static_cast<std::size_t>(rows);
+  for (std::size_t t = 0; t < data_.size(); ++t) {
+    const std::size_t row = data_[t]->bytes() / static_cast<std::size_t>(rows_);
+    const auto* from = static_cast<const std::byte*>(data_[t]->raw());
+    auto* to = static_cast<std::byte*>(buffer.tensors[t].raw());
+    if (order.empty()) {
+      std::memcpy(to, from + first * row, count * row);
+      continue;
+    }
+    for (std::size_t i = 0; i < count; ++i)
+      std::memcpy(to + i * row, from + static_cast<std::size_t>(order[first + i]) * row, row);
+  }
+  return buffer.pointers;
+}
+
+}  // namespace cinch

@@ -1,0 +1,46 @@
+// A data set, so many rows at a time.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/tensor.hpp"
+
+namespace cinch {
+
+/// Rows (along the first axis) of tensors that belong together: images and their labels. The
+/// tensors are not copied and must outlive it.
+class Minibatches {
+ public:
+  /// The last minibatch is smaller where `size` does not divide the number of rows, or, with
+  /// `drop_last`, left out. Throws TypeError for tensors without rows or with different numbers of
+  /// them, ValueError where `size` is not positive or there is no minibatch. `what` begins the
+  /// message.
+  Minibatches(std::string what, std::vector<const Tensor*> data, std::int64_t size,
+              bool drop_last = false);
+
+  std::int64_t rows() const { return rows_; }    ///< Of the data.
+  std::int64_t count() const { return count_; }  ///< Of minibatches.
+  /// Of minibatch k.
+  std::int64_t rows_of(std::int64_t k) const { return std::min(size_, rows_ - k * size_); }
+
+  /// Minibatch k: rows k size, ... of the data; with an `order`, a permutation of all rows, the
+  /// rows that it names there. Valid until the next call; what has been called for before is not
+  /// allocated again.
+  std::span<const Tensor* const> get(std::int64_t k, std::span<const std::int64_t> order = {});
+
+ private:
+  struct Buffer {
+    std::vector<Tensor> tensors;
+    std::vector<const Tensor*> pointers;
+  };
+
+  std::vector<const Tensor*> data_;
+  std::int64_t rows_ = 0, size_, count_ = 0;
+  Buffer full_, last_;
+};
+
+}  // namespace cinch

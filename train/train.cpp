@@ -1,0 +1,361 @@
+#include "train/train.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <limits>
+#include <memory>
+#include <utility>
+
+#include "io/csv.hpp"
+#include "train/interruption.hpp"
+#include "train/minibatches.hpp"
+#include "train/not_finite.hpp"
+#include "train/progress.hpp"
+
+namespace cinch {
+
+namespace {
+
+constexpr double nan_value = std::numeric_limits<double>::quiet_NaN();
+/// Steps after which values are copied: as many are made again to find the one that went wrong.
+constexpr std::int64_t snapshot_interval = 64;
+
+void require_positive(const char* what, std::int64_t value, std::int64_t least = 1) {
+  if (value < least)
+    throw ValueError(text("train: ", what, " must be at least ", least, ", got ", value));
+}
+
+/// Throws TypeError where the inputs are not as many as the tensors, or there is no output.
+void require_fitting(const char* which, const Function& f, std::size_t tensors) {
+  const Program& program = f.program();
+  if (program.inputs.size() != tensors) {
+    std::string names;
+    for (const Expr& input : program.inputs) names += (names.empty() ? "" : ", ") + describe(input);
+    throw TypeError(text("train: ", which, " takes ", program.inputs.size(), " inputs (", names,
+                         "), its data are ", tensors, " tensors"));
+  }
+  if (program.output_count == 0)
+    throw TypeError(text("train: ", which, " has no outputs; the first must be the loss"));
+  for (std::size_t k = 0; k < program.output_count; ++k) {
+    const Expr& output = program.written[k];
+    if (output.rank() != 0)
+      throw TypeError(text("train: output ", k, " of ", which, " must be a scalar, got ",
+                           text(output.type()), "  ", describe(output), "\n  written at ",
+                           output->where.text(), "\n  Take its mean() over the examples."));
+  }
+}
+
+/// Variables that the functions change, and more, each once.
+std::vector<Shared> all_variables(const TrainOptions& o) {
+  std::vector<Shared> result;
+  const auto add = [&](const std::vector<Shared>& more) {
+    for (const Shared& variable : more) {
+      if (std::ranges::find(result, variable) == result.end()) result.push_back(variable);
+    }
+  };
+  add(o.step.program().targets);
+  if (o.validate) add(o.validate.program().targets);
+  add(o.params);
+  add(o.also);
+  return result;
+}
+
+/// "loss", "output 1", ... where the user gave no names.
+std::vector<std::string> output_names(const TrainOptions& o) {
+  const std::size_t count = o.step.program().output_count;
+  if (o.names.size() > count)
+    throw ValueError(text("train: ", o.names.size(), " names for ", count, " outputs"));
+  std::vector<std::string> result = o.names;
+  for (std::size_t k = result.size(); k < count; ++k)
+    result.push_back(k == 0 ? "loss" : text("output ", k));
+  return result;
+}
+
+void require_settings(const TrainOptions& o) {
+  require_positive("epochs", o.epochs, 0);
+  require_positive("checkpoint_every", o.checkpoint_every);
+  require_positive("validation_frequency", o.validation_frequency, 0);
+  require_positive("validation_batch", o.validation_batch, 0);
+  require_fitting("the step", o.step, o.data.size());
+  if (!o.validate != o.validation_data.empty())
+    throw ValueError("train: validate and validation_data belong together: one of them is missing");
+  if (o.validate) require_fitting("the validation", o.validate, o.validation_data.size());
+  if (o.early_stopping) {
+    if (!o.validate)
+      throw ValueError("train: early stopping needs validation: give validate and validation_data");
+    require_valid(*o.early_stopping);
+  }
+  if (o.restore_best && (o.params.empty() || !o.validate))
+    throw ValueError("train: restore_best needs params and validation");
+  if (o.resume != Resume::never && o.checkpoint.empty())
+    throw ValueError("train: resume needs the path of a checkpoint");
+  if (o.rate && o.rate.rank() != 0)
+    throw TypeError("train: rate must be a scalar, got " + text(o.rate.type()));
+}
+
+class Run {
+ public:
+  explicit Run(const TrainOptions& options);
+  TrainResult go();
+
+ private:
+  void begin_epoch();
+  bool next_step();
+  void validate();
+  void end_epoch();
+  void save();
+  void require_finite(std::int64_t made);
+  void print(const EpochReport& report) const;
+  std::vector<double> log_row(const EpochReport& report) const;
+  std::vector<double> means() const;
+  [[noreturn]] void explain(std::int64_t made);
+  bool patience_is_out() const {
+    return o_.early_stopping && state_.patience.steps <= static_cast<double>(state_.step - 1);
+  }
+
+  const TrainOptions& o_;
+  std::vector<std::string> names_;
+  std::vector<std::string> validation_names_;
+  Minibatches data_;
+  std::unique_ptr<Minibatches> validation_;
+  std::int64_t frequency_ = 0;
+  NamedVariables variables_, params_;
+  TrainSetup setup_;
+  TrainState state_;
+  RandomState random_{0};
+  std::vector<std::int64_t> order_;
+  Function rate_;
+  Snapshot snapshot_;
+  std::int64_t snapshot_batch_ = 0;
+  std::unique_ptr<CsvWriter> log_;
+  std::unique_ptr<Progress> progress_;
+  double seconds_before_ = 0;
+  std::vector<Tensor> outputs_;
+};
+
+Run::Run(const TrainOptions& options)
+    : o_((require_settings(options), options)),
+      names_(output_names(o_)),
+      data_("train", o_.data, o_.batch, o_.drop_last),
+      variables_(named(all_variables(o_))),
+      params_(named(o_.params)),
+      random_(o_.shuffle.value_or(0)),
+      snapshot_(all_variables(o_)) {
+  frequency_ = o_.validation_frequency;
+  if (o_.validate) {
+    const std::int64_t size = o_.validation_batch > 0 ? o_.validation_batch : o_.batch;
+    validation_ = std::make_unique<Minibatches>("train, validation", o_.validation_data, size);
+    for (std::size_t k = 0; k < o_.validate.program().output_count; ++k)
+      validation_names_.push_back("validation " +
+                                  (k < names_.size() ? names_[k] : text("output ", k)));
+  }
+  if (frequency_ == 0) {
+    frequency_ = data_.count();
+    if (o_.early_stopping)
+      frequency_ = std::clamp<std::int64_t>(
+          static_cast<std::int64_t>(std::min(o_.early_stopping->patience / 2, 1e15)), 1,
+          frequency_);
+  }
+  if (o_.rate) rate_ = function({.outputs = {o_.rate}, .name = "rate"});
+  setup_ = {{"rows", data_.rows()},
+            {"batch", o_.batch},
+            {"drop_last", o_.drop_last},
+            {"shuffled", o_.shuffle.has_value()},
+            {"seed", o_.shuffle.value_or(0)},
+            {"outputs", static_cast<std::int64_t>(names_.size())},
+            {"validation_outputs", static_cast<std::int64_t>(validation_names_.size())}};
+
+  const bool present = o_.resume != Resume::never && std::filesystem::exists(o_.checkpoint);
+  if (o_.resume == Resume::always || present) {
+    state_ = read_state(o_.checkpoint, setup_, variables_, params_);
+    random_.set_state(state_.random);
+  } else {
+    state_.sums.assign(names_.size(), 0);
+    state_.validation.assign(validation_names_.size(), nan_value);
+    state_.random = random_.state();
+    if (o_.early_stopping) state_.patience.steps = o_.early_stopping->patience;
+  }
+  snapshot_.take();
+  seconds_before_ = state_.seconds;
+  if (!o_.log.empty()) {
+    std::vector<std::string> columns{"epoch", "step"};
+    columns.insert(columns.end(), names_.begin(), names_.end());
+    columns.insert(columns.end(), validation_names_.begin(), validation_names_.end());
+    if (validation_) columns.emplace_back("best");
+    if (o_.rate) columns.emplace_back("rate");
+    columns.emplace_back("seconds");
+    log_ = std::make_unique<CsvWriter>(o_.log, columns);
+    for (const EpochReport& report : state_.history) log_->row(log_row(report));
+  }
+  progress_ = std::make_unique<Progress>(o_.out, o_.epochs * data_.count(), state_.step);
+}
+
+std::vector<double> Run::log_row(const EpochReport& r) const {
+  std::vector<double> row{static_cast<double>(r.epoch), static_cast<double>(r.step)};
+  row.insert(row.end(), r.training.begin(), r.training.end());
+  row.insert(row.end(), r.validation.begin(), r.validation.end());
+  if (validation_) row.push_back(r.best);
+  if (o_.rate) row.push_back(r.rate);
+  row.push_back(r.seconds);
+  return row;
+}
+
+std::vector<double> Run::means() const {
+  std::vector<double> result = state_.sums;
+  for (double& mean : result) mean /= state_.weight;
+  return result;
+}
+
+void Run::begin_epoch() {
+  if (o_.shuffle) {
+    state_.random = random_.state();
+    const Tensor order = random_.permutation(data_.rows());
+    order_.assign(order.data<std::int64_t>().begin(), order.data<std::int64_t>().end());
+  }
+  snapshot_.take();
+  snapshot_batch_ = state_.batch;
+  if (state_.batch > 0) return;  // Resumed within it.
+  std::ranges::fill(state_.sums, 0);
+  state_.weight = 0;
+  state_.rate = o_.rate ? rate_()[0].item() : nan_value;
+}
+
+/// `made`: minibatches of this epoch, the one that went wrong included.
+void Run::explain(std::int64_t made) {
+  explain_not_finite(
+      o_.step, snapshot_batch_, made, [this](std::int64_t k) { return data_.get(k, order_); },
+      snapshot_,
+      [this](std::int64_t k) {
+        return text("train: stopped in epoch ", state_.epoch, ", minibatch ", k, " (of ",
+                    data_.count(), "), step ", state_.step - state_.batch + k);
+      });
+}
+
+/// Throws where a variable has become NaN or infinite.
+void Run::require_finite(std::int64_t made) {
+  if (!snapshot_.spoiled().empty()) explain(made);
+}
+
+/// False where patience is out.
+bool Run::next_step() {
+  o_.step.call(data_.get(state_.batch, order_), outputs_);
+  if (!are_finite(outputs_)) explain(state_.batch + 1);
+  const std::int64_t rows = data_.rows_of(state_.batch);
+  for (std::size_t k = 0; k < outputs_.size(); ++k)
+    state_.sums[k] += outputs_[k].item() * static_cast<double>(rows);
+  state_.weight += static_cast<double>(rows);
+
+  const bool validates = validation_ && (state_.step + 1) % frequency_ == 0;
+  const bool last = state_.batch + 1 == data_.count();
+  if (validates || last || state_.batch + 1 - snapshot_batch_ >= snapshot_interval) {
+    require_finite(state_.batch + 1);
+    if (validates) validate();
+    snapshot_.take();
+    snapshot_batch_ = state_.batch + 1;
+  }
+  const StepReport report{state_.epoch, state_.batch, state_.step, rows, outputs_};
+  ++state_.batch;
+  ++state_.step;
+  if (o_.after_step) o_.after_step(report);
+  if (progress_->due(state_.step))
+    progress_->show(state_.step, text("epoch ", state_.epoch, ", ", names_[0], " ",
+                                      state_.sums[0] / state_.weight));
+  return !patience_is_out();
+}
+
+void Run::validate() {
+  snapshot_.take();  // Validation may draw random numbers.
+  std::vector<double> sums(validation_names_.size(), 0);
+  std::vector<Tensor> outputs;
+  for (std::int64_t k = 0; k < validation_->count(); ++k) {
+    o_.validate.call(validation_->get(k), outputs);
+    if (!are_finite(outputs)) {
+      explain_not_finite(
+          o_.validate, 0, k + 1, [this](std::int64_t j) { return validation_->get(j); }, snapshot_,
+          [this](std::int64_t j) {
+            return text("train: stopped in epoch ", state_.epoch, ", validation after step ",
+                        state_.step, ", minibatch ", j, " (of ", validation_->count(), ")");
+          });
+    }
+    for (std::size_t i = 0; i < outputs.size(); ++i)
+      sums[i] += outputs[i].item() * static_cast<double>(validation_->rows_of(k));
+  }
+  for (double& sum : sums) sum /= static_cast<double>(validation_->rows());
+  state_.validation = sums;
+  const EarlyStopping* stopping = o_.early_stopping ? &*o_.early_stopping : nullptr;
+  if (!observe(state_.patience, stopping, state_.step, sums[0])) return;
+  state_.best.clear();
+  for (const auto& [name, variable] : params_) state_.best.push_back(variable.get());
+}
+
+void Run::print(const EpochReport& r) const {
+  progress_->clear();
+  if (!o_.out) return;
+  std::string line = text("epoch ", r.epoch);
+  for (std::size_t k = 0; k < names_.size(); ++k) line += text("  ", names_[k], " ", r.training[k]);
+  for (std::size_t k = 0; k < validation_names_.size(); ++k)
+    line += text("  ", validation_names_[k], " ", r.validation[k]);
+  if (o_.rate) line += text("  rate ", r.rate);
+  std::fprintf(o_.out, "%s  %.1f s\n", line.c_str(), r.seconds);
+  std::fflush(o_.out);
+}
+
+void Run::end_epoch() {
+  state_.seconds = seconds_before_ + progress_->elapsed();
+  const EpochReport report{state_.epoch,         state_.step, means(),       state_.validation,
+                           state_.patience.best, state_.rate, state_.seconds};
+  state_.history.push_back(report);
+  if (log_) log_->row(log_row(report));
+  print(report);
+  ++state_.epoch;
+  state_.batch = 0;
+  state_.random = random_.state();
+  if (o_.after_epoch) o_.after_epoch(report);
+}
+
+void Run::save() {
+  if (o_.checkpoint.empty()) return;
+  state_.seconds = seconds_before_ + progress_->elapsed();
+  write_state(o_.checkpoint, setup_, state_, variables_, params_);
+}
+
+TrainResult Run::go() {
+  using Stopped = TrainResult::Stopped;
+  const Interruption interruption;
+  bool interrupted = false, saved = false;
+  while (state_.epoch < o_.epochs && !state_.stopped_early && !interrupted) {
+    begin_epoch();
+    saved = false;
+    while (state_.batch < data_.count() && !state_.stopped_early && !interrupted) {
+      state_.stopped_early = !next_step();
+      interrupted = interruption.asked();
+    }
+    require_finite(state_.batch);  // Before anything is saved.
+    if (state_.batch < data_.count() && !state_.stopped_early) break;
+    end_epoch();
+    if (state_.epoch % o_.checkpoint_every == 0) {
+      save();
+      saved = true;
+    }
+    interrupted = interrupted || interruption.asked();
+  }
+  progress_->clear();
+  if (!saved) save();
+  if (o_.restore_best) {
+    for (std::size_t k = 0; k < state_.best.size(); ++k) {
+      Shared param = params_[k].second;
+      param.set(state_.best[k]);
+    }
+  }
+  const Stopped how = state_.stopped_early       ? Stopped::early
+                      : state_.epoch < o_.epochs ? Stopped::interrupted
+                                                 : Stopped::at_end;
+  return {how, std::move(state_)};
+}
+
+}  // namespace
+
+TrainResult train(const TrainOptions& options) { return Run(options).go(); }
+
+}  // namespace cinch

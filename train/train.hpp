@@ -1,0 +1,86 @@
+// One loop that trains: minibatches, validation, early stopping, progress, log, checkpoints.
+#pragma once
+
+#include <cstdint>
+#include <cstdio>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/function.hpp"
+#include "train/early_stopping.hpp"
+#include "train/state.hpp"
+
+namespace cinch {
+
+/// A step just made.
+struct StepReport {
+  std::int64_t epoch, batch, step;  ///< Counted from 0; `batch` within the epoch.
+  std::int64_t rows;                ///< Of the minibatch.
+  std::span<const Tensor> outputs;
+};
+
+enum class Resume {
+  never,       ///< Begin anew.
+  if_present,  ///< Go on from the checkpoint where there is one.
+  always,      ///< Go on from the checkpoint; FileError where there is none.
+};
+
+/// What to train and how. Name the fields: train({.step = step, .data = {&images}, .batch = 20}).
+struct TrainOptions {
+  /// Makes a step by its updates. Its inputs take rows of `data`, one tensor each; its outputs are
+  /// scalars, means over these rows, the first of which is called the loss.
+  Function step;
+  std::vector<const Tensor*> data;      ///< Not copied.
+  std::vector<std::string> names = {};  ///< Of the outputs; "loss", "output 1", ... without.
+  std::int64_t epochs = 10, batch = 20;
+  bool drop_last = false;                    ///< Leave out a last, smaller minibatch.
+  std::optional<std::int64_t> shuffle = {};  ///< Seed of a new order each epoch; else the data's.
+
+  /// The same for other data, without updates; may be missing. Its first output is what early
+  /// stopping watches.
+  Function validate = {};
+  std::vector<const Tensor*> validation_data = {};
+  std::int64_t validation_batch = 0;  ///< 0: as `batch`.
+  /// Steps from one validation to the next. 0: one epoch; with early stopping, as the tutorials
+  /// have it, at most half the patience.
+  std::int64_t validation_frequency = 0;
+  std::optional<EarlyStopping> early_stopping = {};
+
+  Expr rate = {};                   ///< A scalar to show and log at each epoch: the schedule.
+  std::vector<Shared> params = {};  ///< Kept as they were at the best validation loss,
+  bool restore_best = false;        ///< and set to that in the end.
+  std::vector<Shared> also = {};    ///< More variables to save than the functions update.
+
+  std::string log = {};               ///< CSV file, a row an epoch; "": none.
+  std::string checkpoint = {};        ///< File; "": none.
+  std::int64_t checkpoint_every = 1;  ///< Epochs. At Ctrl-C and at the end there is one, too.
+  Resume resume = Resume::never;
+  std::FILE* out = stdout;  ///< For progress and a line an epoch; null: nothing.
+
+  std::function<void(const StepReport&)> after_step = {};    ///< May not change variables.
+  std::function<void(const EpochReport&)> after_epoch = {};  ///< May: a rate, say, if in `also`.
+};
+
+struct TrainResult {
+  enum class Stopped { at_end, early, interrupted } stopped;
+  TrainState state;  ///< With the history of all epochs.
+};
+
+/// Trains for `epochs` passes over the data, until patience runs out, or until Ctrl-C (SIGINT, or
+/// SIGTERM; a second one ends the program), which is noticed after each step.
+///
+/// A checkpoint holds the variables that the functions update (parameters, the optimizer's state,
+/// step counters, the states of random draws), `also`, and TrainState. A training that is resumed,
+/// from the middle of an epoch too, ends with the same bits as one that was never interrupted. More
+/// epochs than before may be asked for; data, batch and shuffling must be as they were.
+///
+/// Throws ValueError when an output or a variable becomes NaN or infinite: with the epoch, the
+/// minibatch and the line of the user's program that made it. The variables are then as they were
+/// before that step, and the checkpoint is the last good one. Throws TypeError where functions and
+/// data do not fit, ValueError for settings that make no sense, FileError.
+TrainResult train(const TrainOptions& options);
+
+}  // namespace cinch
