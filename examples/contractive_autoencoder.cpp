@@ -5,13 +5,9 @@
 //     tutorial, digit for digit
 //
 // Expect: both terms fall every epoch, and filters.png shows strokes and edges instead of noise.
-#include <unistd.h>
-
 #include <CLI/CLI.hpp>
-#include <chrono>
 #include <cinch/cinch.hpp>
 #include <cmath>
-#include <csignal>
 #include <cstdio>
 #include <filesystem>
 #include <string>
@@ -27,8 +23,6 @@ struct Options {
   double lambda = 0.1, rate = 0.05;
   bool quiet = false;
 };
-
-volatile std::sig_atomic_t interrupted = 0;
 
 Options parse(int argc, char** argv) {
   Options o;
@@ -74,37 +68,6 @@ Options parse(int argc, char** argv) {
   return o;
 }
 
-/// A bar on a terminal, nothing elsewhere.
-class Progress {
- public:
-  Progress(bool quiet, std::int64_t total)
-      : shown_(!quiet && isatty(STDOUT_FILENO)), total_(total) {}
-
-  void show(std::int64_t done, std::int64_t epoch) {
-    const double seconds = elapsed();
-    if (!shown_ || (seconds - last_ < 0.1 && done < total_)) return;
-    last_ = seconds;
-    const double left =
-        done > 0 ? seconds / static_cast<double>(done) * static_cast<double>(total_ - done) : 0;
-    const auto filled = static_cast<std::size_t>(done * 30 / std::max<std::int64_t>(total_, 1));
-    std::printf("\r[%s%s] epoch %lld, %.0f s left \033[K", std::string(filled, '#').c_str(),
-                std::string(30 - filled, '.').c_str(), static_cast<long long>(epoch), left);
-    std::fflush(stdout);
-  }
-  void clear() const {
-    if (shown_) std::printf("\r\033[K");
-  }
-  double elapsed() const {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
-  }
-
- private:
-  bool shown_;
-  std::int64_t total_;
-  double last_ = -1;
-  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
-};
-
 void train(const Options& o) {
   const DType dtype = o.dtype == "float64" ? DType::float64 : DType::float32;
   const std::string folder = data_folder(o.data);
@@ -138,7 +101,8 @@ void train(const Options& o) {
       .name = "step",
   });
 
-  Progress progress(o.quiet, o.epochs * batches);
+  const Interruption interruption;
+  Progress progress(o.quiet ? nullptr : stdout, o.epochs * batches);
   Curve reconstruction{"reconstruction", {}, {}},
       norm{"Jacobian norm", {}, {}, /*right_axis=*/true};
   if (!o.quiet) {
@@ -147,10 +111,10 @@ void train(const Options& o) {
                 static_cast<long long>(images.value().shape()[1]), static_cast<long long>(o.hidden),
                 o.dtype.c_str(), static_cast<long long>(batches));
   }
-  for (std::int64_t epoch = 0; epoch < o.epochs && !interrupted; ++epoch) {
+  for (std::int64_t epoch = 0; epoch < o.epochs && !interruption.asked(); ++epoch) {
     double loss = 0, jacobian = 0, first_cost = NAN, second_norm = NAN;
     std::int64_t done = 0;
-    for (; done < batches && !interrupted; ++done) {
+    for (; done < batches && !interruption.asked(); ++done) {
       const auto terms = step({done});
       const double l = terms[0].item(), j = terms[1].item();
       loss += l;
@@ -159,7 +123,8 @@ void train(const Options& o) {
       // minibatch.
       if (done == 0) first_cost = (l + j) / 2;
       if (done == 1) second_norm = (std::sqrt(l) + std::sqrt(j)) / 2;
-      progress.show(epoch * batches + done + 1, epoch);
+      const std::int64_t made = epoch * batches + done + 1;
+      if (progress.due(made)) progress.show(made, text("epoch ", epoch));
     }
     if (done == 0) break;  // Interrupted before the first step.
     loss /= static_cast<double>(done);
@@ -202,7 +167,6 @@ void train(const Options& o) {
 
 int main(int argc, char** argv) {
   const Options options = parse(argc, argv);
-  std::signal(SIGINT, [](int) { interrupted = 1; });
   try {
     train(options);
   } catch (const std::exception& error) {
