@@ -12,14 +12,11 @@
 
 namespace cinch {
 
-Expr ContractiveAutoencoder::encode(const Arg& x) const {
-  const Attribution as(x.where());
-  return sigmoid(dot(x, W) + b);
-}
+Layer ContractiveAutoencoder::decoder() const { return {transpose(W), c, sigmoid}; }
 
 Expr ContractiveAutoencoder::decode(const Arg& h) const {
   const Attribution as(h.where());
-  return sigmoid(dot(h, transpose(W)) + c);
+  return decoder()(h);
 }
 
 ContractiveAutoencoder contractive_autoencoder(std::int64_t visible, std::int64_t hidden,

@@ -7,19 +7,23 @@
 
 #include "core/expr.hpp"
 #include "core/shared.hpp"
-#include "ops/random_state.hpp"
+#include "models/layer.hpp"
 
 namespace cinch {
 
 /// One sigmoid layer with tied weights: h = s(x W + b), z = s(h W' + c). Any member may be another
-/// model's variable.
+/// model's variable. The same of any depth and with other activations: jacobian_norm2
+/// (penalties.hpp) of an autoencoder().
 struct ContractiveAutoencoder {
   Shared W;  ///< (visible, hidden)
   Shared b;  ///< (hidden)
   Shared c;  ///< (visible)
 
+  /// The two as layers, to be stacked.
+  Layer encoder() const { return {W, b, sigmoid}; }
+  Layer decoder() const;
   /// The code of each example: (batch, visible) -> (batch, hidden).
-  Expr encode(const Arg& x) const;
+  Expr encode(const Arg& x) const { return encoder()(x); }
   /// The reconstruction from a code: (batch, hidden) -> (batch, visible).
   Expr decode(const Arg& h) const;
   Expr reconstruct(const Arg& x) const { return decode(encode(x)); }

@@ -1,0 +1,57 @@
+#include "models/classifier.hpp"
+
+#include "ops/arithmetic.hpp"
+#include "ops/loss.hpp"
+#include "ops/reduce.hpp"
+
+namespace cinch {
+
+Layer logistic_regression(std::int64_t inputs, std::int64_t classes, DType dtype,
+                          const std::string& label, Source where) {
+  if (inputs < 1 || classes < 2 || !is_float(dtype)) {
+    throw TypeError(
+        text("logistic_regression: needs inputs, at least two classes and a float "
+             "dtype, got ",
+             inputs, ", ", classes, " and ", name(dtype), "\n  written at ", where.text()));
+  }
+  return {Shared(Tensor(dtype, {inputs, classes}), label + "W", where),
+          Shared(Tensor(dtype, {classes}), label + "b", where), linear};
+}
+
+Network classifier(const Network& features, const Layer& top) {
+  return chain(features, Network{{top}});
+}
+
+Network mlp(const std::vector<std::int64_t>& sizes, RandomState& random,
+            const NetworkOptions& options, Source where) {
+  require_sizes("mlp", sizes, where);
+  Network hidden;
+  if (sizes.size() > 2) {
+    NetworkOptions own = options;
+    own.output = options.hidden;
+    hidden = network({sizes.begin(), sizes.end() - 1}, random, own, where);
+  }
+  return classifier(hidden, logistic_regression(sizes[sizes.size() - 2], sizes.back(),
+                                                options.dtype, options.label + "top.", where));
+}
+
+Expr classification_cost(const Arg& labels, const Arg& logits) {
+  const Attribution as(labels.where());
+  return mean(categorical_cross_entropy_from_logits(labels, logits));
+}
+
+Expr predict(const Arg& logits) {
+  const Attribution as(logits.where());
+  return argmax(logits, -1);
+}
+
+Expr error_rate(const Arg& labels, const Arg& logits) {
+  const Attribution as(labels.where());
+  if (labels->dtype() != DType::int64 || labels->rank() != 1) {
+    throw TypeError(text("error_rate: labels must be int64 (batch): ", text(labels->type()), "  ",
+                         describe(labels), "\n  written at ", labels.where().text()));
+  }
+  return mean(not_equal(predict(logits), labels));
+}
+
+}  // namespace cinch

@@ -1,0 +1,80 @@
+#include "models/sparse.hpp"
+
+#include <utility>
+
+#include "ops/arithmetic.hpp"
+#include "ops/index.hpp"
+#include "ops/reduce.hpp"
+#include "ops/shape.hpp"
+
+namespace cinch {
+
+namespace {
+
+/// How many elements along `axis` come before each: larger ones, and earlier equal ones.
+Expr place(const Expr& x, std::int64_t axis) {
+  // In two axes: `axis` runs over the others, the one behind it over the elements themselves.
+  std::vector<std::int64_t> own, other;
+  for (std::int64_t k = 0; k < x.rank(); ++k) {
+    own.push_back(k);
+    other.push_back(k);
+  }
+  own.insert(own.begin() + axis, -1);
+  other.insert(other.begin() + axis + 1, -1);
+  const Expr mine = dimshuffle(x, own), theirs = dimshuffle(x, other);
+  std::vector<std::int64_t> pattern(static_cast<std::size_t>(x.rank() + 1 - axis), -1);
+  pattern[0] = 0;
+  const Expr number = arange(size(x, axis)), their_number = dimshuffle(number, pattern);
+  std::swap(pattern[0], pattern[1]);
+  const Expr before = logical_and(equal(theirs, mine), their_number < dimshuffle(number, pattern));
+  return sum(logical_or(theirs > mine, before), axis);
+}
+
+[[noreturn]] void refuse(const std::string& what, const Arg& x) {
+  throw TypeError(
+      text(what, "\n  ", text(x->type()), "  ", describe(x), "\n  written at ", x.where().text()));
+}
+
+}  // namespace
+
+Expr largest(const Arg& x, std::int64_t count, std::int64_t axis) {
+  const Attribution as(x.where());
+  axis = axis_of("largest", x, axis);
+  const Dim length = x->dims()[static_cast<std::size_t>(axis)];
+  if (count < 1 || (length.known() && count > length.size())) {
+    refuse(text("largest: between 1 and all elements along axis ", axis, ", not ", count), x);
+  }
+  return place(x, axis) < count;
+}
+
+Expr k_sparse(const Arg& h, std::int64_t k) {
+  const Attribution as(h.where());
+  if (h->rank() != 2) refuse("k_sparse: codes must be (batch, units)", h);
+  const Dim units = h->dims()[1];
+  if (k < 1 || (units.known() && k > units.size())) {
+    refuse(text("k_sparse: k must be between 1 and the number of units, got ", k), h);
+  }
+  return switch_(largest(h, k, 1), h, 0);
+}
+
+Expr winner_take_all(const Arg& h, double rate) {
+  const Attribution as(h.where());
+  if (h->rank() < 2) refuse("winner_take_all: codes must be (batch, units)", h);
+  if (!(rate > 0 && rate <= 1)) {
+    throw ValueError(text("winner_take_all: the rate is a share of the examples in (0, 1], got ",
+                          rate, "\n  written at ", h.where().text()));
+  }
+  const Expr winners = maximum(1, round(rate * cast(size(h, 0), DType::float64)));
+  return switch_(place(h, 0) < winners, h, 0);
+}
+
+Expr spatial_winners(const Arg& maps) {
+  const Attribution as(maps.where());
+  if (maps->rank() != 4)
+    refuse("spatial_winners: maps must be (batch, channels, height, width)", maps);
+  const Expr flat = flatten(maps, 2);
+  const Expr winner = expand_dims(argmax(flat, 2), 2);
+  return reshape(switch_(equal(arange(size(flat, 2)), winner), flat, 0), sizes(maps));
+}
+
+}  // namespace cinch

@@ -1,0 +1,57 @@
+#include "models/stacked.hpp"
+
+#include <algorithm>
+
+#include "core/function.hpp"
+#include "core/variables.hpp"
+#include "ops/index.hpp"
+
+namespace cinch {
+
+std::vector<Autoencoder> autoencoder_stack(const std::vector<std::int64_t>& sizes,
+                                           RandomState& random, const AutoencoderOptions& options,
+                                           Source where) {
+  require_sizes("autoencoder_stack", sizes, where);
+  std::vector<Autoencoder> stack;
+  for (std::size_t k = 1; k < sizes.size(); ++k) {
+    AutoencoderOptions own = options;
+    own.label = text(options.label, k, ".");
+    stack.push_back(autoencoder({sizes[k - 1], sizes[k]}, random, own, where));
+  }
+  return stack;
+}
+
+Network stacked_encoder(const std::vector<Autoencoder>& stack) {
+  Network result;
+  for (const Autoencoder& one : stack) result = chain(result, one.encoder);
+  return result;
+}
+
+Autoencoder unrolled(const std::vector<Autoencoder>& stack) {
+  Autoencoder result{stacked_encoder(stack), {}};
+  for (const Autoencoder& one : stack) result.decoder = chain(one.decoder, result.decoder);
+  return result;
+}
+
+Tensor codes(const Network& encoder, const Shared& data, std::int64_t batch) {
+  if (batch < 1) throw TypeError(text("codes: the batch must be positive, got ", batch));
+  const Expr start = lscalar("start"), count = lscalar("count");
+  const Expr h = encoder(rows(data, start, count));
+  if (h.rank() != 2 || !h.dims()[1].known()) {
+    throw TypeError(
+        text("codes: they must be (batch, units) with a known number of units, they are ",
+             text(h.type())));
+  }
+  const Function run = function({.inputs = {start, count}, .outputs = {h}, .name = "codes"});
+  const std::int64_t examples = data.value().shape()[0], units = h.dims()[1].size();
+  Tensor result(h.dtype(), {examples, units});
+  for (std::int64_t begin = 0; begin < examples; begin += batch) {
+    const Tensor part = run({begin, std::min(batch, examples - begin)})[0];
+    dispatch_float(h.dtype(), [&]<class T> {
+      std::ranges::copy(part.data<T>(), result.data<T>().begin() + begin * units);
+    });
+  }
+  return result;
+}
+
+}  // namespace cinch

@@ -1,0 +1,56 @@
+#include "models/tangents.hpp"
+
+#include "core/grad.hpp"
+#include "core/graph.hpp"
+#include "models/losses.hpp"
+#include "ops/arithmetic.hpp"
+#include "ops/index.hpp"
+#include "ops/linalg.hpp"
+#include "ops/norm.hpp"
+#include "ops/svd.hpp"
+
+namespace cinch {
+
+namespace {
+
+[[noreturn]] void refuse(const std::string& what, const Arg& y, const Expr& x) {
+  throw TypeError(text(what, ": ", text(y->type()), "  ", describe(y), ", ", text(x.type()), "  ",
+                       describe(x), "\n  written at ", y.where().text()));
+}
+
+void require_vectors(const char* function, const Arg& y, const Expr& x) {
+  if (y->rank() != 2 || x.rank() != 2) refuse(text(function, ": both must be (batch, n)"), y, x);
+}
+
+}  // namespace
+
+Expr tangents(const Arg& h, const Expr& x, std::int64_t count) {
+  const Attribution as(h.where());
+  require_vectors("tangents", h, x);
+  bool fits = count >= 1;
+  for (const Dim most : {h->dims()[1], x.dims()[1]}) {
+    fits = fits && (!most.known() || count <= most.size());
+  }
+  if (!fits) refuse(text("tangents: there are not ", count, " directions"), h, x);
+  return stop_gradient(narrow(svd(jacobian(h, x)).V, 2, 0, count));
+}
+
+Expr tangent_penalty(const Arg& o, const Expr& x, const Expr& directions) {
+  const Attribution as(o.where());
+  require_vectors("tangent_penalty", o, x);
+  if (directions.rank() != 3) {
+    refuse("tangent_penalty: directions must be (batch, n, count)", Arg(directions, o.where()), x);
+  }
+  return example_sum(square(batched_dot(jacobian(o, x), directions)));
+}
+
+Expr contraction_ratio(const Arg& h, const Expr& x, const Arg& radius, RandomStreams& random) {
+  const Attribution as(h.where());
+  require_vectors("contraction_ratio", h, x);
+  const Expr u = random.normal(sizes(x), 0.0, 1.0, x.dtype());
+  const Expr there = x + radius * u / norm(u, 2, 1, /*keepdims=*/true);
+  const Expr moved = substitute(std::span(&h.expr(), 1), {{x, there}}).front();
+  return norm(moved - h, 2, 1) / radius;
+}
+
+}  // namespace cinch
