@@ -42,7 +42,7 @@ TEST_CASE("logistic regression starts undecided and learns what a line separates
   const Expr labels = constant(side);
   CHECK(evaluate(classification_cost(labels, m(x)), {{x, data.points}}).item() ==
         doctest::Approx(std::log(2)));
-  train(classification_cost(labels, m(x)), m.params(), x, data.points, 0.1, 1000);
+  train(classification_cost(labels, m(x)), m.params(), x, data.points, 0.3, 2000);
   CHECK(evaluate(error_rate(labels, m(x)), {{x, data.points}}).item() == 0);
 }
 

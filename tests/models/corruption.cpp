@@ -60,7 +60,7 @@ TEST_CASE("a fixed count of zeros falls on every example, at other places each t
     for (std::int64_t i = 0; i < 50; ++i) hits[i] += first[0].at(n * 50 + i) == 0;
   }
   // Each place is hit in 400 * 12 / 50 = 96 rows on average, with a standard deviation of 8.5.
-  for (const std::int64_t h : hits) CHECK(std::abs(h - 96.0) < 4 * 8.5);
+  for (const std::int64_t h : hits) CHECK(std::abs(static_cast<double>(h) - 96) < 4 * 8.5);
   CHECK_FALSE(first[0] == second[0]);
   CHECK(count(masking_count(x, 50, random)).differ == 20000);
   CHECK(count(masking_count(x, 0, random)).differ == 0);
