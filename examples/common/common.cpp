@@ -1,0 +1,152 @@
+#include "common/common.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+namespace cinch::examples {
+
+namespace {
+
+/// Rows [begin, end) of both.
+template <class Set>
+Examples part(const Set& all, std::int64_t begin, std::int64_t end) {
+  const Expr x = variable("x", all.images.dtype(), {-1, -1}), y = lvector("y");
+  return {evaluate(slice(x, begin, end), {{x, all.images}}),
+          evaluate(slice(y, begin, end), {{y, all.labels}})};
+}
+
+}  // namespace
+
+TrainOptions Options::training(const std::string& part) const {
+  TrainOptions result;
+  result.epochs = epochs;
+  result.batch = batch;
+  result.log = output + "/" + part + "log.csv";
+  result.checkpoint = output + "/" + part + "checkpoint.npz";
+  result.resume = resume ? Resume::if_present : Resume::never;
+  result.out = quiet ? nullptr : stdout;
+  return result;
+}
+
+void add_options(CLI::App& app, Options& o) {
+  app.add_option("--data", o.data,
+                 "Folder of IDX files (default: $CINCH_DATA, else Debian's Fashion-MNIST)");
+  app.add_option("--images", o.images, "Training images, at most; as many to validate and test")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1000000000}))
+      ->capture_default_str();
+  app.add_option("--epochs", o.epochs, "Passes over the training images")
+      ->check(CLI::Range(std::int64_t{0}, std::int64_t{1000000}))
+      ->capture_default_str();
+  app.add_option("--batch", o.batch, "Images in a minibatch")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1000000}))
+      ->capture_default_str();
+  app.add_option("--rate", o.rate, "Learning rate")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  app.add_option("--seed", o.seed, "Of initial weights, order and noise")
+      ->check(CLI::Range(std::int64_t{0}, std::int64_t{4294967295}))
+      ->capture_default_str();
+  app.add_option("--dtype", o.dtype, "Element type")
+      ->check(CLI::IsMember({"float32", "float64"}))
+      ->capture_default_str();
+  app.add_option("--output", o.output, "Folder for pictures, figures, log and checkpoints")
+      ->capture_default_str();
+  app.add_flag("--resume", o.resume, "Go on from the checkpoint in the output folder");
+  app.add_flag("--quiet", o.quiet, "Print nothing but errors");
+}
+
+DataSets load(const Options& o, double divisor) {
+  DataSets result;
+  result.folder = data_folder(o.data);
+  const ImageSet all = load_training(result.folder, o.type(), divisor);
+  const ImageSet test =
+      load_test(result.folder, o.type(), divisor, {0, o.images, /*or_fewer=*/true});
+  result.rows = all.rows;
+  result.columns = all.columns;
+  if (test.rows != all.rows || test.columns != all.columns) {
+    throw FileError(text(result.folder, ": training images are ", all.rows, " x ", all.columns,
+                         ", test images ", test.rows, " x ", test.columns));
+  }
+  const std::int64_t count = all.images.shape()[0], held = count / 6;
+  if (held == 0) throw FileError(text(result.folder, ": ", count, " training images are too few"));
+  result.training = part(all, 0, std::min(o.images, count - held));
+  result.validation = part(all, count - held, count - held + std::min({o.images, held}));
+  result.test = {test.images, test.labels};
+  for (const Tensor* labels : {&all.labels, &test.labels}) {
+    for (const std::int64_t label : labels->data<std::int64_t>())
+      result.classes = std::max(result.classes, label + 1);
+  }
+  if (result.classes < 2) throw FileError(result.folder + ": all labels are the same");
+  const std::int64_t used = result.training.images.shape()[0];
+  if (o.batch > used)
+    throw ValueError(text("--batch ", o.batch, ": there are only ", used, " images"));
+  if (!o.quiet) {
+    std::printf("%lld images of %lld x %lld from %s, %lld to validate, %lld to test\n",
+                static_cast<long long>(used), static_cast<long long>(result.rows),
+                static_cast<long long>(result.columns), result.folder.c_str(),
+                static_cast<long long>(result.validation.images.shape()[0]),
+                static_cast<long long>(result.test.images.shape()[0]));
+  }
+  return result;
+}
+
+Examples whole_batches(const Examples& all, std::int64_t batch) {
+  const std::int64_t count = all.images.shape()[0];
+  return part(all, 0, std::max(count / batch * batch, std::min(count, batch)));
+}
+
+Results::Results(const Options& options, std::string title)
+    : options_(options), title_(std::move(title)) {}
+
+void Results::add(const std::string& what, const std::string& value, const std::string& published) {
+  rows_ += "| " + what + " | " + value + " | " + published + " |\n";
+  if (options_.quiet) return;
+  std::printf("%s: %s%s\n", what.c_str(), value.c_str(),
+              published.empty() ? "" : (" (published: " + published + ")").c_str());
+  std::fflush(stdout);
+}
+
+void Results::write() const {
+  const std::string path = options_.output + "/results.md";
+  std::ofstream out(path);
+  out << "## " << title_ << "\n\n| figure | ours | published |\n|---|---|---|\n" << rows_;
+  out.close();
+  if (!out) throw FileError(path + ": cannot be written");
+  if (!options_.quiet) std::printf("pictures and figures are in %s\n", options_.output.c_str());
+}
+
+std::string number(double x, int digits) {
+  std::ostringstream out;
+  out.precision(digits);
+  out << x;
+  return out.str();
+}
+
+std::string percent(double share) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.2f %%", 100 * share);
+  return text;
+}
+
+int run(const char* name, CLI::App& app, int argc, char** argv, Options& options,
+        const std::function<void()>& body) {
+  CLI11_PARSE(app, argc, argv);
+  try {
+    std::filesystem::create_directories(options.output);
+    const auto start = std::chrono::steady_clock::now();
+    body();
+    const double seconds =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    if (!options.quiet) std::fprintf(stderr, "ran for %.2f minutes\n", seconds / 60);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "%s: %s\n", name, error.what());
+    return 1;
+  }
+  return 0;
+}
+
+}  // namespace cinch::examples

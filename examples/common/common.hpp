@@ -1,0 +1,79 @@
+// What the programs here have in common: options, data sets, the folder of results.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cinch/cinch.hpp>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace cinch::examples {
+
+/// Options that mean the same everywhere. A program sets its own defaults before add_options().
+struct Options {
+  std::string data = {};        ///< Folder of IDX files; see data_folder().
+  std::string output = {};      ///< Folder for all that is written.
+  std::int64_t images = 50000;  ///< Training images at most; as many to validate and test.
+  std::int64_t epochs = 10, batch = 20;
+  double rate = 0.1;
+  std::int64_t seed = 123;
+  std::string dtype = "float32";
+  bool resume = false, quiet = false;
+
+  DType type() const { return dtype == "float64" ? DType::float64 : DType::float32; }
+  /// For train(): epochs, batch, a log and a checkpoint in the output folder, their names beginning
+  /// with `part`.
+  TrainOptions training(const std::string& part = "") const;
+};
+
+/// Adds all of them to the command line.
+void add_options(CLI::App& app, Options& options);
+
+struct Examples {
+  Tensor images;  ///< (count, rows * columns), in [0, 1)
+  Tensor labels;  ///< (count), int64
+};
+/// Training, validation (the last sixth of the training file, 10,000 images of MNIST) and test.
+struct DataSets {
+  Examples training, validation, test;
+  std::int64_t rows = 0, columns = 0;
+  std::int64_t classes = 0;  ///< One more than the largest label.
+  std::string folder;
+
+  std::int64_t pixels() const { return rows * columns; }
+  Tiling tiling() const { return {.tile_height = rows, .tile_width = columns}; }
+};
+/// Reads them, pixel = byte / divisor. Throws FileError for what is missing or damaged, ValueError
+/// for images or labels that do not belong together.
+DataSets load(const Options& options, double divisor = 256);
+
+/// The first images, as many as fill minibatches of this size: what the Theano tutorials validate
+/// and test on.
+Examples whole_batches(const Examples& all, std::int64_t batch);
+
+/// The figures a program found, beside published ones: printed as they come, and written to
+/// results.md in the output folder, a table that bench/reproduce collects.
+class Results {
+ public:
+  Results(const Options& options, std::string title);
+  /// `published`: "" where there is none.
+  void add(const std::string& what, const std::string& value, const std::string& published = "");
+  void write() const;
+
+ private:
+  const Options& options_;
+  std::string title_, rows_;
+};
+
+/// 3.14159 -> "3.14": so many digits that count.
+std::string number(double x, int digits = 4);
+/// 0.0123 -> "1.23 %"
+std::string percent(double share);
+
+/// Parses the command line, makes the output folder, runs `body`, and prints what went wrong, if
+/// anything did. The value is for main() to return.
+int run(const char* name, CLI::App& app, int argc, char** argv, Options& options,
+        const std::function<void()>& body);
+
+}  // namespace cinch::examples

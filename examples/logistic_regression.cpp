@@ -1,0 +1,62 @@
+// Logistic regression on images: the simplest classifier, and the first of the Theano tutorials.
+//
+//     logistic_regression                  Fashion-MNIST from Debian's package
+//     logistic_regression --data MNIST     the tutorial's run: test error 7.489 % as published
+//
+// Expect: on Fashion-MNIST about 16 % of the test images are taken for something else, and
+// weights.png shows what each class looks like.
+#include "common/common.hpp"
+
+using namespace cinch;
+using namespace cinch::examples;
+
+namespace {
+
+void fit(const Options& o) {
+  const DataSets data = load(o);
+  const Layer model = logistic_regression(data.pixels(), data.classes, o.type());
+  const Expr x = matrix("x", o.type()), labels = lvector("labels");
+  const Expr cost = classification_cost(labels, model(x));
+  const Expr error = error_rate(labels, model(x));
+
+  TrainOptions t = o.training();
+  t.step = function({.inputs = {x, labels},
+                     .outputs = {cost},
+                     .updates = sgd(cost, model.params(), o.rate),
+                     .name = "step"});
+  t.validate = function({.inputs = {x, labels}, .outputs = {error}, .name = "error"});
+  t.data = {&data.training.images, &data.training.labels};
+  const Examples validation = whole_batches(data.validation, o.batch);
+  t.validation_data = {&validation.images, &validation.labels};
+  t.names = {"cost"};
+  // The tutorial's patience is counted in its minibatches.
+  t.early_stopping = EarlyStopping{.patience = 5000};
+  t.params = model.params();
+  t.restore_best = true;
+  const TrainResult trained = train(t);
+
+  Results results(o, "Logistic regression");
+  results.add("epochs", number(static_cast<double>(trained.state.epoch)), "74");
+  results.add("validation error", percent(trained.state.patience.best), "7.50 %");
+  const auto test_error = [&](const Examples& test) {
+    return percent(evaluate(error, {{x, test.images}, {labels, test.labels}}).item());
+  };
+  results.add("test error, whole minibatches", test_error(whole_batches(data.test, o.batch)),
+              "7.489 %");
+  results.add("test error, all images", test_error(data.test));
+  results.add("seconds", number(trained.state.seconds, 3));
+  Tiling tiling = data.tiling();
+  tiling.grid_rows = 1;
+  tiling.grid_columns = data.classes;
+  write_png(o.output + "/weights.png", tile_images(evaluate(transpose(model.W)), tiling));
+  results.write();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Options o{.output = "out/logistic_regression", .epochs = 1000, .batch = 600, .rate = 0.13};
+  CLI::App app{"Logistic regression, with early stopping.\n"};
+  add_options(app, o);
+  return run("logistic_regression", app, argc, argv, o, [&] { fit(o); });
+}
