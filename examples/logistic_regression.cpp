@@ -28,6 +28,7 @@ void fit(const Options& o) {
   t.data = {&data.training.images, &data.training.labels};
   const Examples validation = whole_batches(data.validation, o.batch);
   t.validation_data = {&validation.images, &validation.labels};
+  t.drop_last = true;  // As the tutorial does.
   t.names = {"cost"};
   // The tutorial's patience is counted in its minibatches.
   t.early_stopping = EarlyStopping{.patience = 5000};

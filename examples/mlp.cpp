@@ -36,6 +36,7 @@ void fit(const Options& o, const Settings& settings) {
   t.data = {&data.training.images, &data.training.labels};
   t.validation_data = {&data.validation.images, &data.validation.labels};
   t.validation_batch = 1000;
+  t.drop_last = true;  // As the tutorial does.
   t.names = {"cost"};
   t.early_stopping = EarlyStopping{.patience = 10000};
   t.params = model.params();
