@@ -60,6 +60,7 @@
 #include "optim/adaptive.hpp"
 #include "optim/checkpoint.hpp"
 #include "optim/clipping.hpp"
+#include "optim/minimise.hpp"
 #include "optim/schedules.hpp"
 #include "optim/sgd.hpp"
 #include "train/interruption.hpp"
