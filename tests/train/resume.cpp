@@ -94,16 +94,19 @@ TEST_CASE("more epochs may be asked for, and the checkpoint of every n epochs is
     if (r.step == 14) std::filesystem::copy_file(folder / "run.npz", folder / "two.npz");
   };
   train(first.options);
-  for (const auto& [file, epochs] :
-       std::vector<std::pair<std::string, std::size_t>>{{"run.npz", 3}, {"two.npz", 2}}) {
-    CAPTURE(file);
+  struct Row {
+    const char* file;
+    std::size_t epochs;
+  };
+  for (const Row& row : {Row{"run.npz", 3}, Row{"two.npz", 2}}) {
+    CAPTURE(row.epochs);
     SmallTraining second;
-    second.options.checkpoint = folder / file;
+    second.options.checkpoint = folder / row.file;
     second.options.resume = Resume::always;
     std::size_t made = 0;
     second.options.after_epoch = [&](const EpochReport&) { ++made; };
     const TrainResult result = train(second.options);
-    CHECK(made == 5 - epochs);
+    CHECK(made == 5 - row.epochs);
     CHECK(second.values() == whole.values());
     CHECK(history_text(result.state) == history_text(expected.state));
   }

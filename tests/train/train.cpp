@@ -161,13 +161,16 @@ TEST_CASE("improvement is measured by the size of the loss, whatever its sign") 
 }
 
 TEST_CASE("validation happens once an epoch, or within half the patience") {
-  for (const auto& [patience, first] :
-       std::vector<std::pair<double, std::int64_t>>{{1000, 6}, {6, 3}, {1, 1}}) {
-    CAPTURE(patience);
+  struct Row {
+    double patience;
+    std::int64_t first;  ///< Steps up to the first validation.
+  };
+  for (const Row& row : {Row{1000, 6}, Row{6, 3}, Row{1, 1}}) {
+    CAPTURE(row.patience);
     SmallTraining s;
     s.options.epochs = 1;
     s.options.validation_frequency = 0;
-    s.options.early_stopping = {.patience = patience, .improvement_threshold = 1e-9};
+    s.options.early_stopping = {.patience = row.patience, .improvement_threshold = 1e-9};
     s.options.shuffle = {};
     std::int64_t calls = 0;
     const Shared count = step_counter("validations");
@@ -178,7 +181,7 @@ TEST_CASE("validation happens once an epoch, or within half the patience") {
       if (calls == 0 && count.value().item() > 0) calls = r.step + 1;
     };
     train(s.options);
-    CHECK(calls == first);
+    CHECK(calls == row.first);
   }
 }
 
