@@ -18,7 +18,7 @@ Tensor random_filters(const Shape& shape, std::uint32_t seed) {
 }
 
 /// Encoder: convolution, maxima, convolution; decoder: repetition, transposed convolution.
-struct ConvolutionalAutoencoder {
+struct Convolutional {
   Shared W1{random_filters({2, 1, 3, 3}, 1), "W1"};
   Shared b1{random_filters({2}, 2), "b1"};
   Shared W2{random_filters({3, 2, 2, 2}, 3), "W2"};
@@ -34,13 +34,13 @@ struct ConvolutionalAutoencoder {
   std::vector<Expr> params() const { return {W1, b1, W2, W3}; }
 };
 
-Expr reconstruction_cost(const ConvolutionalAutoencoder& model, const Expr& x) {
+Expr reconstruction_cost(const Convolutional& model, const Expr& x) {
   const Expr z = model.decode(model.encode(x));
   return mean(cross_entropy(flatten(x, 1), flatten(z, 1)));
 }
 
 /// ||dh/dx||^2_F, the mean over examples.
-Expr contractive_penalty(const ConvolutionalAutoencoder& model, const Expr& x) {
+Expr contractive_penalty(const Convolutional& model, const Expr& x) {
   const Expr J = jacobian(model.encode(x), x);
   return sum(square(J)) / size(x, 0);
 }
@@ -53,7 +53,7 @@ Tensor images() {
 }  // namespace
 
 TEST_CASE("a convolutional autoencoder: the cost's derivatives are right to second order") {
-  const ConvolutionalAutoencoder model;
+  const Convolutional model;
   const Expr x = tensor4("x", DType::float64);
   const Expr cost = reconstruction_cost(model, x);
   const GradCheck check = check_grad(cost, model.params(), {{x, images()}}, {.order = 2});
@@ -62,7 +62,7 @@ TEST_CASE("a convolutional autoencoder: the cost's derivatives are right to seco
 }
 
 TEST_CASE("a convolutional autoencoder: the Jacobian of its code is that of differences") {
-  const ConvolutionalAutoencoder model;
+  const Convolutional model;
   const Expr x = tensor4("x", DType::float64);
   const Expr h = flatten(model.encode(x), 1);
   const Tensor here = images(), J = evaluate(jacobian(h, x), {{x, here}});
@@ -88,7 +88,7 @@ TEST_CASE("a convolutional autoencoder: the Jacobian of its code is that of diff
 }
 
 TEST_CASE("a convolutional autoencoder: a contractive penalty on its code can be trained") {
-  ConvolutionalAutoencoder model;
+  Convolutional model;
   const Expr x = tensor4("x", DType::float64);
   const Expr cost = reconstruction_cost(model, x) + 0.1 * contractive_penalty(model, x);
   const GradCheck check = check_grad(cost, std::vector<Expr>{model.W1, model.b1, model.W2},
