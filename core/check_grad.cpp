@@ -144,6 +144,9 @@ class Comparison {
     if (difference > 0 || !result.decided) {
       const double error = result.error + rounding_ * scale_;
       result.excess = difference / (size + error / tolerance_);
+      if (result.decided && result.excess > tolerance_) {
+        result.excess = difference / (size + (error + left_by_terms_ * nearby(f)) / tolerance_);
+      }
     }
     return result;
   }
@@ -157,9 +160,18 @@ class Comparison {
     return higher_ && std::max({moves(0x1p-6), moves(-0x1p-6), moves(0x1p-3)}) <= left_ * scale_;
   }
 
+  /// How far `f` moves within an eighth of the step. Where its derivative is 0, as that of a
+  /// determinant at a matrix of much lower rank, the gradient is what is left of terms that cancel,
+  /// and these are of the size that the cost has nearby.
+  template <class F>
+  static double nearby(const F& f) {
+    const double here = f(0), up = std::abs(f(0x1p-3) - here), down = std::abs(f(-0x1p-3) - here);
+    return std::isfinite(up + down) ? std::max(up, down) : 0;
+  }
+
   /// What rounding leaves of derivatives, relative to those of lower order: in a formula, and in
-  /// what it moves by.
-  static constexpr double rounding_ = 1e-14, left_ = 1e-11;
+  /// what it moves by; and relative to the terms that cancel.
+  static constexpr double rounding_ = 1e-14, left_ = 1e-11, left_by_terms_ = 1e-13;
 
   const Probe& at_;
   double tolerance_, cost_size_, scale_;

@@ -128,6 +128,8 @@ TEST_CASE("check_grad accepts right gradients of costs that are hard to differen
   for (std::size_t i = 0; i < 8; ++i)
     spread.data<double>()[i] *= std::pow(10, 3 * static_cast<double>(i) - 12);
   const Shared mixed(spread, "mixed");
+  const Shared low_rank(evaluate(dot(constant(random({4, 2}, 7)), constant(random({2, 4}, 8)))),
+                        "low_rank");
   const Expr h = sigmoid(dot(X, W) + b);
   struct Row {
     const char* what;
@@ -159,6 +161,7 @@ TEST_CASE("check_grad accepts right gradients of costs that are hard to differen
       {"one element", square(sum(b)), {b}},
       {"beside a pole", sum(log(tiny)), {tiny}},
       {"a derivative that is 0", sum(W * 0 + stop_gradient(b)), {W}},
+      {"a determinant two ranks below", det(low_rank), {low_rank}, 1},
   };
   for (const Row& row : rows) {
     CAPTURE(std::string(row.what));
