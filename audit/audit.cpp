@@ -72,6 +72,7 @@ class Auditor {
       }
     }
     depends_ = dependents(root(), at_.parameters);
+    kinks_ = kinked(root());
     terms_ = split(root(), depends_, named);
     batch_ = find_batch(at_, options.batch);
     result_.where = cost.expr()->where;
@@ -80,7 +81,7 @@ class Auditor {
     for (const Expr& p : at_.parameters) result_.parameters.push_back(describe(p));
   }
 
-  Audit run() {
+  AuditReport run() {
     measure_terms();
     measure_growth();
     for (std::size_t t = 0; t < terms_.size(); ++t) {
@@ -159,7 +160,7 @@ class Auditor {
       for (std::size_t k = 0; k < count; ++k) {
         one.norms.push_back(norm(mine[1 + k]));
         squares += one.norms[k] * one.norms[k];
-        flows_.push_back(flow(terms_[t].whole, at_.parameters[k], constant_set_));
+        flows_.push_back(flow(terms_[t].whole, at_.parameters[k], constant_set_, kinks_));
         const Flow& f = flows_.back();
         one.reach.push_back(f.flows ? Reach::flows : f.mentions ? Reach::stopped : Reach::none);
       }
@@ -239,8 +240,8 @@ class Auditor {
         const bool held = &stop.op() == &stop_gradient_op;
         excused = excused || held;
         // A gradient that is right in spite of a held part needs none through it.
-        const bool counts = !f.flows || (!is_choice(stop) && !constant_set_.contains(stop.get()) &&
-                                         (!held || wrong));
+        const bool counts = !f.flows || (!is_choice(stop, terms_[t].whole) &&
+                                         !constant_set_.contains(stop.get()) && (!held || wrong));
         if (counts) stops.push_back(stop);
       }
       auto& groups = f.flows ? partly : stopped;
@@ -454,21 +455,21 @@ class Auditor {
   NodeMap<std::string> names_;
   std::vector<Expr> constants_;
   NodeSet constant_set_;
-  NodeSet depends_;
+  NodeSet depends_, kinks_;
   std::vector<Term> terms_;
   std::vector<Flow> flows_;  ///< For each term, for each parameter.
   Batch batch_;
-  Audit result_;
+  AuditReport result_;
 };
 
 }  // namespace
 
-bool Audit::has(Finding kind) const {
+bool AuditReport::has(Finding kind) const {
   return std::ranges::find(findings, kind, &AuditFinding::kind) != findings.end();
 }
 
-Audit audit(const Arg& cost, const Parameters& parameters, const std::vector<Binding>& at,
-            const AuditOptions& options) {
+AuditReport audit(const Arg& cost, const Parameters& parameters, const std::vector<Binding>& at,
+                  const AuditOptions& options) {
   const Attribution as(cost.where());
   if (!is_float(cost->dtype()) || cost->rank() != 0) {
     throw TypeError("audit: the cost must be a float scalar, it is " + text(cost->type()) + "  " +

@@ -50,7 +50,7 @@ enum class Finding {
 
 struct AuditFinding {
   Finding kind;
-  int term = -1;                             ///< Index in Audit::terms; -1: of the whole cost.
+  int term = -1;  ///< Index in AuditReport::terms; -1: of the whole cost.
   std::vector<std::string> parameters = {};  ///< Names of those concerned.
   Source where = {};                         ///< The user's line.
   std::string text = {};                     ///< What was found, in sentences.
@@ -90,7 +90,8 @@ struct AuditUnits {
   std::int64_t stuck = 0;  ///< Units saturated (relu: 0) for every example.
 };
 
-struct Audit {
+/// What audit() found.
+struct AuditReport {
   double value = 0;
   Source where;
   std::int64_t examples = 0;       ///< 0 where there is no batch.
@@ -101,9 +102,10 @@ struct Audit {
   std::vector<AuditFinding> findings;
 
   bool has(Finding kind) const;
+  /// A table of the terms with their lines, the units, and the findings in sentences.
+  std::string text() const;
 };
-/// A table of the terms, their lines, and the findings in sentences.
-std::ostream& operator<<(std::ostream& out, const Audit& audit);
+std::ostream& operator<<(std::ostream& out, const AuditReport& report);
 
 /// Takes `cost`, a float scalar, apart into the terms that it is the sum of (through sums,
 /// differences, constant factors, means and sums of sums; formulas written on one line stay whole
@@ -114,8 +116,8 @@ std::ostream& operator<<(std::ostream& out, const Audit& audit);
 /// Throws TypeError for a cost that is no scalar, and where check_grad() would for parameters and
 /// values.
 ///
-///     std::cout << audit(cost, model.params(), {{x, examples}});
-Audit audit(const Arg& cost, const Parameters& parameters, const std::vector<Binding>& at = {},
-            const AuditOptions& options = {});
+///     std::cout << audit(cost, model.params(), {{x, examples}}).text();
+AuditReport audit(const Arg& cost, const Parameters& parameters,
+                  const std::vector<Binding>& at = {}, const AuditOptions& options = {});
 
 }  // namespace cinch

@@ -8,6 +8,7 @@
 #include "ops/arithmetic.hpp"
 #include "ops/index.hpp"
 #include "ops/reduce.hpp"
+#include "ops/shape.hpp"
 
 namespace cinch {
 
@@ -21,6 +22,19 @@ bool is_one_of(const Expr& e, const Ops&... ops) {
 bool rounds(const Expr& e) { return is_one_of(e, floor_op, ceil_op, round_op, trunc_op); }
 
 bool to_integer(const Expr& e) { return is_one_of(e, cast_op) && !is_float(e.dtype()); }
+
+bool is_comparison(const Expr& e) {
+  return is_one_of(e, equal_op, not_equal_op, less_op, less_equal_op, and_op, or_op, not_op,
+                   is_nan_op);
+}
+
+bool is_slope_of_kink(const Expr& e, const NodeSet& kinks) {
+  if (!is_comparison(e) && !is_one_of(e, sign_op)) return false;
+  return std::ranges::any_of(e.inputs(), [&](Expr x) {
+    while (is_one_of(x, broadcast_to_op, dimshuffle_op, reshape_op)) x = x.inputs()[0];
+    return kinks.contains(x.get());
+  });
+}
 
 bool value_matters(const Expr& node, std::size_t input) {
   return !(node.op().shape_only >> input & 1u);
@@ -53,21 +67,34 @@ NodeSet dependents(const Expr& root, std::span<const Expr> leaves) {
   return result;
 }
 
-Flow flow(const Expr& root, const Expr& parameter, const NodeSet& constants) {
+NodeSet kinked(const Expr& root) {
+  NodeSet result;
+  for (const Expr& node : topological(std::span(&root, 1))) {
+    if (is_one_of(node, relu_op, abs_op, maximum_op, minimum_op)) {
+      for (const Expr& input : node.inputs()) result.insert(input.get());
+    }
+    if (is_one_of(node, max_op, min_op)) result.insert(node.get());
+  }
+  return result;
+}
+
+Flow flow(const Expr& root, const Expr& parameter, const NodeSet& constants, const NodeSet& kinks) {
   Flow result;
-  const NodeSet depends = dependents(root, std::span(&parameter, 1));
-  result.mentions = depends.contains(root.get());
-  if (!result.mentions) return result;
-  NodeSet active;
+  NodeSet depends, active;
   for (const Expr& node : topological(std::span(&root, 1))) {
     if (node == parameter) {
+      depends.insert(node.get());
       active.insert(node.get());
       continue;
     }
-    bool arrives = false;
+    bool arrives = false, mentions = false;
     for (std::size_t k = 0; k < node.inputs().size(); ++k) {
-      arrives = arrives || (value_matters(node, k) && active.contains(node.inputs()[k].get()));
+      if (!value_matters(node, k)) continue;
+      mentions = mentions || depends.contains(node.inputs()[k].get());
+      arrives = arrives || active.contains(node.inputs()[k].get());
     }
+    if (!mentions || is_slope_of_kink(node, kinks)) continue;
+    depends.insert(node.get());
     if (!arrives) continue;
     if (node.op().grad && is_float(node.dtype()) && !constants.contains(node.get())) {
       active.insert(node.get());
@@ -75,13 +102,27 @@ Flow flow(const Expr& root, const Expr& parameter, const NodeSet& constants) {
       result.stops.push_back(node);
     }
   }
+  result.mentions = depends.contains(root.get());
   result.flows = active.contains(root.get());
+  if (!result.mentions) result.stops.clear();
   return result;
 }
 
-bool is_choice(const Expr& stop) {
-  return is_one_of(stop, equal_op, not_equal_op, less_op, less_equal_op, and_op, or_op, not_op,
-                   is_nan_op);
+bool is_choice(const Expr& stop, const Expr& root) {
+  if (is_comparison(stop)) return true;
+  if (is_float(stop.dtype())) return false;
+  NodeSet integers{stop.get()};
+  for (const Expr& node : topological(std::span(&root, 1))) {
+    for (std::size_t k = 0; k < node.inputs().size(); ++k) {
+      if (!value_matters(node, k) || !integers.contains(node.inputs()[k].get())) continue;
+      if (!is_float(node.dtype())) {
+        integers.insert(node.get());
+      } else if (is_one_of(node, cast_op)) {
+        return false;
+      }
+    }
+  }
+  return true;
 }
 
 std::string remedy(const Expr& stop, const NodeSet& constants) {
@@ -98,11 +139,11 @@ std::string remedy(const Expr& stop, const NodeSet& constants) {
     return "Leave stop_gradient() out, unless the value is meant as a target.";
   }
   if (to_integer(stop)) return "Integers and bools have no gradient: leave the cast out.";
-  if (is_one_of(stop, argmax_op)) {
+  if (is_one_of(stop, argmax_op, argmin_op)) {
     return "An index jumps: use max(), or softmax() as a smooth choice.";
   }
   if (is_one_of(stop, sign_op)) return "The sign is flat: use tanh() as a smooth one.";
-  if (is_choice(stop)) {
+  if (is_comparison(stop)) {
     return "A comparison is flat: use switch_() to choose between values, or sigmoid() of the "
            "difference as a smooth one.";
   }
@@ -113,7 +154,7 @@ std::optional<Expr> without_stops(const Expr& root) {
   bool changed = false;
   const auto open = [&](const Expr& e) {
     const Attribution as(e.inputs().empty() ? Source{} : e->where, /*force=*/true);
-    if (is_one_of(e, floor_div_op)) {
+    if (is_one_of(e, floor_div_op) && is_float(e.dtype())) {  // Not a size.
       changed = true;
       return e.inputs()[0] / e.inputs()[1];
     }

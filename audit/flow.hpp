@@ -18,17 +18,22 @@ std::vector<Expr> value_nodes(const Expr& root);
 /// The nodes whose value depends on one of `leaves` (not only on its shape), these included.
 NodeSet dependents(const Expr& root, std::span<const Expr> leaves);
 
-/// How a root depends on a parameter.
+/// What relu, abs, maxima and minima in `root` are applied to, and what maxima over axes give:
+/// comparisons with these are the slopes of kinks.
+NodeSet kinked(const Expr& root);
+
+/// How a root depends on a parameter. That by the slope of a kink, as in the Jacobian of relu
+/// units, is none: it jumps where the kink is, and its derivative is exactly 0 elsewhere.
 struct Flow {
   bool mentions = false;    ///< Its value does.
   bool flows = false;       ///< And a gradient gets through.
   std::vector<Expr> stops;  ///< Nodes that a gradient would come to, and does not get past.
 };
-Flow flow(const Expr& root, const Expr& parameter, const NodeSet& constants);
+Flow flow(const Expr& root, const Expr& parameter, const NodeSet& constants, const NodeSet& kinks);
 
-/// Whether a stop is a choice that a formula needs: a comparison, or the index that a selection
-/// takes. Nobody expects a gradient through it.
-bool is_choice(const Expr& stop);
+/// Whether a stop is a choice that `root`, a formula, needs: a comparison, or an index that only
+/// selects, never made a float. Nobody expects a gradient through it.
+bool is_choice(const Expr& stop, const Expr& root);
 /// What to do about a stop, one sentence.
 std::string remedy(const Expr& stop, const NodeSet& constants);
 

@@ -19,6 +19,7 @@ std::string number(double x, int digits = 3) {
 }
 
 std::string percent(double share) {
+  if (!std::isfinite(share)) return "?";
   const double whole = std::round(100 * share);
   if (share > 0 && whole == 0) return "<1 %";
   if (share < 1 && whole == 100) return ">99 %";
@@ -81,9 +82,7 @@ std::string names(const std::vector<std::string>& all) {
   return result;
 }
 
-}  // namespace
-
-std::ostream& operator<<(std::ostream& out, const Audit& audit) {
+void print(std::ostream& out, const AuditReport& audit) {
   out << "The cost is " << number(audit.value, 6);
   if (audit.examples > 0)
     out << " for " << audit.examples << " examples (" << names(audit.batch) << ")";
@@ -126,7 +125,7 @@ std::ostream& operator<<(std::ostream& out, const Audit& audit) {
   out << "\n";
   if (audit.findings.empty()) {
     out << "Nothing looks like a mistake.\n";
-    return out;
+    return;
   }
   for (std::size_t i = 0; i < audit.findings.size(); ++i) {
     const std::string label = text(i + 1, ". ");
@@ -137,7 +136,18 @@ std::ostream& operator<<(std::ostream& out, const Audit& audit) {
     if (where.line && !told) out << "  at " << where.text();
     out << "\n";
   }
-  return out;
+}
+
+}  // namespace
+
+std::string AuditReport::text() const {
+  std::ostringstream out;
+  print(out, *this);
+  return out.str();
+}
+
+std::ostream& operator<<(std::ostream& out, const AuditReport& report) {
+  return out << report.text();
 }
 
 }  // namespace cinch

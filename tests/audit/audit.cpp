@@ -26,12 +26,12 @@ struct Fixture {
   std::vector<Shared> params{W, b, V};
   std::vector<Binding> at{{x, random_tensor(DType::float64, {8, 12}, random, 0, 1)}};
 
-  Audit operator()(const Expr& cost, const AuditOptions& options = {}) const {
+  AuditReport operator()(const Expr& cost, const AuditOptions& options = {}) const {
     return audit(cost, params, at, options);
   }
 };
 
-const AuditFinding& the(const Audit& a, Finding kind) {
+const AuditFinding& the(const AuditReport& a, Finding kind) {
   for (const AuditFinding& f : a.findings) {
     if (f.kind == kind) return f;
   }
@@ -45,7 +45,7 @@ int line_of(const AuditFinding& f) { return static_cast<int>(f.where.line); }
 
 TEST_CASE("a sound cost: terms, values, norms and shares as computed apart, and no finding") {
   const Fixture f;
-  const Audit a = f(f.error + 0.1 * f.penalty);
+  const AuditReport a = f(f.error + 0.1 * f.penalty);
   INFO(text(a));
   CHECK(a.findings.empty());
   REQUIRE(a.terms.size() == 2);
@@ -81,14 +81,14 @@ TEST_CASE("a sound cost: terms, values, norms and shares as computed apart, and 
 
 TEST_CASE("differences and constant factors are split; products are not") {
   const Fixture f;
-  const Audit a = f(2 * (f.error - 0.5 * sum(square(f.W))) + f.error * f.penalty);
+  const AuditReport a = f(2 * (f.error - 0.5 * sum(square(f.W))) + f.error * f.penalty);
   REQUIRE(a.terms.size() == 3);
   CHECK(a.terms[1].value < 0);
   double sum = 0;
   for (const AuditTerm& t : a.terms) sum += t.value;
   CHECK(sum == doctest::Approx(a.value));
-  const Audit named = f(f.error + 0.1 * f.penalty,
-                        {.names = {{f.error, "reconstruction"}, {f.penalty, "contraction"}}});
+  const AuditReport named = f(f.error + 0.1 * f.penalty,
+                              {.names = {{f.error, "reconstruction"}, {f.penalty, "contraction"}}});
   CHECK(named.terms[0].name == "reconstruction");
   CHECK(named.terms[1].name == "contraction");
 }
@@ -111,7 +111,7 @@ TEST_CASE("what stops a gradient is named with its line and a remedy") {
       {cast(sum(cast(f.W > 0.1, DType::float64)), DType::float64), __LINE__, "switch_()"},
   };
   for (const Row& row : rows) {
-    const Audit a = f(f.error + row.term);
+    const AuditReport a = f(f.error + row.term);
     CAPTURE(text(a));
     const AuditFinding& found = the(a, Finding::no_gradient);
     CHECK(found.parameters == std::vector<std::string>{"W"});
@@ -127,17 +127,17 @@ TEST_CASE("a penalty held by consider_constant, in part, is told from one that i
   const Fixture f;
   const Expr slope = f.h * (1 - f.h);
   const Expr penalty = mean(sum(square(slope) * sum(square(f.W), 0), 1));
-  const Audit whole = f(f.error + penalty, {.consider_constant = {penalty}});
+  const AuditReport whole = f(f.error + penalty, {.consider_constant = {penalty}});
   CHECK(whole.has(Finding::no_gradient));
-  const Audit none = f(f.error + penalty);
+  const AuditReport none = f(f.error + penalty);
   CHECK(!none.has(Finding::no_gradient));
   CHECK(!none.has(Finding::partial_gradient));
   // Cut on one of two ways only: the gradient is not that of the value.
   const Expr held = mean(sum(square(slope) * sum(square(floor_div(f.W, 0.01) * 0.01), 0), 1));
-  const Audit part = f(f.error + held);
+  const AuditReport part = f(f.error + held);
   CHECK(the(part, Finding::partial_gradient).parameters == std::vector<std::string>{"W"});
   // A comparison that only chooses stops nothing that anybody expects.
-  const Audit choice = f(f.error + sum(switch_(f.W > 0, f.W, -0.5 * f.W)));
+  const AuditReport choice = f(f.error + sum(switch_(f.W > 0, f.W, -0.5 * f.W)));
   CHECK(!choice.has(Finding::partial_gradient));
   CHECK(!choice.has(Finding::no_gradient));
 }
@@ -150,7 +150,7 @@ TEST_CASE("copies of a parameter are found by value, as constants, stored, trans
   };
   const Shared frozen(f.W.value(), "frozen");
   for (const Expr& copy : {constant(f.W.value()), Expr(frozen)}) {
-    const Audit a = with(copy);
+    const AuditReport a = with(copy);
     const AuditFinding& found = the(a, Finding::copied_parameter);
     CHECK(found.parameters == std::vector<std::string>{"W"});
     REQUIRE(found.mended);
@@ -158,7 +158,7 @@ TEST_CASE("copies of a parameter are found by value, as constants, stored, trans
     const double norm = std::sqrt(evaluate(sum(square(grad(meant, f.W))), f.at).item());
     CHECK(*found.mended == doctest::Approx(norm).epsilon(1e-9));
   }
-  const Audit turned =
+  const AuditReport turned =
       f(f.error + mean(sum(square(dot(f.h, constant(evaluate(transpose(f.W))))), 1)));
   CHECK(the(turned, Finding::copied_parameter).text.find("transpose(W)") != std::string::npos);
   CHECK(!with(f.W).has(Finding::copied_parameter));
@@ -190,7 +190,7 @@ TEST_CASE("parameters that nothing reaches, and terms without parameters") {
   const Shared unused(Tensor(DType::float64, {3}), "unused");
   std::vector<Shared> params = f.params;
   params.push_back(unused);
-  const Audit a = audit(f.error + sum(square(f.x)), params, f.at);
+  const AuditReport a = audit(f.error + sum(square(f.x)), params, f.at);
   CHECK(the(a, Finding::unreached).parameters == std::vector<std::string>{"unused"});
   CHECK(the(a, Finding::constant_term).term == 1);
   CHECK(!f(f.error).has(Finding::unreached));
@@ -213,7 +213,7 @@ TEST_CASE("terms that change with the number of examples") {
       {sum(square(dot(f.h, f.V) - f.x)) + 0.1 * f.penalty, 0, 1},
   };
   for (const Row& row : rows) {
-    const Audit a = f(row.cost);
+    const AuditReport a = f(row.cost);
     CAPTURE(text(a));
     CHECK(a.has(Finding::batch_scale) == (row.wrong >= 0));
     if (row.wrong < 0) continue;
@@ -221,20 +221,20 @@ TEST_CASE("terms that change with the number of examples") {
     CHECK(*a.terms[static_cast<std::size_t>(row.wrong)].growth ==
           doctest::Approx(row.growth).epsilon(1e-6));
   }
-  const Audit mixed = f(mean(square(dot(f.h, f.V) - f.x)) + 0.1 * f.penalty);
+  const AuditReport mixed = f(mean(square(dot(f.h, f.V) - f.x)) + 0.1 * f.penalty);
   CHECK(the(mixed, Finding::mixed_means).text.find("12") != std::string::npos);
-  const Audit fixed = f(sum(square(reshape(dot(f.h, f.V) - f.x, Shape{8, 12}))) / 8);
+  const AuditReport fixed = f(sum(square(reshape(dot(f.h, f.V) - f.x, Shape{8, 12}))) / 8);
   CHECK(fixed.has(Finding::fixed_batch));
 }
 
 TEST_CASE("units that hardly move") {
   Fixture f;
   f.W.set(random_tensor(DType::float64, {12, 5}, f.random, 3, 4));
-  const Audit limits = f(f.error + 0.1 * f.penalty);
+  const AuditReport limits = f(f.error + 0.1 * f.penalty);
   CHECK(limits.has(Finding::saturated));
   CHECK(limits.units[0].saturated > 0.9);
   f.W.set(random_tensor(DType::float64, {12, 5}, f.random, -2, -1));
-  const Audit dead =
+  const AuditReport dead =
       f(mean(sum(square(dot(relu(dot(f.x, f.W)), f.V) - f.x), 1)) + sum(square(f.b)));
   CHECK(dead.units[0].stuck == 5);
   CHECK(the(dead, Finding::dead).text.find("5 of 5 relu units") != std::string::npos);
@@ -245,9 +245,9 @@ TEST_CASE("units that hardly move") {
 
 TEST_CASE("values that are not finite, and gradients that are exactly 0") {
   const Fixture f;
-  const Audit a = f(f.error + log(sum(f.W) * 0));
+  const AuditReport a = f(f.error + log(sum(f.W) * 0));
   CHECK(the(a, Finding::not_finite).text.find("log") != std::string::npos);
-  const Audit zero = f(f.error + 0 * sum(square(f.W)));
+  const AuditReport zero = f(f.error + 0 * sum(square(f.W)));
   CHECK(zero.terms.size() == 2);
   CHECK((zero.has(Finding::zero_gradient) || zero.terms[1].norms[0] == 0));
 }
@@ -255,10 +255,10 @@ TEST_CASE("values that are not finite, and gradients that are exactly 0") {
 TEST_CASE("kinks are told from wrong gradients") {
   const Fixture f;
   const Shared origin(Tensor(DType::float64, {4}), "origin");
-  const Audit a = audit(sum(abs(origin)) + f.error, std::vector<Shared>{origin, f.W}, f.at);
+  const AuditReport a = audit(sum(abs(origin)) + f.error, std::vector<Shared>{origin, f.W}, f.at);
   CHECK(!a.has(Finding::wrong_gradient));
   const Expr half = sum(square(f.W)) + stop_gradient(sum(square(f.W)));
-  const Audit wrong = f(f.error + half);
+  const AuditReport wrong = f(f.error + half);
   CHECK((wrong.has(Finding::partial_gradient) || wrong.has(Finding::no_gradient) ||
          wrong.has(Finding::wrong_gradient)));
 }
@@ -269,7 +269,7 @@ TEST_CASE("audit writes to nothing and says what it cannot audit") {
   const Expr noise = streams.normal(sizes(f.x), 0, 1, DType::float64);
   const Expr noisy = mean(sum(square(dot(sigmoid(dot(f.x + 0.1 * noise, f.W)), f.V) - f.x), 1));
   const Tensor before = f.W.value();
-  const Audit a = audit(noisy, std::vector<Shared>{f.W, f.V}, f.at);
+  const AuditReport a = audit(noisy, std::vector<Shared>{f.W, f.V}, f.at);
   INFO(text(a));
   CHECK(!a.has(Finding::wrong_gradient));
   CHECK(f.W.value() == before);

@@ -1,0 +1,405 @@
+// What audit() says of many costs, sound ones and others, and on which line.
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <random>
+#include <sstream>
+
+#include "audit/audit.hpp"
+#include "cinch/cinch.hpp"
+
+using namespace cinch;
+
+namespace {
+
+Tensor random(const Shape& shape, unsigned seed, double low = -1, double high = 1) {
+  std::mt19937 source(seed);
+  std::uniform_real_distribution<double> uniform(low, high);
+  Tensor result(DType::float64, shape);
+  for (double& x : result.data<double>()) x = uniform(source);
+  return result;
+}
+
+double norm(const Tensor& x) {
+  double squares = 0;
+  for (const double v : x.data<double>()) squares += v * v;
+  return std::sqrt(squares);
+}
+
+/// A small autoencoder, untied, and its two terms.
+struct Fixture {
+  Expr x = dmatrix("x");
+  Shared W{random({6, 4}, 1), "W"}, b{random({4}, 2), "b"};
+  Shared V{random({4, 6}, 3), "V"}, c{random({6}, 4), "c"};
+  std::vector<Shared> params{W, b, V, c};
+  Tensor value = random({8, 6}, 5, 0, 1);
+  std::vector<Binding> at{{x, value}};
+
+  Expr h = sigmoid(dot(x, W) + b);
+  Expr z = dot(h, V) + c;
+  Expr loss = mean(sum(square(x - z), 1));
+  Expr penalty = mean(sum(square(jacobian(h, x)), {1, 2}));
+};
+
+const AuditFinding* find(const AuditReport& report, Finding kind) {
+  for (const AuditFinding& f : report.findings) {
+    if (f.kind == kind) return &f;
+  }
+  return nullptr;
+}
+
+/// The one finding of its kind, on this line, with these words.
+void check_finding(const AuditReport& report, Finding kind, int term, int line,
+                   std::initializer_list<const char*> words) {
+  CAPTURE(report.text());
+  const AuditFinding* f = find(report, kind);
+  REQUIRE(f != nullptr);
+  CHECK(f->term == term);
+  CHECK(f->where.line == line);
+  CHECK(f->where.text().find("findings.cpp:") == 0);
+  for (const char* word : words)
+    CHECK_MESSAGE(f->text.find(word) != std::string::npos, std::string(word));
+  CHECK(report.text().find("\n1. ") != std::string::npos);
+}
+
+}  // namespace
+
+TEST_CASE_FIXTURE(Fixture, "sound costs of many kinds have no finding") {
+  const Expr a = dot(x, W) + b, r = relu(a), t = tanh(a), z2 = sigmoid(dot(h, V) + c);
+  RandomStreams streams(3);
+  const Expr noisy = x * streams.binomial(sizes(x), 1, 0.7, DType::float64);
+  const Expr bits = -mean(sum(x * log(z2) + (1 - x) * log(1 - z2), 1));
+  const Expr decoded = mean(sum(square(x - dot(sigmoid(dot(noisy, W) + b), V) - c), 1));
+  struct Row {
+    const char* what;
+    Expr cost;
+    std::size_t terms;
+  };
+  const Row rows[] = {
+      {"cross-entropy", bits, 1},
+      {"denoising", decoded, 1},
+      {"weight decay", loss + 1e-3 * (sum(square(W)) + sum(square(V))), 3},
+      {"L1", loss + 1e-3 * sum(abs(W)), 2},
+      {"relu units and their Jacobian",
+       mean(sum(square(x - dot(r, V) - c), 1)) + mean(sum(square(jacobian(r, x)), {1, 2})), 2},
+      {"tanh units and their slope",
+       mean(sum(square(x - dot(t, V) - c), 1)) +
+           mean(dot(square(1 - square(t)), sum(square(W), 0))),
+       2},
+      {"terms added before the mean", mean(sum(square(x - z), 1) + sum(abs(h), 1)), 1},
+      {"a difference of terms", loss - 0.01 * mean(sum(h, 1)), 2},
+      {"a hard choice", loss + mean(max(h, 1)), 2},
+      {"selected by an index", loss + sum(take(transpose(W), argmax(sum(square(W), 0), 0))), 2},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(std::string(row.what));
+    const AuditReport report = audit(row.cost, params, at);
+    CAPTURE(report.text());
+    CHECK(report.findings.empty());
+    CHECK(report.terms.size() == row.terms);
+    double sum = 0;
+    for (const AuditTerm& term : report.terms) sum += term.value;
+    CHECK(sum == doctest::Approx(report.value));
+  }
+}
+
+TEST_CASE_FIXTURE(Fixture, "terms are found through signs, factors, means and casts") {
+  const Expr p = mean(square(W)), q = mean(square(V)), s = mean(square(b));
+  const Expr cost = 2 * (p - 3 * (q + s) / 4) + cast(cast(p, DType::float64), DType::float64);
+  const AuditReport report = audit(cost, {W, V, b}, {}, {.names = {{q, "decay of V"}}});
+  CAPTURE(report.text());
+  REQUIRE(report.terms.size() == 4);
+  const double vp = evaluate(p).item(), vq = evaluate(q).item(), vs = evaluate(s).item();
+  const double expected[] = {2 * vp, -1.5 * vq, -1.5 * vs, vp};
+  for (std::size_t t = 0; t < 4; ++t) {
+    CHECK(report.terms[t].value == doctest::Approx(expected[t]));
+  }
+  CHECK(report.terms[1].name == "decay of V");
+  CHECK(report.text().find("decay of V") != std::string::npos);
+  CHECK(report.examples == 0);
+  CHECK_FALSE(report.terms[0].growth);
+}
+
+TEST_CASE_FIXTURE(Fixture, "audit finds what cuts a gradient, and on which line") {
+  const Expr J2 = sum(square(jacobian(h, x)), {1, 2});
+  const Expr divided = floor_div(sum(J2), size(x, 0));
+  const int divided_at = __LINE__ - 1;
+  const Expr held = stop_gradient(J2);
+  const int held_at = __LINE__ - 1;
+  const Expr winner = cast(argmax(h, 1), DType::float64);
+  const int winner_at = __LINE__ - 1;
+  const Expr active = cast(h > 0.5, DType::float64);
+  const int active_at = __LINE__ - 1;
+  const Expr rounded = round(10 * h);
+  const int rounded_at = __LINE__ - 1;
+  const Expr counted = cast(cast(10 * h, DType::int64), DType::float64);
+  const int counted_at = __LINE__ - 1;
+  const Expr signs = sign(h - 0.5);
+  const int signs_at = __LINE__ - 1;
+  struct Row {
+    const char* what;
+    Expr term;
+    int line;
+    std::vector<const char*> words;
+    bool mended;
+  };
+  const Row rows[] = {
+      {"integer division", divided, divided_at, {"floor_div stops it", "write a / b"}, true},
+      {"stop_gradient", mean(held), held_at, {"stop_gradient", "finite differences see"}, true},
+      {"argmax", mean(winner), winner_at, {"argmax stops it", "softmax()"}, false},
+      {"comparison", mean(sum(active, 1)), active_at, {"A comparison is flat"}, false},
+      {"rounding", mean(sum(rounded, 1)), rounded_at, {"Rounding is a staircase"}, true},
+      {"integers", mean(sum(counted, 1)), counted_at, {"leave the cast out"}, true},
+      {"sign", mean(sum(signs, 1)), signs_at, {"use tanh()"}, false},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(std::string(row.what));
+    const AuditReport report = audit(loss + 0.1 * row.term, params, at);
+    REQUIRE(report.terms.size() == 2);
+    check_finding(report, Finding::no_gradient, 1, row.line,
+                  {"Term 2 mentions W and b but has no gradient to them"});
+    const AuditFinding& f = *find(report, Finding::no_gradient);
+    for (const char* word : row.words) {
+      CHECK_MESSAGE(f.text.find(word) != std::string::npos, word << "\n" << f.text);
+    }
+    CHECK(f.parameters == std::vector<std::string>{"W", "b"});
+    CHECK(f.mended.has_value() == row.mended);
+    CHECK(report.terms[1].reach ==
+          std::vector<Reach>{Reach::stopped, Reach::stopped, Reach::none, Reach::none});
+    CHECK(report.terms[1].share == 0);
+    CHECK(report.text().find("stopped") != std::string::npos);
+    CHECK_FALSE(report.has(Finding::unreached));  // The other term reaches them.
+  }
+  // What the gradient would be with a proper division.
+  const AuditReport report = audit(loss + 0.1 * divided, params, at);
+  const std::vector<Expr> wrt{W, b};
+  const std::vector<Expr> g = grad(0.1 * penalty, wrt);
+  const double right = std::hypot(norm(evaluate(g[0], at)), norm(evaluate(g[1], at)));
+  CHECK(find(report, Finding::no_gradient)->mended.value() == doctest::Approx(right));
+}
+
+TEST_CASE_FIXTURE(Fixture, "audit finds what consider_constant cuts") {
+  const Expr cost = loss + 0.1 * penalty;
+  const AuditReport report = audit(cost, params, at, {.consider_constant = {penalty}});
+  check_finding(report, Finding::no_gradient, 1, penalty->where.line,
+                {"mentions W and b", "consider_constant: leave it out"});
+  CHECK(report.terms[1].norms == std::vector<double>{0, 0, 0, 0});
+  CHECK(find(report, Finding::no_gradient)->mended);
+}
+
+TEST_CASE_FIXTURE(Fixture, "audit finds a gradient that is cut on some of its ways") {
+  const Expr norms = stop_gradient(sum(square(W), 0));
+  const int line = __LINE__ - 1;
+  const AuditReport report = audit(loss + 0.1 * mean(dot(square(h * (1 - h)), norms)), params, at);
+  check_finding(report, Finding::partial_gradient, 1, line,
+                {"Term 2 has no gradient to W through stop_gradient", "finite differences see",
+                 "Without the stop"});
+  CHECK(report.terms[1].reach[0] == Reach::flows);
+  CHECK_FALSE(report.terms[1].differences.ok);
+  // A target: held on purpose, and said to be right then.
+  const AuditReport target =
+      audit(loss + mean(sum(square(h - stop_gradient(h + 1)), 1)), params, at);
+  REQUIRE(target.has(Finding::partial_gradient));
+  CHECK(
+      find(target, Finding::partial_gradient)->text.find("unless the value is meant as a target") !=
+      std::string::npos);
+  CHECK_FALSE(target.has(Finding::wrong_gradient));
+  CHECK(report.text().find("DISAGREE") != std::string::npos);
+}
+
+TEST_CASE_FIXTURE(Fixture, "audit finds copies of parameters, whatever holds them") {
+  const Tensor turned = evaluate(transpose(W));
+  const Expr stored = Shared(W.get(), "copy");
+  const Expr input = dmatrix("weights");
+  struct Row {
+    const char* what;
+    Expr norms;
+    const char* says;
+  };
+  const Row rows[] = {
+      {"a constant", sum(square(constant(W.get())), 0), "takes a constant with the elements of W"},
+      {"transposed", sum(square(constant(turned)), 1), "write transpose(W)"},
+      {"stored", sum(square(stored), 0), "takes copy with the elements of W"},
+      {"an input", sum(square(input), 0), "takes weights with the elements of W"},
+  };
+  std::vector<Binding> with_input = at;
+  with_input.emplace_back(input, W.get());
+  const AuditReport right =
+      audit(loss + 0.1 * mean(dot(square(h * (1 - h)), sum(square(W), 0))), params, at);
+  CHECK(right.findings.empty());
+  for (const Row& row : rows) {
+    CAPTURE(std::string(row.what));
+    const Expr term = mean(dot(square(h * (1 - h)), row.norms));
+    const AuditReport report = audit(loss + 0.1 * term, params, with_input, {.batch = {x}});
+    check_finding(report, Finding::copied_parameter, 1, row.norms.inputs()[0]->where.line,
+                  {row.says, "With W in its place"});
+    CHECK(find(report, Finding::copied_parameter)->mended.value() ==
+          doctest::Approx(right.terms[1].norms[0]));
+  }
+  // A start to stay close to is meant, and equal numbers tell nothing.
+  CHECK(audit(loss + sum(square(W + 1 - constant(W.get()))), params, at)
+            .has(Finding::copied_parameter));
+  CHECK_FALSE(
+      audit(loss + sum(square(W - constant(W.get()))), params, at).has(Finding::copied_parameter));
+  b.set(Tensor(DType::float64, {4}));
+  CHECK_FALSE(audit(loss + sum(square(b + constant(Tensor(DType::float64, {4})))), params, at)
+                  .has(Finding::copied_parameter));
+}
+
+TEST_CASE_FIXTURE(Fixture, "audit finds parameters that no term reaches, and terms without any") {
+  const AuditReport report = audit(mean(sum(square(h), 1)), params, at);
+  CAPTURE(report.text());
+  std::vector<std::string> unreached;
+  for (const AuditFinding& f : report.findings) {
+    CHECK(f.kind == Finding::unreached);
+    CHECK(f.text.find("none mentions it") != std::string::npos);
+    unreached.insert(unreached.end(), f.parameters.begin(), f.parameters.end());
+  }
+  CHECK(unreached == std::vector<std::string>{"V", "c"});
+
+  const AuditReport cut = audit(loss + sum(round(square(W))), {W, Shared(b), V, c}, at);
+  CHECK_FALSE(cut.has(Finding::unreached));
+  const AuditReport stopped = audit(sum(square(stop_gradient(W))), W);
+  check_finding(stopped, Finding::unreached, -1, W->where.line, {"it will never be trained"});
+  CHECK(stopped.has(Finding::no_gradient));
+
+  const Expr shift = mean(sum(square(x), 1));
+  const int line = __LINE__ - 1;
+  check_finding(audit(loss + shift, params, at), Finding::constant_term, 1, line,
+                {"depends on no parameter"});
+}
+
+TEST_CASE_FIXTURE(Fixture, "audit finds saturated units and dead ones") {
+  const auto units = [&](const Expr& code) {
+    return audit(mean(sum(square(x - dot(code, V) - c), 1)), params, at);
+  };
+  const Expr a = dot(x, W) + b;
+  CHECK(units(sigmoid(a)).findings.empty());
+  CHECK(units(tanh(a)).findings.empty());
+  CHECK(units(relu(a)).findings.empty());
+  const Expr hard = sigmoid(60 * a);
+  const int hard_at = __LINE__ - 1;
+  check_finding(units(hard), Finding::saturated, -1, hard_at, {"4 sigmoid units", "of a limit"});
+  check_finding(units(1 / (1 + exp(-60 * a))), Finding::saturated, -1, __LINE__, {"sigmoid"});
+  check_finding(units(tanh(-60 * a)), Finding::saturated, -1, __LINE__, {"tanh"});
+  check_finding(units(relu(a - constant(Tensor::from<double>({4}, {0, 100, 0, 100})))),
+                Finding::dead, -1, __LINE__ - 1, {"2 of 4 relu units"});
+  const AuditReport counted =
+      units(sigmoid(a + constant(Tensor::from<double>({4}, {0, 90, 0, 90}))));
+  REQUIRE(counted.units.size() == 1);
+  CHECK(counted.units[0].saturated == doctest::Approx(0.5));
+  CHECK(counted.units[0].stuck == 2);
+  // A logarithm undoes what a sigmoid does, so that its logits may be large.
+  const Expr z2 = sigmoid(50 * z);
+  CHECK(audit(-mean(sum(x * log(z2) + (1 - x) * log(1 - z2), 1)), params, at)
+            .has(Finding::saturated) == false);
+  // Thresholds are options.
+  CHECK(audit(loss, params, at, {.saturation = 0.45}).has(Finding::saturated));
+  CHECK_FALSE(audit(mean(sum(square(x - dot(hard, V) - c), 1)), params, at,
+                    {.most_saturated = 2, .most_stuck = 2})
+                  .has(Finding::saturated));
+}
+
+TEST_CASE_FIXTURE(Fixture, "audit finds terms that change with the number of examples") {
+  const Expr J2 = sum(square(jacobian(h, x)), {1, 2});
+  struct Row {
+    const char* what;
+    Expr term;
+    double growth;
+    const char* says;
+  };
+  const Row rows[] = {
+      {"a sum", sum(J2), 1, "is a sum over the examples"},
+      {"divided by a number", sum(J2) / 8.0, 1, "is a sum over the examples"},
+      {"the mean of weights", sum(square(W)) / size(x, 0), -1, "halves"},
+      {"twice a sum", square(sum(J2)), 2, "as n^2"},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(std::string(row.what));
+    const AuditReport report = audit(loss + 0.1 * row.term, params, at);
+    REQUIRE(report.terms.size() == 2);
+    CHECK(report.terms[1].growth.value() == doctest::Approx(row.growth));
+    CHECK(std::abs(report.terms[0].growth.value()) < 1e-9);
+    check_finding(report, Finding::batch_scale, 1, report.terms[1].where.line,
+                  {row.says, "Other terms stay"});
+  }
+  // All terms alike: still a step that grows, but no term against another.
+  const AuditReport all = audit(sum(square(x - z)) + 0.1 * sum(J2), params, at);
+  REQUIRE(all.has(Finding::batch_scale));
+  CHECK(find(all, Finding::batch_scale)->text.find("Other terms stay") == std::string::npos);
+  // A batch size that is part of the formula.
+  const Expr fixed = mean(sum(square(reshape(x - z, {8, 3, 2})), {1, 2}));
+  check_finding(audit(fixed, params, at), Finding::fixed_batch, -1, fixed->where.line,
+                {"cannot be computed for another number of examples than 8"});
+}
+
+TEST_CASE_FIXTURE(Fixture, "audit finds a mean over values beside a sum over them") {
+  const AuditReport report = audit(mean(square(x - z)) + 0.1 * penalty, params, at);
+  check_finding(report, Finding::mixed_means, 0, report.terms[0].where.line,
+                {"mean over the 6 values of an example", "6 times less"});
+  CHECK(report.terms[0].mean_over == 6);
+}
+
+TEST_CASE_FIXTURE(Fixture, "audit finds the slope of one nonlinearity on the units of another") {
+  const Expr a = dot(x, W) + b;
+  const auto with = [&](const Expr& code, const Expr& slope) {
+    return audit(
+        mean(sum(square(x - dot(code, V) - c), 1)) + mean(dot(square(slope), sum(square(W), 0))),
+        params, at);
+  };
+  const Expr r = relu(a), t = tanh(a), s = sigmoid(a);
+  check_finding(with(r, r * (1 - r)), Finding::foreign_slope, 1, __LINE__,
+                {"h * (1 - h), the slope of a sigmoid", "relu"});
+  check_finding(with(t, t * (1 - t)), Finding::foreign_slope, 1, __LINE__, {"1 - square(h)"});
+  check_finding(with(s, 1 - square(s)), Finding::foreign_slope, 1, __LINE__,
+                {"the slope of a tanh", "sigmoid"});
+  CHECK_FALSE(with(s, s * (1 - s)).has(Finding::foreign_slope));
+  CHECK_FALSE(with(t, 1 - t * t).has(Finding::foreign_slope));
+}
+
+TEST_CASE_FIXTURE(Fixture, "audit finds wrong gradients, kinks, zeros and what is not finite") {
+  static const Op wrong = [] {
+    Op op = sin_op;
+    op.grad = [](Args in, const Expr&, const Expr& gy) -> Grads { return {2 * gy * cos(in[0])}; };
+    return op;
+  }();
+  const Expr term = mean(apply(wrong, {h}));
+  check_finding(audit(loss + term, params, at), Finding::wrong_gradient, 1, term->where.line,
+                {"Term 2's gradient is not that of its value", "order 1: FAILS"});
+
+  const Shared zero(Tensor(DType::float64, {3}), "zero");
+  const Expr kink = sum(relu(zero));
+  check_finding(audit(kink, zero), Finding::undecided, -1 + 1, kink->where.line, {"kink"});
+
+  const AuditReport flat = audit(loss + 0 * sum(square(W)), params, at);
+  check_finding(flat, Finding::zero_gradient, 1, flat.terms[1].where.line, {"all of it is 0"});
+
+  const Expr root = sum(sqrt(zero));
+  const int line = __LINE__ - 1;
+  check_finding(audit(root, zero), Finding::not_finite, 0, line, {"gradient by zero"});
+  const Expr logs = sum(log(zero));
+  check_finding(audit(loss + logs, {W, b, V, c, zero}, at), Finding::not_finite, 1,
+                logs->where.line, {"Term 2 is -inf"});
+  CHECK(audit(logs, zero).text().find(" ? ") != std::string::npos);  // Nobody's share of infinity.
+  CHECK(audit(logs, zero).text().find("2147483648") == std::string::npos);
+}
+
+TEST_CASE_FIXTURE(Fixture, "audit writes to nothing, and takes float32") {
+  RandomStreams streams(3);
+  const Expr noisy = x * streams.binomial(sizes(x), 1, 0.5, DType::float64);
+  const Expr cost = mean(sum(square(x - dot(sigmoid(dot(noisy, W) + b), V) - c), 1));
+  std::vector<Tensor> before;
+  for (const Shared& s : shared_variables(std::span(&cost, 1))) before.push_back(s.get());
+  CHECK(audit(cost, params, at).findings.empty());
+  std::vector<Tensor> after;
+  for (const Shared& s : shared_variables(std::span(&cost, 1))) after.push_back(s.get());
+  CHECK(before == after);
+
+  const Expr y = matrix("y");
+  const Shared U(random({6, 4}, 1).cast(DType::float32), "U");
+  const AuditReport report = audit(mean(sum(square(y - dot(sigmoid(dot(y, U)), transpose(U))), 1)),
+                                   U, {{y, value.cast(DType::float32)}});
+  CAPTURE(report.text());
+  CHECK(report.findings.empty());
+  CHECK(report.terms[0].differences.ok);
+}
