@@ -53,6 +53,30 @@ Expr gram_error(const Expr& J, bool transposed) {
   return example_sum(square(gram - eye(size(gram, 1), J.dtype())));
 }
 
+struct Noise {
+  double sd;
+  std::int64_t samples;
+  Source where;
+};
+
+/// The mean over samples of noise of combine((y - y where x + noise is in place of x)^2).
+template <class F>
+Expr mean_change(const Expr& y, const Expr& x, const F& combine, const Noise& n,
+                 RandomStreams& random) {
+  if (!(n.sd > 0) || n.samples < 1) {
+    throw ValueError(
+        text("jacobian_change: the standard deviation must be positive and there must "
+             "be a sample, got ",
+             n.sd, " and ", n.samples, "\n  written at ", n.where.text()));
+  }
+  const Expr noise = variable("noise", x.type());
+  const Expr moved = substitute(std::span(&y, 1), {{x, x + noise}}).front();
+  std::vector<Expr> shape{constant(Tensor(n.samples))};
+  for (const Expr& size : sizes(x)) shape.push_back(size);
+  const Expr draws = random.normal(shape, 0.0, n.sd, x.dtype());
+  return mean(vectorize(combine(square(y - moved)), noise, draws), 0);
+}
+
 void require_vectors(const char* function, const Arg& y, const Expr& x) {
   if (y->rank() == 2 && x.rank() == 2) return;
   throw TypeError(text(function, ": both must be (batch, n): ", text(y->type()), "  ", describe(y),
@@ -88,19 +112,18 @@ Expr hessian_norm2(const Layer& layer, const Arg& x) {
 Expr jacobian_change(const Arg& h, const Expr& x, double sd, RandomStreams& random,
                      std::int64_t samples) {
   const Attribution as(h.where());
-  if (!(sd > 0) || samples < 1) {
-    throw ValueError(
-        text("jacobian_change: the standard deviation must be positive and there must "
-             "be a sample, got ",
-             sd, " and ", samples, "\n  written at ", h.where().text()));
-  }
-  const Expr J = jacobian(h, x), noise = variable("noise", x.type());
-  const Expr moved = substitute(std::span(&J, 1), {{x, x + noise}}).front();
-  std::vector<Expr> shape{constant(Tensor(samples))};
-  for (const Expr& size : sizes(x)) shape.push_back(size);
-  const Expr changes =
-      vectorize(example_sum(square(J - moved)), noise, random.normal(shape, 0.0, sd, x.dtype()));
-  return mean(changes, 0);
+  const Expr J = jacobian(h, x);
+  return mean_change(J, x, example_sum, {sd, samples, h.where()}, random);
+}
+
+Expr jacobian_change(const Layer& layer, const Arg& x, double sd, RandomStreams& random,
+                     std::int64_t samples) {
+  const Attribution as(x.where());
+  // The weights come in after the difference, which makes no matrix for each example.
+  const Expr norms = sum(square(layer.W), 0);
+  return mean_change(
+      slope(layer, x).first, x, [&](const Arg& squares) { return dot(squares, norms); },
+      {sd, samples, x.where()}, random);
 }
 
 Expr nuclear_norm_bound(const Arg& z, const Expr& h, const Expr& x) {

@@ -33,6 +33,9 @@ Expr hessian_norm2(const Layer& layer, const Arg& x);
 /// ValueError unless sd > 0 and samples >= 1.
 Expr jacobian_change(const Arg& h, const Expr& x, double sd, RandomStreams& random,
                      std::int64_t samples = 1);
+/// The same for h = layer(x), in closed form: E sum_j (f'(a_j) - f'(a_j + (W'e)_j))^2 sum_i W_ij^2.
+Expr jacobian_change(const Layer& layer, const Arg& x, double sd, RandomStreams& random,
+                     std::int64_t samples = 1);
 
 /// (||dz/dh||^2_F + ||dh/dx||^2_F) / 2 for z computed from h computed from x: at least the sum of
 /// the singular values of dz/dx, and equal to it at the best of the h through which z can be

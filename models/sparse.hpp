@@ -16,10 +16,10 @@ Expr largest(const Arg& x, std::int64_t count, std::int64_t axis = -1);
 /// units.
 Expr k_sparse(const Arg& h, std::int64_t k);
 
-/// Of each unit the largest values among the examples, a share `rate` of them rounded up ("lifetime
-/// sparsity"); the others become 0: (batch, units). Makhzani and Frey, "Winner-Take-All
-/// Autoencoders", NIPS 2015. For training: the paper's codes of new examples are h itself. Throws
-/// ValueError unless 0 < rate <= 1.
+/// Of each unit the largest values among the examples, a share `rate` of them, rounded, and at
+/// least one ("lifetime sparsity"); the others become 0: (batch, units). Makhzani and Frey,
+/// "Winner-Take-All Autoencoders", NIPS 2015. For training: the paper's codes of new examples are h
+/// itself. Throws ValueError unless 0 < rate <= 1.
 Expr winner_take_all(const Arg& h, double rate);
 
 /// The largest element of each map ("spatial sparsity", in the same paper), the first of equal

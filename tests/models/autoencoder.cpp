@@ -23,7 +23,7 @@ Tensor cloud() {
   return evaluate(points - mean(points, 0));
 }
 
-constexpr AutoencoderOptions all_linear{
+const AutoencoderOptions all_linear{
     .tied = false, .hidden = linear, .output = linear, .dtype = DType::float64};
 
 /// Sine of the largest angle between the columns of `a` and the space of those of `b`, which are

@@ -110,6 +110,12 @@ TEST_CASE("the stochastic CAE+H penalty is sd^2 times the exact one for small no
   for (std::int64_t n = 0; n < 5; ++n) {
     CHECK(sampled.at(n) / (sd * sd) == doctest::Approx(exact.at(n)).epsilon(0.04));
   }
+  // The closed form of one layer, from the same draws.
+  RandomStreams first(7), second(7);
+  CHECK(distance(s.of(jacobian_change(h, s.x, 0.5, first, 3)),
+                 s.of(jacobian_change(m.layers[0], s.x, 0.5, second, 3))) < 1e-13);
+  CHECK_THROWS_WITH_AS(jacobian_change(m.layers[0], s.x, -1, streams),
+                       doctest::Contains("written at penalties.cpp:"), ValueError);
   CHECK_THROWS_WITH_AS(jacobian_change(h, s.x, 0, streams), doctest::Contains("got 0 and 1"),
                        ValueError);
   CHECK_THROWS_WITH_AS(jacobian_change(h, s.x, 1, streams, 0), doctest::Contains("got 1 and 0"),

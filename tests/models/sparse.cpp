@@ -3,6 +3,9 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <cmath>
+
 #include "cinch/cinch.hpp"
 #include "support/samples.hpp"
 
@@ -52,10 +55,14 @@ TEST_CASE("of equal elements the first are the largest, along any axis") {
 
 TEST_CASE("winner take all keeps the same share of the examples for every unit") {
   const Tensor h = RandomState(1).normal(0, 1, {20, 6});
-  for (const auto& [rate, kept] : {std::pair{0.05, 1}, {0.01, 1}, {0.2, 4}, {0.5, 10}, {1.0, 20}}) {
-    CAPTURE(rate);
-    const Tensor code = evaluate(winner_take_all(constant(h), rate));
-    for (std::int64_t j = 0; j < 6; ++j) CHECK(nonzeros(code, j, 20, 6) == kept);
+  struct Row {
+    double rate;
+    std::int64_t kept;
+  };
+  for (const Row& row : {Row{0.05, 1}, Row{0.01, 1}, Row{0.2, 4}, Row{0.5, 10}, Row{1, 20}}) {
+    CAPTURE(row.rate);
+    const Tensor code = evaluate(winner_take_all(constant(h), row.rate));
+    for (std::int64_t j = 0; j < 6; ++j) CHECK(nonzeros(code, j, 20, 6) == row.kept);
   }
 }
 

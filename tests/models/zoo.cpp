@@ -1,6 +1,7 @@
 // Every variant of models/README.md: its gradient, and fast against checked mode.
 #include <doctest/doctest.h>
 
+#include <cmath>
 #include <functional>
 #include <string>
 #include <vector>
@@ -138,6 +139,12 @@ const std::vector<Variant>& variants() {
        [](Setting& s) {
          const auto m = s.smooth({6, 4});
          return s.with_penalty(m, mean(jacobian_change(m.encode(s.x), s.x, 0.5, s.random, 3)));
+       }},
+      {"CAE+H, stochastic, closed form",
+       [](Setting& s) {
+         const auto m = s.smooth({6, 4});
+         return s.with_penalty(m,
+                               mean(jacobian_change(m.encoder.layers[0], s.x, 0.5, s.random, 3)));
        }},
       {"nuclear norm of the Jacobian",
        [](Setting& s) {
