@@ -1,6 +1,7 @@
 #include "ops/catalog.hpp"
 
 #include "ops/activation.hpp"
+#include "ops/along.hpp"
 #include "ops/arithmetic.hpp"
 #include "ops/convolution.hpp"
 #include "ops/determinant.hpp"
@@ -8,6 +9,8 @@
 #include "ops/eigen.hpp"
 #include "ops/expm.hpp"
 #include "ops/factor.hpp"
+#include "ops/fused_products.hpp"
+#include "ops/diagonal.hpp"
 #include "ops/fused_products.hpp"
 #include "ops/index.hpp"
 #include "ops/linalg.hpp"
@@ -22,6 +25,7 @@
 #include "ops/special.hpp"
 #include "ops/svd.hpp"
 #include "ops/trigonometry.hpp"
+#include "ops/subtensor.hpp"
 
 namespace cinch {
 
@@ -119,6 +123,11 @@ std::span<const Op* const> all_ops() {
       &scatter_add_op,
       &arange_op,
       &eye_op,
+      // along, subtensor
+      &take_along_op,
+      &add_along_op,
+      &checked_index_op,
+      &last_writer_op,
       // diagonal
       &diagonal_op,
       &embed_diagonal_op,

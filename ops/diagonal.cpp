@@ -271,7 +271,7 @@ Expr diag(const Arg& x, std::int64_t offset) {
     throw TypeError(text("diag: takes a vector or a matrix\n  ", text(x->type()), "  ", describe(x),
                          "\n  written at ", x.where().text()));
   }
-  const Expr n = computed(size(x, 0) + std::abs(offset));
+  const Expr n = offset == 0 ? size(x, 0) : computed(size(x, 0) + std::abs(offset));
   return embed_diagonal(x, broadcast_to(cast(Arg(0.0), x->dtype()), {n, n}), offset);
 }
 

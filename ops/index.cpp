@@ -6,10 +6,12 @@
 #include <xtensor/xbuilder.hpp>
 
 #include "core/leaves.hpp"
+#include "ops/along.hpp"
 #include "ops/arithmetic.hpp"
 #include "ops/positions.hpp"
 #include "ops/shape.hpp"
 #include "ops/sizes.hpp"
+#include "ops/subtensor.hpp"
 #include "ops/xtensor_view.hpp"
 
 namespace cinch {
@@ -85,8 +87,11 @@ Type embed_type(Args x, const Attrs& attrs) {
   for (std::size_t k = 0; k < x[0].dims().size(); ++k) {
     const Dim small = x[0].dims()[k], large = x[1].dims()[k];
     if (!small.known() || !large.known()) continue;
-    const bool fits = static_cast<std::int64_t>(k) == attrs.ints[0] ? small.size() <= large.size() : small == large;
-    if (!fits) throw TypeError(text("size ", small.size(), " does not fit into ", large.size(), " along axis ", k));
+    const bool fits = static_cast<std::int64_t>(k) == attrs.ints[0] ? small.size() <= large.size()
+                                                                    : small == large;
+    if (!fits)
+      throw TypeError(
+          text("size ", small.size(), " does not fit into ", large.size(), " along axis ", k));
   }
   return {x[0].dtype(), x[1].dims()};
 }
@@ -196,8 +201,10 @@ Type scatter_add_type(Args x, const Attrs&) {
   for (std::int64_t k = 0; k < x[0].rank(); ++k) {
     const Expr& other = k < x[1].rank() ? x[1] : x[2];
     const std::int64_t axis = k < x[1].rank() ? k : k - x[1].rank() + 1;
-    const Dim a = x[0].dims()[static_cast<std::size_t>(k)], b = other.dims()[static_cast<std::size_t>(axis)];
-    if (a.known() && b.known() && !(a == b)) throw TypeError("the rows do not fit the indices and the result");
+    const Dim a = x[0].dims()[static_cast<std::size_t>(k)],
+              b = other.dims()[static_cast<std::size_t>(axis)];
+    if (a.known() && b.known() && !(a == b))
+      throw TypeError("the rows do not fit the indices and the result");
   }
   return {x[0].dtype(), x[2].dims()};
 }
@@ -233,6 +240,53 @@ Tensor scatter_add_reference(Values in, const Attrs&) {
   });
 }
 
+/// Positions along the axis of a narrow or an embed from each of `starts` on, in an array of y's
+/// axes with one more in front.
+Expr positions_of_many(const Expr& starts, const Expr& length, const Expr& n, const Expr& y) {
+  const std::int64_t axis = y.attrs().ints[0];
+  const Expr positions = checked_index(expand_dims(starts, 1) + arange(length) * y.attrs().ints[1],
+                                       n, /*negatives=*/false);
+  std::vector<std::int64_t> pattern(static_cast<std::size_t>(y.rank() + 1), -1);
+  pattern[0] = 0;
+  pattern[static_cast<std::size_t>(axis + 1)] = 1;
+  return dimshuffle(positions, pattern);
+}
+
+/// narrow from many starts.
+Expr narrow_many(Args x, bool many_operands, const Expr& y) {
+  const std::int64_t axis = y.attrs().ints[0];
+  const Expr from = many_operands ? x[0] : expand_dims(x[0], 0);
+  return take_along_axis(from, positions_of_many(x[1], x[2], size(from, axis + 1), y), axis + 1);
+}
+
+/// embed from many starts.
+Expr embed_many(Args x, bool many_operands, const Expr& like, const Expr& y) {
+  const std::int64_t axis = y.attrs().ints[0];
+  const Expr from =
+      many_operands ? x[0] : broadcast_to(x[0], with_leading_size(size(x[2], 0), x[0]));
+  const Expr positions = positions_of_many(x[2], size(from, axis + 1), size(like, axis + 1), y);
+  return add_along_axis(from, broadcast_like(positions, from), like, axis + 1);
+}
+
+/// 0, 1, ... along the first axis of `x`, with as many axes.
+Expr numbers_of_many(const Expr& x) {
+  std::vector<std::int64_t> pattern(static_cast<std::size_t>(x.rank()), -1);
+  pattern[0] = 0;
+  return dimshuffle(arange(size(x, 0)), pattern);
+}
+
+/// scatter_add for many index tensors: each adds to rows of its own.
+Expr scatter_many(Args x, bool many_rows, const Expr& y) {
+  const Expr& like = y.inputs()[2];
+  const Expr count = size(x[1], 0), n = size(like, 0);
+  const Expr rows = many_rows ? x[0] : broadcast_to(x[0], with_leading_size(count, x[0]));
+  const Expr flat = numbers_of_many(x[1]) * n + checked_index(x[1], n);
+  std::vector<Expr> apart = with_leading_size(count, like), together = sizes(like);
+  together[0] = product({count, n});
+  const Expr zeros = broadcast_to(cast(Arg(0.0), y.dtype()), together);
+  return reshape(scatter_add(rows, flat, zeros), apart);
+}
+
 std::vector<Example> narrow_examples() {
   const Type m{DType::float64, {5, 4}}, i{DType::int64, {}};
   return {{{m}, [](Args x) { return slice(x[0], 1, 3); }},
@@ -258,8 +312,10 @@ constinit const Op narrow_op{
     },
     .batch =
         [](Args x, const std::vector<bool>& batched, const Expr& y) {
-          if (batched[1] || batched[2])
-            throw GradError("vectorize: the positions of a slice cannot differ");
+          if (batched[2])
+            throw GradError(
+                "vectorize: the lengths of slices cannot differ; narrow() and rows() take one");
+          if (batched[1]) return narrow_many(x, batched[0], y);
           return narrow(x[0], y.attrs().ints[0] + 1, x[1], x[2], y.attrs().ints[1]);
         },
     .follow = [](Args, std::span<const std::int64_t> axes, const Expr& y) -> std::int64_t {
@@ -282,9 +338,11 @@ constinit const Op embed_op{
       return {narrow(gy, axis, x[2], size(x[0], axis), y.attrs().ints[1]), Expr(), Expr()};
     },
     .batch =
-        [](Args x, const std::vector<bool>&, const Expr& y) {
-          const Expr like = broadcast_to(cast(Arg(0.0), y.dtype()),
-                                         with_leading_size(size(x[0], 0), y.inputs()[1]));
+        [](Args x, const std::vector<bool>& batched, const Expr& y) {
+          const Expr like =
+              broadcast_to(cast(Arg(0.0), y.dtype()),
+                           with_leading_size(size(batched[0] ? x[0] : x[2], 0), y.inputs()[1]));
+          if (batched[2]) return embed_many(x, batched[0], like, y);
           return embed(x[0], like, y.attrs().ints[0] + 1, x[2], y.attrs().ints[1]);
         },
     .follow = [](Args, std::span<const std::int64_t> axes, const Expr& y) -> std::int64_t {
@@ -308,12 +366,12 @@ constinit const Op take_op{
       return {scatter_add(gy, x[1], x[0]), Expr()};
     },
     .batch =
-        [](Args x, const std::vector<bool>& batched, const Expr& y) {
-          if (batched[1]) throw GradError("vectorize: the indices of take cannot differ");
-          (void)y;
-          return take(x[0], x[1], 1);
+        [](Args x, const std::vector<bool>& batched, const Expr&) {
+          if (!batched[1]) return take(x[0], x[1], 1);
+          return batched[0] ? gather(x[0], {numbers_of_many(x[1]), x[1]}) : take(x[0], x[1]);
         },
     .follow = [](Args x, std::span<const std::int64_t> axes, const Expr&) -> std::int64_t {
+      if (axes[0] < 0) return axes[1];  // Rows of something else.
       if (axes[1] >= 0 || axes[0] == 0) return -1;
       return axes[0] - 1 + x[1].rank();
     },
@@ -339,7 +397,7 @@ constinit const Op scatter_add_op{
     },
     .batch =
         [](Args x, const std::vector<bool>& batched, const Expr& y) {
-          if (batched[1]) throw GradError("vectorize: the indices of scatter_add cannot differ");
+          if (batched[1]) return scatter_many(x, batched[0], y);
           // The rows' own axes come first for scatter_add, so the many go to the end and back.
           const std::int64_t rank = x[0].rank(), result = y.rank();
           std::vector<std::int64_t> last(static_cast<std::size_t>(rank)),

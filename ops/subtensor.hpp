@@ -1,0 +1,43 @@
+// Parts of tensors chosen by index tensors, and parts replaced or added to.
+#pragma once
+
+#include <vector>
+
+#include "core/expr.hpp"
+#include "core/op.hpp"
+
+namespace cinch {
+
+extern const Op checked_index_op, last_writer_op;
+
+/// x[i, j, ...] over the first axes, as NumPy's indexing with several index tensors (int64;
+/// negative ones count from the end): these broadcast together, and their shape replaces the axes:
+/// gather(x, {arange(n), labels}) is one element of each row. ValueError at run time outside.
+Expr gather(const Arg& x, const std::vector<Expr>& indices);
+
+/// `x` with `value`, which broadcasts, in place of `part`. `part` is an expression that says which
+/// elements: any chain of slice, at, take, take_along_axis, gather, diagonal, reshape and
+/// transpositions of x: set_subtensor(x, at(x, 3), 0) is NumPy's x[3] = 0. Of several values for
+/// one element the last one stays, and has the gradient. Where a condition says which elements, use
+/// switch_(condition, value, x). Theano's set_subtensor(part, value). Throws TypeError for a part
+/// that is not made of x like that.
+Expr set_subtensor(const Arg& x, const Expr& part, const Arg& value);
+/// `x` with `value` added to `part`; all values for one element are.
+Expr inc_subtensor(const Arg& x, const Expr& part, const Arg& value);
+/// NumPy's put: `x` with the elements whose row-major positions are `positions` replaced.
+Expr put(const Arg& x, const Arg& positions, const Arg& value);
+
+/// How often, or with what sum of `weights` of the same shape, each of 0, 1, ..., n - 1 stands in
+/// `x` (int64, any shape): (n), int64 or the weights' dtype. ValueError at run time for an element
+/// outside.
+Expr bincount(const Arg& x, const Arg& n);
+Expr bincount(const Arg& x, const Arg& n, const Expr& weights);
+
+/// `x` (int64), where negative ones stand for x + n unless `negatives` is false. ValueError at run
+/// time for one outside. `n` is an int64 scalar made of sizes.
+Expr checked_index(const Arg& x, const Arg& n, bool negatives = true);
+/// The number of the last element of `x` (int64, its elements numbered in row-major order) that is
+/// k, for each k < n; -1 where there is none.
+Expr last_writer(const Arg& x, const Arg& n);
+
+}  // namespace cinch
