@@ -482,9 +482,6 @@ constinit const Op eye_op{
 
 namespace {
 
-/// An int64 scalar from an argument that may be a literal.
-Expr position(const Arg& x) { return x->type().weak ? cast(x, DType::int64) : x.expr(); }
-
 /// A position as NumPy reads it: counted from the end if negative, clipped to [low, n + high].
 Expr clipped(const Expr& p, const Expr& n, std::int64_t low, std::int64_t high) {
   if (const Tensor* a = constant_value(p), *b = constant_value(n); a && b) {
@@ -505,8 +502,8 @@ Expr slice(const Arg& x, const Arg& start, const Arg& stop, std::int64_t axis, s
   const Expr n = size(x, axis);
   // Going backwards, positions run from n - 1 to -1.
   const std::int64_t shift = step > 0 ? 0 : -1;
-  const Expr from = clipped(position(start), n, shift, shift),
-             to = clipped(position(stop), n, shift, shift);
+  const Expr from = clipped(whole_number(start), n, shift, shift),
+             to = clipped(whole_number(stop), n, shift, shift);
   Expr length;
   if (const Tensor* a = constant_value(from), *b = constant_value(to); a && b) {
     const std::int64_t distance = b->data<std::int64_t>()[0] - a->data<std::int64_t>()[0];
@@ -531,13 +528,13 @@ Expr reverse(const Arg& x, std::int64_t axis) {
 }
 
 Expr rows(const Arg& x, const Arg& start, const Arg& count) {
-  return narrow(x, 0, position(start), position(count));
+  return narrow(x, 0, whole_number(start), whole_number(count));
 }
 
 Expr at(const Arg& x, const Arg& index, std::int64_t axis) {
   const Attribution as(x.where());
   axis = axis_of("at", x, axis);
-  Expr i = position(index);
+  Expr i = whole_number(index);
   if (!constant_value(i) || i.dtype() != DType::int64 || constant_value(i)->item() < 0) {
     i = switch_(i < 0, i + size(x, axis), i);
   }
@@ -547,13 +544,13 @@ Expr at(const Arg& x, const Arg& index, std::int64_t axis) {
 Expr narrow(const Arg& x, std::int64_t axis, const Arg& start, const Arg& length,
             std::int64_t step) {
   const Attribution as(x.where());
-  return apply(narrow_op, {x, position(start), position(length)},
+  return apply(narrow_op, {x, whole_number(start), whole_number(length)},
                {.ints = {axis_of("narrow", x, axis), step}}, x.where());
 }
 
 Expr embed(const Arg& x, const Arg& like, std::int64_t axis, const Arg& start, std::int64_t step) {
   const Attribution as(x.where());
-  return apply(embed_op, {x, like, position(start)}, {.ints = {axis, step}}, x.where());
+  return apply(embed_op, {x, like, whole_number(start)}, {.ints = {axis, step}}, x.where());
 }
 
 Expr take(const Arg& x, const Arg& indices, std::int64_t axis) {
@@ -579,7 +576,7 @@ Expr scatter_add(const Arg& x, const Arg& indices, const Arg& like) {
 
 Expr arange(const Arg& n) {
   const Attribution as(n.where());
-  return apply(arange_op, {position(n)}, {}, n.where());
+  return apply(arange_op, {whole_number(n)}, {}, n.where());
 }
 
 Expr one_hot(const Arg& labels, const Arg& classes, DType dtype) {
@@ -589,7 +586,7 @@ Expr one_hot(const Arg& labels, const Arg& classes, DType dtype) {
 
 Expr eye(const Arg& n, DType dtype) {
   const Attribution as(n.where());
-  return apply(eye_op, {position(n)}, {.dtype = dtype}, n.where());
+  return apply(eye_op, {whole_number(n)}, {.dtype = dtype}, n.where());
 }
 
 }  // namespace cinch

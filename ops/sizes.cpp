@@ -44,6 +44,10 @@ std::vector<Expr> with_leading_size(const Expr& count, const Expr& x) {
   return with_first(count, sizes(x));
 }
 
+Expr whole_number(const Arg& x) {
+  return x->type().weak && x->dtype() == DType::int64 ? cast(x, DType::int64) : x.expr();
+}
+
 Expr computed(const Expr& e) {
   for (const Expr& node : topological(std::span(&e, 1))) {
     if (node.inputs().empty() && !constant_value(node)) return e;

@@ -17,6 +17,10 @@ std::vector<Expr> with_leading_size(const Expr& count, const Expr& x);
 /// One expression and then others, as inputs of an op.
 std::vector<Expr> with_first(const Expr& first, Args rest);
 
+/// An int64 scalar from an argument that may be a literal; others stay as they are, for the type
+/// rules to refuse.
+Expr whole_number(const Arg& x);
+
 /// `e`, an expression of sizes, as a constant where it depends on constants only, so that what is
 /// shaped by it has a known size.
 Expr computed(const Expr& e);

@@ -1,6 +1,7 @@
 #include "ops/subtensor.hpp"
 
 #include <algorithm>
+#include <numeric>
 
 #include "ops/along.hpp"
 #include "ops/arithmetic.hpp"
@@ -28,16 +29,42 @@ std::int64_t checked(std::int64_t index, std::int64_t n, const Attrs& attrs) {
   return index;
 }
 
-Tensor last_writer_reference(Values in, const Attrs&) {
-  Tensor result = Tensor::full(DType::int64, {in[1]->data<std::int64_t>()[0]}, -1);
-  const auto index = in[0]->data<std::int64_t>();
-  const auto last = result.data<std::int64_t>();
-  for (std::int64_t k = 0; k < result.size(); ++k) {
-    const auto found = std::find(index.rbegin(), index.rend(), k);
-    if (found != index.rend()) last[static_cast<std::size_t>(k)] = index.rend() - found - 1;
-  }
-  for (const std::int64_t i : index) checked(i, result.size(), {.ints = {0}});
+Tensor last_writer_reference(Values in, const Attrs& attrs) {
+  const auto axis = static_cast<std::size_t>(attrs.ints[0]);
+  const std::int64_t n = in[1]->data<std::int64_t>()[0];
+  for (const std::int64_t i : in[0]->data<std::int64_t>()) checked(i, n, {.ints = {0}});
+  Shape shape = in[0]->shape();
+  shape[axis] = n;
+  Tensor result(DType::int64, shape);
+  const auto x = view<std::int64_t>(*in[0]);
+  auto to = view<std::int64_t>(result);
+  for_each_index(shape, [&](const std::vector<std::size_t>& there) {
+    std::vector<std::size_t> here = there;
+    std::int64_t last = in[0]->shape()[axis] - 1;
+    for (; last >= 0; --last) {
+      here[axis] = static_cast<std::size_t>(last);
+      if (x.element(here.begin(), here.end()) == static_cast<std::int64_t>(there[axis])) break;
+    }
+    to.element(there.begin(), there.end()) = last;
+  });
   return result;
+}
+
+Type last_writer_type(Args x, const Attrs& attrs) {
+  Dims dims = x[0].dims();
+  dims[static_cast<std::size_t>(attrs.ints[0])] = dim_of(x[1]);
+  return index_type(x, dims);
+}
+
+void last_writer_kernel(std::span<const Operand> in, const Operand& out, const Attrs& attrs) {
+  const Lanes from(in[0].shape, attrs.ints[0]), to(out.shape, attrs.ints[0]);
+  std::fill_n(out.as<std::int64_t>(), out.size(), -1);
+  for (std::int64_t lane = 0; lane < from.count; ++lane) {
+    const std::int64_t* index = in[0].as<std::int64_t>() + from.first(lane);
+    std::int64_t* last = out.as<std::int64_t>() + to.first(lane);
+    for (std::int64_t k = 0; k < from.n; ++k)
+      last[checked(index[k * from.inner], to.n, {.ints = {0}}) * to.inner] = k;
+  }
 }
 
 }  // namespace
@@ -77,33 +104,24 @@ constinit const Op checked_index_op{
 
 constinit const Op last_writer_op{
     .name = "last_writer",
-    .type = [](Args x, const Attrs&) { return index_type(x, {dim_of(x[1])}); },
+    .type = last_writer_type,
     .reference = last_writer_reference,
     .sizes_from = 1,
     .batch =
         [](Args x, const std::vector<bool>&, const Expr& y) {
-          // All at once, each with positions of its own.
-          const Expr count = size(x[0], 0), n = y.inputs()[1], each = product(sizes(y.inputs()[0]));
-          const Expr example = arange(count);
-          std::vector<std::int64_t> pattern(static_cast<std::size_t>(x[0].rank()), -1);
-          pattern[0] = 0;
-          const Expr last =
-              reshape(last_writer(dimshuffle(example, pattern) * n + x[0], product({count, n})),
-                      {count, n});
-          return switch_(last < 0, last, last - expand_dims(example, 1) * each);
+          return apply(last_writer_op, {x[0], x[1]}, {.ints = {y.attrs().ints[0] + 1}});
         },
+    .follow = [](Args, std::span<const std::int64_t> axes, const Expr& y) -> std::int64_t {
+      return axes[0] == y.attrs().ints[0] ? -1 : axes[0];
+    },
     .size_of = [](const Expr& y, std::int64_t) { return Expr(y.inputs()[1]); },
-    .kernel =
-        [](std::span<const Operand> in, const Operand& out, const Attrs&) {
-          auto* last = out.as<std::int64_t>();
-          std::fill_n(last, out.size(), -1);
-          const std::int64_t* index = in[0].as<std::int64_t>();
-          for (std::int64_t k = 0; k < in[0].size(); ++k)
-            last[checked(index[k], out.size(), {.ints = {0}})] = k;
-        },
+    .kernel = last_writer_kernel,
     .examples = []() -> std::vector<Example> {
-      return {{{Type{DType::int64, {3, 2}}}, [](Args x) { return last_writer(x[0], 5); }, {4}},
+      const Type m{DType::int64, {3, 4}};
+      return {{{Type{DType::int64, {6}}}, [](Args x) { return last_writer(x[0], 5); }, {4}},
               {{Type{DType::int64, {0}}}, [](Args x) { return last_writer(x[0], 5); }, {4}},
+              {{m}, [](Args x) { return last_writer(x[0], 3, 1); }, {3}},
+              {{m}, [](Args x) { return last_writer(x[0], 4, -2); }, {4}},
               {{Type{DType::int64, {4}}, Type{DType::float64, {6}}},
                [](Args x) { return last_writer(x[0], size(x[1], 0)); },
                {6}}};
@@ -112,13 +130,12 @@ constinit const Op last_writer_op{
 
 Expr checked_index(const Arg& x, const Arg& n, bool negatives) {
   const Attribution as(x.where());
-  return apply(checked_index_op, {x, n->type().weak ? cast(n, DType::int64) : n.expr()},
-               {.ints = {negatives}}, x.where());
+  return apply(checked_index_op, {x, whole_number(n)}, {.ints = {negatives}}, x.where());
 }
 
-Expr last_writer(const Arg& x, const Arg& n) {
+Expr last_writer(const Arg& x, const Arg& n, std::int64_t axis) {
   const Attribution as(x.where());
-  return apply(last_writer_op, {x, n->type().weak ? cast(n, DType::int64) : n.expr()}, {},
+  return apply(last_writer_op, {x, whole_number(n)}, {.ints = {axis_of("last_writer", x, axis)}},
                x.where());
 }
 
@@ -181,6 +198,70 @@ Expr forth(const Path& path, Expr x) {
   return x;
 }
 
+/// Which values of those for a part stay, and which elements of x they replace. Both broadcast to
+/// what they speak of, and examples stay apart where the indices let them.
+struct Stays {
+  Expr values, elements;
+};
+
+/// For take_along_axis alone: lane by lane.
+Stays stays_along(const Expr& x, const Expr& part) {
+  const std::int64_t axis = part.attrs().ints[0];
+  const Expr n = size(x, axis);
+  const Expr positions = checked_index(broadcast_like(part.inputs()[1], part), n);
+  const Expr last = last_writer(positions, n, axis);
+  std::vector<std::int64_t> pattern(static_cast<std::size_t>(x.rank()), -1);
+  pattern[static_cast<std::size_t>(axis)] = 0;
+  const Expr own = dimshuffle(arange(size(positions, axis)), pattern);
+  return {equal(take_along_axis(last, positions, axis), own), last >= 0};
+}
+
+/// The axis of x that a path of transpositions and one take chooses from; -1 for other paths.
+std::int64_t taken_axis(const Path& path, std::int64_t rank) {
+  std::vector<std::int64_t> axes(static_cast<std::size_t>(rank));
+  std::iota(axes.begin(), axes.end(), 0);
+  std::int64_t result = -1;
+  for (auto step = path.rbegin(); step != path.rend(); ++step) {
+    if (&step->op() == &take_op && result < 0) {
+      result = axes[0];
+      axes.erase(axes.begin());
+      axes.insert(axes.begin(), static_cast<std::size_t>(step->inputs()[1].rank()), -1);
+      if (result < 0) return -1;
+    } else if (&step->op() == &dimshuffle_op) {
+      std::vector<std::int64_t> next;
+      for (const std::int64_t axis : step->attrs().ints)
+        next.push_back(axis < 0 ? -1 : axes[static_cast<std::size_t>(axis)]);
+      axes = std::move(next);
+    } else {
+      return -1;
+    }
+  }
+  return result;
+}
+
+Stays stays_of(const Path& path, const Expr& x, const Expr& part) {
+  if (path.size() == 1 && &part.op() == &take_along_op) {
+    // Unless x is repeated, so that lanes share elements.
+    Dims lanes = part.dims();
+    const auto axis = static_cast<std::size_t>(part.attrs().ints[0]);
+    lanes[axis] = x.dims()[axis];
+    if (lanes == x.dims()) return stays_along(x, part);
+  }
+  // The part of the elements' numbers says where each value goes. Where all axes but one stay as
+  // they are, the numbers along that one do.
+  std::vector<Expr> numbered = sizes(x);
+  if (const std::int64_t axis = taken_axis(path, x.rank()); axis >= 0) {
+    for (std::size_t k = 0; k < numbered.size(); ++k) {
+      if (static_cast<std::int64_t>(k) != axis) numbered[k] = constant(Tensor(std::int64_t{1}));
+    }
+  }
+  const Expr n = product(numbered);
+  const Expr numbers = forth(path, reshape(arange(n), numbered));
+  const Expr positions = flatten(numbers), last = last_writer(positions, n);
+  const Expr stays = equal(take(last, positions), arange(size(positions, 0)));
+  return {reshape(stays, sizes(numbers)), reshape(last >= 0, numbered)};
+}
+
 /// Zeros like x with `value` at the part; where it holds an element twice, the sum.
 Expr back(const Path& path, Expr value) {
   for (const Expr& step : path) value = step.op().grad(step.inputs(), step, value)[0];
@@ -209,16 +290,11 @@ Expr set_subtensor(const Arg& x, const Expr& part, const Arg& value) {
     return &step.op() == &take_op || &step.op() == &take_along_op;
   });
   if (!may_repeat) return switch_(back(path, broadcast_like(Arg(true), part)), back(path, v), x);
-  // The part of the elements' numbers says where each value goes.
-  const Expr n = product(sizes(x));
-  const Expr numbers = reshape(arange(n), sizes(x));
-  const Expr positions = flatten(forth(path, numbers));
-  const Expr last = last_writer(positions, n);
-  const Expr stays = reshape(equal(take(last, positions), arange(size(positions, 0))), sizes(part));
-  v = switch_(stays, v, cast(Arg(0.0), v.dtype()));
+  const Stays stays = stays_of(path, x, part);
+  v = switch_(stays.values, v, cast(Arg(0.0), v.dtype()));
   const bool is_bool = v.dtype() == DType::bool_;  // Sums need numbers.
   const Expr values = back(path, is_bool ? cast(v, DType::int64) : v);
-  return switch_(reshape(last >= 0, sizes(x)), cast(values, v.dtype()), x);
+  return switch_(stays.elements, cast(values, v.dtype()), x);
 }
 
 Expr inc_subtensor(const Arg& x, const Expr& part, const Arg& value) {
@@ -236,6 +312,11 @@ Expr put(const Arg& x, const Arg& positions, const Arg& value) {
   return set_subtensor(x, take(flatten(x), positions), value);
 }
 
+Expr put_along_axis(const Arg& x, const Arg& indices, const Arg& value, std::int64_t axis) {
+  const Attribution as(x.where());
+  return set_subtensor(x, take_along_axis(x, indices, axis), value);
+}
+
 Expr bincount(const Arg& x, const Arg& n) {
   const Attribution as(x.where());
   return bincount(x, n, broadcast_like(constant(Tensor(std::int64_t{1})), x));
@@ -243,7 +324,7 @@ Expr bincount(const Arg& x, const Arg& n) {
 
 Expr bincount(const Arg& x, const Arg& n, const Expr& weights) {
   const Attribution as(x.where());
-  const Expr count = n->type().weak ? cast(n, DType::int64) : n.expr();
+  const Expr count = whole_number(n);
   const Expr like = broadcast_to(cast(Arg(0.0), weights.dtype()), {count});
   return scatter_add(weights, checked_index(x, count, /*negatives=*/false), like);
 }

@@ -27,6 +27,10 @@ Expr inc_subtensor(const Arg& x, const Expr& part, const Arg& value);
 /// NumPy's put: `x` with the elements whose row-major positions are `positions` replaced.
 Expr put(const Arg& x, const Arg& positions, const Arg& value);
 
+/// NumPy's put_along_axis and PyTorch's scatter: `x` with `value`, which broadcasts, in place of
+/// the elements that take_along_axis(x, indices, axis) chooses.
+Expr put_along_axis(const Arg& x, const Arg& indices, const Arg& value, std::int64_t axis);
+
 /// How often, or with what sum of `weights` of the same shape, each of 0, 1, ..., n - 1 stands in
 /// `x` (int64, any shape): (n), int64 or the weights' dtype. ValueError at run time for an element
 /// outside.
@@ -36,8 +40,8 @@ Expr bincount(const Arg& x, const Arg& n, const Expr& weights);
 /// `x` (int64), where negative ones stand for x + n unless `negatives` is false. ValueError at run
 /// time for one outside. `n` is an int64 scalar made of sizes.
 Expr checked_index(const Arg& x, const Arg& n, bool negatives = true);
-/// The number of the last element of `x` (int64, its elements numbered in row-major order) that is
-/// k, for each k < n; -1 where there is none.
-Expr last_writer(const Arg& x, const Arg& n);
+/// Where along `axis` of `x` (int64) the last k stands, for each k < n, which replaces the axis; -1
+/// where there is none. ValueError at run time for an element outside [0, n).
+Expr last_writer(const Arg& x, const Arg& n, std::int64_t axis = 0);
 
 }  // namespace cinch

@@ -114,7 +114,18 @@ TEST_CASE("index tensors, and parts set and added to, hold in every way that ops
        [](Args x) {
          return set_subtensor(x[0], take_along_axis(x[0], expand_dims(argmax(x[0], 1), 1), 1),
                               sum(x[0], 1, true));
-       }},
+       },
+       {},
+       true},
+      {"set columns by numbers",
+       {cube, i4, Type{DType::float64, {2, 4, 4}}},
+       [](Args x) { return set_subtensor(x[0], take(x[0], x[1], 2), x[2]); },
+       {0, 3},
+       true},
+      {"set along an axis",
+       {cube, Type{DType::int64, {2, 5, 3}}},
+       [](Args x) { return put_along_axis(x[0], x[1] - 4, sum(square(x[0]), 1, true), 1); },
+       {0, 4}},
       {"set pairs",
        {m, i4, i4, Type{DType::float64, {4}}},
        [](Args x) {
