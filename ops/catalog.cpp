@@ -4,18 +4,18 @@
 #include "ops/along.hpp"
 #include "ops/arithmetic.hpp"
 #include "ops/convolution.hpp"
+#include "ops/cumulative.hpp"
 #include "ops/determinant.hpp"
 #include "ops/diagonal.hpp"
 #include "ops/eigen.hpp"
 #include "ops/expm.hpp"
 #include "ops/factor.hpp"
 #include "ops/fused_products.hpp"
-#include "ops/diagonal.hpp"
-#include "ops/fused_products.hpp"
 #include "ops/index.hpp"
 #include "ops/linalg.hpp"
 #include "ops/logsumexp.hpp"
 #include "ops/nonlinearity.hpp"
+#include "ops/order.hpp"
 #include "ops/pooling.hpp"
 #include "ops/prod.hpp"
 #include "ops/random.hpp"
@@ -23,9 +23,9 @@
 #include "ops/shape.hpp"
 #include "ops/solve.hpp"
 #include "ops/special.hpp"
+#include "ops/subtensor.hpp"
 #include "ops/svd.hpp"
 #include "ops/trigonometry.hpp"
-#include "ops/subtensor.hpp"
 
 namespace cinch {
 
@@ -109,6 +109,9 @@ std::span<const Op* const> all_ops() {
       &logsumexp_op,
       &prod_op,
       &recurrence_op,
+      &cumsum_op,
+      // order
+      &argsort_op,
       // shape
       &size_op,
       &dimshuffle_op,

@@ -1,0 +1,178 @@
+#include "ops/order.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/team.hpp"
+#include "ops/along.hpp"
+#include "ops/positions.hpp"
+
+namespace cinch {
+
+namespace {
+
+/// attrs.ints of an argsort: the axis, whether large elements come first, how many are wanted (-1:
+/// all).
+enum : std::size_t { axis_at, descending_at, count_at };
+
+void require_enough(std::int64_t wanted, std::int64_t n) {
+  if (wanted > n) throw ValueError(text("there are ", n, " elements along the axis, not ", wanted));
+}
+
+Type argsort_type(Args x, const Attrs& attrs) {
+  Dims dims = x[0].dims();
+  Dim& n = dims[static_cast<std::size_t>(attrs.ints[axis_at])];
+  const std::int64_t wanted = attrs.ints[count_at];
+  if (n.known() && wanted > n.size())
+    throw TypeError(text("there are ", n.size(), " elements along the axis, not ", wanted));
+  if (wanted >= 0) n = wanted;
+  return {DType::int64, std::move(dims)};
+}
+
+template <class T>
+bool is_missing(T x) {
+  if constexpr (std::is_floating_point_v<T>) return std::isnan(x);
+  return false;
+}
+
+template <class T>
+struct Element {
+  T value;
+  std::int64_t index;
+};
+
+/// Whether `a` comes first: no two elements are the same, so any way of sorting is stable.
+template <class T, bool Descending>
+bool comes_first(const Element<T>& a, const Element<T>& b) {
+  const Element<T>&small = Descending ? b : a, &large = Descending ? a : b;
+  if (small.value < large.value) return true;
+  if (large.value < small.value) return false;
+  if (is_missing(a.value) != is_missing(b.value)) return is_missing(large.value);
+  return a.index < b.index;
+}
+
+template <class T, bool Descending>
+void sort_lane(Element<T>* elements, std::int64_t n, std::int64_t wanted) {
+  if (wanted < n)
+    std::nth_element(elements, elements + wanted, elements + n, comes_first<T, Descending>);
+  std::sort(elements, elements + wanted, comes_first<T, Descending>);
+}
+
+void argsort_kernel(std::span<const Operand> in, const Operand& out, const Attrs& attrs) {
+  const Lanes from(in[0].shape, attrs.ints[axis_at]), to(out.shape, attrs.ints[axis_at]);
+  require_enough(to.n, from.n);
+  if (out.size() == 0) return;
+  const double depth = std::log2(2.0 + static_cast<double>(to.n));
+  dispatch(in[0].dtype, [&]<class T> {
+    const std::int64_t parts = parts_for(4 * static_cast<double>(in[0].size()) * depth, from.count);
+    share_work(parts, [&](std::int64_t part) {
+      const Span own = part_of(from.count, 1, parts, part);
+      auto* elements = reinterpret_cast<Element<T>*>(
+          thread_scratch(static_cast<std::size_t>(from.n) * sizeof(Element<T>)));
+      for (std::int64_t lane = own.begin; lane < own.end; ++lane) {
+        const T* x = in[0].as<T>() + from.first(lane);
+        for (std::int64_t k = 0; k < from.n; ++k) elements[k] = {x[k * from.inner], k};
+        if (attrs.ints[descending_at])
+          sort_lane<T, true>(elements, from.n, to.n);
+        else
+          sort_lane<T, false>(elements, from.n, to.n);
+        std::int64_t* y = out.as<std::int64_t>() + to.first(lane);
+        for (std::int64_t k = 0; k < to.n; ++k) y[k * to.inner] = elements[k].index;
+      }
+    });
+  });
+}
+
+/// The place of each element is the number of those that come before it.
+Tensor argsort_reference(Values in, const Attrs& attrs) {
+  Shape shape = in[0]->shape();
+  std::int64_t& n = shape[static_cast<std::size_t>(attrs.ints[axis_at])];
+  if (attrs.ints[count_at] >= 0) {
+    require_enough(attrs.ints[count_at], n);
+    n = attrs.ints[count_at];
+  }
+  Tensor result(DType::int64, shape);
+  const Lanes from(in[0]->shape(), attrs.ints[axis_at]), to(shape, attrs.ints[axis_at]);
+  const bool descending = attrs.ints[descending_at] != 0;
+  const auto places = result.data<std::int64_t>();
+  dispatch(in[0]->dtype(), [&]<class T> {
+    const auto x = in[0]->data<T>();
+    for (std::int64_t lane = 0; lane < from.count; ++lane) {
+      const auto element = [&](std::int64_t k) {
+        return x[static_cast<std::size_t>(from.first(lane) + k * from.inner)];
+      };
+      for (std::int64_t k = 0; k < from.n; ++k) {
+        std::int64_t place = 0;
+        for (std::int64_t j = 0; j < from.n; ++j) {
+          const T a = element(j), b = element(k);
+          const bool both_missing = is_missing(a) && is_missing(b);
+          const bool smaller = is_missing(b) ? !is_missing(a) : a < b;
+          const bool same = both_missing || a == b;
+          place += same ? j < k : smaller != descending;
+        }
+        if (place < to.n) places[static_cast<std::size_t>(to.first(lane) + place * to.inner)] = k;
+      }
+    }
+  });
+  return result;
+}
+
+Expr sorted_positions(std::string_view name, const Arg& x, std::int64_t axis, bool descending,
+                      std::int64_t count) {
+  return apply(argsort_op, {x}, {.ints = {axis_of(name, x, axis), descending, count}}, x.where());
+}
+
+}  // namespace
+
+constinit const Op argsort_op{
+    .name = "argsort",
+    .type = argsort_type,
+    .reference = argsort_reference,
+    .batch =
+        [](Args x, const std::vector<bool>&, const Expr& y) {
+          Attrs attrs = y.attrs();
+          ++attrs.ints[axis_at];
+          return apply(argsort_op, {x[0]}, std::move(attrs));
+        },
+    .follow = [](Args, std::span<const std::int64_t> axes, const Expr& y) -> std::int64_t {
+      return axes[0] == y.attrs().ints[axis_at] ? -1 : axes[0];
+    },
+    .kernel = argsort_kernel,
+    .examples = []() -> std::vector<Example> {
+      const Type v{DType::float64, {17}}, m{DType::float64, {6, 5}}, i{DType::int64, {5, 9}};
+      return {{{v}, [](Args x) { return argsort(x[0]); }},
+              {{m}, [](Args x) { return argsort(x[0], 0); }},
+              {{m}, [](Args x) { return argsort(x[0], 1, true); }},
+              {{i}, [](Args x) { return argsort(x[0], 1); }, {4}},
+              {{i}, [](Args x) { return argsort(x[0], 0, true); }, {3}},
+              {{i}, [](Args x) { return topk(x[0], 4).indices; }, {3}},
+              {{i}, [](Args x) { return topk(x[0], 2, 0, false).indices; }, {3}},
+              {{m}, [](Args x) { return topk(x[0], 6, 0).indices; }},
+              {{m}, [](Args x) { return topk(x[0], 0, 1).indices; }},
+              {{Type{DType::float64, {2, 5, 3}}}, [](Args x) { return topk(x[0], 3, 1).indices; }},
+              {{Type{DType::float64, {0, 3}}}, [](Args x) { return argsort(x[0]); }},
+              {{Type{DType::float64, {3, 0}}}, [](Args x) { return argsort(x[0]); }}};
+    },
+};
+
+Expr argsort(const Arg& x, std::int64_t axis, bool descending) {
+  const Attribution as(x.where());
+  return sorted_positions("argsort", x, axis, descending, -1);
+}
+
+Expr sort(const Arg& x, std::int64_t axis, bool descending) {
+  const Attribution as(x.where());
+  return take_along_axis(x, sorted_positions("sort", x, axis, descending, -1), axis);
+}
+
+TopK topk(const Arg& x, std::int64_t k, std::int64_t axis, bool largest) {
+  const Attribution as(x.where());
+  if (k < 0) {
+    throw TypeError(text("topk: cannot give ", k, " elements\n  ", text(x->type()), "  ",
+                         describe(x), "\n  written at ", x.where().text()));
+  }
+  const Expr indices = sorted_positions("topk", x, axis, largest, k);
+  return {take_along_axis(x, indices, axis), indices};
+}
+
+}  // namespace cinch
