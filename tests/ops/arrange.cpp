@@ -127,12 +127,12 @@ TEST_CASE("elements move as NumPy moves them") {
     CHECK(function({.inputs = {x, k}, .outputs = {r.y}, .allow_unused_inputs = true})(
               {value, Tensor(std::int64_t{3})})[0] == r.expected);
   }
-  const Expr cube = variable("c", DType::int64, {2, 3, 4, 5});
-  CHECK(moveaxis(cube, {0, 1}, {-1, -2}).dims() == Dims{4, 5, 3, 2});
-  CHECK(moveaxis(cube, 2, 0).dims() == Dims{4, 2, 3, 5});
-  CHECK(unstack(cube, 1).size() == 3);
-  CHECK(evaluate(unstack(cube, 1)[2], {{cube, numbered({2, 3, 4, 5})}}) ==
-        evaluate(at(cube, 2, 1), {{cube, numbered({2, 3, 4, 5})}}));
+  const Expr large = variable("c", DType::int64, {2, 3, 4, 5});
+  CHECK(moveaxis(large, {0, 1}, {-1, -2}).dims() == Dims{4, 5, 3, 2});
+  CHECK(moveaxis(large, 2, 0).dims() == Dims{4, 2, 3, 5});
+  CHECK(unstack(large, 1).size() == 3);
+  CHECK(evaluate(unstack(large, 1)[2], {{large, numbered({2, 3, 4, 5})}}) ==
+        evaluate(at(large, 2, 1), {{large, numbered({2, 3, 4, 5})}}));
   CHECK(evaluate(roll(x, 1, 0), {{x, numbered({0, 3})}}) == numbered({0, 3}));
 }
 

@@ -55,7 +55,8 @@ TEST_CASE("functions of diagonals and triangles hold in every way that ops do") 
 }
 
 TEST_CASE("diagonals and triangles are those of plain loops, for every offset") {
-  for (const auto& [rows, columns] : {std::pair{4, 4}, {3, 5}, {5, 3}, {1, 4}}) {
+  for (const auto& sizes : {std::pair{4, 4}, {3, 5}, {5, 3}, {1, 4}}) {
+    const int rows = sizes.first, columns = sizes.second;
     const Tensor value = numbered(rows, columns);
     const Expr x = lmatrix("x");
     for (std::int64_t k = -6; k <= 6; ++k) {
