@@ -52,10 +52,9 @@ Expr without(const Expr& e, const Expr& seed, const Expr& y) {
 
 }  // namespace
 
-Expr Rop(const Arg& y, std::span<const Expr> wrt, std::span<const Expr> v,
-         const GradOptions& options) {
+Expr Rop(const Arg& y, const Parameters& wrt, const Parameters& v, const GradOptions& options) {
   const Attribution as(y.where());
-  require_same_shapes("Rop", wrt, v);
+  require_same_shapes("Rop", wrt.all(), v.all());
   const Expr seed = variable("seed", y->type());
   std::vector<Expr> directions;
   for (std::size_t k = 0; k < v.size(); ++k) directions.push_back(cast(v[k], wrt[k].dtype()));
@@ -65,18 +64,18 @@ Expr Rop(const Arg& y, std::span<const Expr> wrt, std::span<const Expr> v,
 }
 
 Expr Rop(const Arg& y, const Expr& wrt, const Expr& v, const GradOptions& options) {
-  return Rop(y, std::span(&wrt, 1), std::span(&v, 1), options);
+  return Rop(y, Parameters(wrt), Parameters(v), options);
 }
 
-std::vector<Expr> jvp(std::span<const Expr> y, std::span<const Expr> wrt, std::span<const Expr> v) {
+std::vector<Expr> jvp(const Parameters& y, const Parameters& wrt, const Parameters& v) {
   std::vector<Expr> result;
   for (const Expr& one_y : y)
     result.push_back(Rop(one_y, wrt, v, {.disconnected = Disconnected::zero}));
   return result;
 }
 
-std::vector<Expr> vjp(std::span<const Expr> y, std::span<const Expr> wrt, std::span<const Expr> u) {
-  require_same_shapes("vjp", y, u);
+std::vector<Expr> vjp(const Parameters& y, const Parameters& wrt, const Parameters& u) {
+  require_same_shapes("vjp", y.all(), u.all());
   std::vector<Expr> result(wrt.size());
   for (std::size_t i = 0; i < y.size(); ++i) {
     const auto parts = Lop(y[i], wrt, u[i], {.disconnected = Disconnected::zero});
@@ -110,10 +109,10 @@ Expr jacobian_full(const Arg& y, const Expr& x) {
 }
 
 Expr hessian(const Arg& cost, const Expr& x) {
-  return hessian(cost, std::span(&x, 1)).front().front();
+  return hessian(cost, Parameters(x)).front().front();
 }
 
-std::vector<std::vector<Expr>> hessian(const Arg& cost, std::span<const Expr> wrt) {
+std::vector<std::vector<Expr>> hessian(const Arg& cost, const Parameters& wrt) {
   const Attribution as(cost.where());
   std::vector<std::vector<Expr>> blocks;
   for (const Expr& g : grad(cost, wrt)) {
@@ -124,18 +123,18 @@ std::vector<std::vector<Expr>> hessian(const Arg& cost, std::span<const Expr> wr
   return blocks;
 }
 
-std::vector<Expr> hessian_vector(const Arg& cost, std::span<const Expr> wrt,
-                                 std::span<const Expr> v, const GradOptions& options) {
+std::vector<Expr> hessian_vector(const Arg& cost, const Parameters& wrt, const Parameters& v,
+                                 const GradOptions& options) {
   const Attribution as(cost.where());
-  require_same_shapes("hessian_vector", wrt, v);
+  require_same_shapes("hessian_vector", wrt.all(), v.all());
   GradOptions second = options;
   second.consider_constant.insert(second.consider_constant.end(), v.begin(), v.end());
   second.disconnected = Disconnected::zero;
-  return grad(inner(grad(cost, wrt, options), v), wrt, second);
+  return grad(inner(grad(cost, wrt, options), v.all()), wrt, second);
 }
 
 Expr hessian_vector(const Arg& cost, const Expr& wrt, const Expr& v, const GradOptions& options) {
-  return hessian_vector(cost, std::span(&wrt, 1), std::span(&v, 1), options).front();
+  return hessian_vector(cost, Parameters(wrt), Parameters(v), options).front();
 }
 
 Expr jacobian_diagonal(const Arg& y, const Expr& x) {
@@ -166,7 +165,7 @@ Expr hessian_diagonal(const Arg& cost, const Expr& x) {
   return reshape(sum_axes(square * eye(count, g.dtype()), {1}), sizes(x));
 }
 
-std::vector<Expr> per_example_grad(const Arg& costs, std::span<const Expr> wrt) {
+std::vector<Expr> per_example_grad(const Arg& costs, const Parameters& wrt) {
   const Attribution as(costs.where());
   if (costs->rank() != 1 || !is_float(costs->dtype())) {
     throw TypeError(text("per_example_grad: costs must be a float vector, one number an example, ",
@@ -180,10 +179,10 @@ std::vector<Expr> per_example_grad(const Arg& costs, std::span<const Expr> wrt) 
 }
 
 Expr per_example_grad(const Arg& costs, const Expr& wrt) {
-  return per_example_grad(costs, std::span(&wrt, 1)).front();
+  return per_example_grad(costs, Parameters(wrt)).front();
 }
 
-Expr per_example_grad_norms(const Arg& costs, std::span<const Expr> wrt) {
+Expr per_example_grad_norms(const Arg& costs, const Parameters& wrt) {
   const Attribution as(costs.where());
   Expr squares;
   for (const Expr& g : per_example_grad(costs, wrt)) {

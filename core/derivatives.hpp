@@ -3,7 +3,6 @@
 // stores an array that its result does not need.
 #pragma once
 
-#include <span>
 #include <vector>
 
 #include "core/grad.hpp"
@@ -14,16 +13,15 @@ namespace cinch {
 /// derivative of y along the direction v. v[k] has wrt[k]'s shape. By differentiating u -> Lop(y,
 /// wrt, u), which is linear, once more; what that does not need is never computed. Throws as grad()
 /// where y does not depend on a wrt[k].
-Expr Rop(const Arg& y, std::span<const Expr> wrt, std::span<const Expr> v,
-         const GradOptions& options = {});
+Expr Rop(const Arg& y, const Parameters& wrt, const Parameters& v, const GradOptions& options = {});
 Expr Rop(const Arg& y, const Expr& wrt, const Expr& v, const GradOptions& options = {});
 
 /// Jacobian-vector products of several y along one direction: element i is sum_k (d y[i] / d
 /// wrt[k]) v[k], 0 where y[i] does not depend on any of wrt.
-std::vector<Expr> jvp(std::span<const Expr> y, std::span<const Expr> wrt, std::span<const Expr> v);
+std::vector<Expr> jvp(const Parameters& y, const Parameters& wrt, const Parameters& v);
 /// Vector-Jacobian products of several y together: element k is sum_i u[i] (d y[i] / d wrt[k]), 0
 /// where no y[i] depends on wrt[k].
-std::vector<Expr> vjp(std::span<const Expr> y, std::span<const Expr> wrt, std::span<const Expr> u);
+std::vector<Expr> vjp(const Parameters& y, const Parameters& wrt, const Parameters& u);
 
 /// The whole Jacobian, of y's axes followed by x's: element (i..., j...) is d y[i...] / d x[j...].
 /// Examples may mix; for one Jacobian for each example see jacobian().
@@ -32,12 +30,12 @@ Expr jacobian_full(const Arg& y, const Expr& x);
 /// Second derivatives of a scalar cost: element (i..., j...) is d^2 cost / d x[i...] d x[j...].
 Expr hessian(const Arg& cost, const Expr& x);
 /// Blocks for several parameters: element [a][b] has wrt[a]'s axes followed by wrt[b]'s.
-std::vector<std::vector<Expr>> hessian(const Arg& cost, std::span<const Expr> wrt);
+std::vector<std::vector<Expr>> hessian(const Arg& cost, const Parameters& wrt);
 /// Hessian times vector, for several parameters together: element a is sum_b (d^2 cost / d wrt[a] d
 /// wrt[b]) v[b], for a small multiple of a gradient's time (Pearlmutter, Fast exact multiplication
 /// by the Hessian, 1994). v is constant.
-std::vector<Expr> hessian_vector(const Arg& cost, std::span<const Expr> wrt,
-                                 std::span<const Expr> v, const GradOptions& options = {});
+std::vector<Expr> hessian_vector(const Arg& cost, const Parameters& wrt, const Parameters& v,
+                                 const GradOptions& options = {});
 Expr hessian_vector(const Arg& cost, const Expr& wrt, const Expr& v,
                     const GradOptions& options = {});
 
@@ -53,9 +51,9 @@ Expr hessian_diagonal(const Arg& cost, const Expr& x);
 
 /// Gradients of each example's own cost: `costs` is (batch), and element k has the axes (batch,
 /// wrt[k]'s axes...). Sums of their squares are contracted without storing them.
-std::vector<Expr> per_example_grad(const Arg& costs, std::span<const Expr> wrt);
+std::vector<Expr> per_example_grad(const Arg& costs, const Parameters& wrt);
 Expr per_example_grad(const Arg& costs, const Expr& wrt);
 /// Euclidean norm of each example's gradient by all of wrt together, (batch).
-Expr per_example_grad_norms(const Arg& costs, std::span<const Expr> wrt);
+Expr per_example_grad_norms(const Arg& costs, const Parameters& wrt);
 
 }  // namespace cinch

@@ -129,25 +129,25 @@ std::vector<Expr> accumulate(const Expr& y, const Expr& v, std::vector<Expr> wrt
 
 }  // namespace
 
-std::vector<Expr> Lop(const Arg& y, std::span<const Expr> wrt, const Expr& v,
+std::vector<Expr> Lop(const Arg& y, const Parameters& wrt, const Expr& v,
                       const GradOptions& options) {
   const Attribution as(y.where());
   if (!is_float(y->dtype()))
     throw TypeError("Lop: y must be float, it is " + text(y->type()) + "  " + describe(y));
-  for (const Expr& w : wrt) {
+  for (const Expr& w : wrt.all()) {
     if (!w) throw TypeError("grad: a parameter is an empty expression");
     if (!is_float(w.dtype())) {
       throw TypeError("grad: cannot differentiate by " + describe(w) + ", it is " + text(w.type()));
     }
   }
-  return accumulate(y, cast(v, y->dtype()), {wrt.begin(), wrt.end()}, options);
+  return accumulate(y, cast(v, y->dtype()), wrt.all(), options);
 }
 
 Expr Lop(const Arg& y, const Expr& wrt, const Expr& v, const GradOptions& options) {
-  return Lop(y, std::span(&wrt, 1), v, options).front();
+  return Lop(y, Parameters(wrt), v, options).front();
 }
 
-std::vector<Expr> grad(const Arg& cost, std::span<const Expr> wrt, const GradOptions& options) {
+std::vector<Expr> grad(const Arg& cost, const Parameters& wrt, const GradOptions& options) {
   const Attribution as(cost.where());
   if (cost->rank() != 0 || !is_float(cost->dtype())) {
     throw TypeError("grad: the cost must be a float scalar, it is " + text(cost->type()) + "  " +
@@ -157,18 +157,8 @@ std::vector<Expr> grad(const Arg& cost, std::span<const Expr> wrt, const GradOpt
   return Lop(cost, wrt, cast(Arg(1.0), cost->dtype()), options);
 }
 
-std::vector<Expr> grad(const Arg& cost, std::span<const Shared> wrt, const GradOptions& options) {
-  const std::vector<Expr> parameters(wrt.begin(), wrt.end());
-  return grad(cost, parameters, options);
-}
-
-std::vector<Expr> grad(const Arg& cost, std::initializer_list<Expr> wrt,
-                       const GradOptions& options) {
-  return grad(cost, std::span(wrt.begin(), wrt.size()), options);
-}
-
 Expr grad(const Arg& cost, const Expr& wrt, const GradOptions& options) {
-  return grad(cost, std::span(&wrt, 1), options).front();
+  return grad(cost, Parameters(wrt), options).front();
 }
 
 }  // namespace cinch

@@ -1,10 +1,10 @@
 // Derivatives as expressions.
 #pragma once
 
-#include <span>
 #include <vector>
 
 #include "core/expr.hpp"
+#include "core/parameters.hpp"
 #include "core/shared.hpp"
 
 namespace cinch {
@@ -24,15 +24,11 @@ struct GradOptions {
 /// is finite where the stable formula's is. Throws GradError for a parameter that the cost does not
 /// depend on, or depends on only through ops without a gradient, which it names; TypeError for a
 /// cost that is not a scalar.
-std::vector<Expr> grad(const Arg& cost, std::span<const Expr> wrt, const GradOptions& options = {});
-std::vector<Expr> grad(const Arg& cost, std::span<const Shared> wrt,
-                       const GradOptions& options = {});
-std::vector<Expr> grad(const Arg& cost, std::initializer_list<Expr> wrt,
-                       const GradOptions& options = {});
+std::vector<Expr> grad(const Arg& cost, const Parameters& wrt, const GradOptions& options = {});
 Expr grad(const Arg& cost, const Expr& wrt, const GradOptions& options = {});
 
 /// The vector-Jacobian product sum_i v_i d y_i / d wrt (Theano's Lop). `v` has y's shape.
-std::vector<Expr> Lop(const Arg& y, std::span<const Expr> wrt, const Expr& v,
+std::vector<Expr> Lop(const Arg& y, const Parameters& wrt, const Expr& v,
                       const GradOptions& options = {});
 Expr Lop(const Arg& y, const Expr& wrt, const Expr& v, const GradOptions& options = {});
 

@@ -11,7 +11,7 @@
 namespace cinch {
 
 /// Expressions to differentiate by, from whatever holds them: a list in braces, one expression, or
-/// a range of Expr or Shared.
+/// a range of Expr or Shared. Also for vectors that belong to them.
 class Parameters {
  public:
   Parameters(const Expr& only) : all_{only} {}
@@ -23,6 +23,10 @@ class Parameters {
   }
 
   const std::vector<Expr>& all() const { return all_; }
+  std::size_t size() const { return all_.size(); }
+  const Expr& operator[](std::size_t k) const { return all_[k]; }
+  auto begin() const { return all_.begin(); }
+  auto end() const { return all_.end(); }
 
  private:
   std::vector<Expr> all_;

@@ -305,3 +305,70 @@ TEST_CASE("mistakes with derivatives are explained") {
   CHECK_THROWS_WITH_AS(per_example_grad(y, x), doctest::Contains("one number an example"),
                        TypeError);
 }
+
+TEST_CASE("a cost, its gradient and its Hessian see the same draw, each call a new one") {
+  for (const Mode mode : {Mode::fast, Mode::checked}) {
+    RandomStreams streams(8);
+    const Expr x = dmatrix("x"), sd = dscalar("sd");
+    std::mt19937 random(4);
+    const Shared W(random_tensor(DType::float64, {6, 3}, random), "W");
+    const Tensor values = random_tensor(DType::float64, {5, 6}, random),
+                 direction = random_tensor(DType::float64, {6, 3}, random);
+    const Expr noise = streams.normal(sizes(x), 0.0, 1.0, DType::float64),
+               mask = streams.binomial(sizes(x), 1, 0.5, DType::float64);
+    const Expr noisy = mask * (x + sd * noise), v = constant(direction);
+    const Expr cost = sum(square(square(dot(noisy, W))));
+    const Function f = function({.inputs = {x, sd},
+                                 .outputs = {cost, noisy, noise, grad(cost, W),
+                                             hessian_vector(cost, W, v), grad(cost, sd), mask},
+                                 .mode = mode});
+    const Shared state = streams.states()[0];
+    const Tensor before = state.get();
+    const auto first = f({values, 0.4}), second = f({values, 0.4});
+    CHECK(!(first[2] == second[2]));
+    CHECK(!(first[6] == second[6]));
+    for (const auto& out : {first, second}) {
+      // The same with the draws as inputs.
+      const Expr drawn = dmatrix("drawn"), kept = dmatrix("kept");
+      const Expr again = sum(square(square(dot(kept * (x + sd * drawn), W))));
+      const auto expected =
+          function({x, sd, drawn, kept}, {again, grad(again, W), hessian_vector(again, W, v),
+                                          grad(again, sd)})({values, 0.4, out[2], out[6]});
+      CHECK(distance(out[0], expected[0]) < 1e-12);
+      CHECK(distance(out[3], expected[1]) < 1e-12);
+      CHECK(distance(out[4], expected[2]) < 1e-12);
+      CHECK(distance(out[5], expected[3]) < 1e-12);
+    }
+    Shared again = state;
+    again.set(before);
+    Shared mask_state = streams.states()[1];
+    mask_state.set(Tensor::from<std::int64_t>({3}, {8, 1, 0}));
+    const auto third = f({values, 0.4});
+    for (std::size_t k = 0; k < third.size(); ++k) CHECK(third[k] == first[k]);
+  }
+}
+
+TEST_CASE("lists of stored variables do for parameters, in braces or as a model hands them out") {
+  const Expr x = dvector("x");
+  std::mt19937 random(4);
+  const Shared a(random_tensor(DType::float64, {4}, random), "a"),
+      b(random_tensor(DType::float64, {4}, random), "b");
+  const std::vector<Shared> params{a, b};
+  const Expr y = exp(a * x) * b, cost = sum(y);
+  const std::vector<Expr> v{constant(Tensor::full(DType::float64, {4}, 2)),
+                            constant(Tensor::full(DType::float64, {4}, 3))};
+  const Tensor value = random_tensor(DType::float64, {4}, random);
+  const std::vector<Expr> as_expressions{a, b};
+  const auto same = [&](const std::vector<Expr>& one, const std::vector<Expr>& other) {
+    REQUIRE(one.size() == other.size());
+    for (std::size_t k = 0; k < one.size(); ++k)
+      CHECK(evaluate(one[k], {{x, value}}) == evaluate(other[k], {{x, value}}));
+  };
+  same(hessian_vector(cost, params, v), hessian_vector(cost, as_expressions, v));
+  same({Rop(y, params, v)}, {Rop(y, as_expressions, v)});
+  same(Lop(y, params, x), Lop(y, {a, b}, x));
+  same(hessian(cost, params)[0], hessian(cost, {a, b})[0]);
+  same(per_example_grad(y, params), per_example_grad(y, {a, b}));
+  same({per_example_grad_norms(y, params)}, {per_example_grad_norms(y, {a, b})});
+  same(vjp({{y, square(y)}}, params, {{x, x}}), vjp({{y, square(y)}}, {a, b}, {{x, x}}));
+}

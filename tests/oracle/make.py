@@ -357,6 +357,59 @@ def score_of_denoiser(x, W, b):
     return (np.tanh(x @ W + b) @ W.T - x) / 0.25
 
 
+def largest(h, count, axis):
+    """Where h is among the `count` largest along the axis."""
+    order = np.argsort(np.argsort(-h.real, axis=axis), axis=axis)
+    return order < count
+
+
+@formula(x=(5, 6), W=(6, 8), b=(8,), c=(6,))
+def k_sparse_code(x, W, b, c):
+    h = x @ W + b
+    z = (h * largest(h, 3, 1)) @ W.T + c
+    return ((z - x) ** 2).sum(axis=1).mean()
+
+
+@formula(x=(5, 6), W=(6, 8), b=(8,), c=(6,))
+def winner_take_all_code(x, W, b, c):
+    h = relu(x @ W + b + 1)
+    z = (h * largest(h, 2, 0)) @ W.T + c
+    return ((z - x) ** 2).sum(axis=1).mean()
+
+
+def windows(x, width):
+    """(n, c, h, w) -> (n, c, h', w', width, width), without NumPy's strides."""
+    rows, columns = x.shape[2] - width + 1, x.shape[3] - width + 1
+    return np.stack([np.stack([x[:, :, i:i + rows, j:j + columns] for j in range(width)], -1) for i in range(width)], -2)
+
+
+@formula(x=(2, 2, 5, 6), F=(3, 2, 3, 3), b=(3,), c=(2,))
+def convolutional(x, F, b, c):
+    h = np.tanh(np.einsum('ncijkl,fckl->nfij', windows(x, 3), F) + b[:, None, None])
+    padded = np.zeros(h.shape[:2] + (7, 8), dtype=complex)
+    padded[:, :, 2:5, 2:6] = h
+    z = np.einsum('nfijkl,fckl->ncij', windows(padded, 3), F[:, :, ::-1, ::-1]) + c[:, None, None]
+    return ((z - x) ** 2).sum(axis=(1, 2, 3)).mean()
+
+
+@formula(A=(4, 4), v=(4,))
+def log_likelihood(A, v):
+    S = A @ A.T + 2 * np.eye(4)
+    return v @ np.linalg.solve(S, v) + np.log(np.linalg.det(S))
+
+
+@formula(a=(4, 7))
+def sorted_and_summed(a):
+    order = np.argsort(a.real, axis=1)
+    return np.take_along_axis(a, order, 1).cumsum(axis=1) * a
+
+
+@formula(a=(3, 5))
+def padded_and_rolled(a):
+    wide = np.pad(a, ((1, 2), (0, 1)))
+    return np.roll(np.tile(wide, (1, 2)), 3, axis=1) ** 2
+
+
 # --- derivatives
 def weights(shape):
     return np.cos(1 + np.arange(int(np.prod(shape)))).reshape(shape)

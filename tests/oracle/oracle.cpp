@@ -258,6 +258,38 @@ const std::map<std::string, Build>& formulas() {
          const Expr nll = -sum(classes(4, 3) * log_softmax(scores), 1);
          return mean(nll + 0.7 * sum(square(Rop(scores, x, i.at("tangent"))), 1));
        }},
+      {"k_sparse_code",
+       [](const Inputs& i) {
+         const Expr x = i.at("x"), W = i.at("W");
+         const Expr z = dot(k_sparse(dot(x, W) + i.at("b"), 3), transpose(W)) + i.at("c");
+         return mean(sum(square(z - x), 1));
+       }},
+      {"winner_take_all_code",
+       [](const Inputs& i) {
+         const Expr x = i.at("x"), W = i.at("W");
+         const Expr h = winner_take_all(relu(dot(x, W) + i.at("b") + 1), 0.4);
+         return mean(sum(square(dot(h, transpose(W)) + i.at("c") - x), 1));
+       }},
+      {"convolutional",
+       [](const Inputs& i) {
+         const Expr x = i.at("x"), F = i.at("F");
+         const Expr h = tanh(conv2d(x, F) + dimshuffle(i.at("b"), {0, -1, -1}));
+         const Expr z = conv_transpose2d(h, F) + dimshuffle(i.at("c"), {0, -1, -1});
+         return mean(sum(square(z - x), {1, 2, 3}));
+       }},
+      {"log_likelihood",
+       [](const Inputs& i) {
+         const Expr A = i.at("A"), v = i.at("v");
+         const Expr S = dot(A, transpose(A)) + 2 * eye(4, DType::float64);
+         return dot(v, solve(S, v)) + logdet(S);
+       }},
+      {"sorted_and_summed",
+       [](const Inputs& i) { return cumsum(sort(i.at("a"), 1), 1) * i.at("a"); }},
+      {"padded_and_rolled",
+       [](const Inputs& i) {
+         const Expr wide = pad(i.at("a"), {{1, 2}, {0, 1}});
+         return square(roll(tile(wide, {1, 2}), 3, 1));
+       }},
       {"score_of_denoiser",
        [](const Inputs& i) {
          const Expr x = i.at("x"), W = i.at("W");
