@@ -35,6 +35,15 @@ Expr place(const Expr& x, std::int64_t axis) {
       text(what, "\n  ", text(x->type()), "  ", describe(x), "\n  written at ", x.where().text()));
 }
 
+/// Which are among a share of the largest along axis 0.
+Expr lifetime_winners(const char* function, const Arg& h, double rate) {
+  if (!(rate > 0 && rate <= 1)) {
+    throw ValueError(text(function, ": the rate is a share of the examples in (0, 1], got ", rate,
+                          "\n  written at ", h.where().text()));
+  }
+  return place(h, 0) < maximum(1, round(rate * cast(size(h, 0), DType::float64)));
+}
+
 }  // namespace
 
 Expr largest(const Arg& x, std::int64_t count, std::int64_t axis) {
@@ -59,22 +68,20 @@ Expr k_sparse(const Arg& h, std::int64_t k) {
 
 Expr winner_take_all(const Arg& h, double rate) {
   const Attribution as(h.where());
-  if (h->rank() < 2) refuse("winner_take_all: codes must be (batch, units)", h);
-  if (!(rate > 0 && rate <= 1)) {
-    throw ValueError(text("winner_take_all: the rate is a share of the examples in (0, 1], got ",
-                          rate, "\n  written at ", h.where().text()));
-  }
-  const Expr winners = maximum(1, round(rate * cast(size(h, 0), DType::float64)));
-  return switch_(place(h, 0) < winners, h, 0);
+  if (h->rank() != 2) refuse("winner_take_all: codes must be (batch, units)", h);
+  return switch_(lifetime_winners("winner_take_all", h, rate), h, 0);
 }
 
-Expr spatial_winners(const Arg& maps) {
+Expr spatial_winners(const Arg& maps, double rate) {
   const Attribution as(maps.where());
-  if (maps->rank() != 4)
+  if (maps->rank() != 4) {
     refuse("spatial_winners: maps must be (batch, channels, height, width)", maps);
+  }
   const Expr flat = flatten(maps, 2);
-  const Expr winner = expand_dims(argmax(flat, 2), 2);
-  return reshape(switch_(equal(arange(size(flat, 2)), winner), flat, 0), sizes(maps));
+  const Expr winner = equal(arange(size(flat, 2)), expand_dims(argmax(flat, 2), 2));
+  const Expr lifetime = lifetime_winners("spatial_winners", Arg(max(flat, 2), maps.where()), rate);
+  const Expr kept = logical_and(winner, expand_dims(lifetime, 2));
+  return reshape(switch_(kept, flat, 0), sizes(maps));
 }
 
 }  // namespace cinch

@@ -23,8 +23,8 @@ Expr k_sparse(const Arg& h, std::int64_t k);
 Expr winner_take_all(const Arg& h, double rate);
 
 /// The largest element of each map ("spatial sparsity", in the same paper), the first of equal
-/// ones; the others become 0: (batch, channels, height, width). winner_take_all of these winners is
-/// the paper's lifetime sparsity of maps.
-Expr spatial_winners(const Arg& maps);
+/// ones; the others become 0: (batch, channels, height, width). With a `rate` below 1 also of each
+/// channel the largest of these among the examples only, as in winner_take_all.
+Expr spatial_winners(const Arg& maps, double rate = 1);
 
 }  // namespace cinch

@@ -66,7 +66,7 @@ TEST_CASE("winner take all keeps the same share of the examples for every unit")
   }
 }
 
-TEST_CASE("spatial winners are one element of each map, and shares of them a few maps") {
+TEST_CASE("spatial winners are one element of each map") {
   const Tensor maps = RandomState(1).uniform(0.1, 1, {4, 3, 5, 2});
   const Tensor code = evaluate(spatial_winners(constant(maps)));
   REQUIRE(code.shape() == maps.shape());
@@ -78,6 +78,29 @@ TEST_CASE("spatial winners are one element of each map, and shares of them a few
       kept += code.at(k);
     }
     CHECK(kept == top);
+  }
+}
+
+TEST_CASE("with a rate, each channel keeps its largest winners among the examples") {
+  const Tensor maps = RandomState(1).uniform(0.1, 1, {10, 3, 2, 3});
+  const Tensor all = evaluate(spatial_winners(constant(maps))),
+               few = evaluate(spatial_winners(constant(maps), 0.3));
+  for (std::int64_t channel = 0; channel < 3; ++channel) {
+    double least_kept = 1, largest_lost = 0;
+    std::int64_t kept = 0;
+    for (std::int64_t n = 0; n < 10; ++n) {
+      for (std::int64_t k = (n * 3 + channel) * 6; k < (n * 3 + channel) * 6 + 6; ++k) {
+        if (few.at(k) != 0) {
+          ++kept;
+          CHECK(few.at(k) == all.at(k));
+          least_kept = std::min(least_kept, few.at(k));
+        } else {
+          largest_lost = std::max(largest_lost, all.at(k));
+        }
+      }
+    }
+    CHECK(kept == 3);
+    CHECK(least_kept > largest_lost);
   }
 }
 
@@ -120,6 +143,8 @@ TEST_CASE("more units than there are, and rates that are no share, are refused")
   for (const double rate : {0.0, -0.5, 1.01, std::nan("")}) {
     CHECK_THROWS_WITH_AS(winner_take_all(h, rate),
                          doctest::Contains("a share of the examples in (0, 1], got"), ValueError);
+    CHECK_THROWS_WITH_AS(spatial_winners(tensor4("maps"), rate),
+                         doctest::Contains("spatial_winners: the rate is a share"), ValueError);
   }
   CHECK_THROWS_WITH_AS(winner_take_all(dvector("v"), 0.5), doctest::Contains("codes must be"),
                        TypeError);
