@@ -1,34 +1,15 @@
 #include "models/sparse.hpp"
 
-#include <utility>
-
+#include "ops/along.hpp"
 #include "ops/arithmetic.hpp"
 #include "ops/index.hpp"
+#include "ops/order.hpp"
 #include "ops/reduce.hpp"
 #include "ops/shape.hpp"
 
 namespace cinch {
 
 namespace {
-
-/// How many elements along `axis` come before each: larger ones, and earlier equal ones.
-Expr place(const Expr& x, std::int64_t axis) {
-  // In two axes: `axis` runs over the others, the one behind it over the elements themselves.
-  std::vector<std::int64_t> own, other;
-  for (std::int64_t k = 0; k < x.rank(); ++k) {
-    own.push_back(k);
-    other.push_back(k);
-  }
-  own.insert(own.begin() + axis, -1);
-  other.insert(other.begin() + axis + 1, -1);
-  const Expr mine = dimshuffle(x, own), theirs = dimshuffle(x, other);
-  std::vector<std::int64_t> pattern(static_cast<std::size_t>(x.rank() + 1 - axis), -1);
-  pattern[0] = 0;
-  const Expr number = arange(size(x, axis)), their_number = dimshuffle(number, pattern);
-  std::swap(pattern[0], pattern[1]);
-  const Expr before = logical_and(equal(theirs, mine), their_number < dimshuffle(number, pattern));
-  return sum(logical_or(theirs > mine, before), axis);
-}
 
 [[noreturn]] void refuse(const std::string& what, const Arg& x) {
   throw TypeError(
@@ -41,7 +22,9 @@ Expr lifetime_winners(const char* function, const Arg& h, double rate) {
     throw ValueError(text(function, ": the rate is a share of the examples in (0, 1], got ", rate,
                           "\n  written at ", h.where().text()));
   }
-  return place(h, 0) < maximum(1, round(rate * cast(size(h, 0), DType::float64)));
+  // The position in a position's place says how many come before it.
+  const Expr place = argsort(argsort(h, 0, /*descending=*/true), 0);
+  return place < maximum(1, round(rate * cast(size(h, 0), DType::float64)));
 }
 
 }  // namespace
@@ -53,7 +36,8 @@ Expr largest(const Arg& x, std::int64_t count, std::int64_t axis) {
   if (count < 1 || (length.known() && count > length.size())) {
     refuse(text("largest: between 1 and all elements along axis ", axis, ", not ", count), x);
   }
-  return place(x, axis) < count;
+  const Expr positions = topk(x, count, axis).indices;
+  return add_along_axis(ones_like(cast(positions, x->dtype())), positions, x, axis) > 0;
 }
 
 Expr k_sparse(const Arg& h, std::int64_t k) {

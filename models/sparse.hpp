@@ -7,8 +7,8 @@
 namespace cinch {
 
 /// Which elements are among the `count` largest along `axis`; of equal ones the first. bool, in
-/// x's shape; all where there are no more than that. Throws TypeError unless 1 <= count, and where
-/// the axis is known to be shorter. No gradient.
+/// x's shape. Throws TypeError unless 1 <= count <= the axis' size; where that is not known, an
+/// error at run time. No gradient.
 Expr largest(const Arg& x, std::int64_t count, std::int64_t axis = -1);
 
 /// The k largest units of each example; the others become 0: (batch, units). Makhzani and Frey,

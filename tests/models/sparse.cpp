@@ -140,6 +140,8 @@ TEST_CASE("more units than there are, and rates that are no share, are refused")
   CHECK_THROWS_WITH_AS(k_sparse(dvector("v"), 1), doctest::Contains("codes must be (batch, units)"),
                        TypeError);
   CHECK_THROWS_WITH_AS(largest(h, 6, 0), doctest::Contains("along axis 0, not 6"), TypeError);
+  const Expr batch = dmatrix("batch");
+  CHECK_THROWS_AS(evaluate(largest(batch, 6, 0), {{batch, Tensor(DType::float64, {5, 6})}}), Error);
   for (const double rate : {0.0, -0.5, 1.01, std::nan("")}) {
     CHECK_THROWS_WITH_AS(winner_take_all(h, rate),
                          doctest::Contains("a share of the examples in (0, 1], got"), ValueError);
