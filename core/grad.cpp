@@ -157,6 +157,11 @@ std::vector<Expr> grad(const Arg& cost, const Parameters& wrt, const GradOptions
   return Lop(cost, wrt, cast(Arg(1.0), cost->dtype()), options);
 }
 
+std::vector<Expr> grad(const Arg& cost, std::initializer_list<Expr> wrt,
+                       const GradOptions& options) {
+  return grad(cost, Parameters(wrt), options);
+}
+
 Expr grad(const Arg& cost, const Expr& wrt, const GradOptions& options) {
   return grad(cost, Parameters(wrt), options).front();
 }

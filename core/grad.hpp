@@ -1,6 +1,7 @@
 // Derivatives as expressions.
 #pragma once
 
+#include <initializer_list>
 #include <vector>
 
 #include "core/expr.hpp"
@@ -25,6 +26,9 @@ struct GradOptions {
 /// depend on, or depends on only through ops without a gradient, which it names; TypeError for a
 /// cost that is not a scalar.
 std::vector<Expr> grad(const Arg& cost, const Parameters& wrt, const GradOptions& options = {});
+/// {W} is a list as well.
+std::vector<Expr> grad(const Arg& cost, std::initializer_list<Expr> wrt,
+                       const GradOptions& options = {});
 Expr grad(const Arg& cost, const Expr& wrt, const GradOptions& options = {});
 
 /// The vector-Jacobian product sum_i v_i d y_i / d wrt (Theano's Lop). `v` has y's shape.

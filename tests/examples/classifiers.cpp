@@ -1,0 +1,121 @@
+// Programs that end in a classifier: small runs, what they write, what they refuse.
+#include <doctest/doctest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "io/image.hpp"
+#include "support/programs.hpp"
+
+using namespace cinch::testing;
+
+namespace {
+
+std::string file(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  std::ostringstream all;
+  all << in.rdbuf();
+  return all.str();
+}
+
+}  // namespace
+
+TEST_CASE("logistic_regression: trains, stops, and reports errors of whole minibatches and all") {
+  const Scratch scratch;
+  const std::string data = " --data " + small_data(scratch), out = scratch.path + "/out";
+  const Ran run =
+      run_example("logistic_regression", data + " --batch 10 --epochs 5 --output " + out);
+  INFO(run.output);
+  CHECK(run.status == 0);
+  CHECK(result(out, "validation error").ends_with("%"));
+  CHECK(result(out, "test error, all images").ends_with("%"));
+  CHECK(read_csv(out + "/log.csv").size() == 6);
+  CHECK(cinch::read_png(out + "/weights.png").height == 8);
+  check_refused("logistic_regression", {{"--batch 0", "--batch"},
+                                        {"--batch 60", "only 50 images"},
+                                        {"--rate -1", "--rate"},
+                                        {"--dtype int64", "--dtype"}});
+}
+
+TEST_CASE("mlp: a run that is resumed ends with the log of one that was not interrupted") {
+  const Scratch scratch;
+  const std::string common = " --data " + small_data(scratch) + " --batch 10 --hidden 7 --quiet";
+  const std::string one = scratch.path + "/one", two = scratch.path + "/two";
+  CHECK(run_example("mlp", common + " --epochs 4 --output " + one).status == 0);
+  CHECK(run_example("mlp", common + " --epochs 2 --output " + two).status == 0);
+  const Ran resumed = run_example("mlp", common + " --epochs 4 --resume --output " + two);
+  INFO(resumed.output);
+  CHECK(resumed.status == 0);
+  CHECK(resumed.output.find("epoch") == std::string::npos);
+  const auto first = read_csv(one + "/log.csv"), second = read_csv(two + "/log.csv");
+  REQUIRE(first.size() == 5);
+  REQUIRE(second.size() == 5);
+  for (std::size_t row = 0; row < 5; ++row) {
+    for (std::size_t k = 0; k + 1 < first[row].size(); ++k) CHECK(first[row][k] == second[row][k]);
+  }
+  CHECK(result(one, "test error") == result(two, "test error"));
+  // A checkpoint of another model is refused, and stays what it was.
+  const std::string before = file(two + "/checkpoint.npz");
+  const Ran other =
+      run_example("mlp", " --data " + scratch.path +
+                             "/data --batch 10 --hidden 9 --epochs 5 --resume --output " + two);
+  CHECK(other.status == 1);
+  CHECK(other.output.find("checkpoint") != std::string::npos);
+  CHECK(file(two + "/checkpoint.npz") == before);
+  check_refused("mlp", {{"--hidden 0", "--hidden"}, {"--decay -1", "--decay"}});
+}
+
+TEST_CASE("stacked_denoising_autoencoder: pretrains each layer, then tunes all or the top alone") {
+  const Scratch scratch;
+  const std::string data =
+      " --data " + small_data(scratch) +
+      " --hidden 9,6,5 --pretraining-epochs 2 --epochs 2 --batch 10 --pretraining-batch 10";
+  for (const std::string top : {"", " --top-only"}) {
+    const std::string out = scratch.path + "/out" + (top.empty() ? "" : "_top");
+    const Ran run = run_example("stacked_denoising_autoencoder", data + top + " --output " + out);
+    INFO(run.output);
+    CHECK(run.status == 0);
+    CHECK(result(out, "layers") == "64-9-6-5-10");
+    for (const char* part : {"layer1_", "layer2_", "layer3_", "finetuning_"})
+      CHECK(read_csv(out + "/" + part + "log.csv").size() == 3);
+    CHECK(std::filesystem::exists(out + "/filters.png"));
+  }
+  check_refused("stacked_denoising_autoencoder",
+                {{"--hidden 5,5 --corruption .1", "--hidden has 2 layers"},
+                 {"--hidden 0", "--hidden"},
+                 {"--corruption 2", "--corruption"}});
+}
+
+TEST_CASE("hinton_deep_autoencoder: beside PCA") {
+  const Scratch scratch;
+  const std::string out = scratch.path + "/out";
+  const Ran run =
+      run_example("hinton_deep_autoencoder",
+                  " --data " + small_data(scratch) +
+                      " --hidden 9,5 --pretraining-epochs 1 --epochs 2 --batch 10 --output " + out);
+  INFO(run.output);
+  CHECK(run.status == 0);
+  CHECK(std::stod(result(out, "squared error of a test image, PCA")) > 0);
+  CHECK(cinch::read_png(out + "/reconstructions.png").height == 3 * 9 - 1);
+  check_refused("hinton_deep_autoencoder", {{"--hidden 0", "--hidden"}, {"--loss no", "--loss"}});
+}
+
+TEST_CASE("pretraining_compared: every kind has a row, and finished ones are not run again") {
+  const Scratch scratch;
+  const std::string out = scratch.path + "/out",
+                    arguments =
+                        " --data " + small_data(scratch) +
+                        " --hidden 6 --pretraining-epochs 1 --epochs 1 --batch 10 --output " + out;
+  const Ran run = run_example("pretraining_compared", arguments);
+  INFO(run.output);
+  CHECK(run.status == 0);
+  for (const char* kind :
+       {"CAE (lambda", "DAE, Gaussian noise", "DAE, masking", "AE, weight decay", "AE:"})
+    CHECK(result(out, kind).ends_with("%"));
+  const Ran again = run_example("pretraining_compared", arguments + " --resume");
+  CHECK(again.status == 0);
+  CHECK(again.output.find("epoch 0") == std::string::npos);
+  check_refused("pretraining_compared",
+                {{"--preset best", "--preset"}, {"--hidden -1", "--hidden"}});
+}
