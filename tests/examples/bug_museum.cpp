@@ -1,30 +1,20 @@
 // The museum as a visitor sees it.
 #include <doctest/doctest.h>
-#include <sys/wait.h>
 
-#include <cstdio>
 #include <string>
+
+#include "support/programs.hpp"
+
+using namespace cinch::testing;
 
 namespace {
 
-struct Result {
-  int status;
-  std::string output;
-};
-Result visit(const std::string& arguments) {
-  FILE* pipe = popen((CINCH_EXAMPLES_DIR "/bug_museum " + arguments + " 2>&1").c_str(), "r");
-  REQUIRE(pipe);
-  Result result{0, ""};
-  char buffer[4096];
-  while (const auto n = std::fread(buffer, 1, sizeof buffer, pipe)) result.output.append(buffer, n);
-  result.status = WEXITSTATUS(pclose(pipe));
-  return result;
-}
+Ran visit(const std::string& arguments) { return run_example("bug_museum", arguments); }
 
 }  // namespace
 
 TEST_CASE("bug_museum: audit() catches every published mistake, at the line that makes it") {
-  const Result all = visit("");
+  const Ran all = visit("");
   INFO(all.output);
   CHECK(all.status == 0);
   for (const char* expected :
@@ -46,12 +36,12 @@ TEST_CASE("bug_museum: audit() catches every published mistake, at the line that
 }
 
 TEST_CASE("bug_museum: one exhibit, the list, and a name that is none") {
-  const Result one = visit("--only integer_division");
+  const Ran one = visit("--only integer_division");
   CHECK(one.status == 0);
   CHECK(one.output.find("caught 1 of 1") != std::string::npos);
   CHECK(one.output.find("copied_weights") == std::string::npos);
   CHECK(visit("--list").output.find("vector_loss\n") != std::string::npos);
-  const Result none = visit("--only nothing");
+  const Ran none = visit("--only nothing");
   CHECK(none.status != 0);
   CHECK(none.output.find("copied_weights") != std::string::npos);
 }

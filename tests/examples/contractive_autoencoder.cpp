@@ -1,89 +1,29 @@
 // The program as a user runs it.
 #include <doctest/doctest.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
-#include <sstream>
 #include <string>
 #include <vector>
 
 #include "io/image.hpp"
 #include "io/npy.hpp"
 #include "support/mnist.hpp"
+#include "support/programs.hpp"
 
 using namespace cinch;
 using namespace cinch::testing;
 
 namespace {
 
-/// A folder of its own, gone with it.
-struct Scratch {
-  std::string path =
-      (std::filesystem::temp_directory_path() / ("cinch-" + std::to_string(getpid()))).string();
-  Scratch() { std::filesystem::create_directories(path); }
-  ~Scratch() { std::filesystem::remove_all(path); }
-};
-
-void write_idx(const std::string& path, const std::vector<std::uint32_t>& sizes, unsigned seed) {
-  std::ofstream out(path, std::ios::binary);
-  out.put(0).put(0).put(8).put(static_cast<char>(sizes.size()));
-  std::size_t count = 1;
-  for (const std::uint32_t n : sizes) {
-    for (int shift = 24; shift >= 0; shift -= 8) out.put(static_cast<char>(n >> shift & 255));
-    count *= n;
-  }
-  for (std::size_t i = 0; i < count; ++i) out.put(static_cast<char>((i * 7919 + seed) % 10));
-}
-
-std::string small_data(const Scratch& scratch, std::uint32_t images = 60) {
-  const std::string folder = scratch.path + "/data";
-  std::filesystem::create_directories(folder);
-  write_idx(folder + "/train-images-idx3-ubyte", {images, 8, 8}, 1);
-  write_idx(folder + "/train-labels-idx1-ubyte", {images}, 2);
-  write_idx(folder + "/t10k-images-idx3-ubyte", {12, 8, 8}, 3);
-  write_idx(folder + "/t10k-labels-idx1-ubyte", {12}, 4);
-  return folder;
-}
-
-struct Result {
-  int status;
-  std::string output;
-};
-
-Result run(const std::string& arguments) {
-  const std::string command =
-      std::string(CINCH_EXAMPLES_DIR "/contractive_autoencoder ") + arguments + " 2>&1";
-  Result result;
-  FILE* pipe = popen(command.c_str(), "r");
-  char buffer[4096];
-  while (const std::size_t n = std::fread(buffer, 1, sizeof buffer, pipe))
-    result.output.append(buffer, n);
-  const int status = pclose(pipe);
-  result.status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  return result;
-}
-
-std::vector<std::vector<std::string>> read_csv(const std::string& path) {
-  std::ifstream in(path);
-  std::vector<std::vector<std::string>> rows;
-  for (std::string line; std::getline(in, line);) {
-    std::vector<std::string> cells;
-    std::istringstream cut(line);
-    for (std::string cell; std::getline(cut, cell, ',');) cells.push_back(cell);
-    rows.push_back(cells);
-  }
-  return rows;
-}
+Ran run(const std::string& arguments) { return run_example("contractive_autoencoder", arguments); }
 
 }  // namespace
 
 TEST_CASE("a small run writes its pictures, parameters and log, and prints a line an epoch") {
   const Scratch scratch;
   const std::string out = scratch.path + "/out";
-  const Result r =
+  const Ran r =
       run("--data " + small_data(scratch) + " --epochs 3 --batch 7 --hidden 12 --output " + out);
   CAPTURE(r.output);
   REQUIRE(r.status == 0);
@@ -106,9 +46,9 @@ TEST_CASE("the three ways to write the penalty give the same log") {
   std::vector<double> last;
   for (const std::string penalty : {"closed", "literal", "jacobian"}) {
     const std::string log = scratch.path + "/" + penalty + ".csv";
-    const Result r = run("--data " + data +
-                         " --epochs 2 --batch 5 --hidden 6 --dtype float64 --quiet --penalty " +
-                         penalty + " --output " + scratch.path + "/out --log " + log);
+    const Ran r = run("--data " + data +
+                      " --epochs 2 --batch 5 --hidden 6 --dtype float64 --quiet --penalty " +
+                      penalty + " --output " + scratch.path + "/out --log " + log);
     REQUIRE(r.status == 0);
     CHECK(r.output.empty());
     last.push_back(std::stod(read_csv(log).back()[2]));
@@ -146,7 +86,7 @@ TEST_CASE("options and files that make no sense end in a message, before any tra
         Row{"--batch 100", "only 60 images"}}) {
     const std::string where =
         std::string(row.arguments).find("--data") == 0 ? "" : " --data " + data;
-    const Result r = run(row.arguments + where + " --output " + scratch.path + "/none");
+    const Ran r = run(row.arguments + where + " --output " + scratch.path + "/none");
     CAPTURE(row.arguments);
     CAPTURE(r.output);
     CHECK(r.status != 0);
@@ -154,7 +94,7 @@ TEST_CASE("options and files that make no sense end in a message, before any tra
     CHECK_FALSE(std::filesystem::exists(scratch.path + "/none"));
   }
   std::filesystem::resize_file(data + "/train-images-idx3-ubyte", 1000);
-  const Result cut = run("--data " + data + " --output " + scratch.path + "/none");
+  const Ran cut = run("--data " + data + " --output " + scratch.path + "/none");
   CHECK(cut.status != 0);
   CHECK(cut.output.find("train-images-idx3-ubyte") != std::string::npos);
 }
@@ -169,8 +109,7 @@ TEST_CASE("on MNIST: the tutorial preset reproduces all 20 epochs of the publish
   MESSAGE("skipped: only optimised builds run all 20 epochs");
 #else
   const Scratch scratch;
-  const Result r =
-      run("--preset tutorial --data " + *folder + " --output " + scratch.path + "/out");
+  const Ran r = run("--preset tutorial --data " + *folder + " --output " + scratch.path + "/out");
   CAPTURE(r.output);
   REQUIRE(r.status == 0);
   const auto rows = read_csv(scratch.path + "/out/log.csv");

@@ -1,0 +1,106 @@
+#include "support/programs.hpp"
+
+#include <doctest/doctest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+namespace cinch::testing {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+void write_idx(const std::string& path, const std::vector<std::uint32_t>& sizes, unsigned seed) {
+  std::ofstream out(path, std::ios::binary);
+  out.put(0).put(0).put(8).put(static_cast<char>(sizes.size()));
+  std::size_t count = 1;
+  for (const std::uint32_t n : sizes) {
+    for (int shift = 24; shift >= 0; shift -= 8) out.put(static_cast<char>(n >> shift & 255));
+    count *= n;
+  }
+  for (std::size_t i = 0; i < count; ++i) out.put(static_cast<char>((i * 7919 + seed) % 10));
+}
+
+}  // namespace
+
+Scratch::Scratch() {
+  static int made = 0;
+  path = (fs::temp_directory_path() /
+          ("cinch-" + std::to_string(getpid()) + "-" + std::to_string(made++)))
+             .string();
+  fs::create_directories(path);
+}
+
+Scratch::~Scratch() { fs::remove_all(path); }
+
+std::string small_data(const Scratch& scratch, std::uint32_t images) {
+  std::string folder = scratch.path + "/data";
+  fs::create_directories(folder);
+  write_idx(folder + "/train-images-idx3-ubyte", {images, 8, 8}, 1);
+  write_idx(folder + "/train-labels-idx1-ubyte", {images}, 2);
+  write_idx(folder + "/t10k-images-idx3-ubyte", {12, 8, 8}, 3);
+  write_idx(folder + "/t10k-labels-idx1-ubyte", {12}, 4);
+  return folder;
+}
+
+Ran run_example(const std::string& program, const std::string& arguments) {
+  FILE* pipe = popen((CINCH_EXAMPLES_DIR "/" + program + " " + arguments + " 2>&1").c_str(), "r");
+  REQUIRE(pipe);
+  Ran result{-1, ""};
+  char buffer[4096];
+  while (const std::size_t n = std::fread(buffer, 1, sizeof buffer, pipe))
+    result.output.append(buffer, n);
+  const int status = pclose(pipe);
+  if (WIFEXITED(status)) result.status = WEXITSTATUS(status);
+  return result;
+}
+
+void check_refused(const std::string& program, const std::vector<Refused>& rows) {
+  const Scratch scratch;
+  const std::string data = small_data(scratch), out = scratch.path + "/none";
+  const auto check = [&](const std::string& arguments, const std::string& says) {
+    const Ran ran = run_example(program, arguments + " --output " + out);
+    CAPTURE(program);
+    CAPTURE(arguments);
+    CAPTURE(ran.output);
+    CHECK(ran.status > 0);
+    CHECK(ran.status < 128);  // No signal ended it.
+    CHECK(ran.output.find(says) != std::string::npos);
+    const bool logged = fs::exists(out) && !fs::is_empty(out);
+    CHECK_FALSE(logged);
+  };
+  for (const Refused& row : rows) check(row.arguments + (" --data " + data), row.says);
+  check("--data /no/such/folder", "/no/such/folder");
+  fs::resize_file(data + "/train-images-idx3-ubyte", 1000);
+  check("--data " + data, "train-images-idx3-ubyte");
+}
+
+std::vector<std::vector<std::string>> read_csv(const std::string& path) {
+  std::ifstream in(path);
+  std::vector<std::vector<std::string>> rows;
+  for (std::string line; std::getline(in, line);) {
+    std::vector<std::string> cells;
+    std::istringstream cut(line);
+    for (std::string cell; std::getline(cut, cell, ',');) cells.push_back(cell);
+    rows.push_back(cells);
+  }
+  return rows;
+}
+
+std::string result(const std::string& folder, const std::string& what) {
+  std::ifstream in(folder + "/results.md");
+  for (std::string line; std::getline(in, line);) {
+    if (line.rfind("| " + what + " | ", 0) != 0) continue;
+    const std::size_t begin = what.size() + 5;
+    return line.substr(begin, line.find(" | ", begin) - begin);
+  }
+  FAIL(folder << "/results.md has no row " << what);
+  return "";
+}
+
+}  // namespace cinch::testing

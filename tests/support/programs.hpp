@@ -1,0 +1,45 @@
+// The example programs as a user runs them: a folder to write to, small data, the command.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace cinch::testing {
+
+/// A folder of its own, gone with it.
+struct Scratch {
+  std::string path;
+  Scratch();
+  ~Scratch();
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+};
+
+/// A folder within it with a made-up data set of 8 x 8 pixels and ten classes in the four IDX
+/// files: `images` to train on and 12 to test on.
+std::string small_data(const Scratch& scratch, std::uint32_t images = 60);
+
+struct Ran {
+  int status;          ///< -1 where it did not end by itself.
+  std::string output;  ///< All that it printed, errors too.
+};
+/// Runs build/.../examples/`program`.
+Ran run_example(const std::string& program, const std::string& arguments);
+
+/// One call that must end in a message.
+struct Refused {
+  const char* arguments;
+  const char* says;
+};
+/// Checks that each ends with a status other than 0, says what it should, and trains nothing:
+/// there is no log. Also a folder of data that does not exist, and images that are cut short.
+void check_refused(const std::string& program, const std::vector<Refused>& rows);
+
+/// The cells of each line.
+std::vector<std::vector<std::string>> read_csv(const std::string& path);
+/// The second cell of the row of results.md, in this folder, that begins with `what`; fails where
+/// there is none.
+std::string result(const std::string& folder, const std::string& what);
+
+}  // namespace cinch::testing
