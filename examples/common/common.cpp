@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <limits>
 #include <sstream>
 
 namespace cinch::examples {
@@ -32,7 +34,7 @@ TrainOptions Options::training(const std::string& part) const {
   return result;
 }
 
-void add_options(CLI::App& app, Options& o) {
+void add_options(CLI::App& app, Options& o, const std::vector<std::string>& without) {
   app.add_option("--data", o.data,
                  "Folder of IDX files (default: $CINCH_DATA, else Debian's Fashion-MNIST)");
   app.add_option("--images", o.images, "Training images, at most; as many to validate and test")
@@ -57,9 +59,10 @@ void add_options(CLI::App& app, Options& o) {
       ->capture_default_str();
   app.add_flag("--resume", o.resume, "Go on from the checkpoint in the output folder");
   app.add_flag("--quiet", o.quiet, "Print nothing but errors");
+  for (const std::string& name : without) app.remove_option(app.get_option(name));
 }
 
-DataSets load(const Options& o, double divisor) {
+DataSets load(const Options& o, double divisor, double held_share) {
   DataSets result;
   result.folder = data_folder(o.data);
   const ImageSet all = load_training(result.folder, o.type(), divisor);
@@ -71,7 +74,10 @@ DataSets load(const Options& o, double divisor) {
     throw FileError(text(result.folder, ": training images are ", all.rows, " x ", all.columns,
                          ", test images ", test.rows, " x ", test.columns));
   }
-  const std::int64_t count = all.images.shape()[0], held = count / 6;
+  const std::int64_t count = all.images.shape()[0];
+  // A share such as 1.0 / 6 is rounded: 60,000 times it must not lose an image.
+  const auto held =
+      static_cast<std::int64_t>(std::floor(held_share * static_cast<double>(count) + 1e-6));
   if (held == 0) throw FileError(text(result.folder, ": ", count, " training images are too few"));
   result.training = part(all, 0, std::min(o.images, count - held));
   result.validation = part(all, count - held, count - held + std::min({o.images, held}));
@@ -97,6 +103,17 @@ DataSets load(const Options& o, double divisor) {
 Examples whole_batches(const Examples& all, std::int64_t batch) {
   const std::int64_t count = all.images.shape()[0];
   return part(all, 0, std::max(count / batch * batch, std::min(count, batch)));
+}
+
+void expect(const Options& options, const std::string& what) {
+  if (options.quiet) return;
+  std::printf("Expect: %s\n", what.c_str());
+  std::fflush(stdout);
+}
+
+double last(const TrainResult& trained, std::size_t k) {
+  const auto& history = trained.state.history;
+  return history.empty() ? std::numeric_limits<double>::quiet_NaN() : history.back().training.at(k);
 }
 
 Results::Results(const Options& options, std::string title)

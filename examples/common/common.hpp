@@ -27,14 +27,14 @@ struct Options {
   TrainOptions training(const std::string& part = "") const;
 };
 
-/// Adds all of them to the command line.
-void add_options(CLI::App& app, Options& options);
+/// Adds all of them to the command line, but for those that a program has no use for: "--rate".
+void add_options(CLI::App& app, Options& options, const std::vector<std::string>& without = {});
 
 struct Examples {
   Tensor images;  ///< (count, rows * columns), in [0, 1)
   Tensor labels;  ///< (count), int64
 };
-/// Training, validation (the last sixth of the training file, 10,000 images of MNIST) and test.
+/// Training, validation (the end of the training file) and test.
 struct DataSets {
   Examples training, validation, test;
   std::int64_t rows = 0, columns = 0;
@@ -44,13 +44,19 @@ struct DataSets {
   std::int64_t pixels() const { return rows * columns; }
   Tiling tiling() const { return {.tile_height = rows, .tile_width = columns}; }
 };
-/// Reads them, pixel = byte / divisor. Throws FileError for what is missing or damaged, ValueError
-/// for images or labels that do not belong together.
-DataSets load(const Options& options, double divisor = 256);
+/// Reads them, pixel = byte / divisor. `held`, between 0 and 1, is the share of the training file
+/// to validate on: a sixth is 10,000 images of MNIST. Throws FileError for what is missing or
+/// damaged, ValueError for images or labels that do not belong together.
+DataSets load(const Options& options, double divisor = 256, double held = 1.0 / 6);
 
 /// The first images, as many as fill minibatches of this size: what the Theano tutorials validate
 /// and test on.
 Examples whole_batches(const Examples& all, std::int64_t batch);
+
+/// Prints what to expect of a run, so that who reads the output can compare.
+void expect(const Options& options, const std::string& what);
+/// The mean of output `k` of the step over the last epoch; NaN where there was none.
+double last(const TrainResult& trained, std::size_t k = 0);
 
 /// The figures a program found, beside published ones: printed as they come, and written to
 /// results.md in the output folder, a table that bench/reproduce collects.
