@@ -8,6 +8,7 @@
 #include "core/leaves.hpp"
 #include "core/plan.hpp"
 #include "core/shared.hpp"
+#include "core/strides.hpp"
 
 namespace cinch {
 
@@ -16,31 +17,6 @@ namespace {
 constexpr std::align_val_t alignment{64};
 constexpr std::size_t largest_loop =
     200;  // Instructions; longer chains are cut, so that registers stay in cache.
-
-std::vector<std::int64_t> row_major(const Shape& shape) {
-  std::vector<std::int64_t> strides(shape.size());
-  std::int64_t step = 1;
-  for (std::size_t axis = shape.size(); axis-- > 0; step *= shape[axis]) strides[axis] = step;
-  return strides;
-}
-
-/// Strides of an operand of shape `shape` read at the positions of a result of shape `full`.
-Strided broadcast_strides(const Strided& where, const Shape& shape, const Shape& full) {
-  Strided result{where.offset, std::vector<std::int64_t>(full.size(), 0)};
-  const std::size_t lead = full.size() - shape.size();
-  for (std::size_t axis = 0; axis < shape.size(); ++axis) {
-    if (shape[axis] != 1) result.strides[lead + axis] = where.strides[axis];
-  }
-  return result;
-}
-
-bool is_row_major(const Strided& where, const Shape& shape) {
-  std::int64_t step = 1;
-  for (std::size_t axis = shape.size(); axis-- > 0; step *= shape[axis]) {
-    if (shape[axis] != 1 && where.strides[axis] != step) return false;
-  }
-  return true;
-}
 
 std::size_t bytes_of(const Type& type) {
   return static_cast<std::size_t>(element_count(type.shape())) * size_of(type.dtype);

@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <train/minibatches.hpp>
 
 #include "common/common.hpp"
 

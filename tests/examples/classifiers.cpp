@@ -110,9 +110,9 @@ TEST_CASE("pretraining_compared: every kind has a row, and finished ones are not
   const Ran run = run_example("pretraining_compared", arguments);
   INFO(run.output);
   CHECK(run.status == 0);
-  for (const char* kind :
-       {"CAE (lambda", "DAE, Gaussian noise", "DAE, masking", "AE, weight decay", "AE:"})
-    CHECK(result(out, kind).ends_with("%"));
+  for (const char* kind : {"CAE (lambda 0.1)", "DAE, Gaussian noise (deviation 0.3)",
+                           "DAE, masking (share 0.25)", "AE, weight decay (weight 0.001)", "AE"})
+    CHECK(result(out, std::string(kind) + ": test error").ends_with("%"));
   const Ran again = run_example("pretraining_compared", arguments + " --resume");
   CHECK(again.status == 0);
   CHECK(again.output.find("epoch 0") == std::string::npos);
