@@ -100,6 +100,10 @@ DataSets load(const Options& o, double divisor, double held_share) {
   return result;
 }
 
+Examples first(const Examples& all, std::int64_t count) {
+  return part(all, 0, std::min(count, all.images.shape()[0]));
+}
+
 Examples whole_batches(const Examples& all, std::int64_t batch) {
   const std::int64_t count = all.images.shape()[0];
   return part(all, 0, std::max(count / batch * batch, std::min(count, batch)));
@@ -114,6 +118,20 @@ void expect(const Options& options, const std::string& what) {
 double last(const TrainResult& trained, std::size_t k) {
   const auto& history = trained.state.history;
   return history.empty() ? std::numeric_limits<double>::quiet_NaN() : history.back().training.at(k);
+}
+
+Curve curve(const TrainResult& trained, std::size_t k, std::string name, bool right_axis) {
+  Curve result{std::move(name), {}, {}, right_axis};
+  for (const EpochReport& report : trained.state.history) {
+    result.xs.push_back(static_cast<double>(report.epoch));
+    result.ys.push_back(report.training.at(k));
+  }
+  return result;
+}
+
+void plot_if_any(const std::string& path, Plot plot) {
+  std::erase_if(plot.curves, [](const Curve& c) { return c.xs.empty(); });
+  if (!plot.curves.empty()) plot_curves(path, plot);
 }
 
 Results::Results(const Options& options, std::string title)

@@ -49,6 +49,8 @@ struct DataSets {
 /// damaged, ValueError for images or labels that do not belong together.
 DataSets load(const Options& options, double divisor = 256, double held = 1.0 / 6);
 
+/// The first `count` examples, or all where there are fewer.
+Examples first(const Examples& all, std::int64_t count);
 /// The first images, as many as fill minibatches of this size: what the Theano tutorials validate
 /// and test on.
 Examples whole_batches(const Examples& all, std::int64_t batch);
@@ -57,6 +59,10 @@ Examples whole_batches(const Examples& all, std::int64_t batch);
 void expect(const Options& options, const std::string& what);
 /// The mean of output `k` of the step over the last epoch; NaN where there was none.
 double last(const TrainResult& trained, std::size_t k = 0);
+/// Output `k` over the epochs, for plot_curves().
+Curve curve(const TrainResult& trained, std::size_t k, std::string name, bool right_axis = false);
+/// The curves that have points, as a PNG file; no file where there are none.
+void plot_if_any(const std::string& path, Plot plot);
 
 /// The figures a program found, beside published ones: printed as they come, and written to
 /// results.md in the output folder, a table that bench/reproduce collects.
