@@ -1,0 +1,77 @@
+// Four small autoencoders and what is measured of them.
+#include <doctest/doctest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "io/image.hpp"
+#include "support/programs.hpp"
+
+using namespace cinch;
+using namespace cinch::testing;
+
+namespace {
+
+std::string file_text(const std::string& path) {
+  std::ostringstream out;
+  out << std::ifstream(path).rdbuf();
+  return out.str();
+}
+
+}  // namespace
+
+TEST_CASE("manifold draws and measures, and a resumed run finds the same without training again") {
+  const Scratch scratch;
+  const std::string out = scratch.path + "/out";
+  const std::string call =
+      "--epochs 20 --batch 10 --hidden 6 --examples 4 --tangents 3 --lambda 1 "
+      "--sweep 0,0.1 --data " +
+      small_data(scratch) + " --output " + out;
+  const Ran ran = run_example("manifold", call);
+  CAPTURE(ran.output);
+  REQUIRE(ran.status == 0);
+  for (const char* picture : {"contraction", "spectra", "two_forces"}) {
+    CHECK(std::filesystem::file_size(out + "/" + picture + ".png") > 1000);
+  }
+  // An image and three tangents, ten times.
+  CHECK(read_png(out + "/tangents_cae.png").width == 4 * 9 - 1);
+  CHECK(read_png(out + "/tangents_ae.png").height == 10 * 9 - 1);
+  CHECK(std::stod(result(out, "CAE: norm of J")) < std::stod(result(out, "AE: norm of J")));
+  const auto contraction = [&](const std::string& lambda) {
+    return std::stod(result(out, "lambda " + lambda + ": contraction, reconstruction"));
+  };
+  CHECK(contraction("0.1") < contraction("0"));
+  CHECK(contraction("1") < contraction("0.1"));
+
+  const std::string before = file_text(out + "/results.md");
+  const Ran again = run_example("manifold", call + " --resume");
+  CAPTURE(again.output);
+  CHECK(again.status == 0);
+  CHECK(again.output.find("epoch 19") == std::string::npos);
+  CHECK(file_text(out + "/results.md") == before);
+}
+
+TEST_CASE("manifold: Ctrl-C ends it with a checkpoint and a message instead of half a comparison") {
+  const Scratch scratch;
+  const std::string out = scratch.path + "/out", said = scratch.path + "/said";
+  const std::string command = "timeout --preserve-status -s INT 1 " CINCH_EXAMPLES_DIR
+                              "/manifold --epochs 1000000 "
+                              "--batch 10 --hidden 6 --tangents 3 --data " +
+                              small_data(scratch) + " --output " + out + " > " + said + " 2>&1";
+  CHECK(std::system(command.c_str()) != 0);
+  CHECK(file_text(said).find("manifold: interrupted; --resume goes on from here") !=
+        std::string::npos);
+  CHECK(std::filesystem::exists(out + "/cae_0_checkpoint.npz"));
+  CHECK_FALSE(std::filesystem::exists(out + "/results.md"));
+}
+
+TEST_CASE("manifold refuses options and files that make no sense") {
+  check_refused("manifold", {{"--batch 10 --hidden 6 --tangents 7",
+                              "--tangents 7: there are at most 6 singular values"},
+                             {"--sweep 0,-1", "--sweep"},
+                             {"--sd 0", "--sd"},
+                             {"--masked 1.5", "--masked"},
+                             {"--examples 0", "--examples"}});
+}
