@@ -18,7 +18,7 @@
 //   spectra.png        singular values of J: the CAE's are the smallest and fall fastest
 //   tangents_*.png     an image and the directions in which its code changes most: of the CAE they
 //                      are strokes and edges of that image sooner than of the AE
-//   two_forces.png     contraction is paid for with reconstruction, a point for each lambda
+//   sweep.png          contraction is paid for with reconstruction, a point for each lambda
 #include <map>
 
 #include "common/common.hpp"
@@ -176,9 +176,9 @@ void compare(const Options& o, const Settings& s) {
     results.add("lambda " + number(lambda) + ": contraction, reconstruction",
                 number(forces.xs.back()) + ", " + number(forces.ys.back()));
   }
-  Plot two{"Two forces: each point a lambda", "contraction, ||dh/dx||^2", {forces}};
-  two.log_x = true;
-  plot_curves(o.output + "/two_forces.png", two);
+  Plot sweep{"Two forces: each point a lambda", "contraction, ||dh/dx||^2", {forces}};
+  sweep.log_x = true;
+  plot_curves(o.output + "/sweep.png", sweep);
   results.write();
 }
 
@@ -196,7 +196,7 @@ int main(int argc, char** argv) {
   app.add_option("--lambda", s.lambda, "The CAE's")->check(CLI::PositiveNumber);
   app.add_option("--sd", s.sd, "Of Gaussian noise")->check(CLI::PositiveNumber);
   app.add_option("--masked", s.masked, "Share of pixels set to 0")->check(CLI::Range(0.0, 1.0));
-  app.add_option("--sweep", s.sweep, "Values of lambda for two_forces.png")
+  app.add_option("--sweep", s.sweep, "Values of lambda for sweep.png")
       ->delimiter(',')
       ->check(CLI::NonNegativeNumber);
   for (CLI::Option* option : app.get_options()) option->capture_default_str();

@@ -32,7 +32,7 @@ TEST_CASE("manifold draws and measures, and a resumed run finds the same without
   const Ran ran = run_example("manifold", call);
   CAPTURE(ran.output);
   REQUIRE(ran.status == 0);
-  for (const char* picture : {"contraction", "spectra", "two_forces"}) {
+  for (const char* picture : {"contraction", "spectra", "sweep"}) {
     CHECK(std::filesystem::file_size(out + "/" + picture + ".png") > 1000);
   }
   // An image and three tangents, ten times.
