@@ -188,7 +188,7 @@ std::vector<Config> configs(const Options& o) {
       for (const std::string& dtype : o.dtypes)
         for (const std::int64_t batch : o.batches.empty() ? work.batches : o.batches)
           result.push_back({name, mode, dtype == "float64" ? DType::float64 : DType::float32, batch,
-                            o.threads, o.profile && mode == "fast"});
+                            o.threads, o.profile && (mode == "fast" || mode == "gram")});
     }
   }
   return result;

@@ -70,10 +70,10 @@ void block(void* out, const void* const* in, unsigned splat, std::size_t n) {
 template <class T, bool C, bool A, bool B>
 void choose_loop(void* out, const void* const* in, std::size_t n) {
   T* o = static_cast<T*>(out);
-  const bool* c = static_cast<const bool*>(in[0]);
+  const auto* c = static_cast<const unsigned char*>(in[0]);
   const T* a = static_cast<const T*>(in[1]);
   const T* b = static_cast<const T*>(in[2]);
-  const bool c0 = *c;
+  const unsigned char c0 = *c;
   const T a0 = *a, b0 = *b;
   CINCH_INDEPENDENT
   for (std::size_t i = 0; i < n; ++i)
