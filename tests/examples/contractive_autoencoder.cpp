@@ -61,7 +61,7 @@ TEST_CASE("Ctrl-C ends after the current step and still writes everything") {
   const Scratch scratch;
   const std::string out = scratch.path + "/out", data = small_data(scratch);
   const std::string command =
-      std::string("timeout --preserve-status -s INT 1 " CINCH_EXAMPLES_DIR) +
+      std::string("timeout --foreground --preserve-status -s INT 1 " CINCH_EXAMPLES_DIR) +
       "/contractive_autoencoder --data " + data +
       " --epochs 1000000 --batch 2 --hidden 4 --output " + out + " > /dev/null 2>&1";
   CHECK(std::system(command.c_str()) == 0);
