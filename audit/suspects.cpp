@@ -70,7 +70,7 @@ bool is_sigmoid(const Expr& e) {
   if (!is(e, div_op)) return false;
   return std::ranges::any_of(div_op.rules(), [&](const Rule& rule) {
     const Expr simple = apply_rule(rule, e);
-    return simple && is(simple, sigmoid_op);
+    return simple.has_value() && is(simple, sigmoid_op);
   });
 }
 

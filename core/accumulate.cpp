@@ -79,7 +79,7 @@ class Terms {
     if (const Tensor* value = constant_value(scalar)) {
       t.scale *= value->item();
     } else {
-      t.factor = t.factor ? t.factor * scalar : scalar;
+      t.factor = t.factor.has_value() ? t.factor * scalar : scalar;
     }
   }
 
@@ -87,7 +87,7 @@ class Terms {
 };
 
 Expr scaled(Expr x, const Term& t) {
-  if (t.factor) x = t.factor * x;
+  if (t.factor.has_value()) x = t.factor * x;
   if (t.scale == -1) return -x;
   return t.scale == 1 ? x : literal(t.scale) * x;
 }
@@ -123,9 +123,9 @@ Expr column_scale(const std::vector<Term>& terms, const Expr& old) {
   Expr total;
   for (const Term& t : terms) {
     const Expr rest = t.transposed ? Expr() : beside(t.value, old);
-    if (!rest) return {};
+    if (!rest.has_value()) return {};
     const Expr part = scaled(rest, t);
-    total = total ? total + part : part;
+    total = total.has_value() ? total + part : part;
   }
   return total;
 }
@@ -134,7 +134,7 @@ Expr with_products(const Expr& root, const Terms& terms, const SharedState* targ
   Expr base;
   for (const Term& t : terms.others) {
     const Expr value = scaled(t.transposed ? transposed(t.value) : t.value, t);
-    base = base ? base + value : value;
+    base = base.has_value() ? base + value : value;
   }
   // Where only its columns are scaled, the products are added in the same pass.
   Expr old, scale;
@@ -143,7 +143,7 @@ Expr with_products(const Expr& root, const Terms& terms, const SharedState* targ
       if (is_shared(node) && node.attrs().state.get() == target) old = node;
     }
   }
-  if (old && !(base == old)) scale = column_scale(terms.others, old);
+  if (old.has_value() && !(base == old)) scale = column_scale(terms.others, old);
   // Rows of the left factors' transposes and of the right factors: what is stacked lies row by row.
   std::vector<Expr> left, right;
   std::int64_t inner = 0;
@@ -166,7 +166,7 @@ Expr with_products(const Expr& root, const Terms& terms, const SharedState* targ
     right = {concatenate(right, 0, root->where)};
   }
   for (std::size_t k = 0; k < left.size(); ++k) {
-    if (k == 0 && scale) {
+    if (k == 0 && scale.has_value()) {
       const Expr row =
           broadcast_to(cast(scale, old.dtype()), {constant(Tensor(std::int64_t{1})), size(old, 1)});
       base = scaled_add_dot(old, row, transposed(left[k]), right[k]);

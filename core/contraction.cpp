@@ -153,7 +153,7 @@ class Writer {
         used[l] = true;
         break;
       }
-      product = product ? product * value : value;
+      product = product.has_value() ? product * value : value;
     }
     result.value = product;
     return reduced(std::move(result), keep);
@@ -481,11 +481,11 @@ Expr distributed(const Expr& head) {
       Expr value;
       for (std::size_t l = 0; l < factors.size(); ++l) {
         const Expr& factor = l == k ? part : factors[l];
-        value = value ? value * factor : factor;
+        value = value.has_value() ? value * factor : factor;
       }
       const Expr sum = sum_axes(broadcast_to(value, sizes(body)), head.attrs().ints);
       const Expr further = distributed(sum);
-      return further ? further : sum;
+      return further.has_value() ? further : sum;
     };
     const Expr left = term(f.inputs()[0]), right = term(f.inputs()[1]);
     return form == LinearForm::sum ? left + right : left + literal(-1) * right;
@@ -499,7 +499,7 @@ std::vector<Expr> with_distributed_sums(std::span<const Expr> roots) {
       roots,
       [](const Expr& e) {
         const Expr better = distributed(e);
-        return better ? better : e;
+        return better.has_value() ? better : e;
       },
       done);
 }

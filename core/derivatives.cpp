@@ -20,7 +20,7 @@ Expr inner(std::span<const Expr> a, std::span<const Expr> b) {
   Expr result;
   for (std::size_t k = 0; k < a.size(); ++k) {
     const Expr part = total(a[k] * b[k]);
-    result = result ? result + part : part;
+    result = result.has_value() ? result + part : part;
   }
   return result;
 }
@@ -32,7 +32,8 @@ void require_same_shapes(const char* name, std::span<const Expr> wrt, std::span<
         text(name, ": there are ", wrt.size(), " expressions and ", v.size(), " vectors for them"));
   }
   for (std::size_t k = 0; k < wrt.size(); ++k) {
-    if (!wrt[k] || !v[k]) throw TypeError(text(name, ": expression ", k, " is empty"));
+    if (!wrt[k].has_value() || !v[k].has_value())
+      throw TypeError(text(name, ": expression ", k, " is empty"));
     bool same = wrt[k].rank() == v[k].rank();
     for (std::size_t axis = 0; same && axis < v[k].dims().size(); ++axis) {
       const Dim a = wrt[k].dims()[axis], b = v[k].dims()[axis];
@@ -80,7 +81,7 @@ std::vector<Expr> vjp(const Parameters& y, const Parameters& wrt, const Paramete
   for (std::size_t i = 0; i < y.size(); ++i) {
     const auto parts = Lop(y[i], wrt, u[i], {.disconnected = Disconnected::zero});
     for (std::size_t k = 0; k < parts.size(); ++k)
-      result[k] = result[k] ? result[k] + parts[k] : parts[k];
+      result[k] = result[k].has_value() ? result[k] + parts[k] : parts[k];
   }
   return result;
 }
@@ -189,7 +190,7 @@ Expr per_example_grad_norms(const Arg& costs, const Parameters& wrt) {
     std::vector<std::int64_t> axes;
     for (std::int64_t axis = 1; axis < g.rank(); ++axis) axes.push_back(axis);
     const Expr part = axes.empty() ? square(g) : sum_axes(square(g), axes);
-    squares = squares ? squares + part : part;
+    squares = squares.has_value() ? squares + part : part;
   }
   return sqrt(squares);
 }

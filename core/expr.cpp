@@ -95,12 +95,14 @@ std::string operands_text(const Op& op, std::span<const Expr> x, Source where,
 namespace {
 /// The same bits: 0 and -0 are two constants, and one NaN is another.
 bool same_bits(const Tensor& a, const Tensor& b) {
-  return a.dtype() == b.dtype() && a.shape() == b.shape() && std::memcmp(a.raw(), b.raw(), a.bytes()) == 0;
+  return a.dtype() == b.dtype() && a.shape() == b.shape() &&
+         std::memcmp(a.raw(), b.raw(), a.bytes()) == 0;
 }
 }  // namespace
 
 bool operator==(const Attrs& a, const Attrs& b) {
-  const bool same_value = a.value == b.value || (a.value && b.value && same_bits(*a.value, *b.value));
+  const bool same_value =
+      a.value == b.value || (a.value && b.value && same_bits(*a.value, *b.value));
   return a.ints == b.ints && a.dtype == b.dtype && a.state == b.state && a.id == b.id && same_value;
 }
 
@@ -119,7 +121,7 @@ Node::~Node() {
   while (!pending.empty()) {
     const Expr last = std::move(pending.back());
     pending.pop_back();
-    if (last && last.pointer().use_count() == 1) {
+    if (last.has_value() && last.pointer().use_count() == 1) {
       auto& mine = const_cast<Node*>(last.get())->inputs;
       std::ranges::move(mine, std::back_inserter(pending));
       mine.clear();
@@ -136,7 +138,7 @@ Expr apply(const Op& op, std::vector<Expr> inputs, Attrs attrs, Source where) {
   if (attributed.line) where = attributed;
   try {
     for (const Expr& x : inputs) {
-      if (!x) throw TypeError("an operand is an empty expression");
+      if (!x.has_value()) throw TypeError("an operand is an empty expression");
     }
     const bool weak = prepare(op, inputs);
     Type type = op.type(inputs, attrs);
@@ -149,7 +151,7 @@ Expr apply(const Op& op, std::vector<Expr> inputs, Attrs attrs, Source where) {
     return Expr(std::make_shared<const Node>(op, std::move(inputs), std::move(stored),
                                              std::move(type), where));
   } catch (const TypeError& error) {
-    const bool complete = std::ranges::all_of(inputs, [](const Expr& x) { return bool(x); });
+    const bool complete = std::ranges::all_of(inputs, [](const Expr& x) { return x.has_value(); });
     throw TypeError(
         operands_text(op, complete ? inputs : std::vector<Expr>{}, where, error.what()));
   }

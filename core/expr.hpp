@@ -35,10 +35,12 @@ bool operator==(const Attrs& a, const Attrs& b);
 /// b)).
 class Expr {
  public:
-  Expr() = default;  ///< No expression; only assignment and `if (e)` make sense.
+  Expr() = default;  ///< No expression; only assignment and has_value() make sense.
   explicit Expr(std::shared_ptr<const Node> node) : node_(std::move(node)) {}
 
-  explicit operator bool() const { return node_ != nullptr; }
+  /// False for Expr(). There is no conversion to bool, so that `if (a < b)` does not compile: a
+  /// formula is neither true nor false. where(), &&, || and ! make formulas of comparisons.
+  bool has_value() const { return node_ != nullptr; }
   const Node& operator*() const { return *node_; }
   const Node* operator->() const { return node_.get(); }
   const Node* get() const { return node_.get(); }

@@ -303,10 +303,10 @@ Function function(FunctionSpec spec) {
   std::vector<Expr> roots = spec.outputs;
   std::vector<Shared> targets;
   for (const Expr& output : spec.outputs) {
-    if (!output) throw TypeError(spec.name + ": an output is an empty expression");
+    if (!output.has_value()) throw TypeError(spec.name + ": an output is an empty expression");
   }
   for (const auto& [target, value] : spec.updates) {
-    if (!target || !value)
+    if (!target.has_value() || !value.has_value())
       throw TypeError(spec.name + ": an update has an empty variable or value");
     Expr fits = value.type().weak ? cast(value, target.dtype()) : value;
     require_fitting(spec.name, "updated variable", target, fits);
@@ -317,7 +317,8 @@ Function function(FunctionSpec spec) {
     roots.push_back(fits);
   }
   for (auto& [from, to] : spec.givens) {
-    if (!from || !to) throw TypeError(spec.name + ": a given is an empty expression");
+    if (!from.has_value() || !to.has_value())
+      throw TypeError(spec.name + ": a given is an empty expression");
     if (to.type().weak) to = cast(to, from.dtype());
     require_fitting(spec.name, "given", from, to);
   }
@@ -341,7 +342,7 @@ Function function(FunctionSpec spec) {
   }
   for (std::size_t k = 0; k < spec.inputs.size(); ++k) {
     const Expr& input = spec.inputs[k];
-    if (!input || !is_variable(input))
+    if (!input.has_value() || !is_variable(input))
       throw TypeError(text(spec.name, ": input ", k, " is not a variable"));
     if (std::find(spec.inputs.begin(), spec.inputs.begin() + static_cast<std::ptrdiff_t>(k),
                   input) != spec.inputs.begin() + static_cast<std::ptrdiff_t>(k)) {

@@ -104,10 +104,11 @@ std::vector<Expr> accumulate(const Expr& y, const Expr& v, std::vector<Expr> wrt
     const Grads grads = node->op().grad(node->inputs(), *node, gy);
     for (std::size_t i = 0; i < grads.size(); ++i) {
       const Expr& input = node->inputs()[i];
-      if (!grads[i] || !value_matters(*node, i) || !flow.active.contains(input.get())) continue;
+      if (!grads[i].has_value() || !value_matters(*node, i) || !flow.active.contains(input.get()))
+        continue;
       const Expr part = fitted(grads[i], input);
       Expr& total = gradient[input.get()];
-      total = total ? total + part : part;
+      total = total.has_value() ? total + part : part;
     }
   }
   std::vector<Expr> result;
@@ -135,7 +136,7 @@ std::vector<Expr> Lop(const Arg& y, const Parameters& wrt, const Expr& v,
   if (!is_float(y->dtype()))
     throw TypeError("Lop: y must be float, it is " + text(y->type()) + "  " + describe(y));
   for (const Expr& w : wrt.all()) {
-    if (!w) throw TypeError("grad: a parameter is an empty expression");
+    if (!w.has_value()) throw TypeError("grad: a parameter is an empty expression");
     if (!is_float(w.dtype())) {
       throw TypeError("grad: cannot differentiate by " + describe(w) + ", it is " + text(w.type()));
     }

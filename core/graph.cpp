@@ -12,7 +12,7 @@ std::vector<Expr> topological(std::span<const Expr> roots, const NodeSet& cut) {
   std::vector<std::pair<Expr, std::size_t>>
       path;  // A node and how many of its inputs have been visited.
   for (const Expr& root : roots) {
-    if (!root || !seen.insert(root.get()).second) continue;
+    if (!root.has_value() || !seen.insert(root.get()).second) continue;
     path.emplace_back(root, 0);
     while (!path.empty()) {
       auto& [node, next] = path.back();
@@ -40,7 +40,7 @@ std::vector<Expr> rebuild(std::span<const Expr> roots, const std::function<Expr(
     done[node.get()] = f(with_inputs(node, std::move(inputs)));
   }
   std::vector<Expr> result;
-  for (const Expr& root : roots) result.push_back(root ? done.at(root.get()) : Expr());
+  for (const Expr& root : roots) result.push_back(root.has_value() ? done.at(root.get()) : Expr());
   return result;
 }
 

@@ -58,7 +58,7 @@ Probe probe(std::span<const Expr> roots, const Parameters& parameters,
     return input;
   };
   for (const Expr& w : parameters.all()) {
-    if (!w) throw TypeError(text(who, ": a parameter is an empty expression"));
+    if (!w.has_value()) throw TypeError(text(who, ": a parameter is an empty expression"));
     if (done.contains(w.get())) throw TypeError(text(who, ": ", describe(w), " is given twice"));
     if (!is_float(w.dtype())) {
       throw TypeError(

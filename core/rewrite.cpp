@@ -114,7 +114,7 @@ class Rewriter {
     if (!done_.contains(root.get())) path.push_back({root, 0, {}, {}});
     while (!path.empty()) {
       Visit& visit = path.back();
-      if (visit.better) {
+      if (visit.better.has_value()) {
         const Expr result = done_.at(visit.better.get());
         record(visit.kept, result);
         record(visit.node, result);
@@ -133,7 +133,7 @@ class Rewriter {
           continue;
         }
         visit.better = improved(visit.kept);
-        if (!visit.better) {
+        if (!visit.better.has_value()) {
           record(visit.kept, visit.kept);
           record(visit.node, visit.kept);
           path.pop_back();
@@ -171,19 +171,21 @@ class Rewriter {
     if (is_leaf(node)) return {};
     const Attribution as(node->where, /*force=*/true);
     if (options_.fold_constants) {
-      if (const Expr folded = fold(node)) return folded;
+      if (const Expr folded = fold(node); folded.has_value()) return folded;
     }
     if (node.op().simplify) {
       const Expr simpler = node.op().simplify(node);
-      if (simpler && !bypasses_opaque(node, simpler)) {
-        if (const Expr result = accepted(node, simpler, node.op().name, true)) return result;
+      if (simpler.has_value() && !bypasses_opaque(node, simpler)) {
+        if (const Expr result = accepted(node, simpler, node.op().name, true); result.has_value())
+          return result;
       }
     }
     if (node.op().rules) {
       for (const Rule& rule : node.op().rules()) {
         const Expr right = apply_rule(rule, node, opaque_);
-        if (!right) continue;
-        if (const Expr simpler = accepted(node, right, rule.name, same_wildcards(rule))) {
+        if (!right.has_value()) continue;
+        if (const Expr simpler = accepted(node, right, rule.name, same_wildcards(rule));
+            simpler.has_value()) {
           return simpler;
         }
       }
@@ -223,7 +225,7 @@ class Rewriter {
   /// `result` in place of `node`, if it surely has the same type. Sizes that neither side knows are
   /// the same where the same operands broadcast on both sides.
   Expr accepted(const Expr& node, Expr result, std::string_view rule, bool same_operands) {
-    if (!result || result == node) return {};
+    if (!result.has_value() || result == node) return {};
     if (result.dtype() != node.dtype() || (result.type().weak && !node.type().weak)) {
       result = cast(result, node.dtype());
     }
@@ -279,7 +281,7 @@ Expr apply_rule(const Rule& rule, const Expr& expr, const NodeSet& opaque) {
 std::vector<Expr> rewrite(std::span<const Expr> roots, const RewriteOptions& options) {
   Rewriter rewriter(options);
   std::vector<Expr> result;
-  for (const Expr& root : roots) result.push_back(root ? rewriter(root) : Expr());
+  for (const Expr& root : roots) result.push_back(root.has_value() ? rewriter(root) : Expr());
   return result;
 }
 

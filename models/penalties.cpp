@@ -170,9 +170,9 @@ Expr weight_decay(std::span<const Shared> params, Source where) {
   Expr total;
   for (const Shared& W : params) {
     if (W.rank() < 2) continue;
-    total = total ? total + sum(square(W)) : sum(square(W));
+    total = total.has_value() ? total + sum(square(W)) : sum(square(W));
   }
-  if (total) return total;
+  if (total.has_value()) return total;
   throw TypeError(text("weight_decay: none of the ", params.size(),
                        " parameters has two axes or more\n  written at ", where.text()));
 }

@@ -89,12 +89,12 @@ Expr simplify_div(const Expr& e) {
   const Expr& power = e.inputs()[0];
   if (is_final(e) || &power.op() != &exp_op) return {};
   const Expr total = along_one_axis(e.inputs()[1], sum_op, power);
-  if (!total || !(total.inputs()[0] == power)) return {};
+  if (!total.has_value() || !(total.inputs()[0] == power)) return {};
   Expr x = power.inputs()[0];
   if (&x.op() == &sub_op && x.inputs()[0].rank() == x.rank()) {
     const Expr most = along_one_axis(x.inputs()[1], max_op, x);
     const bool taken_out =
-        most && most.inputs()[0] == x.inputs()[0] && most.attrs() == total.attrs();
+        most.has_value() && most.inputs()[0] == x.inputs()[0] && most.attrs() == total.attrs();
     if (taken_out) x = x.inputs()[0];
   }
   return apply(softmax_op, {x}, total.attrs());

@@ -50,6 +50,10 @@ Expr operator>=(const Arg& a, const Arg& b);
 Expr logical_and(const Arg& a, const Arg& b);
 Expr logical_or(const Arg& a, const Arg& b);
 Expr logical_not(const Arg& a);
+/// The same as formulas: both operands are always computed.
+inline Expr operator&&(const Arg& a, const Arg& b) { return logical_and(a, b); }
+inline Expr operator||(const Arg& a, const Arg& b) { return logical_or(a, b); }
+inline Expr operator!(const Arg& a) { return logical_not(a); }
 Expr is_nan(const Arg& x);
 
 /// Elementwise condition ? a : b; `condition` is bool.

@@ -202,7 +202,7 @@ Expr sum_like(const Arg& x, const Arg& like) {
   const Attribution as(x.where());
   const Expr y = apply(sum_like_op, {x, like}, {}, x.where());
   const Expr simpler = simplify_sum_like(y);
-  return simpler ? simpler : y;
+  return simpler.has_value() ? simpler : y;
 }
 
 Expr zeros_like(const Arg& x) {

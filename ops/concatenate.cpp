@@ -109,7 +109,8 @@ std::int64_t follow_concatenate(Args, std::span<const std::int64_t> axes, const 
 
 Expr concatenate_size(const Expr& y, std::int64_t axis) {
   Expr total;
-  for (const Expr& part : y.inputs()) total = total ? total + size(part, axis) : size(part, axis);
+  for (const Expr& part : y.inputs())
+    total = total.has_value() ? total + size(part, axis) : size(part, axis);
   return total;
 }
 

@@ -77,7 +77,7 @@ Expr log_within(const Expr& p, int depth) {
   const bool moved = &p.op() == &dimshuffle_op, divided = &p.op() == &div_op;
   if (depth == 0 || (!moved && !divided)) return {};
   const Expr inner = log_within(p.inputs()[0], depth - 1);
-  if (!inner) return {};
+  if (!inner.has_value()) return {};
   return moved ? dimshuffle(inner, p.attrs().ints) : inner - log(p.inputs()[1]);
 }
 

@@ -36,7 +36,8 @@ Expr simplify_size(const Expr& e) {
     }
     return false;
   };
-  // A stretch at a time: the rest is the size of an earlier node, which other sizes lead to as well and is found once.
+  // A stretch at a time: the rest is the size of an earlier node, which other sizes lead to as well
+  // and is found once.
   for (int steps = 0; steps < 64 && step_down(); ++steps) {
   }
   if (!(x == e.inputs()[0])) return size(x, axis);
@@ -48,7 +49,7 @@ Expr simplify_size(const Expr& e) {
       const std::int64_t a = input.rank() - x.rank() + axis;
       if (a < 0) continue;
       const Expr mine = size(input, a);
-      result = result ? switch_(equal(result, 1), mine, result) : mine;
+      result = result.has_value() ? switch_(equal(result, 1), mine, result) : mine;
     }
     return result;
   }
@@ -326,7 +327,7 @@ Expr product(const std::vector<Expr>& factors) {
 Expr dimshuffle(const Arg& x, const std::vector<std::int64_t>& pattern) {
   const Expr y = apply(dimshuffle_op, {x}, {.ints = pattern}, x.where());
   const Expr simpler = simplify_dimshuffle(y);
-  return simpler ? simpler : y;
+  return simpler.has_value() ? simpler : y;
 }
 
 Expr transpose(const Arg& x) {

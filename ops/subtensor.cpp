@@ -152,7 +152,7 @@ Expr gather(const Arg& x, const std::vector<Expr>& indices) {
   Expr flat;
   for (std::size_t k = 0; k < indices.size(); ++k) {
     const Expr index = checked_index(indices[k], all[k]);
-    flat = flat ? flat * all[k] + index : index;
+    flat = flat.has_value() ? flat * all[k] + index : index;
   }
   std::vector<Expr> merged{product({all.begin(), all.begin() + count})};
   merged.insert(merged.end(), all.begin() + count, all.end());

@@ -45,7 +45,7 @@ Updates steps(const Caller& caller, const std::vector<Shared>& params,
       updates.push_back({largest, scale});
     }
     Expr kept = p;
-    if (decay) kept = p * cast(1 - plain_pace * cast(decay, DType::float64), dtype);
+    if (decay.has_value()) kept = p * cast(1 - plain_pace * cast(decay, DType::float64), dtype);
     updates.push_back({p, kept - cast(pace, dtype) * m / (sqrt(scale) + cast(epsilon, dtype))});
   }
   return updates;

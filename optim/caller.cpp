@@ -20,7 +20,7 @@ void Caller::require(bool valid, std::string_view what, double value,
 }
 
 void Caller::require_scalar(const Arg& x, std::string_view what, bool below_one) const {
-  if (!x.expr()) refuse_type(text(what, " is an empty expression"));
+  if (!x.expr().has_value()) refuse_type(text(what, " is an empty expression"));
   if (x->rank() != 0 || x->dtype() == DType::bool_)
     refuse_type(text(what, " must be a number or a scalar, got ", text(x->type()), "  ",
                      describe(x.expr())));
@@ -37,7 +37,8 @@ void Caller::require_scalar(const Arg& x, std::string_view what, bool below_one)
 void Caller::require_parameters(const std::vector<Shared>& params) const {
   if (params.empty()) refuse_value("the list of parameters is empty");
   for (auto p = params.begin(); p != params.end(); ++p) {
-    if (!*p) refuse_type(text("parameter ", p - params.begin(), " is an empty expression"));
+    if (!p->has_value())
+      refuse_type(text("parameter ", p - params.begin(), " is an empty expression"));
     if (!is_float(p->dtype()))
       refuse_type(text("parameter ", describe(*p), " is ", text(p->type()),
                        ", which takes no small steps: cast it to a float"));
@@ -60,7 +61,8 @@ std::vector<Slope> Caller::slopes(const std::vector<Shared>& params,
   for (std::size_t k = 0; k < params.size(); ++k) {
     const Shared& p = params[k];
     const Expr& g = gradients[k];
-    if (!g) refuse_type(text("the gradient of ", describe(p), " is an empty expression"));
+    if (!g.has_value())
+      refuse_type(text("the gradient of ", describe(p), " is an empty expression"));
     bool fits = g.dtype() == p.dtype() && g.rank() == p.rank();
     for (std::size_t axis = 0; fits && axis < p.dims().size(); ++axis)
       fits = !g.dims()[axis].known() || g.dims()[axis] == p.dims()[axis];

@@ -13,7 +13,8 @@ namespace {
 void require_gradients(const Caller& caller, const std::vector<Expr>& gradients) {
   if (gradients.empty()) caller.refuse_value("the list of gradients is empty");
   for (std::size_t k = 0; k < gradients.size(); ++k) {
-    if (!gradients[k]) caller.refuse_type(text("gradient ", k, " is an empty expression"));
+    if (!gradients[k].has_value())
+      caller.refuse_type(text("gradient ", k, " is an empty expression"));
     if (!is_float(gradients[k].dtype()))
       caller.refuse_type(text("gradient ", k, " must be a float, got ", text(gradients[k].type()),
                               "  ", describe(gradients[k])));
@@ -30,7 +31,7 @@ Expr norm(const std::vector<Expr>& gradients) {
   Expr total;
   for (const Expr& g : gradients) {
     const Expr part = sum(square(cast(g, DType::float64)));
-    total = total ? total + part : part;
+    total = total.has_value() ? total + part : part;
   }
   return sqrt(total);
 }
@@ -57,7 +58,7 @@ std::vector<Expr> clip_by_value(const std::vector<Expr>& gradients, const Arg& l
   const Caller caller("clip_by_value", low.where());
   require_gradients(caller, gradients);
   for (const Arg* bound : {&low, &high}) {
-    if (!bound->expr() || bound->expr().rank() != 0)
+    if (!bound->expr().has_value() || bound->expr().rank() != 0)
       caller.refuse_type("low and high must be numbers or scalars");
   }
   const Tensor *least = constant_value(low.expr()), *most = constant_value(high.expr());
@@ -108,7 +109,7 @@ std::vector<Expr> zero_unless_finite(const std::vector<Expr>& gradients, Source 
   Expr finite;
   for (const Expr& g : gradients) {
     const Expr part = all(abs(g) < std::numeric_limits<double>::infinity());
-    finite = finite ? logical_and(finite, part) : part;
+    finite = finite.has_value() ? logical_and(finite, part) : part;
   }
   std::vector<Expr> result;
   for (const Expr& g : gradients) result.push_back(switch_(finite, g, 0));

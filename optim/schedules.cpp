@@ -19,7 +19,7 @@ Shared step_counter(std::string label, std::int64_t start, Source where) {
 
 Update advance(const Shared& counter, Source where) {
   const Caller caller("advance", where);
-  if (!counter) caller.refuse_type("the counter is an empty expression");
+  if (!counter.has_value()) caller.refuse_type("the counter is an empty expression");
   if (counter.dtype() != DType::int64 || counter.rank() != 0)
     caller.refuse_type(text("the counter must be an int64 scalar, got ", text(counter.type()), "  ",
                             describe(counter)));
@@ -36,7 +36,7 @@ class Call : public Caller {
  public:
   Call(std::string_view name_of, const Arg& step)
       : Caller(name_of, step.where()), as_(step.where()) {
-    if (!step.expr()) refuse_type("step is an empty expression");
+    if (!step.expr().has_value()) refuse_type("step is an empty expression");
     if (step->rank() != 0 || step->dtype() == DType::bool_)
       refuse_type(
           text("step must be a scalar, got ", text(step->type()), "  ", describe(step.expr())));

@@ -165,10 +165,27 @@ TEST_CASE("== between expressions asks for the same node") {
   CHECK_FALSE(x == dscalar("x"));
   CHECK_FALSE(x + 1 == x + 1);
   CHECK(equal(x, x).dtype() == DType::bool_);
-  CHECK_FALSE(bool(Expr()));
-  CHECK(bool(x));
+  CHECK_FALSE(Expr().has_value());
+  CHECK(x.has_value());
   const Shared w(Tensor(1.0), "w"), copy = w;
   CHECK(w == copy);
+}
+
+// `if (x < y)` would be a question that a formula cannot answer; it must not compile.
+static_assert(!std::is_constructible_v<bool, Expr>);
+
+TEST_CASE("&&, || and ! of comparisons are formulas") {
+  const Expr x = dscalar("x");
+  const auto of = [&](const Expr& e) {
+    std::string result;
+    for (const double value : {0.0, 0.5, 1.0})
+      result += evaluate(cast(e, DType::int64), {{x, Tensor(value)}}).item() != 0 ? '1' : '0';
+    return result;
+  };
+  CHECK(of(x < 0.1 || x > 0.9) == "101");
+  CHECK(of(x > 0.1 && x < 0.9) == "010");
+  CHECK(of(!(x < 0.1)) == "011");
+  CHECK(of(!(x < 0.1) && true) == "011");
 }
 
 TEST_CASE("a type error names the op, both operands with their types, and the line") {

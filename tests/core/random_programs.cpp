@@ -34,13 +34,13 @@ std::vector<Expr> compared(const RandomProgram& program, bool gradients) {
     if (!is_float(root.dtype())) continue;
     // The second derivative is not constant, and elements do not cancel.
     const Expr part = cast(sum(sin(root) * root), DType::float64);
-    cost = cost ? cost + part : part;
+    cost = cost.has_value() ? cost + part : part;
   }
   std::vector<Expr> wrt;
   for (const auto& [x, value] : program.bindings) {
     if (is_float(x.dtype())) wrt.push_back(x);
   }
-  if (!cost || wrt.empty()) return all;
+  if (!cost.has_value() || wrt.empty()) return all;
   try {
     for (const Expr& g : grad(cost, wrt, {.disconnected = Disconnected::zero})) all.push_back(g);
   } catch (const GradError&) {

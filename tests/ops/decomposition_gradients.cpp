@@ -189,7 +189,7 @@ TEST_CASE("Jacobians per example are those of each example") {
     const Expr J = constant(all), values = constant(row.value);
     for (std::int64_t i = 0; i < 4; ++i) {
       const Tensor here = evaluate(at(values, i));
-      if (!row.single) continue;
+      if (!row.single.has_value()) continue;
       const Expr outputs = flatten(row.single);
       const Tensor expected_rows = evaluate(flatten(at(J, i)));
       const std::int64_t count = evaluate(size(outputs, 0), {{one, here}}).data<std::int64_t>()[0];

@@ -41,7 +41,7 @@ struct Coupled {
       const Expr a =
           constant(tensor(curvature, [](double i) { return 0.25 + std::fmod(i, 5) / 2; }));
       const Expr part = sum(a * square(params.back() - q));
-      total = total ? total + part : part;
+      total = total.has_value() ? total + part : part;
     }
     Expr all = sum(params[0]);
     for (std::size_t k = 1; k < params.size(); ++k) all = all + sum(params[k]);

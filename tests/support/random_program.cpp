@@ -82,7 +82,7 @@ class Grower {
     const Op& op = *ops[below(ops.size())];
     try {
       const Expr y = op.elementwise() && below(3) ? broadcast(op) : by_example(op);
-      return y && keep(y);
+      return y.has_value() && keep(y);
     } catch (const TypeError&) {
       return false;  // It does not take these dtypes or shapes.
     }
@@ -120,7 +120,7 @@ class Grower {
       if (type.dtype == DType::float64) type.dtype = options_.real;
       const double limit = k < example.limits.size() ? example.limits[k] : 5;
       const Expr fitted = fit(pick(), type, limit);
-      if (!fitted) return {};
+      if (!fitted.has_value()) return {};
       args.push_back(is_float(type.dtype) ? inside(fitted, op.probe) : fitted);
     }
     return example.build(args);
