@@ -70,5 +70,6 @@
 #include "optim/schedules.hpp"
 #include "optim/sgd.hpp"
 #include "train/interruption.hpp"
+#include "train/minibatches.hpp"
 #include "train/progress.hpp"
 #include "train/train.hpp"

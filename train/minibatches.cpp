@@ -18,6 +18,17 @@ Minibatches::Minibatches(std::string what, std::vector<const Tensor*> data, std:
                            text(data_[0]->shape()), " and ", text(tensor->shape())));
   }
   rows_ = data_[0]->shape()[0];
+  count_minibatches(what, drop_last);
+}
+
+Minibatches::Minibatches(std::string what, std::int64_t rows, std::int64_t size, bool drop_last)
+    : rows_(rows), size_(size) {
+  count_minibatches(what, drop_last);
+  full_.tensors.emplace_back(DType::int64, Shape{});
+  full_.pointers.push_back(&full_.tensors[0]);
+}
+
+void Minibatches::count_minibatches(const std::string& what, bool drop_last) {
   if (size_ <= 0) throw ValueError(text(what, ": a minibatch must have rows, got size ", size_));
   count_ = drop_last ? rows_ / size_ : (rows_ + size_ - 1) / size_;
   if (count_ == 0)
@@ -27,6 +38,10 @@ Minibatches::Minibatches(std::string what, std::vector<const Tensor*> data, std:
 
 std::span<const Tensor* const> Minibatches::get(std::int64_t k,
                                                 std::span<const std::int64_t> order) {
+  if (data_.empty()) {
+    full_.tensors[0].data<std::int64_t>()[0] = k;
+    return full_.pointers;
+  }
   const std::int64_t rows = rows_of(k);
   Buffer& buffer = rows == size_ ? full_ : last_;
   if (buffer.tensors.empty()) {
@@ -50,6 +65,25 @@ std::span<const Tensor* const> Minibatches::get(std::int64_t k,
       std::memcpy(to + i * row, from + static_cast<std::size_t>(order[first + i]) * row, row);
   }
   return buffer.pointers;
+}
+
+std::vector<double> mean_over(const Function& f, const std::vector<const Tensor*>& data,
+                              std::int64_t batch) {
+  Minibatches batches("mean_over", data, batch);
+  std::vector<double> result;
+  std::vector<Tensor> outputs;
+  for (std::int64_t k = 0; k < batches.count(); ++k) {
+    f.call(batches.get(k), outputs);
+    result.resize(outputs.size());
+    for (std::size_t i = 0; i < outputs.size(); ++i) {
+      if (outputs[i].rank() != 0)
+        throw TypeError(text("mean_over: output ", i, " of ", f.program().name,
+                             " must be a scalar, got shape ", text(outputs[i].shape())));
+      result[i] += outputs[i].item() * static_cast<double>(batches.rows_of(k));
+    }
+  }
+  for (double& sum : result) sum /= static_cast<double>(batches.rows());
+  return result;
 }
 
 }  // namespace cinch

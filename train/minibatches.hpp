@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "core/tensor.hpp"
+#include "core/function.hpp"
 
 namespace cinch {
 
@@ -21,6 +21,9 @@ class Minibatches {
   /// message.
   Minibatches(std::string what, std::vector<const Tensor*> data, std::int64_t size,
               bool drop_last = false);
+  /// Of data that a function holds itself, as a shared variable: minibatch k is the number k, an
+  /// int64 scalar, for the function to slice by.
+  Minibatches(std::string what, std::int64_t rows, std::int64_t size, bool drop_last = false);
 
   std::int64_t rows() const { return rows_; }    ///< Of the data.
   std::int64_t count() const { return count_; }  ///< Of minibatches.
@@ -38,9 +41,18 @@ class Minibatches {
     std::vector<const Tensor*> pointers;
   };
 
-  std::vector<const Tensor*> data_;
+  void count_minibatches(const std::string& what, bool drop_last);
+
+  std::vector<const Tensor*> data_;  ///< Empty: minibatches are numbers.
   std::int64_t rows_ = 0, size_, count_ = 0;
   Buffer full_, last_;
 };
+
+/// The means over the rows of `data` of f's outputs: scalars that are means over the rows f is
+/// called with, `batch` of them at a time. For data sets whose intermediate results are too large
+/// for one call: {error} = mean_over(f, {&images, &labels}). Throws as Minibatches and f.call() do,
+/// TypeError where an output is not a scalar.
+std::vector<double> mean_over(const Function& f, const std::vector<const Tensor*>& data,
+                              std::int64_t batch = 1000);
 
 }  // namespace cinch

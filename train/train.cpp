@@ -72,12 +72,29 @@ std::vector<std::string> output_names(const TrainOptions& o) {
   return result;
 }
 
+/// The step of data that it holds itself takes a number.
+void require_number(const TrainOptions& o) {
+  require_fitting("the step, which has no data but `rows`,", o.step, 1);
+  const Expr& number = o.step.program().inputs[0];
+  if (number.dtype() != DType::int64 || number.rank() != 0)
+    throw TypeError(
+        text("train: without data, the step's input is the number of the minibatch, an "
+             "int64 scalar, got ",
+             text(number.type()), "  ", describe(number)));
+  if (o.shuffle) throw ValueError("train: shuffle needs data: the step's own are in its hands");
+}
+
 void require_settings(const TrainOptions& o) {
   require_positive("epochs", o.epochs, 0);
   require_positive("checkpoint_every", o.checkpoint_every);
   require_positive("validation_frequency", o.validation_frequency, 0);
   require_positive("validation_batch", o.validation_batch, 0);
-  require_fitting("the step", o.step, o.data.size());
+  if (o.rows != 0 && !o.data.empty()) throw ValueError("train: give data or rows, not both");
+  if (o.rows != 0) {
+    require_number(o);
+  } else {
+    require_fitting("the step", o.step, o.data.size());
+  }
   if (!o.validate != o.validation_data.empty())
     throw ValueError("train: validate and validation_data belong together: one of them is missing");
   if (o.validate) require_fitting("the validation", o.validate, o.validation_data.size());
@@ -90,7 +107,7 @@ void require_settings(const TrainOptions& o) {
     throw ValueError("train: restore_best needs params and validation");
   if (o.resume != Resume::never && o.checkpoint.empty())
     throw ValueError("train: resume needs the path of a checkpoint");
-  if (o.rate && o.rate.rank() != 0)
+  if (o.rate.has_value() && o.rate.rank() != 0)
     throw TypeError("train: rate must be a scalar, got " + text(o.rate.type()));
 }
 
@@ -137,7 +154,8 @@ class Run {
 Run::Run(const TrainOptions& options)
     : o_((require_settings(options), options)),
       names_(output_names(o_)),
-      data_("train", o_.data, o_.batch, o_.drop_last),
+      data_(o_.rows != 0 ? Minibatches("train", o_.rows, o_.batch, o_.drop_last)
+                         : Minibatches("train", o_.data, o_.batch, o_.drop_last)),
       variables_(named(all_variables(o_))),
       params_(named(o_.params)),
       random_(o_.shuffle.value_or(0)),
@@ -157,7 +175,7 @@ Run::Run(const TrainOptions& options)
           static_cast<std::int64_t>(std::min(o_.early_stopping->patience / 2, 1e15)), 1,
           frequency_);
   }
-  if (o_.rate) rate_ = function({.outputs = {o_.rate}, .name = "rate"});
+  if (o_.rate.has_value()) rate_ = function({.outputs = {o_.rate}, .name = "rate"});
   setup_ = {{"rows", data_.rows()},
             {"batch", o_.batch},
             {"drop_last", o_.drop_last},
@@ -183,7 +201,7 @@ Run::Run(const TrainOptions& options)
     columns.insert(columns.end(), names_.begin(), names_.end());
     columns.insert(columns.end(), validation_names_.begin(), validation_names_.end());
     if (validation_) columns.emplace_back("best");
-    if (o_.rate) columns.emplace_back("rate");
+    if (o_.rate.has_value()) columns.emplace_back("rate");
     columns.emplace_back("seconds");
     log_ = std::make_unique<CsvWriter>(o_.log, columns);
     for (const EpochReport& report : state_.history) log_->row(log_row(report));
@@ -196,7 +214,7 @@ std::vector<double> Run::log_row(const EpochReport& r) const {
   row.insert(row.end(), r.training.begin(), r.training.end());
   row.insert(row.end(), r.validation.begin(), r.validation.end());
   if (validation_) row.push_back(r.best);
-  if (o_.rate) row.push_back(r.rate);
+  if (o_.rate.has_value()) row.push_back(r.rate);
   row.push_back(r.seconds);
   return row;
 }
@@ -218,7 +236,7 @@ void Run::begin_epoch() {
   if (state_.batch > 0) return;  // Resumed within it.
   std::ranges::fill(state_.sums, 0);
   state_.weight = 0;
-  state_.rate = o_.rate ? rate_()[0].item() : nan_value;
+  state_.rate = o_.rate.has_value() ? rate_()[0].item() : nan_value;
 }
 
 /// `made`: minibatches of this epoch, the one that went wrong included.
@@ -296,7 +314,7 @@ void Run::print(const EpochReport& r) const {
   for (std::size_t k = 0; k < names_.size(); ++k) line += text("  ", names_[k], " ", r.training[k]);
   for (std::size_t k = 0; k < validation_names_.size(); ++k)
     line += text("  ", validation_names_[k], " ", r.validation[k]);
-  if (o_.rate) line += text("  rate ", r.rate);
+  if (o_.rate.has_value()) line += text("  rate ", r.rate);
   std::fprintf(o_.out, "%s  %.1f s\n", line.c_str(), r.seconds);
   std::fflush(o_.out);
 }

@@ -33,7 +33,11 @@ struct TrainOptions {
   /// Makes a step by its updates. Its inputs take rows of `data`, one tensor each; its outputs are
   /// scalars, means over these rows, the first of which is called the loss.
   Function step;
-  std::vector<const Tensor*> data;      ///< Not copied.
+  std::vector<const Tensor*> data = {};  ///< Not copied.
+  /// With no `data`, how many rows the step's own have. Its input is then the number k of the
+  /// minibatch, counted from 0 in each epoch, and the step slices a shared variable:
+  /// .givens = {{x, slice(X, k * batch, (k + 1) * batch)}}.
+  std::int64_t rows = 0;
   std::vector<std::string> names = {};  ///< Of the outputs; "loss", "output 1", ... without.
   std::int64_t epochs = 10, batch = 20;
   bool drop_last = false;                    ///< Leave out a last, smaller minibatch.

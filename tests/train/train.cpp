@@ -74,6 +74,44 @@ TEST_CASE("minibatches follow the data's order and the last one is smaller") {
   CHECK(steps_of(c.options) == std::vector<Seen>{{0, 0, 0, 7, 21}});
 }
 
+TEST_CASE("a step that slices its own data gets the number of the minibatch") {
+  const Shared rows(counting(7), "rows");
+  const Expr k = lscalar("k"), x = vector("x", DType::float64);
+  Counting c(7);
+  TrainOptions numbered = c.options;
+  numbered.step = function({.inputs = {k},
+                            .outputs = {mean(x), sum(x)},
+                            .updates = {advance(c.steps)},
+                            .givens = {{x, slice(rows, k * 3, (k + 1) * 3)}}});
+  numbered.data.clear();
+  numbered.rows = 7;
+  numbered.batch = c.options.batch = 3;
+  numbered.epochs = c.options.epochs = 2;
+  for (const bool drop_last : {false, true}) {
+    numbered.drop_last = c.options.drop_last = drop_last;
+    CHECK(steps_of(numbered) == steps_of(c.options));
+    CHECK(train(numbered).state.history[1].training == train(c.options).state.history[1].training);
+  }
+}
+
+TEST_CASE("mean_over weighs a smaller last minibatch by its rows") {
+  const Tensor data = counting(7);
+  const Expr x = vector("x", DType::float64);
+  const Function f = function({.inputs = {x}, .outputs = {mean(x), mean(square(x))}});
+  for (const std::int64_t batch : {1, 3, 7, 100}) {
+    CAPTURE(batch);
+    const std::vector<double> means = mean_over(f, {&data}, batch);
+    REQUIRE(means.size() == 2);
+    CHECK(means[0] == doctest::Approx(3).epsilon(1e-14));
+    CHECK(means[1] == doctest::Approx(13).epsilon(1e-14));
+  }
+  CHECK(contains(error_of<ValueError>([&] { mean_over(f, {&data}, 0); }), "got size 0"));
+  CHECK(contains(error_of<TypeError>([&] { mean_over(f, {}); }), "there are no data"));
+  const Function each = function({.inputs = {x}, .outputs = {x * 2}, .name = "each"});
+  CHECK(contains(error_of<TypeError>([&] { mean_over(each, {&data}); }),
+                 "output 0 of each must be a scalar, got shape (7,)"));
+}
+
 TEST_CASE("shuffling gives each epoch every row once, in an order of its own, from the seed") {
   Counting c(50);
   c.options.epochs = 3;
@@ -266,6 +304,21 @@ TEST_CASE("settings and functions that do not fit are refused") {
        },
        "output 0 of the step must be a scalar"},
       {[](S& s) { s.options.step = {}; }, "an empty function was used"},
+      {[](S& s) { s.options.rows = 23; }, "give data or rows, not both"},
+      {[](S& s) { s.options.rows = 23, s.options.data.clear(); },
+       "the step, which has no data but `rows`, takes 2 inputs"},
+      {[](S& s) {
+         const Expr a = scalar("a", DType::float32);
+         s.options.step = function({.inputs = {a}, .outputs = {a}});
+         s.options.rows = 23, s.options.data.clear();
+       },
+       "the number of the minibatch, an int64 scalar, got float32"},
+      {[](S& s) {
+         const Expr k = lscalar("k");
+         s.options.step = function({.inputs = {k}, .outputs = {k + 0.5}});
+         s.options.rows = 23, s.options.data.clear();
+       },
+       "shuffle needs data"},
   };
   for (const Row& row : rows) {
     CAPTURE(row.says);
