@@ -5,159 +5,83 @@
 //     tutorial, digit for digit
 //
 // Expect: both terms fall every epoch, and filters.png shows strokes and edges instead of noise.
-#include <CLI/CLI.hpp>
-#include <cinch/cinch.hpp>
-#include <cmath>
-#include <cstdio>
-#include <filesystem>
-#include <string>
+#include "common/common.hpp"
 
 using namespace cinch;
+using namespace cinch::examples;
 
 namespace {
 
-struct Options {
-  std::string data, preset = "default", dtype = "float32", penalty = "closed",
-                    output = "out/contractive_autoencoder", log;
-  std::int64_t epochs = 15, batch = 20, hidden = 500, seed = 123;
-  double lambda = 0.1, rate = 0.05;
-  bool quiet = false;
+struct Settings {
+  std::string preset = "default", penalty = "closed", log;
+  std::int64_t hidden = 500;
+  double lambda = 0.1;
 };
 
-Options parse(int argc, char** argv) {
-  Options o;
-  CLI::App app{
-      "Trains a contractive autoencoder: cross-entropy + lambda * ||dh/dx||^2_F, by gradient "
-      "descent.\n"};
-  app.add_option("--data", o.data,
-                 "Folder of IDX files (default: $CINCH_DATA, else Debian's Fashion-MNIST)");
-  app.add_option("--preset", o.preset, "tutorial: all settings of the Theano tutorial, float64")
-      ->check(CLI::IsMember({"tutorial", "default"}));
-  auto* epochs = app.add_option("--epochs", o.epochs, "Passes over the training images")
-                     ->check(CLI::Range(0, 1000000));
-  auto* batch =
-      app.add_option("--batch", o.batch, "Images in a minibatch")->check(CLI::Range(1, 50000));
-  auto* hidden = app.add_option("--hidden", o.hidden, "Hidden units")->check(CLI::Range(1, 100000));
-  auto* lambda = app.add_option("--lambda", o.lambda, "Weight of the contractive penalty")
-                     ->check(CLI::NonNegativeNumber);
-  auto* rate = app.add_option("--rate", o.rate, "Learning rate")->check(CLI::PositiveNumber);
-  auto* dtype = app.add_option("--dtype", o.dtype, "Element type")
-                    ->check(CLI::IsMember({"float32", "float64"}));
-  app.add_option("--penalty", o.penalty, "How the penalty is written; all give the same numbers")
-      ->check(CLI::IsMember({"closed", "literal", "jacobian"}));
-  app.add_option("--seed", o.seed, "Of the initial weights")
-      ->check(CLI::Range(std::int64_t{0}, std::int64_t{4294967295}));
-  app.add_option("--output", o.output, "Folder for pictures, parameters and log")
-      ->capture_default_str();
-  app.add_option("--log", o.log, "CSV file (default: log.csv in the output folder)");
-  app.add_flag("--quiet", o.quiet, "Print nothing but errors");
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    std::exit(app.exit(error));
-  }
-  if (o.preset == "tutorial") {
-    if (!*epochs) o.epochs = 20;
-    if (!*batch) o.batch = 10;
-    if (!*hidden) o.hidden = 500;
-    if (!*lambda) o.lambda = 0.1;
-    if (!*rate) o.rate = 0.01;
-    if (!*dtype) o.dtype = "float64";
-  }
-  if (o.log.empty()) o.log = o.output + "/log.csv";
-  return o;
-}
-
-void train(const Options& o) {
-  const DType dtype = o.dtype == "float64" ? DType::float64 : DType::float32;
+void fit(const Options& o, const Settings& settings) {
+  const DType dtype = o.type();
   const std::string folder = data_folder(o.data);
-  ImageSet data = load_training(folder, dtype, /*divisor=*/256, {0, 50000, /*or_fewer=*/true});
-  const std::int64_t batches = data.images.shape()[0] / o.batch;
-  if (batches == 0)
-    throw ValueError(
-        text("--batch ", o.batch, ": there are only ", data.images.shape()[0], " images"));
+  ImageSet data = load_training(folder, dtype, /*divisor=*/256, {0, o.images, /*or_fewer=*/true});
+  const std::int64_t rows = data.images.shape()[0], pixels = data.images.shape()[1];
+  if (o.batch > rows)
+    throw ValueError(text("--batch ", o.batch, ": there are only ", rows, " images"));
   const ImageSet test = load_test(folder, dtype, 256, {0, 10, /*or_fewer=*/true});
-  if (test.images.shape()[1] != data.images.shape()[1]) {
+  if (test.images.shape()[1] != pixels)
     throw FileError(folder + ": training and test images differ in size");
+  if (!o.quiet) {
+    std::printf("%lld images from %s, %lld-%lld units, %s\n", static_cast<long long>(rows),
+                folder.c_str(), static_cast<long long>(pixels),
+                static_cast<long long>(settings.hidden), o.dtype.c_str());
   }
-  std::filesystem::create_directories(o.output);
-  CsvWriter log(o.log, {"epoch", "reconstruction", "jacobian_norm", "tutorial_cost",
-                        "tutorial_norm", "seconds"});
 
   // The model, its cost as a formula, and a function that computes both terms and makes one step.
+  // Its input is the number of the minibatch; the images are a shared variable.
   const Shared images(std::move(data.images), "images");
   RandomState random(o.seed);
-  const auto model = contractive_autoencoder(images.value().shape()[1], o.hidden, random, dtype);
-  const Penalty penalty = o.penalty == "closed"    ? Penalty::closed
-                          : o.penalty == "literal" ? Penalty::literal
-                                                   : Penalty::jacobian;
+  const auto model = contractive_autoencoder(pixels, settings.hidden, random, dtype);
+  const Penalty penalty = settings.penalty == "closed"    ? Penalty::closed
+                          : settings.penalty == "literal" ? Penalty::literal
+                                                          : Penalty::jacobian;
   const Expr x = matrix("x", dtype), index = lscalar("index");
-  const auto cost = contractive_cost(model, x, o.lambda, penalty);
-  const Function step = function({
+  const auto cost = contractive_cost(model, x, settings.lambda, penalty);
+  const Expr loss = cost.reconstruction, norm = sqrt(cost.contraction);
+
+  TrainOptions t = o.training();
+  std::vector<Expr> outputs{loss, norm};
+  t.names = {"reconstruction", "jacobian_norm"};
+  if (settings.preset == "tutorial") {
+    // What the published log calls cost and norm: two numbers of the first and of the second
+    // minibatch alone. Ours is of means over all minibatches, so they count as often as there are
+    // some.
+    const auto batches = static_cast<double>(rows / o.batch);
+    const auto only = [&](int k, const Expr& e) { return where(equal(index, k), batches * e, 0); };
+    outputs.push_back(only(0, (loss + cost.contraction) / 2));
+    outputs.push_back(only(1, (sqrt(loss) + norm) / 2));
+    t.names.insert(t.names.end(), {"tutorial_cost", "tutorial_norm"});
+  }
+  t.step = function({
       .inputs = {index},
-      .outputs = {cost.reconstruction, cost.contraction},
+      .outputs = outputs,
       .updates = sgd(cost.total, model.params(), o.rate),
       .givens = {{x, slice(images, index * o.batch, (index + 1) * o.batch)}},
       .name = "step",
   });
+  t.rows = rows;
+  t.drop_last = true;
+  if (!settings.log.empty()) t.log = settings.log;
+  const TrainResult trained = train(t);
 
-  const Interruption interruption;
-  Progress progress(o.quiet ? nullptr : stdout, o.epochs * batches);
-  Curve reconstruction{"reconstruction", {}, {}},
-      norm{"Jacobian norm", {}, {}, /*right_axis=*/true};
-  if (!o.quiet) {
-    std::printf("%lld images from %s, %lld-%lld units, %s, %lld steps an epoch\n",
-                static_cast<long long>(images.value().shape()[0]), folder.c_str(),
-                static_cast<long long>(images.value().shape()[1]), static_cast<long long>(o.hidden),
-                o.dtype.c_str(), static_cast<long long>(batches));
-  }
-  for (std::int64_t epoch = 0; epoch < o.epochs && !interruption.asked(); ++epoch) {
-    double loss = 0, jacobian = 0, first_cost = NAN, second_norm = NAN;
-    std::int64_t done = 0;
-    for (; done < batches && !interruption.asked(); ++done) {
-      const auto terms = step({done});
-      const double l = terms[0].item(), j = terms[1].item();
-      loss += l;
-      jacobian += std::sqrt(j);
-      // What the published log calls cost and norm: two numbers of the first and of the second
-      // minibatch.
-      if (done == 0) first_cost = (l + j) / 2;
-      if (done == 1) second_norm = (std::sqrt(l) + std::sqrt(j)) / 2;
-      const std::int64_t made = epoch * batches + done + 1;
-      if (progress.due(made)) progress.show(made, text("epoch ", epoch));
-    }
-    if (done == 0) break;  // Interrupted before the first step.
-    loss /= static_cast<double>(done);
-    jacobian /= static_cast<double>(done);
-    log.row(
-        {static_cast<double>(epoch), loss, jacobian, first_cost, second_norm, progress.elapsed()});
-    reconstruction.xs.push_back(static_cast<double>(epoch));
-    reconstruction.ys.push_back(loss);
-    norm.xs.push_back(static_cast<double>(epoch));
-    norm.ys.push_back(jacobian);
-    progress.clear();
-    if (!o.quiet) {
-      std::printf(
-          "epoch %3lld  reconstruction %.6f  jacobian norm %.6f  (tutorial: cost %.12g  norm "
-          "%.12g)  %.1f s%s\n",
-          static_cast<long long>(epoch), loss, jacobian, first_cost, second_norm,
-          progress.elapsed(), done < batches ? "  interrupted" : "");
-      std::fflush(stdout);
-    }
-  }
-  if (!o.quiet) std::fprintf(stderr, "trained for %.2f minutes\n", progress.elapsed() / 60);
-
-  const Tiling tiling{.tile_height = data.rows, .tile_width = data.columns};
+  Tiling tiling{.tile_height = data.rows, .tile_width = data.columns};
   write_png(o.output + "/filters.png", tile_images(evaluate(transpose(model.W)), tiling));
-  const Expr t = matrix("t", dtype);
+  const Expr z = model.reconstruct(x);
   write_png(o.output + "/reconstructions.png",
-            tile_pairs(test.images, evaluate(model.reconstruct(t), {{t, test.images}}), tiling));
+            tile_pairs(test.images, evaluate(z, {{x, test.images}}), tiling));
   write_npz(o.output + "/parameters.npz",
             {{"W", model.W.get()}, {"b", model.b.get()}, {"c", model.c.get()}});
-  if (!reconstruction.xs.empty()) {
-    plot_curves(o.output + "/training_curve.png",
-                {"Contractive autoencoder", "epoch", {reconstruction, norm}});
-  }
+  plot_if_any(o.output + "/training_curve.png",
+              {"Contractive autoencoder",
+               "epoch",
+               {curve(trained, 0, "reconstruction"), curve(trained, 1, "Jacobian norm", true)}});
   if (!o.quiet)
     std::printf("filters, reconstructions, training curve, parameters and log are in %s\n",
                 o.output.c_str());
@@ -166,12 +90,30 @@ void train(const Options& o) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const Options options = parse(argc, argv);
-  try {
-    train(options);
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "contractive_autoencoder: %s\n", error.what());
-    return 1;
-  }
-  return 0;
+  Options o{.output = "out/contractive_autoencoder", .epochs = 15, .batch = 20, .rate = 0.05};
+  Settings s;
+  CLI::App app{
+      "Trains a contractive autoencoder: cross-entropy + lambda * ||dh/dx||^2_F, by gradient "
+      "descent.\n"};
+  add_options(app, o);
+  app.add_option("--preset", s.preset, "tutorial: all settings of the Theano tutorial, float64")
+      ->check(CLI::IsMember({"tutorial", "default"}));
+  app.add_option("--hidden", s.hidden, "Hidden units")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1000000}))
+      ->capture_default_str();
+  app.add_option("--lambda", s.lambda, "Weight of the contractive penalty")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  app.add_option("--penalty", s.penalty, "How the penalty is written; all give the same numbers")
+      ->check(CLI::IsMember({"closed", "literal", "jacobian"}))
+      ->capture_default_str();
+  app.add_option("--log", s.log, "CSV file (default: log.csv in the output folder)");
+  app.parse_complete_callback([&] {
+    if (s.preset != "tutorial") return;
+    if (!app.count("--epochs")) o.epochs = 20;
+    if (!app.count("--batch")) o.batch = 10;
+    if (!app.count("--rate")) o.rate = 0.01;
+    if (!app.count("--dtype")) o.dtype = "float64";
+  });
+  return run("contractive_autoencoder", app, argc, argv, o, [&] { fit(o, s); });
 }
