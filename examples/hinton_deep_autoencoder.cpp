@@ -22,10 +22,6 @@ struct Settings {
   std::string loss = "cross_entropy";
 };
 
-Tensor values(const Expr& e, const Expr& x, const Tensor& images) {
-  return evaluate(e, {{x, images}});
-}
-
 /// The mean squared error of PCA with `count` numbers, and its reconstructions of `test`.
 std::pair<double, Tensor> pca(const Tensor& training, const Tensor& test, std::int64_t count) {
   const Expr x = dmatrix("x"), t = dmatrix("t");
@@ -96,13 +92,14 @@ void fit(const Options& o, const Settings& settings) {
 
   const auto [pca_error, pca_images] =
       pca(data.training.images, data.test.images, settings.hidden.back());
-  const Tensor z_test = values(z, x, data.test.images);
-  const double deep = values(error, x, data.test.images).item();
-  Results results(o, text("A code of ", settings.hidden.back(), " numbers"));
-  results.add("squared error of a test image, deep autoencoder", number(deep), "3.00");
+  const Tensor z_test = evaluate(z, {{x, data.test.images}});
+  const auto error_on = [&](const Examples& set) {
+    return number(mean_over(t.validate, {&set.images})[0]);
+  };
+  Results results(o, text("A code of ", settings.hidden.back(), " numbers"), data.mnist);
+  results.add("squared error of a test image, deep autoencoder", error_on(data.test), "3.00");
   results.add("squared error of a test image, PCA", number(pca_error), "13.87");
-  results.add("squared error of a training image, deep autoencoder",
-              number(values(error, x, data.training.images).item()));
+  results.add("squared error of a training image, deep autoencoder", error_on(data.training));
   results.add("minutes", number(seconds / 60, 3));
 
   // Ten images in three rows.

@@ -36,11 +36,11 @@ void fit(const Options& o) {
   t.restore_best = true;
   const TrainResult trained = train(t);
 
-  Results results(o, "Logistic regression");
+  Results results(o, "Logistic regression", data.mnist);
   results.add("epochs", number(static_cast<double>(trained.state.epoch)), "74");
   results.add("validation error", percent(trained.state.patience.best), "7.50 %");
   const auto test_error = [&](const Examples& test) {
-    return percent(evaluate(error, {{x, test.images}, {labels, test.labels}}).item());
+    return percent(mean_over(t.validate, {&test.images, &test.labels})[0]);
   };
   results.add("test error, whole minibatches", test_error(whole_batches(data.test, o.batch)),
               "7.489 %");

@@ -133,7 +133,7 @@ void compare(const Options& o, const Settings& s) {
       {"DAE masking", denoising(o, s, data, true)},
       {"CAE", by_lambda.at(s.lambda)}};
 
-  Results results(o, "The manifold");
+  Results results(o, "The manifold", data.mnist);
   const Tensor& images = data.validation.images;
   Plot spectra{"Singular values of dh/dx, means over images", "number", {}};
   spectra.y_label = "singular value";

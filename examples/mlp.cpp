@@ -43,13 +43,12 @@ void fit(const Options& o, const Settings& settings) {
   t.restore_best = true;
   const TrainResult trained = train(t);
 
-  Results results(o, "Multilayer perceptron");
+  Results results(o, "Multilayer perceptron", data.mnist);
   results.add("hidden units", number(static_cast<double>(settings.hidden)), "500");
   results.add("epochs", number(static_cast<double>(trained.state.epoch)));
   results.add("validation error", percent(trained.state.patience.best), "1.69 %");
   results.add("test error",
-              percent(evaluate(error, {{x, data.test.images}, {labels, data.test.labels}}).item()),
-              "1.65 %");
+              percent(mean_over(t.validate, {&data.test.images, &data.test.labels})[0]), "1.65 %");
   results.add("minutes", number(trained.state.seconds / 60, 3));
   write_png(o.output + "/filters.png",
             tile_images(evaluate(transpose(model.layers[0].W)), data.tiling()));

@@ -9,10 +9,13 @@
 // Expect: contractive and denoising features classify better than those of a plain autoencoder,
 // and ||J|| is smallest for the contractive one. Settings are chosen by the validation error.
 #include <algorithm>
+#include <cctype>
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <map>
-#include <train/minibatches.hpp>
+#include <optional>
+#include <sstream>
 
 #include "common/common.hpp"
 
@@ -22,14 +25,19 @@ using namespace cinch::examples;
 namespace {
 
 struct Settings {
-  std::int64_t hidden = 200, pretraining_epochs = 3, tuning_patience = 5;
-  double pretraining_rate = 0.05;
+  std::int64_t hidden = 200, pretraining_epochs = 3;
+  double pretraining_rate = 0.1;
+  double scale = 0.2;                ///< Of first weights: from large ones, many units stay noisy.
+  std::vector<double> rates{0.4};    ///< Of fine-tuning: the first of each step, then a cosine.
+  std::vector<double> masked{0.25};  ///< Share of pixels set to 0 in fine-tuning.
+  std::vector<std::string> kinds = {};
+  std::vector<double> values = {};  ///< Instead of the kinds' own.
   bool grid = false;
 };
 
 /// One row of the table: a cost of x with a setting of its own, and the values to try.
 struct Kind {
-  const char *name, *setting;
+  const char *name, *title, *setting;
   std::vector<double> values;
   const char* published;
   Expr (*cost)(const Autoencoder& model, const Expr& x, double setting, RandomStreams& noise);
@@ -38,7 +46,8 @@ struct Kind {
 const std::vector<Kind>& kinds() {
   using S = RandomStreams;
   static const std::vector<Kind> all{
-      {"CAE",
+      {"cae",
+       "CAE",
        "lambda",
        {0.1, 0.03, 0.3},
        "1.14 %",
@@ -46,28 +55,32 @@ const std::vector<Kind>& kinds() {
          return reconstruction_cost(m, x, cross_entropy) +
                 lambda * mean(jacobian_norm2(m.encode(x), x));
        }},
-      {"DAE, Gaussian noise",
+      {"dae-gaussian",
+       "DAE, Gaussian noise",
        "deviation",
        {0.3, 0.1, 0.5},
        "1.18 %",
        [](const Autoencoder& m, const Expr& x, double sd, S& noise) {
          return denoising_cost(m, x, gaussian(x, sd, noise).x, cross_entropy);
        }},
-      {"DAE, masking",
+      {"dae-masking",
+       "DAE, masking",
        "share",
        {0.25, 0.1, 0.4},
        "1.57 %",
        [](const Autoencoder& m, const Expr& x, double level, S& noise) {
          return denoising_cost(m, x, masking(x, level, noise).x, cross_entropy);
        }},
-      {"AE, weight decay",
+      {"decay",
+       "AE, weight decay",
        "weight",
        {1e-3, 1e-4, 1e-2},
        "1.68 %",
        [](const Autoencoder& m, const Expr& x, double decay, S&) {
          return reconstruction_cost(m, x, cross_entropy) + decay * weight_decay(m.params());
        }},
-      {"AE",
+      {"ae",
+       "AE",
        "",
        {0},
        "1.78 %",
@@ -79,129 +92,217 @@ const std::vector<Kind>& kinds() {
 }
 
 struct Outcome {
-  double validation = 1, test = 1, jacobian = 0, saturated = 0, minutes = 0;
+  double validation = 1, test = 1, rate = 0, masked = 0, jacobian = 0, saturated = 0, minutes = 0;
 };
 
 /// What an earlier run found, by what it was asked: finished ones are not run again.
 class Memory {
  public:
-  Memory(std::string path, bool resume) : path_(std::move(path)) {
-    if (!resume) std::filesystem::remove(path_);
+  /// `settings`: all that the runs have in common. Throws ValueError where the file is of others.
+  Memory(std::string path, const std::string& settings, bool resume) : path_(std::move(path)) {
     std::ifstream in(path_);
-    std::string key;
-    for (Outcome o; std::getline(in, key, '\t') &&
-                    in >> o.validation >> o.test >> o.jacobian >> o.saturated >> o.minutes &&
-                    in.ignore();)
-      known_[key] = o;
+    std::string line;
+    if (resume && std::getline(in, line)) {
+      if (line != settings)
+        throw ValueError(text("--resume: ", path_, " is of other settings: ", line, "; now ",
+                              settings, ". Choose another --output, or leave --resume out"));
+      // A last line that was cut short is one that did not finish.
+      while (std::getline(in, line) && !in.eof()) {
+        const std::size_t tab = line.find('\t');
+        std::istringstream numbers(line.substr(std::min(tab, line.size())));
+        Outcome o;
+        if (!(numbers >> o.validation >> o.test >> o.rate >> o.masked >> o.jacobian >>
+              o.saturated >> o.minutes))
+          throw FileError(text(path_, ": cannot be read: ", line));
+        known_[line.substr(0, tab)] = o;
+      }
+      return;
+    }
+    write(settings, std::ios::trunc);
   }
   const Outcome* find(const std::string& key) const {
     const auto at = known_.find(key);
     return at == known_.end() ? nullptr : &at->second;
   }
-  void add(const std::string& key, const Outcome& o) {
-    known_[key] = o;
-    std::ofstream out(path_, std::ios::app);
-    out << key << '\t' << o.validation << ' ' << o.test << ' ' << o.jacobian << ' ' << o.saturated
-        << ' ' << o.minutes << '\n';
-    if (!out.flush()) throw FileError(path_ + ": cannot be written");
+  const Outcome* add(const std::string& key, const Outcome& o) {
+    write(text(key, '\t', o.validation, ' ', o.test, ' ', o.rate, ' ', o.masked, ' ', o.jacobian,
+               ' ', o.saturated, ' ', o.minutes),
+          std::ios::app);
+    return &(known_[key] = o);
   }
 
  private:
+  void write(const std::string& line, std::ios::openmode mode) const {
+    std::ofstream out(path_, mode);
+    out << line << '\n';
+    if (!out.flush()) throw FileError(path_ + ": cannot be written");
+  }
+
   std::string path_;
   std::map<std::string, Outcome> known_;
 };
 
-/// Mean of a scalar formula of (x, labels), a thousand examples at a time.
-double mean_of(const Expr& e, const Expr& x, const Expr& labels, const Examples& set) {
-  const Function f = function({.inputs = {x, labels}, .outputs = {e}, .allow_unused_inputs = true});
-  const std::int64_t count = set.images.shape()[0];
-  Minibatches batches("mean_of", {&set.images, &set.labels}, std::min<std::int64_t>(count, 1000));
-  double sum = 0;
-  std::vector<Tensor> outputs;
-  for (std::int64_t k = 0; k < batches.count(); ++k) {
-    f.call(batches.get(k), outputs);
-    sum += outputs[0].item() * static_cast<double>(batches.rows_of(k));
-  }
-  return sum / static_cast<double>(count);
-}
-
-Outcome learn(const Options& o, const Settings& s, const DataSets& data, const Kind& kind,
-              double setting, const std::string& part) {
-  RandomState random(o.seed);
-  const Autoencoder model = autoencoder({data.pixels(), s.hidden}, random, {.dtype = o.type()});
-  RandomStreams noise(o.seed);
-  const Expr x = matrix("x", o.type()), labels = lvector("labels"), h = model.encode(x);
-  const Expr cost = kind.cost(model, x, setting, noise);
-
-  TrainOptions t = o.training(part + "pretraining_");
-  t.step = function(
-      {.inputs = {x}, .outputs = {cost}, .updates = sgd(cost, model.params(), s.pretraining_rate)});
-  t.data = {&data.training.images};
-  t.epochs = s.pretraining_epochs;
-  t.shuffle = o.seed;
-  const double pretraining = train(t).state.seconds;
-  Outcome result;
-  result.jacobian = mean_of(mean(sqrt(jacobian_norm2(h, x))), x, labels, data.validation);
-  const Expr near = cast((h < 0.05) || (h > 0.95), o.type());
-  result.saturated = mean_of(mean(near), x, labels, data.validation);
-  write_png(o.output + "/" + part + "filters.png",
-            tile_images(evaluate(transpose(model.encoder.layers[0].W)), data.tiling()));
-
-  const Network net =
-      classifier(model.encoder, logistic_regression(s.hidden, data.classes, o.type()));
-  const Expr error = error_rate(labels, net(x)), loss = classification_cost(labels, net(x));
-  TrainOptions u = o.training(part + "tuning_");
-  u.step = function(
-      {.inputs = {x, labels}, .outputs = {loss}, .updates = sgd(loss, net.params(), o.rate)});
-  u.validate = function({.inputs = {x, labels}, .outputs = {error}});
-  u.data = {&data.training.images, &data.training.labels};
-  u.validation_data = {&data.validation.images, &data.validation.labels};
-  u.validation_batch = 1000;
-  u.shuffle = o.seed;
-  u.early_stopping =
-      EarlyStopping{.patience = static_cast<double>(s.tuning_patience *
-                                                    data.training.images.shape()[0] / o.batch)};
-  u.params = net.params();
-  u.restore_best = true;
-  const TrainResult tuned = train(u);
-  result.validation = tuned.state.patience.best;
-  result.test = mean_of(error, x, labels, data.test);
-  result.minutes = (pretraining + tuned.state.seconds) / 60;
+/// Values to go back to.
+std::vector<Tensor> values(const std::vector<Shared>& params) {
+  std::vector<Tensor> result;
+  for (const Shared& param : params) result.push_back(param.get());
   return result;
 }
 
+/// "CAE lambda 0.1" -> "CAE_lambda_0_1"
+std::string file_name(const std::string& key) {
+  std::string result;
+  for (const char c : key) result += std::isalnum(static_cast<unsigned char>(c)) ? c : '_';
+  return result;
+}
+
+/// Pretrains one kind with one setting, then fine-tunes what it learned at each of the rates.
+class Study {
+ public:
+  Study(const Options& o, const Settings& s, const DataSets& data, const Kind& kind, double setting,
+        const std::string& key)
+      : o_(o),
+        s_(s),
+        data_(data),
+        part_(file_name(key)),
+        random_(o.seed),
+        noise_(o.seed),
+        model_(autoencoder({data.pixels(), s.hidden}, random_, {.dtype = o.type()})) {
+    if (!o.quiet) std::printf("%s\n", key.c_str());
+    Shared W = as_shared(model_.encoder.layers[0].W);
+    W.set(evaluate(s.scale * W));
+    const Expr cost = kind.cost(model_, x_, setting, noise_);
+    TrainOptions t = o.training(part_ + "_pretraining_");
+    t.step = function({.inputs = {x_},
+                       .outputs = {cost},
+                       .updates = sgd(cost, model_.params(), s.pretraining_rate),
+                       .name = "pretraining"});
+    t.data = {&data.training.images};
+    t.epochs = s.pretraining_epochs;
+    t.shuffle = o.seed;
+    pretrained_.minutes = train(t).state.seconds / 60;
+
+    const Expr h = model_.encode(x_);
+    const Expr near_a_limit = h < 0.05 || h > 0.95;
+    const auto means = mean_over(
+        function({{x_}, {mean(sqrt(jacobian_norm2(h, x_))), mean(cast(near_a_limit, o.type()))}}),
+        {&data.validation.images});
+    pretrained_.jacobian = means[0];
+    pretrained_.saturated = means[1];
+    write_png(o.output + "/" + part_ + "_filters.png",
+              tile_images(evaluate(transpose(model_.encoder.layers[0].W)), data.tiling()));
+    first_ = values(model_.encoder.params());
+  }
+
+  /// Fine-tunes from what was pretrained. The classifier on top begins at zero each time; the
+  /// weights of the best validation error count.
+  Outcome tuned(double rate, double masked) {
+    std::vector<Shared> layer = model_.encoder.params();
+    for (std::size_t k = 0; k < layer.size(); ++k) layer[k].set(first_[k]);
+    const Network net =
+        classifier(model_.encoder, logistic_regression(s_.hidden, data_.classes, o_.type()));
+    RandomStreams noise(o_.seed + 1);
+    const Expr seen = masked > 0 ? masking(x_, masked, noise).x / (1 - masked) : x_;
+    const Expr labels = lvector("labels"), error = error_rate(labels, net(x_)),
+               loss = classification_cost(labels, net(seen));
+    const std::int64_t steps =
+        o_.epochs * ((data_.training.images.shape()[0] + o_.batch - 1) / o_.batch);
+    const Shared made = step_counter();
+    Updates updates =
+        sgd(loss, net.params(), schedule::cosine(made, rate, std::max<std::int64_t>(steps, 1)));
+    updates.push_back(advance(made));
+
+    TrainOptions t = o_.training(file_name(text(part_, " tuning ", rate, " ", masked, " ")));
+    t.step = function(
+        {.inputs = {x_, labels}, .outputs = {loss}, .updates = updates, .name = "fine-tuning"});
+    t.validate = function({.inputs = {x_, labels}, .outputs = {error}, .name = "error"});
+    t.data = {&data_.training.images, &data_.training.labels};
+    t.validation_data = {&data_.validation.images, &data_.validation.labels};
+    t.validation_batch = 1000;
+    t.shuffle = o_.seed;
+    t.params = net.params();
+    t.restore_best = true;
+    const TrainResult trained = train(t);
+    Outcome result = pretrained_;
+    result.rate = rate;
+    result.masked = masked;
+    result.validation = trained.state.patience.best;
+    result.test = mean_over(t.validate, {&data_.test.images, &data_.test.labels})[0];
+    result.minutes += trained.state.seconds / 60;
+    pretrained_.minutes = 0;  // Counted once.
+    return result;
+  }
+
+ private:
+  const Options& o_;
+  const Settings& s_;
+  const DataSets& data_;
+  std::string part_;
+  RandomState random_;
+  RandomStreams noise_;
+  Autoencoder model_;
+  Expr x_ = matrix("x", o_.type());
+  Outcome pretrained_;
+  std::vector<Tensor> first_;
+};
+
+/// The best so far by the validation error, and the setting it was found with.
+struct Best {
+  Outcome outcome;
+  double setting = NAN;
+  void observe(const Outcome& found, double with) {
+    if (!std::isnan(setting) && found.validation >= outcome.validation) return;
+    outcome = found;
+    setting = with;
+  }
+};
+
 void compare(const Options& o, const Settings& s) {
   const DataSets data = load(o);
-  Memory memory(o.output + "/finished.tsv", o.resume);
-  Results results(o, text("Pretraining compared: ", s.hidden, " sigmoid units, then fine-tuned"));
+  Memory memory(o.output + "/finished.tsv",
+                text(data.training.images.shape()[0], " images, ", s.hidden, " units, ",
+                     s.pretraining_epochs, " + ", o.epochs, " epochs, batch ", o.batch, ", rate ",
+                     s.pretraining_rate, ", scale ", s.scale, ", seed ", o.seed, ", ", o.dtype),
+                o.resume);
+  Results results(o, text("Pretraining compared: ", s.hidden, " sigmoid units, then fine-tuned"),
+                  data.mnist);
   double minutes = 0;
   for (const Kind& kind : kinds()) {
-    Outcome best;
-    double chosen = 0;
-    const std::size_t tried = s.grid ? kind.values.size() : 1;
-    for (std::size_t k = 0; k < tried; ++k) {
-      const double setting = kind.values[k];
+    if (!s.kinds.empty() && std::ranges::find(s.kinds, kind.name) == s.kinds.end()) continue;
+    std::vector<double> grid = s.values.empty() || !*kind.setting ? kind.values : s.values;
+    if (!s.grid) grid.resize(1);
+    Best best, best_plain;
+    for (const double setting : grid) {
       const std::string key = text(kind.name, " ", kind.setting, " ", setting);
-      std::string part;
-      for (const char c : key) part += std::isalnum(static_cast<unsigned char>(c)) ? c : '_';
-      const Outcome* known = memory.find(key);
-      if (!known) {
-        if (!o.quiet) std::printf("%s\n", key.c_str());
-        memory.add(key, learn(o, s, data, kind, setting, part + "_"));
-        known = memory.find(key);
-      }
-      minutes += known->minutes;
-      if (known->validation < best.validation || k == 0) {
-        best = *known;
-        chosen = setting;
+      std::optional<Study> study;
+      for (const double rate : s.rates) {
+        for (const double masked : s.masked) {
+          const std::string whole_key = text(key, " rate ", rate, " masked ", masked);
+          const Outcome* found = memory.find(whole_key);
+          if (!found) {
+            if (!study) study.emplace(o, s, data, kind, setting, key);
+            found = memory.add(whole_key, study->tuned(rate, masked));
+          }
+          minutes += found->minutes;
+          best.observe(*found, setting);
+          if (masked == 0) best_plain.observe(*found, setting);
+        }
       }
     }
-    const std::string name = *kind.setting ? text(kind.name, " (", kind.setting, " ", chosen, ")")
-                                           : std::string(kind.name);
-    results.add(name + ": test error", percent(best.test), kind.published);
-    results.add(name + ": validation error", percent(best.validation));
-    results.add(name + ": mean ||J||", number(best.jacobian));
-    results.add(name + ": units within .05 of a limit", percent(best.saturated));
+    const auto title = [&](double setting) {
+      return *kind.setting ? text(kind.title, " (", kind.setting, " ", setting, ")")
+                           : std::string(kind.title);
+    };
+    const std::string name = title(best.setting);
+    results.add(name + ": test error", percent(best.outcome.test), kind.published);
+    results.add(name + ": validation error", percent(best.outcome.validation));
+    results.add(name + ": fine-tuning rate, share of pixels masked",
+                number(best.outcome.rate) + ", " + number(best.outcome.masked));
+    if (!std::isnan(best_plain.setting) && best.outcome.masked > 0)
+      results.add(title(best_plain.setting) + ": fine-tuned without masking, validation and test",
+                  percent(best_plain.outcome.validation) + ", " + percent(best_plain.outcome.test));
+    results.add(name + ": mean ||J|| before fine-tuning", number(best.outcome.jacobian));
+    results.add(name + ": units within .05 of a limit", percent(best.outcome.saturated));
   }
   results.add("minutes", number(minutes, 3));
   results.write();
@@ -210,15 +311,11 @@ void compare(const Options& o, const Settings& s) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  Options o{.output = "out/pretraining_compared",
-            .images = 10000,
-            .epochs = 10,
-            .batch = 20,
-            .rate = 0.1};
+  Options o{.output = "out/pretraining_compared", .images = 10000, .epochs = 10, .batch = 20};
   Settings s;
   std::string preset = "default";
   CLI::App app{"Regularised autoencoders as pretraining, side by side.\n"};
-  add_options(app, o);
+  add_options(app, o, {"--rate"});
   app.add_option("--preset", preset, "paper: 1000 units, all images, settings from small grids")
       ->check(CLI::IsMember({"paper", "default"}));
   auto* hidden = app.add_option("--hidden", s.hidden, "Units")
@@ -226,19 +323,33 @@ int main(int argc, char** argv) {
   auto* epochs = app.add_option("--pretraining-epochs", s.pretraining_epochs, "Without labels")
                      ->check(CLI::Range(std::int64_t{0}, std::int64_t{1000000}));
   app.add_option("--pretraining-rate", s.pretraining_rate, "Learning rate without labels")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  auto* patience = app.add_option("--patience", s.tuning_patience, "Epochs of fine-tuning at least")
-                       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1000000}));
+      ->check(CLI::PositiveNumber);
+  app.add_option("--scale", s.scale, "Of the first weights, in terms of autoencoder()'s")
+      ->check(CLI::PositiveNumber);
+  auto* rates = app.add_option("--rates", s.rates, "Rates of fine-tuning to choose from")
+                    ->check(CLI::PositiveNumber)
+                    ->delimiter(',');
+  auto* masked = app.add_option("--masked", s.masked,
+                                "Shares of pixels set to 0 in fine-tuning to choose from")
+                     ->check(CLI::Range(0.0, 0.95))
+                     ->delimiter(',');
+  std::vector<std::string> names;
+  for (const Kind& kind : kinds()) names.emplace_back(kind.name);
+  app.add_option("--kinds", s.kinds, "These alone")->check(CLI::IsMember(names))->delimiter(',');
+  app.add_option("--values", s.values, "Of each kind's setting, to choose from with --grid")
+      ->check(CLI::NonNegativeNumber)
+      ->delimiter(',');
   app.add_flag("--grid", s.grid, "Try several settings of each kind");
+  for (CLI::Option* option : app.get_options()) option->capture_default_str();
   app.parse_complete_callback([&] {
     if (preset != "paper") return;
     s.grid = true;
     if (!*hidden) s.hidden = 1000;
-    if (!*epochs) s.pretraining_epochs = 30;
-    if (!*patience) s.tuning_patience = 20;
+    if (!*epochs) s.pretraining_epochs = 50;
+    if (!*rates) s.rates = {1};
+    if (!*masked) s.masked = {0, 0.25};
     if (!app.count("--images")) o.images = 50000;
-    if (!app.count("--epochs")) o.epochs = 60;
+    if (!app.count("--epochs")) o.epochs = 50;
   });
   return run("pretraining_compared", app, argc, argv, o, [&] { compare(o, s); });
 }

@@ -8,8 +8,6 @@
 //
 // Expect: each layer's cost falls, and fine-tuning ends well below the error of mlp. The tutorial's
 // run takes a while: it goes on where it stopped with --resume.
-#include <algorithm>
-
 #include "common/common.hpp"
 
 using namespace cinch;
@@ -95,7 +93,7 @@ void fit(const Options& o, const Settings& settings) {
   if (!o.quiet) std::printf("fine-tuning\n");
   const TrainResult tuned = train(t);
 
-  Results results(o, "Stacked denoising autoencoder");
+  Results results(o, "Stacked denoising autoencoder", data.mnist);
   std::string layers = text(data.pixels());
   for (const std::int64_t n : settings.hidden) layers += text("-", n);
   results.add("layers", text(layers, "-", data.classes), "784-1000-1000-1000-10");
@@ -103,17 +101,8 @@ void fit(const Options& o, const Settings& settings) {
               text(settings.pretraining_batch, " and ", o.batch), "1 and 1");
   results.add("fine-tuning epochs", number(static_cast<double>(tuned.state.epoch)), "36");
   results.add("validation error", percent(tuned.state.patience.best), "1.39 %");
-  double wrong = 0;
-  for (std::int64_t k = 0; k < data.test.images.shape()[0]; k += 1000) {
-    const std::int64_t end = std::min(k + 1000, data.test.images.shape()[0]);
-    const Expr part = slice(Expr(x), k, end), names = slice(Expr(labels), k, end);
-    wrong += evaluate(error_rate(names, model(part)),
-                      {{x, data.test.images}, {labels, data.test.labels}})
-                 .item() *
-             static_cast<double>(end - k);
-  }
-  results.add("test error", percent(wrong / static_cast<double>(data.test.images.shape()[0])),
-              "1.3 %");
+  results.add("test error",
+              percent(mean_over(t.validate, {&data.test.images, &data.test.labels})[0]), "1.3 %");
   results.add("minutes of pretraining", number(pretraining / 60, 3), "585");
   results.add("minutes of fine-tuning", number(tuned.state.seconds / 60, 3), "444");
   results.write();
@@ -145,14 +134,16 @@ int main(int argc, char** argv) {
   app.add_flag("--top-only", s.top_only, "Fine-tune the classifier on top alone");
   app.parse_complete_callback([&] {
     if (s.preset != "tutorial") return;
-    // A step of 20 images at 20 times the rate is about 20 steps of one.
+    // A step of 10 images at 10 times the rate is about 10 steps of one. Three times as much in
+    // pretraining, and this rate among .1, .4 and 1, were chosen by the validation error.
     if (!*hidden) s.hidden = {1000, 1000, 1000};
     if (!*corruption) s.corruption = {0.1, 0.2, 0.3};
     if (!*epochs) s.pretraining_epochs = 15;
     if (!*batch) s.pretraining_batch = 10;
-    if (!*rate) s.pretraining_rate = 0.01;
+    if (!*rate) s.pretraining_rate = 0.03;
     if (!app.count("--epochs")) o.epochs = 100;
     if (!app.count("--batch")) o.batch = 10;
+    if (!app.count("--rate")) o.rate = 1;
   });
   return run("stacked_denoising_autoencoder", app, argc, argv, o, [&] { fit(o, s); });
 }

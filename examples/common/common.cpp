@@ -79,6 +79,9 @@ DataSets load(const Options& o, double divisor, double held_share) {
   const auto held =
       static_cast<std::int64_t>(std::floor(held_share * static_cast<double>(count) + 1e-6));
   if (held == 0) throw FileError(text(result.folder, ": ", count, " training images are too few"));
+  constexpr std::int64_t first_of_mnist[] = {5, 0, 4, 1, 9, 2, 1, 3, 1, 4, 3, 5, 3, 6, 1, 7};
+  const auto begin = all.labels.data<std::int64_t>();
+  result.mnist = count == 60000 && std::ranges::equal(first_of_mnist, begin.first(16));
   result.training = part(all, 0, std::min(o.images, count - held));
   result.validation = part(all, count - held, count - held + std::min({o.images, held}));
   result.test = {test.images, test.labels};
@@ -134,14 +137,15 @@ void plot_if_any(const std::string& path, Plot plot) {
   if (!plot.curves.empty()) plot_curves(path, plot);
 }
 
-Results::Results(const Options& options, std::string title)
-    : options_(options), title_(std::move(title)) {}
+Results::Results(const Options& options, std::string title, bool comparable)
+    : options_(options), comparable_(comparable), title_(std::move(title)) {}
 
 void Results::add(const std::string& what, const std::string& value, const std::string& published) {
-  rows_ += "| " + what + " | " + value + " | " + published + " |\n";
+  const bool compared = comparable_ && !published.empty();
+  rows_ += "| " + what + " | " + value + " | " + (compared ? published : "") + " |\n";
   if (options_.quiet) return;
   std::printf("%s: %s%s\n", what.c_str(), value.c_str(),
-              published.empty() ? "" : (" (published: " + published + ")").c_str());
+              !compared ? "" : (" (published: " + published + ")").c_str());
   std::fflush(stdout);
 }
 

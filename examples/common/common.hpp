@@ -40,6 +40,7 @@ struct DataSets {
   std::int64_t rows = 0, columns = 0;
   std::int64_t classes = 0;  ///< One more than the largest label.
   std::string folder;
+  bool mnist = false;  ///< The real one, by its first labels: published figures may stand beside.
 
   std::int64_t pixels() const { return rows * columns; }
   Tiling tiling() const { return {.tile_height = rows, .tile_width = columns}; }
@@ -68,13 +69,16 @@ void plot_if_any(const std::string& path, Plot plot);
 /// results.md in the output folder, a table that bench/reproduce collects.
 class Results {
  public:
-  Results(const Options& options, std::string title);
+  /// `comparable`: the data are those of the published figures, which are left out otherwise:
+  /// data.mnist.
+  Results(const Options& options, std::string title, bool comparable = false);
   /// `published`: "" where there is none.
   void add(const std::string& what, const std::string& value, const std::string& published = "");
   void write() const;
 
  private:
   const Options& options_;
+  bool comparable_;
   std::string title_, rows_;
 };
 
