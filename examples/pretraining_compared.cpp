@@ -30,6 +30,7 @@ struct Settings {
   double scale = 0.2;                ///< Of first weights: from large ones, many units stay noisy.
   std::vector<double> rates{0.4};    ///< Of fine-tuning: the first of each step, then a cosine.
   std::vector<double> masked{0.25};  ///< Share of pixels set to 0 in fine-tuning.
+  std::int64_t runs = 1;             ///< Fine-tunings of each, by seeds of their own: means count.
   std::vector<std::string> kinds = {};
   std::vector<double> values = {};  ///< Instead of the kinds' own.
   bool grid = false;
@@ -49,7 +50,7 @@ const std::vector<Kind>& kinds() {
       {"cae",
        "CAE",
        "lambda",
-       {0.1, 0.03, 0.3},
+       {0.6, 1, 0.3},
        "1.14 %",
        [](const Autoencoder& m, const Expr& x, double lambda, S&) {
          return reconstruction_cost(m, x, cross_entropy) +
@@ -58,7 +59,7 @@ const std::vector<Kind>& kinds() {
       {"dae-gaussian",
        "DAE, Gaussian noise",
        "deviation",
-       {0.3, 0.1, 0.5},
+       {0.5, 0.3},
        "1.18 %",
        [](const Autoencoder& m, const Expr& x, double sd, S& noise) {
          return denoising_cost(m, x, gaussian(x, sd, noise).x, cross_entropy);
@@ -66,7 +67,7 @@ const std::vector<Kind>& kinds() {
       {"dae-masking",
        "DAE, masking",
        "share",
-       {0.25, 0.1, 0.4},
+       {0.25, 0.4},
        "1.57 %",
        [](const Autoencoder& m, const Expr& x, double level, S& noise) {
          return denoising_cost(m, x, masking(x, level, noise).x, cross_entropy);
@@ -74,7 +75,7 @@ const std::vector<Kind>& kinds() {
       {"decay",
        "AE, weight decay",
        "weight",
-       {1e-3, 1e-4, 1e-2},
+       {1e-3, 1e-4},
        "1.68 %",
        [](const Autoencoder& m, const Expr& x, double decay, S&) {
          return reconstruction_cost(m, x, cross_entropy) + decay * weight_decay(m.params());
@@ -194,14 +195,28 @@ class Study {
     first_ = values(model_.encoder.params());
   }
 
-  /// Fine-tunes from what was pretrained. The classifier on top begins at zero each time; the
-  /// weights of the best validation error count.
+  /// Fine-tunes from what was pretrained, as often as asked for: means of the errors.
   Outcome tuned(double rate, double masked) {
+    Outcome result = pretrained_;
+    pretrained_.minutes = 0;  // Counted once.
+    result.rate = rate;
+    result.masked = masked;
+    result.validation = result.test = 0;
+    for (std::int64_t run = 0; run < s_.runs; ++run) tune(run, result);
+    return result;
+  }
+
+ private:
+  /// The classifier on top begins at zero each time; the weights of the best validation error
+  /// count.
+  void tune(std::int64_t run, Outcome& result) {
+    const double rate = result.rate, masked = result.masked;
+    const std::int64_t seed = o_.seed + 1 + run;
     std::vector<Shared> layer = model_.encoder.params();
     for (std::size_t k = 0; k < layer.size(); ++k) layer[k].set(first_[k]);
     const Network net =
         classifier(model_.encoder, logistic_regression(s_.hidden, data_.classes, o_.type()));
-    RandomStreams noise(o_.seed + 1);
+    RandomStreams noise(seed);
     const Expr seen = masked > 0 ? masking(x_, masked, noise).x / (1 - masked) : x_;
     const Expr labels = lvector("labels"), error = error_rate(labels, net(x_)),
                loss = classification_cost(labels, net(seen));
@@ -212,28 +227,24 @@ class Study {
         sgd(loss, net.params(), schedule::cosine(made, rate, std::max<std::int64_t>(steps, 1)));
     updates.push_back(advance(made));
 
-    TrainOptions t = o_.training(file_name(text(part_, " tuning ", rate, " ", masked, " ")));
+    TrainOptions t =
+        o_.training(file_name(text(part_, " tuning ", rate, " ", masked, " ", run, " ")));
     t.step = function(
         {.inputs = {x_, labels}, .outputs = {loss}, .updates = updates, .name = "fine-tuning"});
     t.validate = function({.inputs = {x_, labels}, .outputs = {error}, .name = "error"});
     t.data = {&data_.training.images, &data_.training.labels};
     t.validation_data = {&data_.validation.images, &data_.validation.labels};
     t.validation_batch = 1000;
-    t.shuffle = o_.seed;
+    t.shuffle = seed;
     t.params = net.params();
     t.restore_best = true;
     const TrainResult trained = train(t);
-    Outcome result = pretrained_;
-    result.rate = rate;
-    result.masked = masked;
-    result.validation = trained.state.patience.best;
-    result.test = mean_over(t.validate, {&data_.test.images, &data_.test.labels})[0];
+    const auto runs = static_cast<double>(s_.runs);
+    result.validation += trained.state.patience.best / runs;
+    result.test += mean_over(t.validate, {&data_.test.images, &data_.test.labels})[0] / runs;
     result.minutes += trained.state.seconds / 60;
-    pretrained_.minutes = 0;  // Counted once.
-    return result;
   }
 
- private:
   const Options& o_;
   const Settings& s_;
   const DataSets& data_;
@@ -259,11 +270,12 @@ struct Best {
 
 void compare(const Options& o, const Settings& s) {
   const DataSets data = load(o);
-  Memory memory(o.output + "/finished.tsv",
-                text(data.training.images.shape()[0], " images, ", s.hidden, " units, ",
-                     s.pretraining_epochs, " + ", o.epochs, " epochs, batch ", o.batch, ", rate ",
-                     s.pretraining_rate, ", scale ", s.scale, ", seed ", o.seed, ", ", o.dtype),
-                o.resume);
+  Memory memory(
+      o.output + "/finished.tsv",
+      text(data.training.images.shape()[0], " images, ", s.hidden, " units, ", s.pretraining_epochs,
+           " + ", o.epochs, " epochs, batch ", o.batch, ", rate ", s.pretraining_rate, ", scale ",
+           s.scale, ", ", s.runs, " runs, seed ", o.seed, ", ", o.dtype),
+      o.resume);
   Results results(o, text("Pretraining compared: ", s.hidden, " sigmoid units, then fine-tuned"),
                   data.mnist);
   double minutes = 0;
@@ -333,6 +345,8 @@ int main(int argc, char** argv) {
                                 "Shares of pixels set to 0 in fine-tuning to choose from")
                      ->check(CLI::Range(0.0, 0.95))
                      ->delimiter(',');
+  auto* runs = app.add_option("--runs", s.runs, "Fine-tunings of each, the means of which count")
+                   ->check(CLI::Range(std::int64_t{1}, std::int64_t{1000}));
   std::vector<std::string> names;
   for (const Kind& kind : kinds()) names.emplace_back(kind.name);
   app.add_option("--kinds", s.kinds, "These alone")->check(CLI::IsMember(names))->delimiter(',');
@@ -348,6 +362,7 @@ int main(int argc, char** argv) {
     if (!*epochs) s.pretraining_epochs = 50;
     if (!*rates) s.rates = {1};
     if (!*masked) s.masked = {0, 0.25};
+    if (!*runs) s.runs = 2;
     if (!app.count("--images")) o.images = 50000;
     if (!app.count("--epochs")) o.epochs = 50;
   });

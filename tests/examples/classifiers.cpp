@@ -110,7 +110,7 @@ TEST_CASE("pretraining_compared: every kind has a row, and finished ones are not
   const Ran run = run_example("pretraining_compared", arguments);
   INFO(run.output);
   CHECK(run.status == 0);
-  for (const char* kind : {"CAE (lambda 0.1)", "DAE, Gaussian noise (deviation 0.3)",
+  for (const char* kind : {"CAE (lambda 0.6)", "DAE, Gaussian noise (deviation 0.5)",
                            "DAE, masking (share 0.25)", "AE, weight decay (weight 0.001)", "AE"})
     CHECK(result(out, std::string(kind) + ": test error").ends_with("%"));
   const Ran again = run_example("pretraining_compared", arguments + " --resume");
