@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 #include <limits>
+#include <set>
 #include <sstream>
 
 namespace cinch::examples {
@@ -85,11 +86,19 @@ DataSets load(const Options& o, double divisor, double held_share) {
   result.training = part(all, 0, std::min(o.images, count - held));
   result.validation = part(all, count - held, count - held + std::min({o.images, held}));
   result.test = {test.images, test.labels};
-  for (const Tensor* labels : {&all.labels, &test.labels}) {
-    for (const std::int64_t label : labels->data<std::int64_t>())
-      result.classes = std::max(result.classes, label + 1);
+  const std::span<const std::int64_t> labels = all.labels.data<std::int64_t>();
+  const std::set<std::int64_t> different(labels.begin(), labels.end());
+  if (different.size() < 2) throw FileError(result.folder + ": all labels are the same");
+  result.classes = *different.rbegin() + 1;
+  // Classes without an example are possible, but not most of them.
+  if (result.classes > 2 * static_cast<std::int64_t>(different.size()))
+    throw FileError(text(result.folder, ": a label is out of range: they go up to ",
+                         result.classes - 1, ", but only ", different.size(), " are different"));
+  for (const std::int64_t label : test.labels.data<std::int64_t>()) {
+    if (label >= result.classes)
+      throw FileError(text(result.folder, ": a test label is out of range: ", label,
+                           ", where training labels go up to ", result.classes - 1));
   }
-  if (result.classes < 2) throw FileError(result.folder + ": all labels are the same");
   const std::int64_t used = result.training.images.shape()[0];
   if (o.batch > used)
     throw ValueError(text("--batch ", o.batch, ": there are only ", used, " images"));

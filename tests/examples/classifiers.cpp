@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+#include <tuple>
 
 #include "io/image.hpp"
 #include "support/programs.hpp"
@@ -36,6 +37,25 @@ TEST_CASE("logistic_regression: trains, stops, and reports errors of whole minib
                                         {"--batch 60", "only 50 images"},
                                         {"--rate -1", "--rate"},
                                         {"--dtype int64", "--dtype"}});
+}
+
+TEST_CASE("labels out of range are refused before anything is written") {
+  for (const auto& [name, offset, says] :
+       {std::tuple{"train", 30, "a label is out of range: they go up to 200"},
+        std::tuple{"t10k", 12, "a test label is out of range: 200, where training labels go up"}}) {
+    const Scratch scratch;
+    const std::string data = small_data(scratch), out = scratch.path + "/out";
+    std::fstream labels(data + "/" + name + "-labels-idx1-ubyte",
+                        std::ios::in | std::ios::out | std::ios::binary);
+    labels.seekp(offset);
+    labels.put(static_cast<char>(200));
+    labels.close();
+    const Ran ran = run_example("mlp", "--batch 5 --data " + data + " --output " + out);
+    CAPTURE(ran.output);
+    CHECK(ran.status == 1);
+    CHECK(ran.output.find(says) != std::string::npos);
+    CHECK_FALSE(std::filesystem::exists(out + "/log.csv"));
+  }
 }
 
 TEST_CASE("mlp: a run that is resumed ends with the log of one that was not interrupted") {
