@@ -55,7 +55,7 @@ bool fit(const Options& o, const Settings& settings, const DataSets& data, doubl
   };
   const std::string what = "gamma " + number(gamma);
   results.add(what + ", test reconstruction", test(reconstruction));
-  results.add(what + ", test ||J||^2", test(contraction));
+  results.add(what + ", test squared norm of J", test(contraction));
   results.add(what + ", test E ||J(x) - J(x + e)||^2", test(change));
   results.add(what + ", test sd^2 ||d^2h/dx^2||^2", test(limit));
   results.add(what + ", seconds", number(trained.state.seconds, 3));

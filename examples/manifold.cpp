@@ -158,7 +158,7 @@ void compare(const Options& o, const Settings& s) {
     const auto& ratio = ratios.curves.back().ys;
     results.add(name + ": reconstruction", number(model.of(model.reconstruction(), images).item()));
     results.add(name + ": norm of J", number(model.of(mean(sqrt(sum(squares, 1))), few).item()));
-    results.add(name + ": share of ||J||^2 in 10 directions",
+    results.add(name + ": share of the squared norm in 10 directions",
                 percent(model.of(mean(share), few).item()));
     results.add(name + ": contraction ratio at 0.05, largest, at 22",
                 text(number(ratio.front(), 3), ", ", number(*std::ranges::max_element(ratio), 3),

@@ -313,7 +313,7 @@ void compare(const Options& o, const Settings& s) {
     if (!std::isnan(best_plain.setting) && best.outcome.masked > 0)
       results.add(title(best_plain.setting) + ": fine-tuned without masking, validation and test",
                   percent(best_plain.outcome.validation) + ", " + percent(best_plain.outcome.test));
-    results.add(name + ": mean ||J|| before fine-tuning", number(best.outcome.jacobian));
+    results.add(name + ": mean norm of J before fine-tuning", number(best.outcome.jacobian));
     results.add(name + ": units within .05 of a limit", percent(best.outcome.saturated));
   }
   results.add("minutes", number(minutes, 3));
