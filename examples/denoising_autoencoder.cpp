@@ -1,9 +1,9 @@
 // Denoising autoencoders: an image is corrupted, encoded and decoded, and what comes out is
 // compared with the image as it was. One is trained for each level of corruption.
 //
-//     denoising_autoencoder                                       none, and 30 % of the pixels
-//     masked denoising_autoencoder --noise gaussian --corruption 0.3,0.5 denoising_autoencoder
-//     --noise salt_and_pepper --emphasis 0.8
+//     denoising_autoencoder                 none, and 30 % of the pixels masked
+//     denoising_autoencoder --noise gaussian --corruption 0.3,0.5
+//     denoising_autoencoder --noise salt_and_pepper --emphasis 0.8
 //
 // Model, rate, minibatches and initial weights are those of the Theano tutorial; the noise is drawn
 // by another generator than its.

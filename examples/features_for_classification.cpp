@@ -3,8 +3,8 @@
 //
 //     probe: -log p[label] of softmax(f V + d), f = x, h(x) or (x, h(x)); only V and d are trained
 //
-//     features_for_classification                                Fashion-MNIST from Debian's
-//     package features_for_classification --data MNIST --units 500       without the larger codes
+//     features_for_classification                  Fashion-MNIST from Debian's package
+//     features_for_classification --units 500      without the larger codes
 //
 // Expect: learned codes beat pixels, and codes of weights as they were drawn hardly do; on MNIST
 // noise, sparsity and contraction make them better. More units than pixels do no harm, although
@@ -26,12 +26,6 @@ struct Settings {
 struct Features {
   Tensor training, validation, test;
 };
-
-void whole(const TrainResult& trained) {
-  if (trained.stopped == TrainResult::Stopped::interrupted) {
-    throw Error("interrupted; --resume goes on from here");
-  }
-}
 
 enum class Kind { untrained, plain, denoising, sparse, contractive };
 constexpr const char* names[] = {"untrained", "AE", "DAE", "sparse AE", "CAE"};
@@ -56,7 +50,7 @@ Autoencoder learn(const Options& o, const Settings& s, const DataSets& data, Kin
       function({.inputs = {x}, .outputs = {cost}, .updates = adam(cost, model.params(), o.rate)});
   t.data = {&data.training.images};
   t.names = {"cost"};
-  whole(train(t));
+  train_to_end(t);
   return model;
 }
 
@@ -83,7 +77,7 @@ double probe(const Options& o, const Settings& s, const DataSets& data, const Te
   t.validation_batch = 1000;
   t.params = top.params();
   t.restore_best = true;
-  whole(train(t));
+  train_to_end(t);
   return evaluate(error, {{f, test}, {labels, data.test.labels}}).item();
 }
 double probe(const Options& o, const Settings& s, const DataSets& data, const Features& f) {

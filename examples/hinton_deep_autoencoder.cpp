@@ -75,11 +75,10 @@ void fit(const Options& o, const Settings& settings) {
   const Expr z = model.reconstruct(x);
   const Expr error = mean(squared_error(x, z));
   const Expr cost = settings.loss == "squared_error" ? error : mean(cross_entropy(x, z));
-  const Shared steps = step_counter();
-  const std::int64_t total = o.epochs * ((data.training.images.shape()[0] + o.batch - 1) / o.batch);
+  const Shared step = step_counter();
   Updates updates =
-      adam(cost, model.params(), schedule::cosine(steps, o.rate, std::max<std::int64_t>(total, 1)));
-  updates.push_back(advance(steps));
+      adam(cost, model.params(), falling_rate(step, o.rate, o, data.training.images.shape()[0]));
+  updates.push_back(advance(step));
   TrainOptions t = o.training("whole_");
   t.step = function({.inputs = {x}, .outputs = {cost, error}, .updates = updates, .name = "step"});
   t.validate = function({.inputs = {x}, .outputs = {error}});

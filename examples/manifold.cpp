@@ -60,9 +60,7 @@ void fit(const Options& o, const Model& model, const Expr& cost, const DataSets&
                      .name = part});
   t.data = {&data.training.images};
   t.names = {"cost"};
-  if (train(t).stopped == TrainResult::Stopped::interrupted) {
-    throw Error("interrupted; --resume goes on from here");
-  }
+  train_to_end(t);
 }
 
 Model contractive(const Options& o, const Settings& s, const DataSets& data, double lambda) {

@@ -220,12 +220,10 @@ class Study {
     const Expr seen = masked > 0 ? masking(x_, masked, noise).x / (1 - masked) : x_;
     const Expr labels = lvector("labels"), error = error_rate(labels, net(x_)),
                loss = classification_cost(labels, net(seen));
-    const std::int64_t steps =
-        o_.epochs * ((data_.training.images.shape()[0] + o_.batch - 1) / o_.batch);
-    const Shared made = step_counter();
+    const Shared step = step_counter();
     Updates updates =
-        sgd(loss, net.params(), schedule::cosine(made, rate, std::max<std::int64_t>(steps, 1)));
-    updates.push_back(advance(made));
+        sgd(loss, net.params(), falling_rate(step, rate, o_, data_.training.images.shape()[0]));
+    updates.push_back(advance(step));
 
     TrainOptions t =
         o_.training(file_name(text(part_, " tuning ", rate, " ", masked, " ", run, " ")));

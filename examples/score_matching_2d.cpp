@@ -80,19 +80,15 @@ Reconstruction learn(const Options& o, const Settings& s, const Tensor& data, bo
       denoising ? mean(squared_error(x, r(gaussian(x, s.sigma, noise).x)))
                 : mean(squared_error(x, r(x)) + s.sigma * s.sigma * jacobian_norm2(r(x), x));
   // Noise keeps steps from settling, so they become smaller until the end.
-  const std::int64_t steps = o.epochs * ((s.samples + o.batch - 1) / o.batch);
   const Shared step = step_counter();
-  const Expr rate = schedule::cosine(step, o.rate, std::max<std::int64_t>(steps, 1));
   TrainOptions t = o.training(part + "_");
   t.out = nullptr;
-  Updates updates = adam(cost, r.g.params(), rate);
+  Updates updates = adam(cost, r.g.params(), falling_rate(step, o.rate, o, s.samples));
   updates.push_back(advance(step));
   t.step = function({.inputs = {x}, .outputs = {cost}, .updates = updates, .name = part});
   t.data = {&data};
   t.names = {"cost"};
-  if (train(t).stopped == TrainResult::Stopped::interrupted) {
-    throw Error("interrupted; --resume goes on from here");
-  }
+  train_to_end(t);
   return r;
 }
 

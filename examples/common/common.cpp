@@ -121,6 +121,18 @@ Examples whole_batches(const Examples& all, std::int64_t batch) {
   return part(all, 0, std::max(count / batch * batch, std::min(count, batch)));
 }
 
+TrainResult train_to_end(const TrainOptions& options) {
+  TrainResult result = train(options);
+  if (result.stopped == TrainResult::Stopped::interrupted)
+    throw Error("interrupted; --resume goes on from here");
+  return result;
+}
+
+Expr falling_rate(const Shared& step, double rate, const Options& o, std::int64_t rows) {
+  const std::int64_t steps = o.epochs * ((rows + o.batch - 1) / o.batch);
+  return schedule::cosine(step, rate, std::max<std::int64_t>(steps, 1));
+}
+
 void expect(const Options& options, const std::string& what) {
   if (options.quiet) return;
   std::printf("Expect: %s\n", what.c_str());

@@ -56,6 +56,12 @@ Examples first(const Examples& all, std::int64_t count);
 /// and test on.
 Examples whole_batches(const Examples& all, std::int64_t batch);
 
+/// train() for a program that goes on with what came of it. Throws Error where Ctrl-C ended it.
+TrainResult train_to_end(const TrainOptions& options);
+/// From `rate` to 0 as a cosine over all minibatches of o.epochs passes over `rows`; `step` counts
+/// them.
+Expr falling_rate(const Shared& step, double rate, const Options& o, std::int64_t rows);
+
 /// Prints what to expect of a run, so that who reads the output can compare.
 void expect(const Options& options, const std::string& what);
 /// The mean of output `k` of the step over the last epoch; NaN where there was none.

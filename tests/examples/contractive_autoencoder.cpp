@@ -1,7 +1,6 @@
 // The program as a user runs it.
 #include <doctest/doctest.h>
 
-#include <cstdlib>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -76,12 +75,11 @@ TEST_CASE("the three ways to write the penalty give the same log") {
 
 TEST_CASE("Ctrl-C ends after the current step and still writes everything") {
   const Scratch scratch;
-  const std::string out = scratch.path + "/out", data = small_data(scratch);
-  const std::string command =
-      std::string("timeout --foreground --preserve-status -s INT 1 " CINCH_EXAMPLES_DIR) +
-      "/contractive_autoencoder --data " + data +
-      " --epochs 1000000 --batch 2 --hidden 4 --output " + out + " > /dev/null 2>&1";
-  CHECK(std::system(command.c_str()) == 0);
+  const std::string out = scratch.path + "/out";
+  const Ran ran =
+      interrupt_example("contractive_autoencoder", "--epochs 1000000 --batch 2 --hidden 4 --data " +
+                                                       small_data(scratch) + " --output " + out);
+  CHECK(ran.status == 0);
   CHECK(std::filesystem::exists(out + "/filters.png"));
   CHECK(std::filesystem::exists(out + "/parameters.npz"));
   CHECK(std::filesystem::exists(out + "/training_curve.png"));

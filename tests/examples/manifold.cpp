@@ -1,7 +1,6 @@
 // Four small autoencoders and what is measured of them.
 #include <doctest/doctest.h>
 
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -55,16 +54,13 @@ TEST_CASE("manifold draws and measures, and a resumed run finds the same without
 
 TEST_CASE("manifold: Ctrl-C ends it with a checkpoint and a message instead of half a comparison") {
   const Scratch scratch;
-  const std::string out = scratch.path + "/out", said = scratch.path + "/said";
-  const std::string
-      command =  // Not to the group as well: a second signal ends the program at once.
-      "timeout --foreground --preserve-status -s INT 1 " CINCH_EXAMPLES_DIR
-      "/manifold --epochs 1000000 "
-      "--batch 10 --hidden 6 --tangents 3 --data " +
-      small_data(scratch) + " --output " + out + " > " + said + " 2>&1";
-  CHECK(std::system(command.c_str()) != 0);
-  CHECK(file_text(said).find("manifold: interrupted; --resume goes on from here") !=
-        std::string::npos);
+  const std::string out = scratch.path + "/out";
+  const Ran ran =
+      interrupt_example("manifold", "--epochs 1000000 --batch 10 --hidden 6 --tangents 3 --data " +
+                                        small_data(scratch) + " --output " + out);
+  CAPTURE(ran.output);
+  CHECK(ran.status != 0);
+  CHECK(ran.output.find("manifold: interrupted; --resume goes on from here") != std::string::npos);
   CHECK(std::filesystem::exists(out + "/cae_0_checkpoint.npz"));
   CHECK_FALSE(std::filesystem::exists(out + "/results.md"));
 }

@@ -26,6 +26,18 @@ void write_idx(const std::string& path, const std::vector<std::uint32_t>& sizes,
   for (std::size_t i = 0; i < count; ++i) out.put(static_cast<char>((i * 7919 + seed) % 10));
 }
 
+Ran run_command(const std::string& command) {
+  FILE* pipe = popen((command + " 2>&1").c_str(), "r");
+  REQUIRE(pipe);
+  Ran result{-1, ""};
+  char buffer[4096];
+  while (const std::size_t n = std::fread(buffer, 1, sizeof buffer, pipe))
+    result.output.append(buffer, n);
+  const int status = pclose(pipe);
+  if (WIFEXITED(status)) result.status = WEXITSTATUS(status);
+  return result;
+}
+
 }  // namespace
 
 Scratch::Scratch() {
@@ -49,15 +61,13 @@ std::string small_data(const Scratch& scratch, std::uint32_t images) {
 }
 
 Ran run_example(const std::string& program, const std::string& arguments) {
-  FILE* pipe = popen((CINCH_EXAMPLES_DIR "/" + program + " " + arguments + " 2>&1").c_str(), "r");
-  REQUIRE(pipe);
-  Ran result{-1, ""};
-  char buffer[4096];
-  while (const std::size_t n = std::fread(buffer, 1, sizeof buffer, pipe))
-    result.output.append(buffer, n);
-  const int status = pclose(pipe);
-  if (WIFEXITED(status)) result.status = WEXITSTATUS(status);
-  return result;
+  return run_command(CINCH_EXAMPLES_DIR "/" + program + " " + arguments);
+}
+
+Ran interrupt_example(const std::string& program, const std::string& arguments) {
+  // Not to the group as well: a second signal ends a program at once.
+  return run_command("timeout --foreground --preserve-status -s INT 1 " CINCH_EXAMPLES_DIR "/" +
+                     program + " " + arguments);
 }
 
 void check_refused(const std::string& program, const std::vector<Refused>& rows) {

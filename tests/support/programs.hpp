@@ -26,6 +26,8 @@ struct Ran {
 };
 /// Runs build/.../examples/`program`.
 Ran run_example(const std::string& program, const std::string& arguments);
+/// The same, and Ctrl-C after a second.
+Ran interrupt_example(const std::string& program, const std::string& arguments);
 
 /// One call that must end in a message.
 struct Refused {
