@@ -66,7 +66,7 @@ void fit(const Options& o, const Settings& settings) {
     t.epochs = settings.pretraining_epochs;
     t.shuffle = o.seed;
     if (!o.quiet) std::printf("layer %zu\n", k + 1);
-    seconds += train(t).state.seconds;
+    seconds += train_to_end(t).state.seconds;
     if (k + 1 < stack.size()) input = Shared(codes(stack[k].encoder, input), "codes");
   }
 

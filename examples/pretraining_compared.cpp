@@ -181,7 +181,7 @@ class Study {
     t.data = {&data.training.images};
     t.epochs = s.pretraining_epochs;
     t.shuffle = o.seed;
-    pretrained_.minutes = train(t).state.seconds / 60;
+    pretrained_.minutes = train_to_end(t).state.seconds / 60;
 
     const Expr h = model_.encode(x_);
     const Expr near_a_limit = h < 0.05 || h > 0.95;
@@ -236,7 +236,7 @@ class Study {
     t.shuffle = seed;
     t.params = net.params();
     t.restore_best = true;
-    const TrainResult trained = train(t);
+    const TrainResult trained = train_to_end(t);
     const auto runs = static_cast<double>(s_.runs);
     result.validation += trained.state.patience.best / runs;
     result.test += mean_over(t.validate, {&data_.test.images, &data_.test.labels})[0] / runs;

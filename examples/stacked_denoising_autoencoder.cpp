@@ -48,7 +48,7 @@ double pretrain(const Options& o, const Settings& settings, const DataSets& data
     t.epochs = settings.pretraining_epochs;
     t.batch = settings.pretraining_batch;
     if (!o.quiet) std::printf("layer %zu\n", k + 1);
-    seconds += train(t).state.seconds;
+    seconds += train_to_end(t).state.seconds;
     if (k + 1 < stack.size()) input = Shared(codes(layer.encoder, input), "codes");
   }
   return seconds;

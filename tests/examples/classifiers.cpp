@@ -1,10 +1,12 @@
 // Programs that end in a classifier: small runs, what they write, what they refuse.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <tuple>
+#include <utility>
 
 #include "io/image.hpp"
 #include "support/programs.hpp"
@@ -138,4 +140,25 @@ TEST_CASE("pretraining_compared: every kind has a row, and finished ones are not
   CHECK(again.output.find("epoch 0") == std::string::npos);
   check_refused("pretraining_compared",
                 {{"--preset best", "--preset"}, {"--hidden -1", "--hidden"}});
+}
+
+TEST_CASE("Ctrl-C in pretraining ends a program: what follows would build on half of it") {
+  for (const auto& [program, made] :
+       {std::pair{"pretraining_compared", "cae_lambda_0_6_pretraining_checkpoint.npz"},
+        std::pair{"stacked_denoising_autoencoder", "layer1_checkpoint.npz"},
+        std::pair{"hinton_deep_autoencoder", "layer1_checkpoint.npz"}}) {
+    const Scratch scratch;
+    const std::string out = scratch.path + "/out";
+    const Ran ran = interrupt_example(program, "--pretraining-epochs 1000000 --batch 10 --data " +
+                                                   small_data(scratch) + " --output " + out);
+    CAPTURE(program);
+    CHECK(ran.status == 1);
+    CHECK(ran.output.ends_with(": interrupted; --resume goes on from here\n"));
+    CHECK(std::filesystem::exists(out + "/" + made));
+    CHECK_FALSE(std::filesystem::exists(out + "/results.md"));
+    if (program == std::string("pretraining_compared")) {
+      const std::string finished = file(out + "/finished.tsv");
+      CHECK(std::ranges::count(finished, '\n') == 1);  // The settings alone.
+    }
+  }
 }
