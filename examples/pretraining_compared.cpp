@@ -27,10 +27,10 @@ namespace {
 struct Settings {
   std::int64_t hidden = 200, pretraining_epochs = 3;
   double pretraining_rate = 0.1;
-  double scale = 0.2;                ///< Of first weights: from large ones, many units stay noisy.
-  std::vector<double> rates{0.4};    ///< Of fine-tuning: the first of each step, then a cosine.
-  std::vector<double> masked{0.25};  ///< Share of pixels set to 0 in fine-tuning.
-  std::int64_t runs = 1;             ///< Fine-tunings of each, by seeds of their own: means count.
+  double scale = 0.2;              ///< Of first weights: from large ones, many units stay noisy.
+  std::vector<double> rates{0.4};  ///< Of fine-tuning: the first of each step, then a cosine.
+  std::vector<double> noise{0.3};  ///< Deviation of what is added to pixels in fine-tuning.
+  std::int64_t runs = 1;           ///< Fine-tunings of each, by seeds of their own: means count.
   std::vector<std::string> kinds = {};
   std::vector<double> values = {};  ///< Instead of the kinds' own.
   bool grid = false;
@@ -50,7 +50,7 @@ const std::vector<Kind>& kinds() {
       {"cae",
        "CAE",
        "lambda",
-       {0.6, 1, 0.3},
+       {0.5, 0.35, 0.2},
        "1.14 %",
        [](const Autoencoder& m, const Expr& x, double lambda, S&) {
          return reconstruction_cost(m, x, cross_entropy) +
@@ -59,7 +59,7 @@ const std::vector<Kind>& kinds() {
       {"dae-gaussian",
        "DAE, Gaussian noise",
        "deviation",
-       {0.5, 0.3},
+       {0.5, 0.4, 0.3},
        "1.18 %",
        [](const Autoencoder& m, const Expr& x, double sd, S& noise) {
          return denoising_cost(m, x, gaussian(x, sd, noise).x, cross_entropy);
@@ -93,7 +93,7 @@ const std::vector<Kind>& kinds() {
 }
 
 struct Outcome {
-  double validation = 1, test = 1, rate = 0, masked = 0, jacobian = 0, saturated = 0, minutes = 0;
+  double validation = 1, test = 1, rate = 0, noise = 0, jacobian = 0, saturated = 0, minutes = 0;
 };
 
 /// What an earlier run found, by what it was asked: finished ones are not run again.
@@ -112,8 +112,8 @@ class Memory {
         const std::size_t tab = line.find('\t');
         std::istringstream numbers(line.substr(std::min(tab, line.size())));
         Outcome o;
-        if (!(numbers >> o.validation >> o.test >> o.rate >> o.masked >> o.jacobian >>
-              o.saturated >> o.minutes))
+        if (!(numbers >> o.validation >> o.test >> o.rate >> o.noise >> o.jacobian >> o.saturated >>
+              o.minutes))
           throw FileError(text(path_, ": cannot be read: ", line));
         known_[line.substr(0, tab)] = o;
       }
@@ -126,7 +126,7 @@ class Memory {
     return at == known_.end() ? nullptr : &at->second;
   }
   const Outcome* add(const std::string& key, const Outcome& o) {
-    write(text(key, '\t', o.validation, ' ', o.test, ' ', o.rate, ' ', o.masked, ' ', o.jacobian,
+    write(text(key, '\t', o.validation, ' ', o.test, ' ', o.rate, ' ', o.noise, ' ', o.jacobian,
                ' ', o.saturated, ' ', o.minutes),
           std::ios::app);
     return &(known_[key] = o);
@@ -172,6 +172,12 @@ class Study {
     if (!o.quiet) std::printf("%s\n", key.c_str());
     Shared W = as_shared(model_.encoder.layers[0].W);
     W.set(evaluate(s.scale * W));
+    // With no features yet, a reconstruction is the mean image (Hinton, "A Practical Guide to
+    // Training Restricted Boltzmann Machines", 2010, section 8.1): units need not spend themselves
+    // on it. A pixel that is never on would ask for an infinite bias.
+    const Expr on = clip(mean(x_, 0), 0.001, 0.999);
+    as_shared(model_.decoder.layers[0].b)
+        .set(evaluate(log(on / (1 - on)), {{x_, data.training.images}}));
     const Expr cost = kind.cost(model_, x_, setting, noise_);
     TrainOptions t = o.training(part_ + "_pretraining_");
     t.step = function({.inputs = {x_},
@@ -196,11 +202,11 @@ class Study {
   }
 
   /// Fine-tunes from what was pretrained, as often as asked for: means of the errors.
-  Outcome tuned(double rate, double masked) {
+  Outcome tuned(double rate, double deviation) {
     Outcome result = pretrained_;
     pretrained_.minutes = 0;  // Counted once.
     result.rate = rate;
-    result.masked = masked;
+    result.noise = deviation;
     result.validation = result.test = 0;
     for (std::int64_t run = 0; run < s_.runs; ++run) tune(run, result);
     return result;
@@ -210,14 +216,14 @@ class Study {
   /// The classifier on top begins at zero each time; the weights of the best validation error
   /// count.
   void tune(std::int64_t run, Outcome& result) {
-    const double rate = result.rate, masked = result.masked;
+    const double rate = result.rate, deviation = result.noise;
     const std::int64_t seed = o_.seed + 1 + run;
     std::vector<Shared> layer = model_.encoder.params();
     for (std::size_t k = 0; k < layer.size(); ++k) layer[k].set(first_[k]);
     const Network net =
         classifier(model_.encoder, logistic_regression(s_.hidden, data_.classes, o_.type()));
     RandomStreams noise(seed);
-    const Expr seen = masked > 0 ? masking(x_, masked, noise).x / (1 - masked) : x_;
+    const Expr seen = deviation > 0 ? gaussian(x_, deviation, noise).x : x_;
     const Expr labels = lvector("labels"), error = error_rate(labels, net(x_)),
                loss = classification_cost(labels, net(seen));
     const Shared step = step_counter();
@@ -226,7 +232,7 @@ class Study {
     updates.push_back(advance(step));
 
     TrainOptions t =
-        o_.training(file_name(text(part_, " tuning ", rate, " ", masked, " ", run, " ")));
+        o_.training(file_name(text(part_, " tuning ", rate, " ", deviation, " ", run, " ")));
     t.step = function(
         {.inputs = {x_, labels}, .outputs = {loss}, .updates = updates, .name = "fine-tuning"});
     t.validate = function({.inputs = {x_, labels}, .outputs = {error}, .name = "error"});
@@ -286,16 +292,16 @@ void compare(const Options& o, const Settings& s) {
       const std::string key = text(kind.name, " ", kind.setting, " ", setting);
       std::optional<Study> study;
       for (const double rate : s.rates) {
-        for (const double masked : s.masked) {
-          const std::string whole_key = text(key, " rate ", rate, " masked ", masked);
+        for (const double deviation : s.noise) {
+          const std::string whole_key = text(key, " rate ", rate, " noise ", deviation);
           const Outcome* found = memory.find(whole_key);
           if (!found) {
             if (!study) study.emplace(o, s, data, kind, setting, key);
-            found = memory.add(whole_key, study->tuned(rate, masked));
+            found = memory.add(whole_key, study->tuned(rate, deviation));
           }
           minutes += found->minutes;
           best.observe(*found, setting);
-          if (masked == 0) best_plain.observe(*found, setting);
+          if (deviation == 0) best_plain.observe(*found, setting);
         }
       }
     }
@@ -306,10 +312,10 @@ void compare(const Options& o, const Settings& s) {
     const std::string name = title(best.setting);
     results.add(name + ": test error", percent(best.outcome.test), kind.published);
     results.add(name + ": validation error", percent(best.outcome.validation));
-    results.add(name + ": fine-tuning rate, share of pixels masked",
-                number(best.outcome.rate) + ", " + number(best.outcome.masked));
-    if (!std::isnan(best_plain.setting) && best.outcome.masked > 0)
-      results.add(title(best_plain.setting) + ": fine-tuned without masking, validation and test",
+    results.add(name + ": fine-tuning rate, deviation of noise",
+                number(best.outcome.rate) + ", " + number(best.outcome.noise));
+    if (!std::isnan(best_plain.setting) && best.outcome.noise > 0)
+      results.add(title(best_plain.setting) + ": fine-tuned without noise, validation and test",
                   percent(best_plain.outcome.validation) + ", " + percent(best_plain.outcome.test));
     results.add(name + ": mean norm of J before fine-tuning", number(best.outcome.jacobian));
     results.add(name + ": units within .05 of a limit", percent(best.outcome.saturated));
@@ -332,17 +338,19 @@ int main(int argc, char** argv) {
                      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1000000}));
   auto* epochs = app.add_option("--pretraining-epochs", s.pretraining_epochs, "Without labels")
                      ->check(CLI::Range(std::int64_t{0}, std::int64_t{1000000}));
-  app.add_option("--pretraining-rate", s.pretraining_rate, "Learning rate without labels")
-      ->check(CLI::PositiveNumber);
-  app.add_option("--scale", s.scale, "Of the first weights, in terms of autoencoder()'s")
-      ->check(CLI::PositiveNumber);
+  auto* pretraining_rate =
+      app.add_option("--pretraining-rate", s.pretraining_rate, "Learning rate without labels")
+          ->check(CLI::PositiveNumber);
+  auto* scale =
+      app.add_option("--scale", s.scale, "Of the first weights, in terms of autoencoder()'s")
+          ->check(CLI::PositiveNumber);
   auto* rates = app.add_option("--rates", s.rates, "Rates of fine-tuning to choose from")
                     ->check(CLI::PositiveNumber)
                     ->delimiter(',');
-  auto* masked = app.add_option("--masked", s.masked,
-                                "Shares of pixels set to 0 in fine-tuning to choose from")
-                     ->check(CLI::Range(0.0, 0.95))
-                     ->delimiter(',');
+  auto* noise = app.add_option("--noise", s.noise,
+                               "Deviations of noise on pixels in fine-tuning to choose from")
+                    ->check(CLI::NonNegativeNumber)
+                    ->delimiter(',');
   auto* runs = app.add_option("--runs", s.runs, "Fine-tunings of each, the means of which count")
                    ->check(CLI::Range(std::int64_t{1}, std::int64_t{1000}));
   std::vector<std::string> names;
@@ -357,10 +365,12 @@ int main(int argc, char** argv) {
     if (preset != "paper") return;
     s.grid = true;
     if (!*hidden) s.hidden = 1000;
-    if (!*epochs) s.pretraining_epochs = 50;
+    if (!*epochs) s.pretraining_epochs = 60;
+    if (!*pretraining_rate) s.pretraining_rate = 0.05;
+    if (!*scale) s.scale = 0.05;
     if (!*rates) s.rates = {1};
-    if (!*masked) s.masked = {0, 0.25};
-    if (!*runs) s.runs = 2;
+    if (!*noise) s.noise = {0, 0.3};
+    if (!*runs) s.runs = 3;
     if (!app.count("--images")) o.images = 50000;
     if (!app.count("--epochs")) o.epochs = 50;
   });

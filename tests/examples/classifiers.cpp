@@ -132,7 +132,7 @@ TEST_CASE("pretraining_compared: every kind has a row, and finished ones are not
   const Ran run = run_example("pretraining_compared", arguments);
   INFO(run.output);
   CHECK(run.status == 0);
-  for (const char* kind : {"CAE (lambda 0.6)", "DAE, Gaussian noise (deviation 0.5)",
+  for (const char* kind : {"CAE (lambda 0.5)", "DAE, Gaussian noise (deviation 0.5)",
                            "DAE, masking (share 0.25)", "AE, weight decay (weight 0.001)", "AE"})
     CHECK(result(out, std::string(kind) + ": test error").ends_with("%"));
   const Ran again = run_example("pretraining_compared", arguments + " --resume");
@@ -144,7 +144,7 @@ TEST_CASE("pretraining_compared: every kind has a row, and finished ones are not
 
 TEST_CASE("Ctrl-C in pretraining ends a program: what follows would build on half of it") {
   for (const auto& [program, made] :
-       {std::pair{"pretraining_compared", "cae_lambda_0_6_pretraining_checkpoint.npz"},
+       {std::pair{"pretraining_compared", "cae_lambda_0_5_pretraining_checkpoint.npz"},
         std::pair{"stacked_denoising_autoencoder", "layer1_checkpoint.npz"},
         std::pair{"hinton_deep_autoencoder", "layer1_checkpoint.npz"}}) {
     const Scratch scratch;
