@@ -138,8 +138,9 @@ TEST_CASE("pretraining_compared: every kind has a row, and finished ones are not
   const Ran again = run_example("pretraining_compared", arguments + " --resume");
   CHECK(again.status == 0);
   CHECK(again.output.find("epoch 0") == std::string::npos);
-  check_refused("pretraining_compared",
-                {{"--preset best", "--preset"}, {"--hidden -1", "--hidden"}});
+  check_refused(
+      "pretraining_compared",
+      {{"--preset best", "--preset"}, {"--hidden -1", "--hidden"}, {"--noise -1", "--noise"}});
 }
 
 TEST_CASE("Ctrl-C in pretraining ends a program: what follows would build on half of it") {
