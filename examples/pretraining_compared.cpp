@@ -208,15 +208,25 @@ class Study {
     result.rate = rate;
     result.noise = deviation;
     result.validation = result.test = 0;
-    for (std::int64_t run = 0; run < s_.runs; ++run) tune(run, result);
+    const auto runs = static_cast<double>(s_.runs);
+    for (std::int64_t run = 0; run < s_.runs; ++run) {
+      const Tuning tuning = tune(rate, deviation, run);
+      result.validation += tuning.validation / runs;
+      result.test += tuning.test / runs;
+      result.minutes += tuning.minutes;
+    }
     return result;
   }
 
  private:
+  /// One fine-tuning: errors, and how long it took.
+  struct Tuning {
+    double validation, test, minutes;
+  };
+
   /// The classifier on top begins at zero each time; the weights of the best validation error
   /// count.
-  void tune(std::int64_t run, Outcome& result) {
-    const double rate = result.rate, deviation = result.noise;
+  Tuning tune(double rate, double deviation, std::int64_t run) {
     const std::int64_t seed = o_.seed + 1 + run;
     std::vector<Shared> layer = model_.encoder.params();
     for (std::size_t k = 0; k < layer.size(); ++k) layer[k].set(first_[k]);
@@ -242,11 +252,10 @@ class Study {
     t.shuffle = seed;
     t.params = net.params();
     t.restore_best = true;
-    const TrainResult trained = train_to_end(t);
-    const auto runs = static_cast<double>(s_.runs);
-    result.validation += trained.state.patience.best / runs;
-    result.test += mean_over(t.validate, {&data_.test.images, &data_.test.labels})[0] / runs;
-    result.minutes += trained.state.seconds / 60;
+    const TrainState trained = train_to_end(t).state;
+    return {trained.patience.best,
+            mean_over(t.validate, {&data_.test.images, &data_.test.labels})[0],
+            trained.seconds / 60};
   }
 
   const Options& o_;

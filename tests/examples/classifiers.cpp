@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
-#include <sstream>
 #include <tuple>
 #include <utility>
 
@@ -12,17 +11,6 @@
 #include "support/programs.hpp"
 
 using namespace cinch::testing;
-
-namespace {
-
-std::string file(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::ostringstream all;
-  all << in.rdbuf();
-  return all.str();
-}
-
-}  // namespace
 
 TEST_CASE("logistic_regression: trains, stops, and reports errors of whole minibatches and all") {
   const Scratch scratch;
@@ -78,13 +66,13 @@ TEST_CASE("mlp: a run that is resumed ends with the log of one that was not inte
   }
   CHECK(result(one, "test error") == result(two, "test error"));
   // A checkpoint of another model is refused, and stays what it was.
-  const std::string before = file(two + "/checkpoint.npz");
+  const std::string before = contents(two + "/checkpoint.npz");
   const Ran other =
       run_example("mlp", " --data " + scratch.path +
                              "/data --batch 10 --hidden 9 --epochs 5 --resume --output " + two);
   CHECK(other.status == 1);
   CHECK(other.output.find("checkpoint") != std::string::npos);
-  CHECK(file(two + "/checkpoint.npz") == before);
+  CHECK(contents(two + "/checkpoint.npz") == before);
   check_refused("mlp", {{"--hidden 0", "--hidden"}, {"--decay -1", "--decay"}});
 }
 
@@ -158,7 +146,7 @@ TEST_CASE("Ctrl-C in pretraining ends a program: what follows would build on hal
     CHECK(std::filesystem::exists(out + "/" + made));
     CHECK_FALSE(std::filesystem::exists(out + "/results.md"));
     if (program == std::string("pretraining_compared")) {
-      const std::string finished = file(out + "/finished.tsv");
+      const std::string finished = contents(out + "/finished.tsv");
       CHECK(std::ranges::count(finished, '\n') == 1);  // The settings alone.
     }
   }

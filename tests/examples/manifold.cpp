@@ -2,24 +2,12 @@
 #include <doctest/doctest.h>
 
 #include <filesystem>
-#include <fstream>
-#include <sstream>
 
 #include "io/image.hpp"
 #include "support/programs.hpp"
 
 using namespace cinch;
 using namespace cinch::testing;
-
-namespace {
-
-std::string file_text(const std::string& path) {
-  std::ostringstream out;
-  out << std::ifstream(path).rdbuf();
-  return out.str();
-}
-
-}  // namespace
 
 TEST_CASE("manifold draws and measures, and a resumed run finds the same without training again") {
   const Scratch scratch;
@@ -44,12 +32,12 @@ TEST_CASE("manifold draws and measures, and a resumed run finds the same without
   CHECK(contraction("0.1") < contraction("0"));
   CHECK(contraction("1") < contraction("0.1"));
 
-  const std::string before = file_text(out + "/results.md");
+  const std::string before = contents(out + "/results.md");
   const Ran again = run_example("manifold", call + " --resume");
   CAPTURE(again.output);
   CHECK(again.status == 0);
   CHECK(again.output.find("epoch 19") == std::string::npos);
-  CHECK(file_text(out + "/results.md") == before);
+  CHECK(contents(out + "/results.md") == before);
 }
 
 TEST_CASE("manifold: Ctrl-C ends it with a checkpoint and a message instead of half a comparison") {

@@ -90,6 +90,13 @@ void check_refused(const std::string& program, const std::vector<Refused>& rows)
   check("--data " + data, "train-images-idx3-ubyte");
 }
 
+std::string contents(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  std::ostringstream all;
+  all << in.rdbuf();
+  return all.str();
+}
+
 std::vector<std::vector<std::string>> read_csv(const std::string& path) {
   std::ifstream in(path);
   std::vector<std::vector<std::string>> rows;

@@ -38,6 +38,8 @@ struct Refused {
 /// there is no log. Also a folder of data that does not exist, and images that are cut short.
 void check_refused(const std::string& program, const std::vector<Refused>& rows);
 
+/// All bytes of a file; "" where there is none.
+std::string contents(const std::string& path);
 /// The cells of each line.
 std::vector<std::vector<std::string>> read_csv(const std::string& path);
 /// The second cell of the row of results.md, in this folder, that begins with `what`; fails where
