@@ -129,9 +129,15 @@ std::vector<Expr> hessian_vector(const Arg& cost, const Parameters& wrt, const P
   const Attribution as(cost.where());
   require_same_shapes("hessian_vector", wrt.all(), v.all());
   GradOptions second = options;
-  second.consider_constant.insert(second.consider_constant.end(), v.begin(), v.end());
   second.disconnected = Disconnected::zero;
-  return grad(inner(grad(cost, wrt, options), v.all()), wrt, second);
+  // The vectors come in at the end: they are constant, whatever they are made of.
+  std::vector<Expr> directions;
+  Substitutions vectors;
+  for (std::size_t k = 0; k < v.size(); ++k) {
+    directions.push_back(variable("direction", Type{v[k].dtype(), wrt[k].dims()}));
+    vectors.emplace_back(directions.back(), v[k]);
+  }
+  return substitute(grad(inner(grad(cost, wrt, options), directions), wrt, second), vectors);
 }
 
 Expr hessian_vector(const Arg& cost, const Expr& wrt, const Expr& v, const GradOptions& options) {

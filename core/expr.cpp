@@ -36,7 +36,10 @@ DType promoted(std::span<const Expr> x, bool& weak) {
 
 Expr convert(const Expr& x, DType dtype) {
   if (x.dtype() == dtype && !x.type().weak) return x;
-  if (const Tensor* value = constant_value(x)) return constant(value->cast(dtype), x->where);
+  // Literals, and numbers that are none of what can be differentiated by, are converted at once.
+  const bool may_be_asked_for = !x.type().weak && is_float(x.dtype());
+  if (const Tensor* value = constant_value(x); value && !may_be_asked_for)
+    return constant(value->cast(dtype), x->where);
   return x.dtype() == dtype ? x : cast(Arg(x, x->where), dtype);
 }
 
@@ -114,19 +117,35 @@ std::span<const Expr> Expr::inputs() const { return node_->inputs; }
 Node::Node(const Op& o, std::vector<Expr> in, std::shared_ptr<const Attrs> a, Type t, Source w)
     : op(&o), inputs(std::move(in)), attrs(std::move(a)), type(std::move(t)), where(w) {}
 
+namespace {
+/// What nodes that are going held; the outermost destructor lets go of it, one after the other,
+/// instead of nested ones.
+struct Remains {
+  std::vector<Expr> inputs;
+  std::vector<std::shared_ptr<const Derivation>> derivations;
+};
+thread_local Remains* remains = nullptr;
+}  // namespace
+
 Node::~Node() {
-  // Inputs that only this node holds are taken apart here, one after the other, instead of in
-  // nested destructors.
-  std::vector<Expr> pending = std::move(inputs);
-  while (!pending.empty()) {
-    const Expr last = std::move(pending.back());
-    pending.pop_back();
-    if (last.has_value() && last.pointer().use_count() == 1) {
-      auto& mine = const_cast<Node*>(last.get())->inputs;
-      std::ranges::move(mine, std::back_inserter(pending));
-      mine.clear();
+  Remains own;
+  const bool outermost = !remains;
+  if (outermost) remains = &own;
+  std::ranges::move(inputs, std::back_inserter(remains->inputs));
+  if (derivation) remains->derivations.push_back(std::move(derivation));
+  if (!outermost) return;
+  const auto let_go_of_last = [](auto& of) {
+    const auto last = std::move(of.back());
+    of.pop_back();
+  };
+  while (!own.inputs.empty() || !own.derivations.empty()) {
+    if (!own.inputs.empty()) {
+      let_go_of_last(own.inputs);
+    } else {
+      let_go_of_last(own.derivations);
     }
   }
+  remains = nullptr;
 }
 
 Attribution::Attribution(Source where, bool force) : previous_(attributed) {

@@ -15,6 +15,7 @@
 
 namespace cinch {
 
+struct Derivation;
 struct Node;
 struct Op;
 struct SharedState;
@@ -67,6 +68,7 @@ struct Node {
   std::shared_ptr<const Attrs> attrs;  ///< Null where there is nothing to say.
   Type type;
   Source where;  ///< The user's line that wrote it; gradients and rewrites inherit it.
+  std::shared_ptr<const Derivation> derivation = nullptr;  ///< Of a derivative: derivation.hpp.
 
   Node(const Op& op, std::vector<Expr> inputs, std::shared_ptr<const Attrs> attrs, Type type,
        Source where);

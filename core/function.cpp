@@ -7,6 +7,7 @@
 #include <list>
 #include <mutex>
 
+#include "core/derivation.hpp"
 #include "core/compile.hpp"
 #include "core/host.hpp"
 #include "core/leaves.hpp"
@@ -273,8 +274,10 @@ void require_fitting(const std::string& name, const std::string& what, const Exp
 Substitutions chained(const Substitutions& givens) {
   const std::size_t count = givens.size();
   std::vector<std::vector<std::size_t>> names(count);
+  std::vector<Expr> replaced;
+  for (const auto& given : givens) replaced.push_back(given.first);
   for (std::size_t k = 0; k < count; ++k) {
-    const auto nodes = topological(std::span(&givens[k].second, 1));
+    const auto nodes = topological(showing(std::span(&givens[k].second, 1), replaced));
     for (std::size_t l = 0; l < count; ++l) {
       if (l != k && std::ranges::find(nodes, givens[l].first) != nodes.end()) names[k].push_back(l);
     }

@@ -2,12 +2,20 @@
 
 #include <algorithm>
 
+#include "core/derivation.hpp"
 #include "core/graph.hpp"
 #include "core/leaves.hpp"
 #include "core/op.hpp"
 #include "core/rewrite.hpp"
 
 namespace cinch {
+
+constinit const Op held_op{
+    .name = "held",
+    .type = [](Args x, const Attrs&) { return x[0].type(); },
+    .operands = Operands::any,
+    .grad = [](Args, const Expr&, const Expr& gy) -> Grads { return {gy}; },
+};
 
 namespace {
 
@@ -70,26 +78,95 @@ Expr fitted(const Expr& gradient, const Expr& input) {
   return cast(g, input.dtype());
 }
 
-std::vector<Expr> accumulate(const Expr& y, const Expr& v, std::vector<Expr> wrt,
-                             const GradOptions& options) {
-  // Stable formulas first: what is differentiated is log(sigmoid(a)) as -softplus(-a).
-  std::vector<Expr> roots{y};
-  roots.insert(roots.end(), wrt.begin(), wrt.end());
-  roots.insert(roots.end(), options.consider_constant.begin(), options.consider_constant.end());
-  RewriteOptions stable{.fold_constants = false};
-  for (std::size_t i = 1; i < roots.size(); ++i) stable.opaque.insert(roots[i].get());
-  const std::vector<Expr> original = wrt;
-  roots = rewrite(roots, stable);
-  std::copy_n(roots.begin() + 1, wrt.size(), wrt.begin());
+/// Formulas with each of some nodes behind a held(), which rewriting can neither look into nor
+/// remove. Two nodes that compute the same stay two.
+class Holder {
+ public:
+  explicit Holder(std::span<const Expr> nodes) : nodes_(nodes) {
+    for (const Expr& node : nodes) wanted_.insert(node.get());
+  }
+
+  Expr operator()(const Expr& root) {
+    const Expr shown = showing(std::span(&root, 1), nodes_).front();
+    for (const Expr& node : topological(std::span(&shown, 1), wanted_)) {
+      if (wanted_.contains(node.get())) stand_in(node);
+    }
+    NodeMap<Expr> done = held_;
+    return rebuild(
+               std::span(&shown, 1), [](const Expr& e) { return e; }, done)
+        .front();
+  }
+
+  /// What stands for one of the nodes. It may be made of others.
+  Expr stand_in(const Expr& node) {
+    if (const auto found = held_.find(node.get()); found != held_.end()) return found->second;
+    Expr result = node;
+    if (!stays_itself(node)) {
+      std::vector<Expr> inputs;
+      for (const Expr& input : node.inputs()) inputs.push_back((*this)(input));
+      const auto number = static_cast<std::uint64_t>(held_.size()) + 1;
+      result = apply(held_op, {with_inputs(node, std::move(inputs))}, {.id = number}, node->where);
+    }
+    held_[node.get()] = result;
+    return result;
+  }
+
+ private:
+  std::span<const Expr> nodes_;
+  NodeSet wanted_;
+  NodeMap<Expr> held_;
+};
+
+/// Another node that computes the same.
+Expr copy_of(const Expr& e) {
+  return Expr(std::make_shared<const Node>(
+      e.op(), std::vector(e.inputs().begin(), e.inputs().end()), e->attrs, e.type(), e->where));
+}
+
+/// The formula that a held node stands for; any other node itself.
+Expr held_formula(const Expr& node) {
+  const bool has_rule = &node.op() == &held_op && node.inputs()[0].op().grad;
+  return has_rule ? Expr(node.inputs()[0]) : node;
+}
+
+/// By the inputs of `formula`, which computes `node`. Where its value appears, it is as `node`.
+Grads gradients_of(const Expr& node, const Expr& formula, const Expr& gy) {
+  if (formula == node) return node.op().grad(node.inputs(), node, gy);
+  const Expr value = copy_of(formula);
+  return replaced(formula.op().grad(formula.inputs(), value, gy), {{value, node}});
+}
+
+std::vector<Expr> accumulate(const Expr& y, const Expr& v, const std::vector<Expr>& wrt,
+                             const GradOptions& options, const std::vector<Expr>& whole) {
+  std::vector<Expr> named = wrt;
+  named.insert(named.end(), options.consider_constant.begin(), options.consider_constant.end());
+  named.insert(named.end(), whole.begin(), whole.end());
+  // The vector comes in at the end: what is named is itself in there.
+  const Expr seed = is_leaf(v) ? v : variable("seed", v.type());
+
+  // Stable formulas first: what is differentiated is log(sigmoid(a)) as -softplus(-a). What is
+  // named stays as it is.
+  Holder held(named);
+  std::vector<Expr> roots{held(y)};
+  for (const Expr& node : named) roots.push_back(held.stand_in(node));
+  roots = rewrite(roots, {.fold_constants = false});
+  NodeMap<Expr> original;
+  for (std::size_t k = 0; k < named.size(); ++k) {
+    // Rewriting may have taken a named node for another one that computes the same.
+    if (!stays_itself(named[k])) original[named[k].get()] = copy_of(named[k]);
+    original[roots[k + 1].get()] = named[k];
+  }
+  const std::span<const Expr> by = std::span(roots).subspan(1, wrt.size());
+  const std::span<const Expr> stopped =
+      std::span(roots).subspan(1 + wrt.size(), options.consider_constant.size());
   NodeSet wanted, constants;
-  for (const Expr& w : wrt) wanted.insert(w.get());
-  for (auto c = roots.begin() + 1 + std::ssize(wrt); c != roots.end(); ++c)
-    constants.insert(c->get());
+  for (const Expr& w : by) wanted.insert(w.get());
+  for (const Expr& c : stopped) constants.insert(c.get());
 
   const std::vector<Expr> order = topological(std::span(roots).first(1));
   const Reach flow = reach(order, wanted, constants);
   NodeMap<Expr> gradient;
-  if (flow.active.contains(roots[0].get())) gradient[roots[0].get()] = v;
+  if (flow.active.contains(roots[0].get())) gradient[roots[0].get()] = seed;
   for (auto node = order.rbegin(); node != order.rend(); ++node) {
     const auto found = gradient.find(node->get());
     if (found == gradient.end() || is_leaf(*node)) continue;
@@ -101,10 +178,11 @@ std::vector<Expr> accumulate(const Expr& y, const Expr& v, std::vector<Expr> wrt
     if (!goes_on) continue;
     const Attribution as((*node)->where, /*force=*/true);
     const Expr gy = found->second;
-    const Grads grads = node->op().grad(node->inputs(), *node, gy);
+    const Expr rule = held_formula(*node);
+    const Grads grads = gradients_of(*node, rule, gy);
     for (std::size_t i = 0; i < grads.size(); ++i) {
-      const Expr& input = node->inputs()[i];
-      if (!grads[i].has_value() || !value_matters(*node, i) || !flow.active.contains(input.get()))
+      const Expr& input = rule.inputs()[i];
+      if (!grads[i].has_value() || !value_matters(rule, i) || !flow.active.contains(input.get()))
         continue;
       const Expr part = fitted(grads[i], input);
       Expr& total = gradient[input.get()];
@@ -113,17 +191,28 @@ std::vector<Expr> accumulate(const Expr& y, const Expr& v, std::vector<Expr> wrt
   }
   std::vector<Expr> result;
   for (std::size_t k = 0; k < wrt.size(); ++k) {
-    const auto found = gradient.find(wrt[k].get());
+    const auto found = gradient.find(by[k].get());
     if (found != gradient.end()) {
       result.push_back(found->second);
     } else if (options.disconnected == Disconnected::zero) {
       result.push_back(broadcast_like(cast(Arg(0.0), wrt[k].dtype()), wrt[k]));
     } else {
       // Only the cuts that this parameter feeds.
-      std::vector<Expr> mine;
-      const Reach alone = reach(order, {wrt[k].get()}, constants);
-      throw GradError(no_path(y, original[k], alone.cuts));
+      const Reach alone = reach(order, {by[k].get()}, constants);
+      throw GradError(no_path(y, wrt[k], alone.cuts));
     }
+  }
+  result = rebuild(
+      result, [](const Expr& e) { return e; }, original);
+  if (!(seed == v)) result = replaced(result, {{seed, showing(std::span(&v, 1), whole).front()}});
+  NodeSet given;  // Found by identity themselves.
+  for (const Expr& node : topological(std::vector{y, v})) given.insert(node.get());
+  for (std::size_t k = 0; k < wrt.size(); ++k) {
+    if (is_leaf(result[k]) || given.contains(result[k].get())) continue;
+    const auto again = [=](const std::vector<Expr>& shown) {
+      return accumulate(y, v, wrt, options, shown)[k];
+    };
+    result[k] = derived(result[k], {{y, v}, named, again});
   }
   return result;
 }
@@ -141,7 +230,7 @@ std::vector<Expr> Lop(const Arg& y, const Parameters& wrt, const Expr& v,
       throw TypeError("grad: cannot differentiate by " + describe(w) + ", it is " + text(w.type()));
     }
   }
-  return accumulate(y, cast(v, y->dtype()), wrt.all(), options);
+  return accumulate(y, cast(v, y->dtype()), wrt.all(), options, {});
 }
 
 Expr Lop(const Arg& y, const Expr& wrt, const Expr& v, const GradOptions& options) {

@@ -22,7 +22,8 @@ struct GradOptions {
 /// d cost / d wrt[k], each with the type of wrt[k], made of ops, so that it can be differentiated
 /// again. `cost` is a float scalar; `wrt` may be any float expressions that it is computed from.
 /// The cost is first brought to its numerically stable form (see rewrite.hpp), so that a gradient
-/// is finite where the stable formula's is. Throws GradError for a parameter that the cost does not
+/// is finite where the stable formula's is; all nodes of the cost can be asked for afterwards, in
+/// the gradient too. Throws GradError for a parameter that the cost does not
 /// depend on, or depends on only through ops without a gradient, which it names; TypeError for a
 /// cost that is not a scalar.
 std::vector<Expr> grad(const Arg& cost, const Parameters& wrt, const GradOptions& options = {});

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/derivation.hpp"
 #include "core/op.hpp"
 
 namespace cinch {
@@ -45,10 +46,9 @@ std::vector<Expr> rebuild(std::span<const Expr> roots, const std::function<Expr(
 }
 
 std::vector<Expr> substitute(std::span<const Expr> roots, const Substitutions& replacements) {
-  NodeMap<Expr> done;
-  for (const auto& [from, to] : replacements) done[from.get()] = to;
-  return rebuild(
-      roots, [](const Expr& e) { return e; }, done);
+  std::vector<Expr> from;
+  for (const auto& replacement : replacements) from.push_back(replacement.first);
+  return replaced(showing(roots, from), replacements);
 }
 
 std::string describe(const Expr& expr, int depth) {

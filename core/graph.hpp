@@ -27,8 +27,9 @@ std::vector<Expr> topological(std::span<const Expr> roots, const NodeSet& cut = 
 std::vector<Expr> rebuild(std::span<const Expr> roots, const std::function<Expr(const Expr&)>& f,
                           NodeMap<Expr>& done);
 
-/// `roots` with each first of a pair replaced by the second, everywhere at once. Types may change:
-/// nodes are checked again, and errors name their own lines.
+/// `roots` with each first of a pair replaced by the second, everywhere at once, in derivatives
+/// that were taken before as well. Types may change: nodes are checked again, and errors name their
+/// own lines.
 std::vector<Expr> substitute(std::span<const Expr> roots, const Substitutions& replacements);
 
 /// Indented text of the graph: one line a node with its type, name and source line; shared nodes

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "core/derivation.hpp"
 #include "core/engine_ops.hpp"
 #include "core/grad.hpp"
 #include "core/graph.hpp"
@@ -68,22 +69,21 @@ void require_separate_examples(const Expr& y, const Expr& x) {
 bool examples_are_separate(const Expr& y, const Expr& x) {
   if (y.rank() < 1 || x.rank() < 1) return false;
   try {
-    require_separate_examples(y, x);
+    require_separate_examples(showing(y, x), x);
     return true;
   } catch (const GradError&) {
     return false;
   }
 }
 
-Expr vectorize(const Arg& y, const Expr& x, const Expr& many) {
-  const Attribution as(y.where());
-  if (many.rank() != x.rank() + 1) {
-    throw TypeError("vectorize: " + describe(many) + " (" + text(many.type()) +
-                    ") must have one axis more than " + describe(x) + " (" + text(x.type()) + ")");
-  }
+namespace {
+
+Expr vectorized(const Expr& y, const Expr& x, const Expr& values) {
+  // The values come in at the end: they may be made of x themselves.
+  const Expr many = variable("many", values.type());
   NodeMap<Expr> batched;
   batched[x.get()] = many;
-  for (const Expr& node : topological(std::span(&y.expr(), 1), {x.get()})) {
+  for (const Expr& node : topological(std::span(&y, 1), {x.get()})) {
     if (node == x) continue;
     std::vector<Expr> args;
     std::vector<bool> has_axis;
@@ -109,11 +109,33 @@ Expr vectorize(const Arg& y, const Expr& x, const Expr& many) {
   std::vector<std::int64_t> without_first;
   for (std::int64_t axis = 1; axis < many.rank(); ++axis) without_first.push_back(axis);
   const Expr one = dimshuffle(narrow(many, 0, 0, 1, /*step=*/1), without_first);
-  const auto found = batched.find(y->get());
-  if (found != batched.end()) return substitute(std::span(&found->second, 1), {{x, one}}).front();
-  std::vector<Expr> all = sizes(y);
-  all.insert(all.begin(), size(many, 0));
-  return substitute(std::vector{broadcast_to(y, all)}, {{x, one}}).front();
+  const auto found = batched.find(y.get());
+  Expr result;
+  if (found != batched.end()) {
+    result = found->second;
+  } else {
+    std::vector<Expr> all = sizes(y);
+    all.insert(all.begin(), size(many, 0));
+    result = broadcast_to(y, all);
+  }
+  result = replaced(std::span(&result, 1), {{x, one}}).front();
+  return replaced(std::span(&result, 1), {{many, values}}).front();
+}
+
+}  // namespace
+
+Expr vectorize(const Arg& y, const Expr& x, const Expr& many) {
+  const Attribution as(y.where());
+  if (many.rank() != x.rank() + 1) {
+    throw TypeError("vectorize: " + describe(many) + " (" + text(many.type()) +
+                    ") must have one axis more than " + describe(x) + " (" + text(x.type()) + ")");
+  }
+  const auto with = [y = y.expr(), x, many](std::vector<Expr> whole) {
+    whole.push_back(x);
+    return vectorized(showing(std::span(&y, 1), whole).front(), x, many);
+  };
+  const Expr result = with({});
+  return result == many ? result : derived(result, {{y}, {x}, with});
 }
 
 Expr jacobian(const Arg& y, const Expr& x) {
@@ -122,7 +144,7 @@ Expr jacobian(const Arg& y, const Expr& x) {
     throw TypeError("jacobian: both need a first axis of examples: " + text(y->type()) + "  " +
                     describe(y) + ", " + text(x.type()) + "  " + describe(x));
   }
-  require_separate_examples(y, x);
+  require_separate_examples(showing(y, x), x);
   // One vector-Jacobian product for each output of an example, all at once: seed k is 1 at output k
   // of every example.
   const std::vector<Expr> shape = sizes(y);

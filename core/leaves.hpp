@@ -7,8 +7,16 @@ namespace cinch {
 
 extern const Op variable_op, constant_op, shared_op;
 
+/// Its operand, while a derivative is taken: rules neither match through it nor remove it.
+extern const Op held_op;
+
 /// Variable, constant or shared variable.
 inline bool is_leaf(const Expr& expr) { return expr.inputs().empty(); }
+
+/// A variable or shared variable: rewriting takes no other node for it.
+inline bool stays_itself(const Expr& expr) {
+  return &expr.op() == &variable_op || &expr.op() == &shared_op;
+}
 
 /// True where `expr` is a constant whose elements all equal `value`.
 bool is_constant(const Expr& expr, double value);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/derivation.hpp"
 #include "core/graph.hpp"
 #include "core/leaves.hpp"
 #include "core/op.hpp"
@@ -68,10 +69,13 @@ Probe probe(std::span<const Expr> roots, const Parameters& parameters,
   }
   NodeSet cut;
   for (const auto& [node, input] : done) cut.insert(node);
+  std::vector<Expr> replaced(parameters.begin(), parameters.end());
   for (const auto& [given, value] : at) {
+    replaced.push_back(given);
     if (!done.contains(given.get())) cut.insert(given.get());
   }
-  for (const Expr& node : topological(roots, cut)) {
+  const std::vector<Expr> whole = showing(roots, replaced);
+  for (const Expr& node : topological(whole, cut)) {
     if (done.contains(node.get())) continue;
     const bool given = cut.contains(node.get());
     if (given || is_variable(node) || is_shared(node)) {
@@ -88,7 +92,7 @@ Probe probe(std::span<const Expr> roots, const Parameters& parameters,
     const Attribution as(e->where, /*force=*/true);
     return apply(e.op(), {e.inputs().begin(), e.inputs().end()}, std::move(attrs), e->where);
   };
-  result.roots = rebuild(roots, convert, done);
+  result.roots = rebuild(whole, convert, done);
   return result;
 }
 

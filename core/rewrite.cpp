@@ -49,7 +49,7 @@ using Bindings = std::vector<std::pair<const Node*, Expr>>;
 
 const Op wildcard_op{.name = "wildcard", .type = wildcard_type};
 
-bool match(const Expr& pattern, const Expr& expr, const NodeSet& opaque, Bindings& bound) {
+bool match(const Expr& pattern, const Expr& expr, Bindings& bound) {
   if (&pattern.op() == &wildcard_op) {
     for (const auto& [node, value] : bound) {
       if (node == pattern.get()) return value == expr;
@@ -58,7 +58,7 @@ bool match(const Expr& pattern, const Expr& expr, const NodeSet& opaque, Binding
     return true;
   }
   if (const Tensor* value = constant_value(pattern)) return is_constant(expr, value->item());
-  if (&pattern.op() != &expr.op() || opaque.contains(expr.get()) || !same_attrs(pattern, expr) ||
+  if (&pattern.op() != &expr.op() || !same_attrs(pattern, expr) ||
       pattern.inputs().size() != expr.inputs().size()) {
     return false;
   }
@@ -66,7 +66,7 @@ bool match(const Expr& pattern, const Expr& expr, const NodeSet& opaque, Binding
   const std::size_t before = bound.size();
   const auto attempt = [&](bool swapped) {
     for (std::size_t i = 0; i < count; ++i) {
-      if (!match(pattern.inputs()[i], expr.inputs()[swapped ? count - 1 - i : i], opaque, bound)) {
+      if (!match(pattern.inputs()[i], expr.inputs()[swapped ? count - 1 - i : i], bound)) {
         bound.resize(before);
         return false;
       }
@@ -158,13 +158,7 @@ class Rewriter {
     std::vector<Expr> inputs;
     inputs.reserve(node.inputs().size());
     for (const Expr& input : node.inputs()) inputs.push_back(done_.at(input.get()));
-    const Expr built = with_inputs(node, std::move(inputs));
-    if (options_.opaque.contains(node.get())) {
-      opaque_.insert(built.get());
-      record(built, built);
-      return built;
-    }
-    return *interned_.insert(built).first;
+    return *interned_.insert(with_inputs(node, std::move(inputs))).first;
   }
 
   Expr improved(const Expr& node) {
@@ -175,14 +169,12 @@ class Rewriter {
     }
     if (node.op().simplify) {
       const Expr simpler = node.op().simplify(node);
-      if (simpler.has_value() && !bypasses_opaque(node, simpler)) {
-        if (const Expr result = accepted(node, simpler, node.op().name, true); result.has_value())
-          return result;
-      }
+      if (const Expr result = accepted(node, simpler, node.op().name, true); result.has_value())
+        return result;
     }
     if (node.op().rules) {
       for (const Rule& rule : node.op().rules()) {
-        const Expr right = apply_rule(rule, node, opaque_);
+        const Expr right = apply_rule(rule, node);
         if (!right.has_value()) continue;
         if (const Expr simpler = accepted(node, right, rule.name, same_wildcards(rule));
             simpler.has_value()) {
@@ -191,35 +183,6 @@ class Rewriter {
       }
     }
     return {};
-  }
-
-  /// Opaque nodes that the value of `root` depends on, a few levels down.
-  std::vector<Expr> opaque_below(const Expr& root, int levels) const {
-    std::vector<Expr> found, level{root};
-    NodeSet seen;
-    for (; levels > 0 && !level.empty(); --levels) {
-      std::vector<Expr> next;
-      for (const Expr& e : level) {
-        for (std::size_t k = 0; k < e.inputs().size(); ++k) {
-          const Expr& input = e.inputs()[k];
-          if (e.op().shape_only >> k & 1u || !seen.insert(input.get()).second) continue;
-          (opaque_.contains(input.get()) ? found : next).push_back(input);
-        }
-      }
-      level = std::move(next);
-    }
-    return found;
-  }
-
-  /// Whether a simplification looked through an opaque node. Simplifications know nothing of these;
-  /// what they look at lies within four levels, and what they build within twice that.
-  bool bypasses_opaque(const Expr& node, const Expr& result) const {
-    if (opaque_.empty() || opaque_.contains(result.get())) return false;
-    const std::vector<Expr> before = opaque_below(node, 4);
-    if (before.empty()) return false;
-    const std::vector<Expr> after = opaque_below(result, 8);
-    return !std::ranges::all_of(
-        before, [&](const Expr& e) { return std::ranges::find(after, e) != after.end(); });
   }
 
   /// `result` in place of `node`, if it surely has the same type. Sizes that neither side knows are
@@ -258,7 +221,6 @@ class Rewriter {
 
   const RewriteOptions& options_;
   NodeMap<Expr> done_;
-  NodeSet opaque_;
   std::vector<Expr> alive_;
   std::unordered_set<Expr, NodeHash, SameNode> interned_;
 };
@@ -272,9 +234,9 @@ Expr wildcard(std::string label) {
                                    Type{DType::float64, {}}, Source{}));
 }
 
-Expr apply_rule(const Rule& rule, const Expr& expr, const NodeSet& opaque) {
+Expr apply_rule(const Rule& rule, const Expr& expr) {
   Bindings bound;
-  if (!match(rule.left, expr, opaque, bound)) return {};
+  if (!match(rule.left, expr, bound)) return {};
   return instantiate(rule.right, bound);
 }
 

@@ -23,7 +23,6 @@ struct Applied {
 };
 
 struct RewriteOptions {
-  NodeSet opaque = {};         ///< Not looked into by patterns and not replaced.
   bool fold_constants = true;  ///< Compute what depends on constants only.
   std::vector<Applied>* log = nullptr;
 };
@@ -34,6 +33,6 @@ struct RewriteOptions {
 std::vector<Expr> rewrite(std::span<const Expr> roots, const RewriteOptions& options = {});
 
 /// `right` of `rule` for `expr` if `left` matches it, else an empty expression.
-Expr apply_rule(const Rule& rule, const Expr& expr, const NodeSet& opaque = {});
+Expr apply_rule(const Rule& rule, const Expr& expr);
 
 }  // namespace cinch

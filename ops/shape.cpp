@@ -110,13 +110,18 @@ bool dimshuffle_view(const Strided& in, const Expr& y, Strided& out) {
   return true;
 }
 
+bool keeps_axes(const Expr& y) {
+  const auto& pattern = y.attrs().ints;
+  bool same = y.rank() == y.inputs()[0].rank();
+  for (std::size_t k = 0; same && k < pattern.size(); ++k)
+    same = pattern[k] == static_cast<std::int64_t>(k);
+  return same;
+}
+
 Expr simplify_dimshuffle(const Expr& y) {
   const Expr& x = y.inputs()[0];
   const auto& pattern = y.attrs().ints;
-  bool identity = y.rank() == x.rank();
-  for (std::size_t k = 0; identity && k < pattern.size(); ++k)
-    identity = pattern[k] == static_cast<std::int64_t>(k);
-  if (identity) return x;
+  if (keeps_axes(y)) return x;
   if (&x.op() != &dimshuffle_op) return {};
   std::vector<std::int64_t> both;
   for (const std::int64_t axis : pattern)
@@ -326,8 +331,8 @@ Expr product(const std::vector<Expr>& factors) {
 
 Expr dimshuffle(const Arg& x, const std::vector<std::int64_t>& pattern) {
   const Expr y = apply(dimshuffle_op, {x}, {.ints = pattern}, x.where());
-  const Expr simpler = simplify_dimshuffle(y);
-  return simpler.has_value() ? simpler : y;
+  // Two in a row stay two: the one between may be differentiated by, or given. Rewriting joins them.
+  return keeps_axes(y) ? x.expr() : y;
 }
 
 Expr transpose(const Arg& x) {
