@@ -59,7 +59,7 @@ class Auditor {
       if (carry(e)) names.push_back(name);
     }
     for (const Expr& e : options.consider_constant) carry(e);
-    at_ = probe(roots, parameters, at, /*in_float64=*/false, "audit");
+    at_ = checking::probe(roots, parameters, at, /*in_float64=*/false, "audit");
     NodeSet named;
     for (std::size_t k = 1; k < at_.roots.size(); ++k) {
       const Expr& e = at_.roots[k];
@@ -451,7 +451,7 @@ class Auditor {
   }
 
   const AuditOptions& options_;
-  Probe at_;
+  checking::Probe at_;
   NodeMap<std::string> names_;
   std::vector<Expr> constants_;
   NodeSet constant_set_;

@@ -35,7 +35,7 @@ std::optional<double> exponent(double more, double less, double factor) {
 
 }  // namespace
 
-Batch find_batch(const Probe& at, std::span<const Expr> chosen) {
+Batch find_batch(const checking::Probe& at, std::span<const Expr> chosen) {
   Batch result;
   std::map<std::int64_t, std::vector<std::size_t>> by_size;
   for (std::size_t k = at.parameters.size(); k < at.inputs.size(); ++k) {
@@ -58,7 +58,7 @@ Batch find_batch(const Probe& at, std::span<const Expr> chosen) {
   return result;
 }
 
-Growth growth(std::span<const Expr> terms, const Probe& at, const Batch& batch) {
+Growth growth(std::span<const Expr> terms, const checking::Probe& at, const Batch& batch) {
   Growth result;
   result.exponents.resize(terms.size());
   const std::int64_t n = batch.examples;

@@ -19,7 +19,7 @@ struct Batch {
 /// The inputs that stand for `chosen`; for an empty list the variables whose first size is not
 /// fixed, of the most common such size. Throws TypeError where chosen ones are no inputs or have
 /// different sizes.
-Batch find_batch(const Probe& at, std::span<const Expr> chosen);
+Batch find_batch(const checking::Probe& at, std::span<const Expr> chosen);
 
 struct Growth {
   std::vector<std::optional<double>> exponents;  ///< One for each term.
@@ -27,6 +27,6 @@ struct Growth {
 };
 /// With each example taken twice, and with either half of them: e where a term is proportional to
 /// n^e in both. Nothing where a term is 0, changes sign, or where the two disagree.
-Growth growth(std::span<const Expr> terms, const Probe& at, const Batch& batch);
+Growth growth(std::span<const Expr> terms, const checking::Probe& at, const Batch& batch);
 
 }  // namespace cinch

@@ -15,7 +15,7 @@ namespace {
 
 bool is(const Expr& e, const Op& op) { return &e.op() == &op; }
 
-const Tensor* value_of(const Expr& leaf, const Probe& at) {
+const Tensor* value_of(const Expr& leaf, const checking::Probe& at) {
   if (const Tensor* value = constant_value(leaf)) return value;
   const auto input = std::ranges::find(at.inputs, leaf);
   return input == at.inputs.end() ? nullptr
@@ -95,7 +95,7 @@ std::string name_of(const Expr& e) {
 
 }  // namespace
 
-std::vector<Copy> copies(const Expr& term, const Probe& at) {
+std::vector<Copy> copies(const Expr& term, const checking::Probe& at) {
   std::vector<Copy> result;
   const auto users = users_of(term);
   for (const Expr& leaf : value_nodes(term)) {

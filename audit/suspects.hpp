@@ -22,7 +22,7 @@ struct Copy {
 };
 /// Copies in `term` of the probe's parameters. What is all one number, as new biases are, tells
 /// nothing, and the difference of a parameter and its copy is meant (a start to stay close to).
-std::vector<Copy> copies(const Expr& term, const Probe& at);
+std::vector<Copy> copies(const Expr& term, const checking::Probe& at);
 
 /// A nonlinearity's slope, h (1 - h) or 1 - h^2, of what another nonlinearity has computed.
 struct ForeignSlope {

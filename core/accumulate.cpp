@@ -16,7 +16,7 @@ namespace {
 constexpr std::int64_t most_stacked = 256;  // Of the inner size: stacking copies the factors.
 
 /// scale * factor * value, or its transpose; factor may be missing.
-struct Term {
+struct Addend {
   Expr value;
   double scale;
   Expr factor;
@@ -31,9 +31,9 @@ class Terms {
 
   /// Splits a sum into its terms, as far as nothing else uses its parts.
   void split(const Expr& root) {
-    std::vector<Term> pending{{root, 1, {}, false}};
+    std::vector<Addend> pending{{root, 1, {}, false}};
     while (!pending.empty()) {
-      const Term t = std::move(pending.back());
+      const Addend t = std::move(pending.back());
       pending.pop_back();
       const Expr& e = t.value;
       const bool own = e == root || uses_.at(e.get()) == 1;
@@ -51,7 +51,7 @@ class Terms {
         pending.push_back({e.inputs()[0], -t.scale, t.factor, t.transposed});
       } else if (e.op().algebra == Algebra::product && own && scalar_side(e) >= 0) {
         const auto side = static_cast<std::size_t>(scalar_side(e));
-        Term inner{e.inputs()[1 - side], t.scale, t.factor, t.transposed};
+        Addend inner{e.inputs()[1 - side], t.scale, t.factor, t.transposed};
         multiply(inner, e.inputs()[side]);
         pending.push_back(std::move(inner));
       } else if (e.op().algebra == Algebra::permute && own && e.rank() == 2 &&
@@ -64,7 +64,7 @@ class Terms {
     }
   }
 
-  std::vector<Term> products, others;
+  std::vector<Addend> products, others;
 
  private:
   /// The operand of a product that is one number, or -1.
@@ -75,7 +75,7 @@ class Terms {
     return -1;
   }
 
-  static void multiply(Term& t, const Expr& scalar) {
+  static void multiply(Addend& t, const Expr& scalar) {
     if (const Tensor* value = constant_value(scalar)) {
       t.scale *= value->item();
     } else {
@@ -86,7 +86,7 @@ class Terms {
   const NodeMap<int>& uses_;
 };
 
-Expr scaled(Expr x, const Term& t) {
+Expr scaled(Expr x, const Addend& t) {
   if (t.factor.has_value()) x = t.factor * x;
   if (t.scale == -1) return -x;
   return t.scale == 1 ? x : literal(t.scale) * x;
@@ -119,9 +119,9 @@ Expr beside(const Expr& product, const Expr& part) {
 
 /// A row r with which the sum of these terms is r times `old`, column by column; an empty
 /// expression where there is none.
-Expr column_scale(const std::vector<Term>& terms, const Expr& old) {
+Expr column_scale(const std::vector<Addend>& terms, const Expr& old) {
   Expr total;
-  for (const Term& t : terms) {
+  for (const Addend& t : terms) {
     const Expr rest = t.transposed ? Expr() : beside(t.value, old);
     if (!rest.has_value()) return {};
     const Expr part = scaled(rest, t);
@@ -132,13 +132,13 @@ Expr column_scale(const std::vector<Term>& terms, const Expr& old) {
 
 Expr with_products(const Expr& root, const Terms& terms, const SharedState* target) {
   Expr base;
-  for (const Term& t : terms.others) {
+  for (const Addend& t : terms.others) {
     const Expr value = scaled(t.transposed ? transposed(t.value) : t.value, t);
     base = base.has_value() ? base + value : value;
   }
   // Where only its columns are scaled, the products are added in the same pass.
   Expr old, scale;
-  for (const Term& t : terms.others) {
+  for (const Addend& t : terms.others) {
     for (const Expr& node : topological(std::span(&t.value, 1))) {
       if (is_shared(node) && node.attrs().state.get() == target) old = node;
     }
@@ -147,7 +147,7 @@ Expr with_products(const Expr& root, const Terms& terms, const SharedState* targ
   // Rows of the left factors' transposes and of the right factors: what is stacked lies row by row.
   std::vector<Expr> left, right;
   std::int64_t inner = 0;
-  for (const Term& t : terms.products) {
+  for (const Addend& t : terms.products) {
     Expr a = t.value.inputs()[0], b = t.value.inputs()[1];
     if (t.transposed) {
       std::swap(a, b);

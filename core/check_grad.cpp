@@ -57,8 +57,8 @@ class Comparison {
  public:
   /// `cost_size` is |cost|, of which `f` is a derivative; `scale` the largest derivative of lower
   /// order, or that if it is larger. `higher`: f is not the cost itself.
-  Comparison(const Expr& f, const std::vector<Expr>& gradient, const Probe& at, double tolerance,
-             double cost_size, double scale, bool higher)
+  Comparison(const Expr& f, const std::vector<Expr>& gradient, const checking::Probe& at,
+             double tolerance, double cost_size, double scale, bool higher)
       : at_(at), tolerance_(tolerance), cost_size_(cost_size), scale_(scale), higher_(higher) {
     value_ = function({.inputs = at.inputs, .outputs = {f}, .allow_unused_inputs = true});
     const Function slopes =
@@ -125,7 +125,7 @@ class Comparison {
 
   template <class F>
   Derivative judged(double analytic, double size, const F& f) const {
-    const Slope slope = slope_at_zero(f, tolerance_ * size / 10);
+    const checking::Slope slope = checking::slope_at_zero(f, tolerance_ * size / 10);
     Derivative result{analytic, slope.value, slope.error};
     // A cost that changes by less than its eighth digit where parameters change by their own size
     // is flat, and any small derivative will do. Otherwise some digits have to be seen.
@@ -173,7 +173,7 @@ class Comparison {
   /// what it moves by; and relative to the terms that cancel.
   static constexpr double rounding_ = 1e-14, left_ = 1e-11, left_by_terms_ = 1e-13;
 
-  const Probe& at_;
+  const checking::Probe& at_;
   double tolerance_, cost_size_, scale_;
   bool higher_;
   Function value_;
@@ -199,8 +199,8 @@ Shape index_of(std::int64_t element, const Shape& shape) {
 }
 
 /// An element whose derivative is wrong, by moving halves, then halves of the worse half.
-std::size_t search_entry(const Comparison& compare, const Probe& at, std::size_t parameter,
-                         std::mt19937& random) {
+std::size_t search_entry(const Comparison& compare, const checking::Probe& at,
+                         std::size_t parameter, std::mt19937& random) {
   std::size_t low = 0, high = elements(at.values[parameter]).size();
   while (high - low > 1) {
     const std::size_t middle = low + (high - low) / 2;
@@ -218,7 +218,7 @@ std::size_t search_entry(const Comparison& compare, const Probe& at, std::size_t
 }
 
 /// Moves each parameter alone, and the worst one entry by entry.
-void locate(OrderCheck& check, const Comparison& compare, const Probe& at,
+void locate(OrderCheck& check, const Comparison& compare, const checking::Probe& at,
             const GradCheckOptions& options, std::mt19937& random) {
   std::size_t worst = 0;
   for (std::size_t k = 0; k < at.parameters.size(); ++k) {
@@ -315,8 +315,8 @@ GradCheck check_grad(const Arg& cost, const Parameters& wrt, const std::vector<B
              options.order, ", ", options.directions, " and ", options.tolerance));
   }
   if (wrt.all().empty()) throw TypeError("check_grad: no parameters are given");
-  const Probe at_point =
-      probe(std::span(&cost.expr(), 1), wrt, at, /*in_float64=*/true, "check_grad");
+  const checking::Probe at_point =
+      checking::probe(std::span(&cost.expr(), 1), wrt, at, /*in_float64=*/true, "check_grad");
   const std::vector<Expr>& parameters = at_point.parameters;
 
   std::mt19937 random(options.seed);

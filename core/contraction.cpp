@@ -13,6 +13,8 @@
 
 namespace cinch {
 
+namespace contraction {
+
 namespace {
 
 constexpr double gain_wanted = 0.9;  // A change must save a tenth.
@@ -506,7 +508,10 @@ std::vector<Expr> with_distributed_sums(std::span<const Expr> roots) {
 
 }  // namespace
 
+}  // namespace contraction
+
 std::vector<Expr> contract(std::span<const Expr> roots, std::vector<ContractionReport>* reports) {
+  using namespace contraction;
   return Contractor(with_distributed_sums(roots), reports).run();
 }
 

@@ -8,7 +8,7 @@
 #include "core/op.hpp"
 #include "core/shared.hpp"
 
-namespace cinch {
+namespace cinch::checking {
 
 namespace {
 
@@ -96,4 +96,4 @@ Probe probe(std::span<const Expr> roots, const Parameters& parameters,
   return result;
 }
 
-}  // namespace cinch
+}  // namespace cinch::checking

@@ -7,7 +7,7 @@
 #include "core/interpret.hpp"
 #include "core/parameters.hpp"
 
-namespace cinch {
+namespace cinch::checking {
 
 /// `roots` with all that they depend on as inputs, among them each of `parameters`.
 /// Evaluating it changes no shared variable, and draws from random streams are the same each time.
@@ -29,4 +29,4 @@ struct Probe {
 Probe probe(std::span<const Expr> roots, const Parameters& parameters,
             const std::vector<Binding>& at, bool in_float64, std::string_view who);
 
-}  // namespace cinch
+}  // namespace cinch::checking

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <limits>
 
-namespace cinch {
+namespace cinch::checking {
 
 namespace {
 
@@ -111,4 +111,4 @@ Slope slope_at_zero(const std::function<double(double)>& f, double wanted) {
   return result;
 }
 
-}  // namespace cinch
+}  // namespace cinch::checking

@@ -3,7 +3,7 @@
 
 #include <functional>
 
-namespace cinch {
+namespace cinch::checking {
 
 /// A derivative measured by finite differences.
 struct Slope {
@@ -21,4 +21,4 @@ struct Slope {
 /// infinite if there is no other, as where f has a kink at 0.
 Slope slope_at_zero(const std::function<double(double)>& f, double wanted = 0);
 
-}  // namespace cinch
+}  // namespace cinch::checking

@@ -7,7 +7,7 @@
 #include "core/leaves.hpp"
 #include "core/op.hpp"
 
-namespace cinch {
+namespace cinch::contraction {
 
 namespace {
 
@@ -364,4 +364,4 @@ Network network_of(const Expr& head, const NodeSet& heads, const NodeSet& dissol
   return net;
 }
 
-}  // namespace cinch
+}  // namespace cinch::contraction

@@ -8,7 +8,7 @@
 #include "core/expr.hpp"
 #include "core/graph.hpp"
 
-namespace cinch {
+namespace cinch::contraction {
 
 /// A set of indices, one bit each.
 using Atoms = std::uint64_t;
@@ -51,4 +51,4 @@ struct NotReadable {};
 /// except those in `dissolved`, and at everything that is no part of a sum of products.
 Network network_of(const Expr& head, const NodeSet& heads, const NodeSet& dissolved);
 
-}  // namespace cinch
+}  // namespace cinch::contraction

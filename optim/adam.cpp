@@ -8,6 +8,9 @@ namespace cinch {
 
 namespace {
 
+using optimizer::Caller;
+using optimizer::Slope;
+
 /// `decay` may be missing.
 Updates steps(const Caller& caller, const std::vector<Shared>& params,
               const std::vector<Expr>& grads, const Arg& rate, const AdamOptions& o,

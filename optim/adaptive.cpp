@@ -9,6 +9,9 @@ namespace cinch {
 
 namespace {
 
+using optimizer::Caller;
+using optimizer::Slope;
+
 Expr moving_average(double decay, const Shared& average, const Expr& x) {
   return decay * average + (1 - decay) * x;
 }

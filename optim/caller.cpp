@@ -5,7 +5,7 @@
 
 #include "core/grad.hpp"
 
-namespace cinch {
+namespace cinch::optimizer {
 
 std::string Caller::message(const std::string& what) const {
   return text(name_, ": ", what, "\n  written at ", where_.text());
@@ -84,4 +84,4 @@ Shared Caller::counter(std::string_view what) const {
   return Shared(Tensor(std::int64_t{0}), text(name_, ".", what));
 }
 
-}  // namespace cinch
+}  // namespace cinch::optimizer

@@ -9,7 +9,7 @@
 #include "core/function.hpp"
 #include "core/shared.hpp"
 
-namespace cinch {
+namespace cinch::optimizer {
 
 /// A parameter, its gradient, and what its state is called after.
 struct Slope {
@@ -53,4 +53,4 @@ class Caller {
   Source where_;
 };
 
-}  // namespace cinch
+}  // namespace cinch::optimizer

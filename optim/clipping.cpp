@@ -10,6 +10,8 @@ namespace cinch {
 
 namespace {
 
+using optimizer::Caller;
+
 void require_gradients(const Caller& caller, const std::vector<Expr>& gradients) {
   if (gradients.empty()) caller.refuse_value("the list of gradients is empty");
   for (std::size_t k = 0; k < gradients.size(); ++k) {

@@ -308,7 +308,8 @@ Function value_and_gradient(const Arg& cost, const std::vector<Shared>& params,
                             const std::vector<Expr>& inputs) {
   const Attribution as(cost.where());
   std::vector<Expr> outputs{cost};
-  for (const Expr& g : Caller("value_and_gradient", cost.where()).gradients(cost, params))
+  for (const Expr& g :
+       optimizer::Caller("value_and_gradient", cost.where()).gradients(cost, params))
     outputs.push_back(g);
   return function({.inputs = inputs, .outputs = outputs, .name = "value and gradient"});
 }

@@ -18,7 +18,7 @@ Shared step_counter(std::string label, std::int64_t start, Source where) {
 }
 
 Update advance(const Shared& counter, Source where) {
-  const Caller caller("advance", where);
+  const optimizer::Caller caller("advance", where);
   if (!counter.has_value()) caller.refuse_type("the counter is an empty expression");
   if (counter.dtype() != DType::int64 || counter.rank() != 0)
     caller.refuse_type(text("the counter must be an int64 scalar, got ", text(counter.type()), "  ",
@@ -30,6 +30,8 @@ Update advance(const Shared& counter, Source where) {
 namespace schedule {
 
 namespace {
+
+using optimizer::Caller;
 
 /// One call of a schedule: checks, and the step as a float64 that is not negative.
 class Call : public Caller {

@@ -7,6 +7,9 @@ namespace cinch {
 
 namespace {
 
+using optimizer::Caller;
+using optimizer::Slope;
+
 Updates plain(const Caller& caller, const std::vector<Shared>& params,
               const std::vector<Expr>& grads, const Arg& rate) {
   caller.require_scalar(rate, "rate");

@@ -8,6 +8,8 @@
 #include <string>
 
 using namespace cinch;
+using checking::Slope;
+using checking::slope_at_zero;
 
 TEST_CASE("a slope is within its error, and the error is small, at any scale") {
   struct Row {
