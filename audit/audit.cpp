@@ -152,7 +152,7 @@ class Auditor {
       AuditTerm one;
       const Expr& head = terms_[t].head;
       const auto named = names_.find(head.get());
-      one.name = named != names_.end() ? named->second : formula(head);
+      one.name = named != names_.end() ? named->second : formula_text(head);
       one.where = head->where.line ? head->where : result_.where;
       const Tensor* mine = &all[1 + t * (count + 1)];
       one.value = mine->item();
@@ -293,7 +293,7 @@ class Auditor {
                        ops.size() > 1 ? " stop it" : " stops it");
     what += wrong ? ", though finite differences see a slope.\n" : ".\n";
     for (std::size_t i = 0; i < shown; ++i) {
-      what += text(formula(stops[i]), "  at ", stops[i]->where.text(), "\n");
+      what += text(formula_text(stops[i]), "  at ", stops[i]->where.text(), "\n");
     }
     what += remedy(stops[0], constant_set_);
     std::optional<double> mended;
@@ -324,7 +324,7 @@ class Auditor {
       std::string what =
           text(title(t), " takes ", constant ? "a constant" : describe(copy.leaf),
                " with the elements of ", name, copy.transposed ? ", transposed," : "", " where ",
-               name, " itself may be meant, in ", formula(copy.user), "  at ",
+               name, " itself may be meant, in ", formula_text(copy.user), "  at ",
                copy.user->where.text(), ".\nThe copy stays as it is while ", name,
                " is trained, and the gradient knows nothing of it: write ",
                copy.transposed ? text("transpose(", name, ")") : name,

@@ -108,7 +108,7 @@ Written write(const Expr& given, int depth) {
 
 }  // namespace
 
-std::string formula(const Expr& e, std::size_t width) {
+std::string formula_text(const Expr& e, std::size_t width) {
   std::string best = write(e, 1).text;
   for (int depth = 2; depth < 8; ++depth) {
     std::string deeper = write(e, depth).text;

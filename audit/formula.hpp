@@ -9,6 +9,6 @@ namespace cinch {
 
 /// `e` in infix, with mean() where it divides a sum by its number of elements and without the ops
 /// that only move or convert. What does not fit into `width` characters is "...".
-std::string formula(const Expr& e, std::size_t width = 44);
+std::string formula_text(const Expr& e, std::size_t width = 44);
 
 }  // namespace cinch

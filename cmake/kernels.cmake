@@ -1,6 +1,7 @@
 # The loops over formulas: always optimised, because they are written to become SIMD code, and once per instruction set.
-# No -ffast-math: NaN, infinities and signed zeros keep their meaning.
-set(kernel_flags -O3 -fno-math-errno -fno-trapping-math -ffp-contract=fast)
+# No -ffast-math: NaN, infinities and signed zeros keep their meaning. Never across files: what one instruction set's
+# file holds must not become part of what every processor runs.
+set(kernel_flags -O3 -fno-lto -fno-math-errno -fno-trapping-math -ffp-contract=fast)
 if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
   list(APPEND kernel_flags -Wno-pass-failed)  # Loops over sin, cos and pow stay scalar.
 else()

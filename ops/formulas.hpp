@@ -1,6 +1,6 @@
 // The arithmetic of every elementwise op, once: the reference path runs it with <cmath> (Math =
 // ExactMath), the fused kernels with straight-line approximations of exp, log and the like (Math =
-// FastMath, fast_math.hpp). No branches: a condition is written with ?:, so that a loop over a
+// FastMath, fast_math.inl). No branches: a condition is written with ?:, so that a loop over a
 // formula becomes SIMD code.
 #pragma once
 

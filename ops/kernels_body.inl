@@ -20,9 +20,9 @@
 namespace cinch {
 namespace {
 
-#include "ops/fast_math.hpp"
+#include "ops/fast_math.inl"
 
-#include "ops/fast_functions.hpp"
+#include "ops/fast_functions.inl"
 
 template <class F, class T>
 using Result = decltype(F::template f<FastMath>(T()));
@@ -141,13 +141,13 @@ void zip(void* out, const void* in, std::size_t n) {
   for (std::size_t i = 0; i < n; ++i) o[i] = F::template f<FastMath>(o[i], a[i]);
 }
 
-#include "ops/random_body.hpp"
+#include "ops/random_body.inl"
 constexpr RandomKernels random_kernels{
     {fill_random<float, uniform_pairs<float>>, fill_random<double, uniform_pairs<double>>},
     {fill_random<float, normal_pairs<float>>, fill_random<double, normal_pairs<double>>}};
 
 #if defined(CINCH_VECTOR_BYTES)
-#include "ops/products_body.hpp"
+#include "ops/products_body.inl"
 constexpr SkinnyProducts skinny{{skinny_product<float, false>, skinny_product<double, false>},
                                 {skinny_product<float, true>, skinny_product<double, true>},
                                 {pack<float>, pack<double>},

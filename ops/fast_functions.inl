@@ -1,5 +1,5 @@
 // erf, angles, hyperbolic functions and logarithms to other bases as straight-line arithmetic: the
-// rest of FastMath. Included after fast_math.hpp, once per instruction set.
+// rest of FastMath. Included after fast_math.inl, once per instruction set.
 //
 // Polynomials are Chebyshev fits computed with 50 digits, of an error below half a unit in the last
 // place of what they are added to.

@@ -1,4 +1,4 @@
-// Draws in blocks, so that the generator's rounds run on vectors. Included by kernels_body.hpp,
+// Draws in blocks, so that the generator's rounds run on vectors. Included by kernels_body.inl,
 // once for each instruction set.
 
 constexpr std::int64_t random_block = 64;  // Pairs.

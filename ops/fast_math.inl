@@ -1,6 +1,6 @@
 // exp, log and relatives as straight-line arithmetic, which compilers turn into SIMD code when it
 // stands in a loop. Included once per instruction set, inside that set's namespace (see
-// kernels_body.hpp), so it includes nothing itself.
+// kernels_body.inl), so it includes nothing itself.
 //
 // Argument reduction and series are the textbook ones (Cody and Waite 1980; Muller, Elementary
 // Functions): exp(x) = 2^n exp(r) with |r| <= ln 2 / 2, and log(2^e m) = e ln 2 + log(1 + f) by the
@@ -218,7 +218,7 @@ struct FastMath {
   static CINCH_INLINE float trunc(float x) { return __builtin_truncf(x); }
   static CINCH_INLINE double trunc(double x) { return __builtin_trunc(x); }
 
-  // Defined in fast_functions.hpp.
+  // Defined in fast_functions.inl.
   template <class T>
   static T exp2(T x);
   template <class T>

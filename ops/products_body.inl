@@ -1,6 +1,6 @@
 // Products of a matrix of few rows with a large one, which is read once, where it lies. General
 // routines copy the large operand into blocks first, which costs more than the product when there
-// are few rows. Included by kernels_body.hpp, once for each instruction set that has the registers
+// are few rows. Included by kernels_body.inl, once for each instruction set that has the registers
 // for it.
 
 template <class T>
