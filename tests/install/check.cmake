@@ -1,28 +1,107 @@
-# Installs the library, builds the program that opens README.md against what was installed, and runs it on a few
-# images. Usage: cmake -D build=FOLDER -D flags=... -D type=... -D compiler=... -D generator=... -P check.cmake
+# Does what README.md says to somebody who uses the library: builds its programs, as printed and by its own commands,
+# with the build type that it prints and with none, and runs them on a few images.
+# Usage: cmake -D way=find_package|add_subdirectory -D build=FOLDER -D flags=... -D compiler=... -D generator=... -P check.cmake
+# `build` holds the library that is installed; for add_subdirectory, which builds the library anew, it is any folder.
 cmake_minimum_required(VERSION 3.25)
-set(here ${CMAKE_CURRENT_LIST_DIR})
-set(work ${build}/install-test)
+include(${CMAKE_CURRENT_LIST_DIR}/../readme.cmake)
+get_filename_component(root ${CMAKE_CURRENT_LIST_DIR}/../.. ABSOLUTE)
+set(work ${build}/install-test/${way})
+set(source ${work}/source)
 file(REMOVE_RECURSE ${work})
+file(MAKE_DIRECTORY ${source})
 
-file(READ ${here}/../../README.md readme)
-if(NOT readme MATCHES "```cpp\n([^`]+)```")
-  message(FATAL_ERROR "README.md does not open with a program")
+set(ENV{CXX} ${compiler})
+set(ENV{CXXFLAGS} "${flags}")
+set(ENV{CMAKE_GENERATOR} ${generator})
+unset(ENV{CMAKE_BUILD_TYPE})
+
+# A command as README.md prints it, but for the names of folders.
+function(run command)
+  execute_process(COMMAND sh -c "${command}" WORKING_DIRECTORY ${source} COMMAND_ERROR_IS_FATAL ANY)
+endfunction()
+
+# Runs a program, which must end with `status`. What it writes is `output`.
+function(run_program command status)
+  execute_process(COMMAND ${folder}/${command} WORKING_DIRECTORY ${work} RESULT_VARIABLE got
+                  OUTPUT_VARIABLE text ERROR_VARIABLE text)
+  if(NOT got STREQUAL status)
+    message(FATAL_ERROR "${command} ended with ${got} instead of ${status} and wrote:\n${text}")
+  endif()
+  set(output "${text}" PARENT_SCOPE)
+endfunction()
+
+function(expect_output text)
+  string(FIND "${output}" "${text}" place)
+  if(place EQUAL -1)
+    message(FATAL_ERROR "Not as README.md says, but:\n${output}\ninstead of:\n${text}")
+  endif()
+endfunction()
+
+# The program that README.md opens with, the same with the mistake that it goes on to make, and its model.
+readme_block("" cpp program)
+file(WRITE ${source}/program.cpp "${program}")
+string(REPLACE "dot(h, transpose(W))" "dot(h, W)" mistake "${program}")
+file(WRITE ${source}/mistake/program.cpp "${mistake}")
+readme_lines("Adding a model" "const auto" lines)
+configure_file(${CMAKE_CURRENT_LIST_DIR}/model.cpp.in ${source}/model.cpp @ONLY)
+
+readme_block("Build, and use it in another project" cmake project)
+if(way STREQUAL "add_subdirectory")
+  file(CREATE_LINK ${root} ${source}/cinch SYMBOLIC)
+  string(REGEX REPLACE "find_package[^\n]*(add_subdirectory[^\n]*)" "\\1" project "${project}")
 endif()
-file(WRITE ${work}/source/program.cpp "${CMAKE_MATCH_1}")
-file(COPY ${here}/CMakeLists.txt DESTINATION ${work}/source)
+file(WRITE ${source}/CMakeLists.txt "${project}"
+     "add_executable(mistake mistake/program.cpp)\ntarget_link_libraries(mistake PRIVATE cinch::cinch)\n"
+     "add_executable(model model.cpp)\ntarget_link_libraries(model PRIVATE cinch::cinch)\n")
+
+readme_lines("Build, and use it in another project" "cmake -S" configure_and_build)
+if(way STREQUAL "find_package")
+  readme_lines("Build, and use it in another project" "cmake --preset release" install)
+  string(REGEX REPLACE "^.*\n *(cmake --install) build/release" "\\1 ${build}" install "${install}")
+  string(REPLACE DESTINATION ${work}/prefix install "${install}")
+  run("${install} > installed")
+  string(REPLACE DESTINATION ${work}/prefix configure_and_build "${configure_and_build}")
+else()
+  string(REPLACE "-D CMAKE_PREFIX_PATH=DESTINATION " "" configure_and_build "${configure_and_build}")
+endif()
 
 # Forty images of 28 x 28 random pixels.
 execute_process(COMMAND sh -c "(printf '\\000\\000\\010\\003\\000\\000\\000\\050\\000\\000\\000\\034\\000\\000\\000\\034'; head -c 31360 /dev/urandom) > images"
                 WORKING_DIRECTORY ${work} COMMAND_ERROR_IS_FATAL ANY)
-execute_process(COMMAND ${CMAKE_COMMAND} --install ${build} --prefix ${work}/prefix
-                OUTPUT_QUIET COMMAND_ERROR_IS_FATAL ANY)
-execute_process(COMMAND ${CMAKE_COMMAND} -S ${work}/source -B ${work}/build -G ${generator}
-                -D CMAKE_PREFIX_PATH=${work}/prefix -D CMAKE_CXX_COMPILER=${compiler}
-                "-D CMAKE_CXX_FLAGS=${flags}" -D CMAKE_BUILD_TYPE=${type}
-                COMMAND_ERROR_IS_FATAL ANY)
-execute_process(COMMAND ${CMAKE_COMMAND} --build ${work}/build COMMAND_ERROR_IS_FATAL ANY)
-execute_process(COMMAND ${work}/build/program images WORKING_DIRECTORY ${work} COMMAND_ERROR_IS_FATAL ANY)
-if(NOT EXISTS ${work}/filters.png)
-  message(FATAL_ERROR "the program wrote no picture")
+
+if(NOT DEFINED types)
+  set(types printed none)
 endif()
+foreach(type IN LISTS types)
+  set(command "${configure_and_build}")
+  if(type STREQUAL "none")
+    string(REPLACE " -D CMAKE_BUILD_TYPE=Release" "" command "${command}")
+    string(REPLACE "build" "build_none" command "${command}")
+    string(REPLACE "cmake --build_none" "cmake --build" command "${command}")
+  endif()
+  run("set -e\n${command}")
+  set(folder ${source}/build)
+  if(type STREQUAL "none")
+    set(folder ${source}/build_none)
+    file(STRINGS ${folder}/CMakeCache.txt chosen REGEX "^CMAKE_BUILD_TYPE:[A-Z]+=.")
+    if(chosen)
+      message(FATAL_ERROR "cinch chose a build type for the project that uses it: ${chosen}")
+    endif()
+  endif()
+
+  file(REMOVE ${work}/filters.png)
+  run_program("program;images" 0)
+  if(NOT EXISTS ${work}/filters.png)
+    message(FATAL_ERROR "the program wrote no picture")
+  endif()
+  run_program(program 1)
+  expect_output("Usage: program IMAGES")
+  run_program("program;nowhere" 1)
+  expect_output("nowhere")
+  run_program("mistake;images" 1)
+  readme_lines("Modes and errors" "dot:" message)
+  string(REGEX REPLACE "(^|\n)    " "\\1" message "${message}")
+  expect_output("${message}")
+  run_program(model 0)
+  message(STATUS "${way}, build type ${type}: ${output}")
+endforeach()
