@@ -1,5 +1,6 @@
 #include "audit/formula.hpp"
 
+#include "core/derivative_of.hpp"
 #include "core/leaves.hpp"
 #include "core/op.hpp"
 #include "ops/arithmetic.hpp"
@@ -21,10 +22,10 @@ struct Written {
   int binds = calls;
 };
 
-/// Moves or converts elements; the formula reads the same without it.
+/// Moves, converts or marks elements; the formula reads the same without it.
 bool silent(const Expr& e) {
-  return is(e, cast_op) || is(e, copy_op) || is(e, broadcast_to_op) || is(e, reshape_op) ||
-         (is(e, dimshuffle_op) && e.inputs()[0].rank() != e.rank());
+  return is(e, cast_op) || is(e, copy_op) || is(e, derivative_op) || is(e, broadcast_to_op) ||
+         is(e, reshape_op) || (is(e, dimshuffle_op) && e.inputs()[0].rank() != e.rank());
 }
 
 /// Of how many sizes and numbers `e` is the product, and of nothing else; 0 if it is not.

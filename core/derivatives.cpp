@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "core/derivation.hpp"
+#include "core/derivative_of.hpp"
 #include "core/engine_ops.hpp"
 #include "core/graph.hpp"
 
@@ -96,10 +98,11 @@ Expr all_rows(const Expr& y, const Expr& x, const GradOptions& options) {
   std::vector<Expr> seeds_shape{outputs};
   seeds_shape.insert(seeds_shape.end(), shape.begin(), shape.end());
   const Expr seeds = reshape(eye(outputs, y.dtype()), seeds_shape);
-  const Expr rows = vectorize(Lop(y, x, seed, options), seed, seeds);  // (outputs, x's axes...)
+  const Expr pulled = Lop(y, x, seed, options_for(showing(y, x), x, options));
+  const Expr rows = vectorize(pulled, seed, seeds);  // (outputs, x's axes...)
   std::vector<Expr> all = shape;
   for (const Expr& size : sizes(x)) all.push_back(size);
-  return reshape(rows, all);
+  return as_derivative(reshape(rows, all), x);
 }
 
 }  // namespace
@@ -144,7 +147,7 @@ Expr hessian_vector(const Arg& cost, const Expr& wrt, const Expr& v, const GradO
   return hessian_vector(cost, Parameters(wrt), Parameters(v), options).front();
 }
 
-Expr jacobian_diagonal(const Arg& y, const Expr& x) {
+Expr jacobian_diagonal(const Arg& y, const Expr& x, const GradOptions& options) {
   const Attribution as(y.where());
   if (y->rank() != 2 || x.rank() != 2) {
     throw TypeError(text("jacobian_diagonal: both must be (batch, n): ", text(y->type()), "  ",
@@ -155,20 +158,21 @@ Expr jacobian_diagonal(const Arg& y, const Expr& x) {
     throw TypeError(text("jacobian_diagonal: the Jacobian of ", describe(y), " by ", describe(x),
                          " is ", a.size(), " by ", b.size(), ", not square"));
   }
-  return sum_axes(jacobian(y, x) * eye(size(x, 1), y->dtype()), {2});
+  return sum_axes(jacobian(y, x, options) * eye(size(x, 1), y->dtype()), {2});
 }
 
-Expr divergence(const Arg& y, const Expr& x) {
+Expr divergence(const Arg& y, const Expr& x, const GradOptions& options) {
   const Attribution as(y.where());
-  return sum_axes(jacobian_diagonal(y, x), {1});
+  return sum_axes(jacobian_diagonal(y, x, options), {1});
 }
 
 Expr hessian_diagonal(const Arg& cost, const Expr& x) {
   const Attribution as(cost.where());
   const Expr g = grad(cost, x);
-  if (x.rank() == 2 && examples_are_separate(g, x)) return jacobian_diagonal(g, x);
+  const GradOptions linear{.disconnected = Disconnected::zero};
+  if (x.rank() == 2 && examples_are_separate(g, x)) return jacobian_diagonal(g, x, linear);
   const Expr count = product(sizes(x));
-  const Expr square = reshape(jacobian_full(g, x), {count, count});
+  const Expr square = reshape(all_rows(g, x, linear), {count, count});
   return reshape(sum_axes(square * eye(count, g.dtype()), {1}), sizes(x));
 }
 

@@ -41,9 +41,9 @@ Expr hessian_vector(const Arg& cost, const Expr& wrt, const Expr& v,
 
 /// Diagonal of each example's Jacobian, for y and x of the same shape (batch, n): element (b, i) is
 /// d y[b, i] / d x[b, i]. Throws as jacobian() where examples mix.
-Expr jacobian_diagonal(const Arg& y, const Expr& x);
+Expr jacobian_diagonal(const Arg& y, const Expr& x, const GradOptions& options = {});
 /// Trace of each example's Jacobian, (batch): the divergence of the field x -> y.
-Expr divergence(const Arg& y, const Expr& x);
+Expr divergence(const Arg& y, const Expr& x, const GradOptions& options = {});
 /// Diagonal of the Hessian in x's shape: d^2 cost / d x[i...]^2. Where x is (batch, n) and the
 /// gradients of examples do not depend on each other, in the time of n Jacobian rows for all
 /// examples at once; else from the whole Hessian.

@@ -1,7 +1,9 @@
 #include <algorithm>
 
 #include "core/derivation.hpp"
+#include "core/derivative_of.hpp"
 #include "core/engine_ops.hpp"
+#include "core/examples.hpp"
 #include "core/grad.hpp"
 #include "core/graph.hpp"
 #include "core/op.hpp"
@@ -23,44 +25,36 @@ Expr batch_elementwise(std::vector<Expr> args, const std::vector<bool>& batched,
   return apply(y.op(), std::move(args), y.attrs(), y->where);
 }
 
-std::int64_t follow_elementwise(Args x, std::span<const std::int64_t> axes, const Expr& y) {
-  std::int64_t result = -1;
-  for (std::size_t i = 0; i < x.size(); ++i) {
-    if (axes[i] < 0) continue;
-    const std::int64_t aligned = y.rank() - x[i].rank() + axes[i];
-    if (result >= 0 && result != aligned) return -1;
-    result = aligned;
-  }
-  return result;
-}
-
 /// Throws GradError where an example of `y` depends on another example of `x`.
 void require_separate_examples(const Expr& y, const Expr& x) {
-  NodeMap<std::int64_t> axis;  // Of the examples, in the nodes that depend on x.
-  axis[x.get()] = 0;
-  for (const Expr& node : topological(std::span(&y, 1), {x.get()})) {
-    if (node == x) continue;
-    std::vector<std::int64_t> axes;
-    for (std::size_t i = 0; i < node.inputs().size(); ++i) {
-      const auto found = axis.find(node.inputs()[i].get());
-      axes.push_back(found == axis.end() || (node.op().shape_only >> i & 1u) ? -1 : found->second);
-    }
-    if (std::ranges::all_of(axes, [](std::int64_t a) { return a < 0; })) continue;
-    const auto follow = node.op().elementwise() ? follow_elementwise : node.op().follow;
-    const std::int64_t result = follow ? follow(node.inputs(), axes, node) : -1;
-    if (result < 0) {
-      throw GradError("jacobian: examples mix in " + describe(node) + " (" + text(node.type()) +
-                      ") at " + node->where.text() +
-                      "\n  The Jacobian is per example: the first axis of " + describe(x) +
-                      " must stay an axis of its own up to " + describe(y) +
-                      ". For all outputs by all inputs there is jacobian_full().");
-    }
-    axis[node.get()] = result;
+  const Separation examples(y, x);
+  if (const Expr node = examples.mixing(); node.has_value()) {
+    const bool sizes_decide =
+        node.op().trace && std::ranges::any_of(node.inputs(), [](const Expr& input) {
+          return !input.type().is_static();
+        });
+    throw GradError("jacobian: examples mix in " + describe(node) + " (" + text(node.type()) +
+                    ") at " + node->where.text() +
+                    "\n  The Jacobian is per example: the first axis of " + describe(x) +
+                    " must stay an axis of its own up to " + describe(y) +
+                    ". For all outputs by all inputs there is jacobian_full()." +
+                    (sizes_decide ? "\n  Not all sizes are known here: where known ones would keep "
+                                    "examples apart, declare them."
+                                  : ""));
   }
-  const auto end = axis.find(y.get());
-  if (end != axis.end() && end->second != 0) {
+  const Place& place = examples.in_result();
+  if (!place.found()) return;
+  if (place.axis != 0) {
     throw GradError("jacobian: the examples must be the first axis of " + describe(y) +
-                    ", they are axis " + std::to_string(end->second));
+                    ", they are axis " + std::to_string(place.axis));
+  }
+  const Dim of_y = y.dims()[0], of_x = x.dims()[0];
+  if (!(place.outer == Count() && place.inner == Count()) ||
+      (of_y.known() && of_x.known() && !(of_y == of_x))) {
+    throw GradError("jacobian: the first axis of " + describe(y) + " (" + text(y.type()) +
+                    ") must be the examples of " + describe(x) + " (" + text(x.type()) +
+                    ") and nothing else: it has several positions for each example, or one for "
+                    "several");
   }
 }
 
@@ -138,20 +132,21 @@ Expr vectorize(const Arg& y, const Expr& x, const Expr& many) {
   return result == many ? result : derived(result, {{y}, {x}, with});
 }
 
-Expr jacobian(const Arg& y, const Expr& x) {
+Expr jacobian(const Arg& y, const Expr& x, const GradOptions& options) {
   const Attribution as(y.where());
   if (y->rank() < 1 || x.rank() < 1) {
     throw TypeError("jacobian: both need a first axis of examples: " + text(y->type()) + "  " +
                     describe(y) + ", " + text(x.type()) + "  " + describe(x));
   }
-  require_separate_examples(showing(y, x), x);
+  const Expr shown = showing(y, x);
+  require_separate_examples(shown, x);
   // One vector-Jacobian product for each output of an example, all at once: seed k is 1 at output k
   // of every example.
   const std::vector<Expr> shape = sizes(y);
   Expr outputs = constant(Tensor(std::int64_t{1}));
   for (std::size_t k = 1; k < shape.size(); ++k) outputs = product({outputs, shape[k]});
   const Expr seed = variable("seed", y->type());
-  const Expr pulled = Lop(y, x, seed);
+  const Expr pulled = Lop(shown, x, seed, options_for(shown, x, options));
   std::vector<Expr> seed_sizes{outputs, constant(Tensor(std::int64_t{1}))};
   seed_sizes.insert(seed_sizes.end(), shape.begin() + 1, shape.end());
   std::vector<Expr> full_sizes = seed_sizes;
@@ -160,12 +155,14 @@ Expr jacobian(const Arg& y, const Expr& x) {
   const Expr rows = vectorize(pulled, seed, seeds);  // (outputs, batch, inputs of an example...)
   // Split the outputs into y's axes again and put the examples first.
   std::vector<Expr> split(shape.begin() + 1, shape.end());
-  for (const Expr& s : sizes(x)) split.push_back(s);
+  const std::vector<Expr> of_x = sizes(x);
+  split.push_back(shape[0]);  // As many as x has, or the layout fails.
+  split.insert(split.end(), of_x.begin() + 1, of_x.end());
   const std::int64_t own = y->rank() - 1;
   std::vector<std::int64_t> order{own};
   for (std::int64_t axis = 0; axis < own; ++axis) order.push_back(axis);
   for (std::int64_t axis = 1; axis < x.rank(); ++axis) order.push_back(own + axis);
-  return dimshuffle(reshape(rows, split), order);
+  return as_derivative(dimshuffle(reshape(rows, split), order), x);
 }
 
 }  // namespace cinch

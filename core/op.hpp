@@ -13,6 +13,10 @@
 
 namespace cinch {
 
+struct Place;
+struct Digit;
+class Flow;
+
 using Args = std::span<const Expr>;
 using Grads = std::vector<Expr>;
 using Values = std::span<const Tensor* const>;
@@ -105,9 +109,15 @@ struct Op {
   /// Result with one more axis in front, where the inputs marked in `batched` have it too. Null:
   /// elementwise alignment.
   Expr (*batch)(Args x, const std::vector<bool>& batched, const Expr& y) = nullptr;
-  /// Where the example axis of the inputs (-1: does not depend on examples) stands in the result;
-  /// -1: examples mix.
+  /// Where the example axis of the inputs (-1: does not depend on examples) stands in the result,
+  /// whose positions along it depend on the same ones of the inputs only; -1: examples mix. Null:
+  /// elementwise alignment, or they mix.
   std::int64_t (*follow)(Args x, std::span<const std::int64_t> axes, const Expr& y) = nullptr;
+  /// The same where an axis alone does not say it, as where axes are regrouped, or chosen from by
+  /// indices (see examples.hpp); no place: examples mix.
+  Place (*trace)(const Flow&) = nullptr;
+  /// Of an op that makes integers which count: see examples.hpp.
+  std::vector<Digit> (*digits)(const Flow&) = nullptr;
 
   // Rewriting.
   Rules (*rules)() = nullptr;               ///< Identities whose left side starts with this op.

@@ -22,6 +22,8 @@ class Dim {
   bool known() const { return value_ >= 0; }
   /// The size. Only for a known one.
   std::int64_t size() const { return value_; }
+  /// A number below 0 that tells symbols apart. Only for a symbol.
+  std::int64_t symbol() const { return value_; }
   /// Surely the same size.
   friend bool operator==(Dim a, Dim b) = default;
 

@@ -2,6 +2,7 @@
 
 #include <xtensor/xmath.hpp>
 
+#include "core/derivative_of.hpp"
 #include "core/leaves.hpp"
 #include "core/rewrite.hpp"
 #include "ops/activation.hpp"
@@ -260,6 +261,33 @@ constinit const Op stop_gradient_op = elementwise<formula::Identity>({
     .name = "stop_gradient",
     .expand = [](const Expr& e) { return e.inputs()[0]; },
 });
+
+constinit const Op derivative_op{
+    .name = "derivative",
+    .type =
+        [](Args x, const Attrs&) {
+          return Type{x[0].dtype(), x[0].dims()};
+        },
+    .reference = [](Values in, const Attrs&) { return *in[0]; },
+    .shape_only = 2,
+    .grad = [](Args, const Expr&, const Expr& gy) -> Grads {
+      return {gy, Expr()};
+    },
+    .batch = [](Args x, const std::vector<bool>&, const Expr&) { return Expr(x[0]); },
+    .follow = [](Args, std::span<const std::int64_t> axes, const Expr&) { return axes[0]; },
+    .simplify = [](const Expr& y) { return Expr(y.inputs()[0]); },
+    .view =
+        [](const Strided& in, const Expr&, Strided& out) {
+          out = in;
+          return true;
+        },
+    .examples = []() -> std::vector<Example> {
+      const Type matrix{DType::float64, {3, 4}};
+      return {{{matrix, matrix}, [](Args x) { return as_derivative(square(x[0]), x[1]); }},
+              {{Type{DType::float64, {0, 3}}},
+               [](Args x) { return as_derivative(square(x[0]), x[0]); }}};
+    },
+};
 
 namespace {
 

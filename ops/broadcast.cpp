@@ -2,6 +2,7 @@
 #include <xtensor/xbroadcast.hpp>
 #include <xtensor/xmath.hpp>
 
+#include "core/examples.hpp"
 #include "core/leaves.hpp"
 #include "ops/arithmetic.hpp"
 #include "ops/reduce.hpp"
@@ -103,11 +104,16 @@ Expr batch_sum_like(Args x, const std::vector<bool>&, const Expr& y) {
   return reshape(sum_like(x[0], target), result_sizes);
 }
 
-std::int64_t follow_sum_like(Args x, std::span<const std::int64_t> axes, const Expr&) {
-  const std::int64_t lead = x[0].rank() - x[1].rank();
-  if (axes[0] < lead) return -1;
-  const auto k = static_cast<std::size_t>(axes[0]);
-  return x[0].dims()[k] == x[1].dims()[k - static_cast<std::size_t>(lead)] ? axes[0] - lead : -1;
+/// Examples are added up along an axis of size 1; one that is several is as long as the summand's.
+Place trace_sum_like(const Flow& flow) {
+  const Expr &x = flow.inputs()[0], &like = flow.inputs()[1];
+  Place result = flow.place(0);
+  const std::int64_t axis = result.axis - (x.rank() - like.rank());
+  if (axis < 0) return {};
+  const Count target = flow.size(like, axis);
+  if (!target.is_several(flow.examples) && !(target == flow.size(x, result.axis))) return {};
+  result.axis = axis;
+  return result;
 }
 
 }  // namespace
@@ -128,10 +134,7 @@ constinit const Op broadcast_to_op{
     .grad = [](Args x, const Expr&, const Expr& gy) -> Grads { return {sum_like(gy, x[0])}; },
     .batch = batch_broadcast_to,
     .follow = [](Args x, std::span<const std::int64_t> axes, const Expr& y) -> std::int64_t {
-      const std::int64_t to = axes[0] + y.rank() - x[0].rank();
-      const bool repeats = !(x[0].dims()[static_cast<std::size_t>(axes[0])] ==
-                             y.dims()[static_cast<std::size_t>(to)]);
-      return repeats ? -1 : to;
+      return axes[0] + y.rank() - x[0].rank();  // Several are not repeated.
     },
     .simplify =
         [](const Expr& y) {
@@ -175,7 +178,7 @@ constinit const Op sum_like_op{
       return {broadcast_like(gy, x[0]), Expr()};
     },
     .batch = batch_sum_like,
-    .follow = follow_sum_like,
+    .trace = trace_sum_like,
     .simplify = simplify_sum_like,
     .examples = []() -> std::vector<Example> {
       const auto f = [](Args x) { return sum_like(x[0], x[1]); };

@@ -1,5 +1,6 @@
 #include "ops/catalog.hpp"
 
+#include "core/derivative_of.hpp"
 #include "ops/activation.hpp"
 #include "ops/along.hpp"
 #include "ops/arithmetic.hpp"
@@ -169,6 +170,8 @@ std::span<const Op* const> all_ops() {
       // random
       &random_uniform_op,
       &random_normal_op,
+      // What is a derivative already
+      &derivative_op,
   };
   return ops;
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "core/examples.hpp"
 #include "ops/arithmetic.hpp"
 #include "ops/index.hpp"
 #include "ops/linalg.hpp"
@@ -136,6 +137,47 @@ Attrs with_batch(const Attrs& attrs) {
   return {.ints = {attrs.ints[0] + 1, attrs.ints[1] + 1, attrs.ints[2]}};
 }
 
+/// Whether position k of an axis of matrices meets element k of the diagonal, for each k.
+bool runs_along(const Flow& flow, std::int64_t axis, const Expr& matrices, const Count& diagonal) {
+  const auto& ints = flow.y.attrs().ints;
+  const bool from_the_first = axis == ints[0] ? ints[2] >= 0 : ints[2] <= 0;
+  const Count rows = flow.size(matrices, ints[0]), columns = flow.size(matrices, ints[1]);
+  const Count& mine = axis == ints[0] ? rows : columns;
+  return from_the_first && (mine == diagonal || (ints[2] == 0 && rows == columns));
+}
+
+Place trace_diagonal(const Flow& flow) {
+  const auto& ints = flow.y.attrs().ints;
+  Place place = flow.place(0);
+  if (place.axis != ints[0] && place.axis != ints[1]) {
+    place.axis -= (ints[0] < place.axis) + (ints[1] < place.axis);
+    return place;
+  }
+  const std::int64_t last = flow.y.rank() - 1;
+  if (!runs_along(flow, place.axis, flow.inputs()[0], flow.size(flow.y, last))) return {};
+  place.axis = last;
+  return place;
+}
+
+/// Zeros are anybody's: an example's element is in its row and in its column.
+Place trace_embed_diagonal(const Flow& flow) {
+  const auto& ints = flow.y.attrs().ints;
+  const Expr& x = flow.inputs()[0];
+  Place place = flow.place(0);
+  if (place.axis == x.rank() - 1) {
+    for (const std::int64_t axis : {ints[0], ints[1]}) {
+      if (runs_along(flow, axis, flow.y, flow.size(x, place.axis)))
+        return {axis, place.outer, place.inner};
+    }
+    return {};
+  }
+  std::int64_t left = place.axis;
+  for (place.axis = 0;; ++place.axis) {
+    if (place.axis == ints[0] || place.axis == ints[1]) continue;
+    if (left-- == 0) return place;
+  }
+}
+
 const Type matrix45{DType::float64, {4, 5}}, batch{DType::float64, {2, 3, 4}};
 
 }  // namespace
@@ -153,11 +195,7 @@ constinit const Op diagonal_op{
     },
     .batch = [](Args x, const std::vector<bool>&,
                 const Expr& y) { return apply(diagonal_op, {x[0]}, with_batch(y.attrs())); },
-    .follow = [](Args, std::span<const std::int64_t> axes, const Expr& y) -> std::int64_t {
-      const auto& ints = y.attrs().ints;
-      if (axes[0] == ints[0] || axes[0] == ints[1]) return -1;
-      return axes[0] - (ints[0] < axes[0]) - (ints[1] < axes[0]);
-    },
+    .trace = trace_diagonal,
     .size_of =
         [](const Expr& y, std::int64_t) {
           const Diagonal d(y.attrs());
@@ -201,14 +239,7 @@ constinit const Op embed_diagonal_op{
                                          with_leading_size(size(x[0], 0), y.inputs()[1]));
           return apply(embed_diagonal_op, {x[0], like}, with_batch(y.attrs()));
         },
-    .follow = [](Args x, std::span<const std::int64_t> axes, const Expr& y) -> std::int64_t {
-      if (axes[0] == x[0].rank() - 1) return -1;
-      std::int64_t left = axes[0];
-      for (std::int64_t axis = 0;; ++axis) {
-        if (axis == y.attrs().ints[0] || axis == y.attrs().ints[1]) continue;
-        if (left-- == 0) return axis;
-      }
-    },
+    .trace = trace_embed_diagonal,
     .kernel = embed_diagonal_kernel,
     .examples = []() -> std::vector<Example> {
       const Type v{DType::float64, {3}}, square{DType::float64, {3, 3}};

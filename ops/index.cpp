@@ -5,6 +5,7 @@
 #include <numeric>
 #include <xtensor/xbuilder.hpp>
 
+#include "core/examples.hpp"
 #include "core/leaves.hpp"
 #include "ops/along.hpp"
 #include "ops/arithmetic.hpp"
@@ -240,6 +241,30 @@ Tensor scatter_add_reference(Values in, const Attrs&) {
   });
 }
 
+/// Rows are taken: examples come with the rows that they are in, or are chosen by what the indices
+/// count.
+Place trace_take(const Flow& flow) {
+  const Place &rows = flow.place(0), &indices = flow.place(1);
+  if (!rows.found()) return indices;
+  if (rows.axis == 0) {
+    const Digit* digit = counting_digit(flow.digits(1), rows.inner, flow.examples);
+    return digit && (!indices.found() || indices == digit->place) ? digit->place : Place{};
+  }
+  if (indices.found()) return {};
+  return {rows.axis - 1 + flow.inputs()[1].rank(), rows.outer, rows.inner};
+}
+
+/// The other way round: each example adds to the rows that its indices count as its own.
+Place trace_scatter_add(const Flow& flow) {
+  const Place &rows = flow.place(0), &indices = flow.place(1);
+  const std::int64_t own = flow.inputs()[1].rank();
+  if (rows.axis >= own) {
+    return indices.found() ? Place{} : Place{rows.axis - own + 1, rows.outer, rows.inner};
+  }
+  if (rows.found() && indices.found() && !(rows == indices)) return {};
+  return counted_rows(flow, 1, rows.found() ? rows : indices, flow.size(flow.inputs()[2], 0));
+}
+
 /// Positions along the axis of a narrow or an embed from each of `starts` on, in an array of y's
 /// axes with one more in front.
 Expr positions_of_many(const Expr& starts, const Expr& length, const Expr& n, const Expr& y) {
@@ -370,10 +395,12 @@ constinit const Op take_op{
           if (!batched[1]) return take(x[0], x[1], 1);
           return batched[0] ? gather(x[0], {numbers_of_many(x[1]), x[1]}) : take(x[0], x[1]);
         },
-    .follow = [](Args x, std::span<const std::int64_t> axes, const Expr&) -> std::int64_t {
-      if (axes[0] < 0) return axes[1];  // Rows of something else.
-      if (axes[1] >= 0 || axes[0] == 0) return -1;
-      return axes[0] - 1 + x[1].rank();
+    .trace = trace_take,
+    .digits = [](const Flow& flow) -> std::vector<Digit> {
+      const std::vector<Digit>& table = flow.digits(0);  // 0, 1, ... give the indices themselves.
+      const bool counts = table.size() == 1 && table[0].weight == Count() &&
+                          table[0].place == Place{.axis = 0} && flow.inputs()[0].rank() == 1;
+      return counts ? flow.digits(1) : std::vector<Digit>{};
     },
     .kernel = take_kernel,
     .examples = []() -> std::vector<Example> {
@@ -411,6 +438,7 @@ constinit const Op scatter_add_op{
           const Expr like = broadcast_to(cast(Arg(0.0), y.dtype()), all);
           return dimshuffle(scatter_add(dimshuffle(x[0], last), x[1], like), first);
         },
+    .trace = trace_scatter_add,
     .kernel = scatter_add_kernel,
     .examples = []() -> std::vector<Example> {
       const Type m{DType::float64, {5, 3}}, i{DType::int64, {4}}, u{DType::float64, {4, 3}};
@@ -436,6 +464,9 @@ constinit const Op arange_op{
           return result;
         },
     .sizes_from = 0,
+    .digits = [](const Flow& flow) -> std::vector<Digit> {
+      return {{.weight = {}, .range = flow.size(flow.y, 0), .place = {.axis = 0}}};
+    },
     .size_of = [](const Expr& y, std::int64_t) { return Expr(y.inputs()[0]); },
     .kernel =
         [](std::span<const Operand>, const Operand& out, const Attrs&) {

@@ -1,10 +1,12 @@
 #include "ops/shape.hpp"
 
 #include <algorithm>
+#include <functional>
 #include <numeric>
 #include <xtensor/xmanipulation.hpp>
 #include <xtensor/xmath.hpp>
 
+#include "core/examples.hpp"
 #include "core/leaves.hpp"
 #include "ops/arithmetic.hpp"
 #include "ops/sizes.hpp"
@@ -206,14 +208,38 @@ Expr batch_reshape(Args x, const std::vector<bool>&, const Expr& y) {
   return reshape(x[0], all);
 }
 
-/// The examples stay apart where everything before their axis keeps its size.
-std::int64_t follow_reshape(Args x, std::span<const std::int64_t> axes, const Expr& y) {
-  const auto axis = static_cast<std::size_t>(axes[0]);
-  if (axis >= y.dims().size()) return -1;
-  for (std::size_t k = 0; k <= axis; ++k) {
-    if (!(x[0].dims()[k] == y.dims()[k])) return -1;
+/// Elements keep their order, so examples stand where as many elements lie before and after. Each
+/// of the three sizes, of an axis and of what is before and after it, follows from the other two.
+Place trace_reshape(const Flow& flow) {
+  const Expr &x = flow.inputs()[0], &y = flow.y;
+  const Place& from = flow.place(0);
+  Count before = from.outer, after = from.inner;
+  for (std::int64_t axis = 0; axis < x.rank(); ++axis) {
+    if (axis < from.axis) before = before * flow.size(x, axis);
+    if (axis > from.axis) after = after * flow.size(x, axis);
   }
-  return axes[0];
+  // An axis of their own may have a known size where they do not.
+  Count examples = flow.examples;
+  const Dim own = x.dims()[static_cast<std::size_t>(from.axis)];
+  if (own.known() && from.outer == Count() && from.inner == Count()) examples = own.size();
+  std::vector<Count> sizes;
+  for (const Expr& n : flow.inputs().subspan(1)) {
+    const Count size = flow.value(n);
+    sizes.push_back(size == flow.examples ? examples : size);
+  }
+  const auto product_of = [](auto first, auto last) {
+    return std::accumulate(first, last, Count(), std::multiplies<>());
+  };
+  for (std::int64_t axis = 0; axis < y.rank(); ++axis) {
+    const auto at = sizes.begin() + axis;
+    const auto outer = before.over(product_of(sizes.begin(), at)),
+               inner = after.over(product_of(at + 1, sizes.end()));
+    if (!outer && !inner) continue;
+    const auto rest = at->over((outer ? *outer : *inner) * examples);
+    if (rest) return {axis, outer ? *outer : *rest, outer ? *rest : *inner};
+    if (outer && inner) return {axis, *outer, *inner};
+  }
+  return {};
 }
 
 const Type matrix34{DType::float64, {3, 4}};
@@ -270,7 +296,7 @@ constinit const Op reshape_op{
     .sizes_from = 1,
     .grad = [](Args x, const Expr&, const Expr& gy) -> Grads { return {reshape(gy, sizes(x[0]))}; },
     .batch = batch_reshape,
-    .follow = follow_reshape,
+    .trace = trace_reshape,
     .simplify = simplify_reshape,
     .size_of =
         [](const Expr& y, std::int64_t axis) {

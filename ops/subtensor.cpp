@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "core/examples.hpp"
 #include "ops/along.hpp"
 #include "ops/arithmetic.hpp"
 #include "ops/diagonal.hpp"
@@ -85,6 +86,11 @@ constinit const Op checked_index_op{
           return apply(checked_index_op, {x[0], x[1]}, y.attrs());
         },
     .follow = [](Args, std::span<const std::int64_t> axes, const Expr&) { return axes[0]; },
+    .digits = [](const Flow& flow) -> std::vector<Digit> {
+      const std::vector<Digit>& known = flow.digits(0);
+      if (!known.empty()) return known;
+      return {{.weight = {}, .range = flow.value(flow.inputs()[1])}};
+    },
     .kernel =
         [](std::span<const Operand> in, const Operand& out, const Attrs& attrs) {
           const std::int64_t n = *in[1].as<std::int64_t>();
@@ -111,8 +117,13 @@ constinit const Op last_writer_op{
         [](Args x, const std::vector<bool>&, const Expr& y) {
           return apply(last_writer_op, {x[0], x[1]}, {.ints = {y.attrs().ints[0] + 1}});
         },
-    .follow = [](Args, std::span<const std::int64_t> axes, const Expr& y) -> std::int64_t {
-      return axes[0] == y.attrs().ints[0] ? -1 : axes[0];
+    .trace = [](const Flow& flow) -> Place {
+      const std::int64_t axis = flow.y.attrs().ints[0];
+      Place result = flow.place(0);
+      if (result.axis != axis) return result;
+      result = counted_rows(flow, 0, result, flow.value(flow.inputs()[1]));
+      if (result.found()) result.axis = axis;
+      return result;
     },
     .size_of = [](const Expr& y, std::int64_t) { return Expr(y.inputs()[1]); },
     .kernel = last_writer_kernel,
@@ -191,6 +202,8 @@ Path path_to(std::string_view name, const Arg& x, const Expr& part) {
 /// The same part of another tensor.
 Expr forth(const Path& path, Expr x) {
   for (auto step = path.rbegin(); step != path.rend(); ++step) {
+    // Of two layouts the last one counts: numbers that go on counting say more of where they are.
+    if (&step->op() == &reshape_op && &x.op() == &reshape_op) x = Expr(x.inputs()[0]);
     std::vector<Expr> inputs(step->inputs().begin(), step->inputs().end());
     inputs[0] = x;
     x = with_inputs(*step, std::move(inputs));

@@ -352,6 +352,32 @@ TEST_CASE("where one example depends on another, jacobian names the op and its l
   CHECK_THROWS_AS(jacobian(x * 1, dmatrix("unrelated")), GradError);
 }
 
+TEST_CASE("a Jacobian that is constant has the derivative 0, and nothing else that is constant has") {
+  const Shared W(random({3, 2}), "W");
+  for (const bool symbolic : {false, true}) {
+    const Expr x = variable("x", DType::float64, symbolic ? Shape{-1, -1} : Shape{4, 3});
+    const Tensor value = random({4, 3}, 5);
+    for (const Expr& h : {dot(x, W), relu(dot(x, W)), x, max(x, 1, true), abs(x)}) {
+      CAPTURE(describe(h));
+      const Expr J = jacobian(h, x), H = jacobian(J, x), sum_of_squares = sum(square(J), {1, 2});
+      const Tensor zeros = evaluate(H, {{x, value}});
+      CHECK(zeros == Tensor(DType::float64, zeros.shape()));
+      CHECK(zeros.shape() == Shape{4, evaluate(h, {{x, value}}).shape()[1], 3, 3});
+      CHECK(evaluate(jacobian(sum_of_squares, x), {{x, value}}) == Tensor(DType::float64, {4, 3}));
+      CHECK(evaluate(jacobian_full(J, x), {{x, value}}).size() == zeros.size() * 4);
+      // What is cut on purpose is not constant.
+      CHECK_THROWS_WITH_AS(jacobian(stop_gradient(J), x), doctest::Contains("does not depend on"),
+                           GradError);
+      CHECK_THROWS_AS(jacobian(sum(J, 2) + sign(sum(x, 1, true)), x), GradError);
+      CHECK_THROWS_AS(jacobian(J, dmatrix("unrelated")), GradError);
+      CHECK_NOTHROW(jacobian(stop_gradient(J), x, {.disconnected = Disconnected::zero}));
+    }
+    CHECK_THROWS_AS(jacobian(sign(x), x), GradError);
+    CHECK_THROWS_AS(jacobian(ones_like(x), x), GradError);
+    CHECK(evaluate(hessian_diagonal(sum(2 * x), x), {{x, value}}) == Tensor(DType::float64, {4, 3}));
+  }
+}
+
 TEST_CASE("vectorize needs the many only, not the one they stand for") {
   const Expr x = dvector("x"), many = dmatrix("many");
   const Tensor value = Tensor::from<double>({2, 2}, {1, 2, 3, 5});
