@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/choice.hpp"
 #include "core/derivation.hpp"
 #include "core/graph.hpp"
 #include "core/leaves.hpp"
@@ -131,9 +132,9 @@ Expr held_formula(const Expr& node) {
 
 /// By the inputs of `formula`, which computes `node`. Where its value appears, it is as `node`.
 Grads gradients_of(const Expr& node, const Expr& formula, const Expr& gy) {
-  if (formula == node) return node.op().grad(node.inputs(), node, gy);
+  if (formula == node) return gradients_inside_choice(node, gy);
   const Expr value = copy_of(formula);
-  return replaced(formula.op().grad(formula.inputs(), value, gy), {{value, node}});
+  return replaced(gradients_inside_choice(value, gy), {{value, node}});
 }
 
 std::vector<Expr> accumulate(const Expr& y, const Expr& v, const std::vector<Expr>& wrt,
@@ -186,7 +187,7 @@ std::vector<Expr> accumulate(const Expr& y, const Expr& v, const std::vector<Exp
         continue;
       const Expr part = fitted(grads[i], input);
       Expr& total = gradient[input.get()];
-      total = total.has_value() ? total + part : part;
+      total = total.has_value() ? sum_of_choices(total, part) : part;
     }
   }
   std::vector<Expr> result;
