@@ -1,6 +1,7 @@
 #include "ops/arrange.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <numeric>
 
 #include "ops/arithmetic.hpp"
@@ -41,6 +42,9 @@ std::vector<std::int64_t> axes_in_order(const Expr& x) {
 }
 
 std::size_t index(std::int64_t axis) { return static_cast<std::size_t>(axis); }
+
+/// Expressions that one call may return: more would only take memory.
+constexpr std::int64_t most_parts = 1'000'000;
 
 }  // namespace
 
@@ -134,7 +138,8 @@ std::vector<Expr> split(const Arg& x, std::int64_t parts, std::int64_t axis) {
   const Attribution as(x.where());
   axis = axis_of("split", x, axis);
   const Dim n = x->dims()[index(axis)];
-  if (parts < 1) fail("split", x, text("cannot make ", parts, " parts"));
+  if (parts < 1 || parts > most_parts)
+    fail("split", x, text("cannot make ", parts, " parts, but 1 to ", most_parts));
   if (n.known() && n.size() % parts != 0) {
     fail("split", x,
          text("axis ", axis, " of size ", n.size(), " does not make ", parts,
@@ -158,7 +163,12 @@ std::vector<Expr> split_sizes(const Arg& x, const std::vector<std::int64_t>& len
   const Dim n = x->dims()[index(axis)];
   if (std::ranges::any_of(lengths, [](std::int64_t length) { return length < 0; }))
     fail("split_sizes", x, "a part cannot have a negative size");
-  const std::int64_t total = std::accumulate(lengths.begin(), lengths.end(), std::int64_t{0});
+  std::int64_t total = 0;
+  for (const std::int64_t length : lengths) {
+    if (length > std::numeric_limits<std::int64_t>::max() - total)
+      fail("split_sizes", x, "the parts are larger than any axis");
+    total += length;
+  }
   if (n.known() && n.size() != total) {
     fail("split_sizes", x,
          text("axis ", axis, " has size ", n.size(), ", the parts make up ", total));
@@ -184,6 +194,8 @@ std::vector<Expr> unstack(const Arg& x, std::int64_t axis) {
     fail("unstack", x,
          text("the size of axis ", axis, " must be known when the expression is built"));
   }
+  if (n.size() > most_parts)
+    fail("unstack", x, text("cannot make ", n.size(), " expressions, at most ", most_parts));
   std::vector<Expr> result;
   for (std::int64_t k = 0; k < n.size(); ++k) result.push_back(at(x, k, axis));
   return result;

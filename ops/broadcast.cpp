@@ -203,7 +203,8 @@ Expr broadcast_like(const Arg& x, const Arg& like) {
 
 Expr sum_like(const Arg& x, const Arg& like) {
   const Attribution as(x.where());
-  const Expr y = apply(sum_like_op, {x, like}, {}, x.where());
+  const Expr numbers = x->dtype() == DType::bool_ ? cast(x, DType::int64) : x.expr();
+  const Expr y = apply(sum_like_op, {numbers, like}, {}, x.where());
   const Expr simpler = simplify_sum_like(y);
   return simpler.has_value() ? simpler : y;
 }

@@ -122,8 +122,8 @@ Expr cumsum(const Arg& x, std::int64_t axis, Direction direction) {
 Expr cumprod(const Arg& x, std::int64_t axis, Direction direction) {
   const Attribution as(x.where());
   axis = axis_of("cumprod", x, axis);
-  const Expr real = is_float(x->dtype()) ? x.expr() : cast(x, DType::float64);
-  return real * recurrence(real, zeros_like(real), axis, direction, 1);
+  const Expr numbers = x->dtype() == DType::bool_ ? cast(x, DType::int64) : x.expr();
+  return numbers * recurrence(numbers, zeros_like(numbers), axis, direction, 1);
 }
 
 Expr diff(const Arg& x, std::int64_t axis) {

@@ -29,6 +29,11 @@ void require_position(const Expr& e, std::string_view what) {
 /// The positions that a narrow of `length` elements covers; ValueError if one lies outside [0, n).
 void require_inside(std::int64_t start, std::int64_t length, std::int64_t step, std::int64_t n) {
   if (length == 0) return;
+  // More than there are, which would overflow below.
+  if (length > n || (length > 1 && (step > n || step < -n))) {
+    throw ValueError(
+        text(length, " elements, ", step, " apart, do not lie within an axis of size ", n));
+  }
   const std::int64_t last = start + (length - 1) * step;
   if (start < 0 || start >= n || last < 0 || last >= n) {
     throw ValueError(text("index ", start < 0 || start >= n ? start : last,
@@ -43,7 +48,16 @@ Type narrow_type(Args x, const Attrs& attrs) {
   require_position(x[1], "the start");
   require_position(x[2], "the length");
   Type result{x[0].dtype(), x[0].dims()};
-  result.dims[static_cast<std::size_t>(attrs.ints[0])] = dim_of(x[2]);
+  Dim& size = result.dims[static_cast<std::size_t>(attrs.ints[0])];
+  const Dim length = dim_of(x[2]);
+  // One of none may stand for its shape alone.
+  const bool fits =
+      !size.known() || !length.known() || length.size() <= std::max<std::int64_t>(size.size(), 1);
+  if (!fits) {
+    throw TypeError(
+        text(length.size(), " elements do not lie within an axis of size ", size.size()));
+  }
+  size = length;
   return result;
 }
 

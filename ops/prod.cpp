@@ -102,12 +102,22 @@ std::int64_t inner_size(std::span<const std::int64_t> shape, const Attrs& attrs)
   return inner;
 }
 
+/// a y + b; integers wrap around, as NumPy's do.
+template <class T>
+T next_of(T a, T y, T b) {
+  if constexpr (std::is_same_v<T, bool>) {
+    return (a && y) || b;  // Never asked for: bools become integers.
+  } else {
+    return formula::Add::f<void>(formula::Mul::f<void>(a, y), b);
+  }
+}
+
 /// Element by element, in the order in which they lie.
 Tensor recurrence_reference(Values in, const Attrs& attrs) {
   const Shape& shape = in[0]->shape();
   const std::int64_t n = shape[static_cast<std::size_t>(attrs.ints[axis_at])];
   const std::int64_t inner = inner_size(shape, attrs);
-  return dispatch_float(in[0]->dtype(), [&]<class T> {
+  return dispatch(in[0]->dtype(), [&]<class T> {
     Tensor result(in[0]->dtype(), shape);
     const auto a = in[0]->data<T>(), b = in[1]->data<T>();
     const auto y = result.data<T>();
@@ -118,7 +128,7 @@ Tensor recurrence_reference(Values in, const Attrs& attrs) {
       const bool first = here / inner % n == (backward ? n - 1 : 0);
       const auto before = static_cast<std::size_t>(here + (backward ? inner : -inner));
       y[static_cast<std::size_t>(here)] =
-          first ? static_cast<T>(attrs.ints[start_at]) : a[before] * y[before] + b[before];
+          first ? static_cast<T>(attrs.ints[start_at]) : next_of(a[before], y[before], b[before]);
     }
     return result;
   });
@@ -132,7 +142,7 @@ void recurrence_kernel(std::span<const Operand> in, const Operand& out, const At
   const std::int64_t blocks = out.size() / block;
   const bool backward = attrs.ints[backward_at] != 0;
   const std::int64_t parts = parts_for(static_cast<double>(out.size()), blocks);
-  dispatch_float(out.dtype, [&]<class T> {
+  dispatch(out.dtype, [&]<class T> {
     share_work(parts, [&](std::int64_t part) {
       const Span own = part_of(blocks, 1, parts, part);
       for (std::int64_t i = own.begin; i < own.end; ++i) {
@@ -143,7 +153,7 @@ void recurrence_kernel(std::span<const Operand> in, const Operand& out, const At
         const T* b = in[1].as<T>() + first;
         std::fill_n(y, inner, static_cast<T>(attrs.ints[start_at]));
         for (std::int64_t k = 1; k < n; ++k, a += step, b += step, y += step) {
-          for (std::int64_t j = 0; j < inner; ++j) y[step + j] = a[j] * y[j] + b[j];
+          for (std::int64_t j = 0; j < inner; ++j) y[step + j] = next_of(a[j], y[j], b[j]);
         }
       }
     });
@@ -184,7 +194,7 @@ constinit const Op recurrence_op{
     .name = "recurrence",
     .type = recurrence_type,
     .reference = recurrence_reference,
-    .operands = Operands::real,
+    .operands = Operands::numeric,
     .grad = [](Args x, const Expr& y, const Expr& gy) -> Grads {
       // What y[k + 1] and all after it owe to a[k] y[k] + b[k]: the same recurrence of gy, the
       // other way.

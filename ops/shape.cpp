@@ -395,13 +395,31 @@ Expr reshape(const Arg& x, const std::vector<Expr>& sizes) {
 
 namespace {
 
-/// The size that -1 stands for, given the others.
-Expr remaining_size(const Expr& x, const std::vector<Expr>& others) {
-  const Expr total = product(sizes(x)), known = product(others);
+[[noreturn]] void refuse_reshape(const Arg& x, const std::string& what) {
+  throw TypeError(text("reshape: ", what, "\n  ", text(x->type()), "  ", describe(x),
+                       "\n  written at ", x.where().text()));
+}
+
+/// The size that -1 stands for, given the others. Those that are sizes of x stay out of the
+/// quotient, which so is right where they are 0.
+Expr remaining_size(const Arg& x, std::vector<Expr> others) {
+  std::vector<Expr> own = sizes(x);
+  for (auto other = others.begin(); other != others.end();) {
+    // A 0 that the user wrote is no axis of x.
+    const auto same = std::ranges::find_if(own, [&](const Expr& size) {
+      return !other->type().weak && (*other == size || dim_of(*other) == dim_of(size));
+    });
+    other = same == own.end() ? std::next(other) : others.erase(other);
+    if (same != own.end()) own.erase(same);
+  }
+  const Expr total = product(own), known = product(others);
   const Tensor *a = constant_value(total), *b = constant_value(known);
-  if (!a || !b) return floor_div(total, known);
-  const std::int64_t n = b->data<std::int64_t>()[0];
-  return constant(Tensor(n == 0 ? std::int64_t{0} : a->data<std::int64_t>()[0] / n));
+  if (b && b->item() == 0)
+    refuse_reshape(x, "-1 could be any size beside a size of 0: say which it is");
+  if (!a || !b)
+    return b ? floor_div(total, known)
+             : switch_(equal(known, 0), -1, floor_div(total, maximum(known, 1)));
+  return constant(Tensor(a->data<std::int64_t>()[0] / b->data<std::int64_t>()[0]));
 }
 
 Expr reshape_with_rest(const Arg& x, std::vector<Expr> all) {
@@ -410,10 +428,10 @@ Expr reshape_with_rest(const Arg& x, std::vector<Expr> all) {
   Expr* rest = nullptr;
   for (Expr& size : all) {
     if (!is_constant(size, -1)) {
-      if (size.type().weak) size = cast(size, DType::int64);
       others.push_back(size);
+      if (size.type().weak) size = cast(size, DType::int64);
     } else if (rest) {
-      throw TypeError("reshape: only one size can be -1\n  written at " + x.where().text());
+      refuse_reshape(x, "only one size can be -1");
     } else {
       rest = &size;
     }
@@ -431,7 +449,7 @@ Expr reshape(const Arg& x, std::initializer_list<Arg> sizes) {
 Expr reshape(const Arg& x, const Shape& sizes) {
   const Attribution as(x.where());
   std::vector<Expr> all;
-  for (const std::int64_t n : sizes) all.push_back(constant(Tensor(n)));
+  for (const std::int64_t n : sizes) all.push_back(weak_constant(Tensor(n)));
   return reshape_with_rest(x, std::move(all));
 }
 

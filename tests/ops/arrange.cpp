@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+#include <limits>
+
 #include "cinch/cinch.hpp"
 #include "core/interpret.hpp"
 #include "support/composed.hpp"
@@ -187,5 +189,60 @@ TEST_CASE("mistakes in moving, splitting and padding are explained") {
   for (const Expr& y : {split(u, 2)[0], split_sizes(u, {2, 2})[0]}) {
     CHECK_THROWS_WITH_AS(evaluate(y, given), says("reshape"), Error);
     CHECK_THROWS_WITH_AS(evaluate(y, given), says("arrange.cpp:"), Error);
+  }
+}
+
+TEST_CASE(
+    "-1 in a reshape is right where other sizes are 0, and refused where it could be anything") {
+  const auto says = [](const char* what) { return doctest::Contains(what); };
+  // Sizes of the operand, known or not, beside -1.
+  for (const Shape& shape : {Shape{0, 3}, Shape{2, 3}, Shape{0, 0}, Shape{4, 0}}) {
+    for (const bool known : {false, true}) {
+      const Expr u = variable("u", DType::float64, known ? shape : Shape{-1, -1});
+      const std::vector<Binding> at{{u, Tensor(DType::float64, shape)}};
+      CAPTURE(text(shape));
+      CAPTURE(known);
+      CHECK(evaluate(reshape(u, {size(u, 0), -1}), at).shape() == shape);
+      CHECK(evaluate(reshape(u, {-1, size(u, 1)}), at).shape() == shape);
+      CHECK(evaluate(reshape(u, {size(u, 1), -1}), at).shape() == Shape{shape[1], shape[0]});
+      CHECK(evaluate(reshape(u, {size(u, 0), 1, -1, 1}), at).shape() ==
+            Shape{shape[0], 1, shape[1], 1});
+      CHECK_THROWS_WITH_AS(reshape(u, {0, -1}), says("-1 could be any size beside a size of 0"),
+                           TypeError);
+      CHECK_THROWS_WITH_AS(reshape(u, Shape{-1, 0}), says("arrange.cpp"), TypeError);
+      if (shape[0] * shape[1] == 0) CHECK(evaluate(reshape(u, {-1, 7}), at).shape() == Shape{0, 7});
+    }
+  }
+  const Expr u = dmatrix("u"), k = lscalar("k");
+  CHECK_THROWS_AS(evaluate(reshape(u, {k, -1}),
+                           {{u, Tensor(DType::float64, {0, 3})}, {k, Tensor(std::int64_t{0})}}),
+                  Error);
+  CHECK(evaluate(reshape(u, {k, -1}),
+                 {{u, Tensor(DType::float64, {2, 3})}, {k, Tensor(std::int64_t{3})}})
+            .shape() == Shape{3, 2});
+}
+
+TEST_CASE("counts and lengths beyond all sizes are errors that take no memory") {
+  const auto says = [](const char* what) { return doctest::Contains(what); };
+  const Expr u = dmatrix("u"), k = lscalar("k"), n = lscalar("n"),
+             s = variable("s", DType::float64, {7, 3});
+  const std::int64_t most = std::numeric_limits<std::int64_t>::max();
+  for (const std::int64_t parts : {most, std::int64_t{1} << 40, std::int64_t{2'000'000}}) {
+    CHECK_THROWS_WITH_AS(split(u, parts), says("split: cannot make"), TypeError);
+    CHECK_THROWS_WITH_AS(split(s, parts), says("split: cannot make"), TypeError);
+  }
+  CHECK_THROWS_WITH_AS(split_sizes(u, {most, most}), says("larger than any axis"), TypeError);
+  const Tensor value(DType::float64, {7, 3});
+  for (const std::int64_t length :
+       {std::int64_t{8}, std::int64_t{1} << 40, std::int64_t{1} << 60, most}) {
+    CHECK_THROWS_WITH_AS(narrow(s, 0, 0, length), says("narrow"), TypeError);
+    for (const std::int64_t step : {std::int64_t{1}, std::int64_t{-1}, std::int64_t{5}, most}) {
+      const Expr y = narrow(u, 0, k, n, step);
+      const std::vector<Binding> at{{u, value}, {k, Tensor(std::int64_t{0})}, {n, Tensor(length)}};
+      CAPTURE(length);
+      CAPTURE(step);
+      CHECK_THROWS_WITH_AS(evaluate(y, at), says("axis of size 7"), Error);
+      CHECK_THROWS_WITH_AS(interpret(std::span(&y, 1), at, false), says("axis of size 7"), Error);
+    }
   }
 }

@@ -3,7 +3,10 @@
 
 #include <doctest/doctest.h>
 
+#include <limits>
+
 #include "cinch/cinch.hpp"
+#include "core/interpret.hpp"
 #include "support/composed.hpp"
 #include "support/samples.hpp"
 
@@ -47,6 +50,30 @@ TEST_CASE("running sums and products go along the axis in both directions") {
   const Expr b = variable("b", DType::bool_, {-1});
   CHECK(evaluate(cumsum(b, 0), {{b, Tensor::from<bool>({3}, {true, false, true})}}) ==
         Tensor::from<std::int64_t>({3}, {1, 1, 2}));
+}
+
+TEST_CASE("running products keep the dtype as NumPy does: integers wrap around, bools count") {
+  for (const DType dtype : {DType::int64, DType::bool_, DType::float32, DType::float64}) {
+    const Expr x = variable("x", dtype, {-1, -1});
+    const Expr y = cumprod(x, 1), back = cumprod(x, 0, Direction::backward);
+    const DType expected = dtype == DType::bool_ ? DType::int64 : dtype;
+    CHECK(y.dtype() == expected);
+    CHECK(y.dtype() == prod(x, 1).dtype());
+    const Tensor value = Tensor::from<std::int64_t>({2, 3}, {3, 1, 2, 0, 5, 1}).cast(dtype);
+    for (const Expr& e : {y, back}) {
+      const Tensor fast = evaluate(e, {{x, value}});
+      CHECK(fast == interpret(std::span(&e, 1), std::vector<Binding>{{x, value}}, false)[0]);
+      CHECK(fast.dtype() == expected);
+    }
+    if (dtype == DType::bool_) continue;
+    CHECK(evaluate(y, {{x, value}}) ==
+          Tensor::from<std::int64_t>({2, 3}, {3, 3, 6, 0, 0, 0}).cast(dtype));
+  }
+  const Expr i = lvector("i");
+  const std::int64_t large = std::int64_t{1} << 62;
+  CHECK(evaluate(cumprod(i, 0), {{i, Tensor::from<std::int64_t>({3}, {large, 2, 3})}}) ==
+        Tensor::from<std::int64_t>({3}, {large, std::numeric_limits<std::int64_t>::min(),
+                                         std::numeric_limits<std::int64_t>::min()}));
 }
 
 TEST_CASE("a long running sum is the same for any number of threads") {

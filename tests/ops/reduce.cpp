@@ -235,3 +235,25 @@ TEST_CASE("integers and bools: sums count, means are float64, largest and smalle
   CHECK(evaluate(any(b), {{b, Tensor(DType::bool_, {0})}}) == Tensor(false));
   CHECK(evaluate(var(i), {{i, Tensor::from<std::int64_t>({4}, {1, 2, 3, 4})}}) == Tensor(1.25));
 }
+
+TEST_CASE("sums of bools to a shape count, however much is known of the sizes") {
+  const Shape known{2, 3}, half{-1, 3}, unknown{-1, -1};
+  const Tensor value = Tensor::from<bool>({2, 3}, {true, false, true, true, true, false});
+  for (const Shape& shape : {known, half, unknown}) {
+    for (const Shape& like :
+         {Shape{2, 3}, Shape{1, 3}, Shape{3}, Shape{}, Shape{-1, -1}, Shape{-1}}) {
+      const Expr b = variable("b", DType::bool_, shape), l = variable("l", DType::float64, like);
+      Shape given = like;
+      for (std::int64_t& n : given) n = n < 0 ? 3 : n;
+      if (given.size() == 2) given[0] = like[0] == 2 ? 2 : 1;
+      const Expr y = sum_like(b, l);
+      CAPTURE(text(shape));
+      CAPTURE(text(like));
+      CHECK(y.dtype() == DType::int64);
+      const std::vector<Binding> at{{b, value}, {l, Tensor(DType::float64, given)}};
+      const Tensor fast = evaluate(y, at);
+      CHECK(fast.dtype() == DType::int64);
+      CHECK(fast == interpret(std::span(&y, 1), at, false)[0]);
+    }
+  }
+}
