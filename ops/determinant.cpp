@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 #include "ops/arithmetic.hpp"
 #include "ops/index.hpp"
@@ -10,6 +11,7 @@
 #include "ops/matrices.hpp"
 #include "ops/reduce.hpp"
 #include "ops/shape.hpp"
+#include "ops/sizes.hpp"
 #include "ops/solve.hpp"
 #include "ops/textbook.hpp"
 
@@ -119,9 +121,26 @@ Tensor logdet_reference(Values in, const Attrs&) {
   });
 }
 
+// cofactors: inputs A, and as many matrices H as derivatives were taken: the derivative of cof(A)
+// in the directions H, which is that of det(A) in these and one more, as a function of the last
+
+constexpr std::size_t most_directions = 12;
+
 Type cofactors_type(Args x, const Attrs&) {
-  require_matrices(x[0], /*square=*/true);
-  return {x[0].dtype(), x[0].dims()};
+  Type result{x[0].dtype(), x[0].dims()};
+  for (const Expr& matrix : x) {
+    require_matrices(matrix, /*square=*/true);
+    if (matrix.rank() != x[0].rank()) throw TypeError("the directions must have as many axes");
+    for (std::size_t axis = 0; axis < result.dims.size(); ++axis) {
+      const Dim a = result.dims[axis], b = matrix.dims()[axis];
+      if (a.known() && b.known() && !(a == b))
+        throw TypeError(text("the sizes of axis ", axis, " differ: a direction is as the matrix"));
+      if (!a.known()) result.dims[axis] = b;
+    }
+  }
+  if (x.size() > most_directions + 1)
+    throw TypeError(text("there are derivatives up to order ", most_directions, " only"));
+  return result;
 }
 
 /// The sign of the determinant of an orthogonal matrix, which becomes rubbish.
@@ -132,9 +151,100 @@ T orientation(std::int64_t n, T* a, int* pivots) {
   return sign;
 }
 
+/// The next list of numbers below n that are all different, after one that begins with -1; false
+/// after the last.
+bool next_choice(std::span<std::int64_t> rows, std::int64_t n) {
+  const auto repeats = [&] {
+    for (std::size_t a = 0; a < rows.size(); ++a) {
+      if (std::ranges::find(rows.first(a), rows[a]) !=
+          rows.begin() + static_cast<std::ptrdiff_t>(a))
+        return true;
+    }
+    return false;
+  };
+  do {
+    std::size_t a = 0;
+    while (a < rows.size() && ++rows[a] == n) rows[a++] = 0;
+    if (a == rows.size()) return false;
+  } while (repeats());
+  return true;
+}
+
+/// The derivative of cof(diag(s)) in the directions K (each n by n, one behind the other), added to
+/// `to`. A product of the elements in a set J of rows and columns, permuted, goes with the product
+/// of all s outside J: nothing is divided.
+template <class T>
+void add_diagonal_cofactors(std::int64_t n, const T* s, std::span<const T* const> K, T* to) {
+  std::int64_t numbers[most_directions + 1] = {-1};
+  int orders[most_directions + 1];
+  const std::span<std::int64_t> rows(numbers, K.size() + 1);
+  const std::span<int> order(orders, K.size() + 1);
+  if (std::ssize(rows) > n) return;
+  while (next_choice(rows, n)) {
+    T outside = 1;
+    for (std::int64_t k = 0; k < n; ++k)
+      outside *= std::ranges::find(rows, k) == rows.end() ? s[k] : T(1);
+    std::iota(order.begin(), order.end(), 0);
+    do {
+      T product = outside;
+      for (std::size_t a = 0; a < order.size(); ++a) {
+        for (std::size_t b = a + 1; b < order.size(); ++b)
+          product = order[a] > order[b] ? -product : product;
+        if (a > 0) product *= K[a - 1][rows[a] * n + rows[static_cast<std::size_t>(order[a])]];
+      }
+      to[rows[0] * n + rows[static_cast<std::size_t>(order[0])]] += product;
+    } while (std::ranges::next_permutation(order).found);
+  }
+}
+
+/// From A = U diag(s) V': the derivative of cof(A) in the directions H is that of cof(diag(s)) in
+/// U' H V, times det(U) det(V), between U and V'.
+void cofactors_derivative_kernel(std::span<const Operand> in, const Operand& out, const Attrs&) {
+  const std::int64_t n = out.shape.back(), count = std::ssize(in) - 1;
+  if (n == 0) return;
+  dispatch_float(out.dtype, [&]<class T> {
+    const std::int64_t work = Lapack<T>::svd_work(true, n, n);
+    const auto each = [&](std::int64_t k) {
+      Workspace space((6 + static_cast<std::size_t>(count)) * Workspace::room<T>(n * n) +
+                      Workspace::room<T>(n) + Workspace::room<T>(work) +
+                      2 * Workspace::room<int>(8 * n));
+      T *a = space.take<T>(n * n), *u = space.take<T>(n * n), *v = space.take<T>(n * n),
+        *copy = space.take<T>(n * n), *between = space.take<T>(n * n), *half = space.take<T>(n * n),
+        *s = space.take<T>(n), *scratch = space.take<T>(work);
+      int *integers = space.take<int>(8 * n), *pivots = space.take<int>(n);
+      if (!load_rows(matrix_at<T>(in[0], k), a)) return Fault::not_finite;
+      // The factors of the transpose: u holds V by columns, v holds U by rows.
+      if (!Lapack<T>::svd(true, n, n, a, s, u, v, scratch, work, integers))
+        return Fault::no_convergence;
+      const T* K[most_directions];
+      for (std::int64_t d = 0; d < count; ++d) {
+        T* rotated = space.take<T>(n * n);
+        if (!load_rows(matrix_at<T>(in[static_cast<std::size_t>(d) + 1], k), a))
+          return Fault::direction_not_finite;
+        // All by columns, that is transposed: V' H' and then that times U.
+        Lapack<T>::product(true, false, n, n, n, u, a, half);
+        Lapack<T>::product(false, true, n, n, n, half, v, rotated);
+        K[d] = rotated;
+      }
+      std::fill_n(between, n * n, T(0));
+      add_diagonal_cofactors<T>(n, s, {K, static_cast<std::size_t>(count)}, between);
+      std::copy_n(u, n * n, copy);
+      T sign = orientation(n, copy, pivots);
+      std::copy_n(v, n * n, copy);
+      sign *= orientation(n, copy, pivots);
+      for (std::int64_t i = 0; i < n * n; ++i) between[i] *= sign;
+      Lapack<T>::product(false, false, n, n, n, u, between, half);
+      Lapack<T>::product(false, false, n, n, n, half, v, out.as<T>() + k * n * n);
+      return Fault::none;
+    };
+    for_each_matrix(leading_shape(in[0]), matrix_count(in[0]), cubic_nanoseconds(n, 25), each);
+  });
+}
+
 /// From A = U diag(s) V': cof(A) = det(U) det(V) U diag(products of all s but one) V'. Nothing is
 /// divided, so A may be singular.
-void cofactors_kernel(std::span<const Operand> in, const Operand& out, const Attrs&) {
+void cofactors_kernel(std::span<const Operand> in, const Operand& out, const Attrs& attrs) {
+  if (in.size() > 1) return cofactors_derivative_kernel(in, out, attrs);
   const std::int64_t n = out.shape.back();
   if (n == 0) return;
   dispatch_float(out.dtype, [&]<class T> {
@@ -178,11 +288,69 @@ double factoring_flops(const Expr& y) {
 /// `g` (...) at every element of a matrix (..., 1, 1).
 Expr for_elements(const Expr& g) { return as_column(as_column(g)); }
 
-/// With G = gy, <G, d cof(A)> for cof(A) = C: d C = (tr(A^-1 dA) C - C dA' A^-T).
+/// The derivative of a determinant in several directions does not depend on their order, so one
+/// direction more, or another one, is all there is to it.
 Grads cofactors_grad(Args x, const Expr& y, const Expr& gy) {
-  const Expr inverse_t = transposed(inverse(x[0]));
-  return {inverse_t * for_elements(sum(gy * y, {-2, -1})) -
-          matrix_product(inverse_t, matrix_product(transposed(gy), y))};
+  Grads result;
+  for (std::size_t k = 0; k < x.size(); ++k) {
+    std::vector<Expr> inputs(x.begin(), x.end());
+    if (k == 0) {
+      inputs.push_back(gy);
+    } else {
+      inputs[k] = gy;
+    }
+    result.push_back(apply(y.op(), std::move(inputs)));
+  }
+  return result;
+}
+
+Expr batch_cofactors(Args x, const std::vector<bool>& batched, const Expr& y) {
+  std::vector<Expr> operands(x.begin(), x.end());
+  const auto first = static_cast<std::size_t>(std::ranges::find(batched, true) - batched.begin());
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    if (!batched[i]) operands[i] = broadcast_to(x[i], with_leading_size(size(x[first], 0), x[i]));
+  }
+  return apply(y.op(), std::move(operands), y.attrs(), y->where);
+}
+
+std::int64_t follow_cofactors(Args x, std::span<const std::int64_t> axes, const Expr&) {
+  std::int64_t result = -1;
+  for (const std::int64_t axis : axes) {
+    if (axis < 0) continue;
+    if (axis >= x[0].rank() - 2 || (result >= 0 && result != axis)) return -1;
+    result = axis;
+  }
+  return result;
+}
+
+/// A determinant is linear in each row: cof(A) with rows of A replaced by those of the directions,
+/// for every choice of rows.
+Tensor cofactors_reference(Values in, const Attrs&) {
+  const std::int64_t n = in[0]->shape().back();
+  return textbook::for_each(*in[0], {n, n}, [&](const textbook::Matrix& a, std::int64_t number) {
+    if (in.size() == 1) return textbook::Result(textbook::cofactors(a));
+    std::vector<textbook::Matrix> directions;
+    for (const Tensor* direction : in.subspan(1)) {
+      directions.push_back(textbook::matrix_of(*direction, number));
+      if (!textbook::all_finite(directions.back()))
+        return textbook::Result(Fault::direction_not_finite);
+    }
+    textbook::Matrix total(n, n);
+    std::vector<std::int64_t> rows(directions.size());
+    rows[0] = -1;
+    while (std::ssize(rows) <= n && next_choice(rows, n)) {
+      textbook::Matrix replaced = a;
+      for (std::size_t d = 0; d < rows.size(); ++d) {
+        for (std::int64_t c = 0; c < n; ++c) replaced(rows[d], c) = directions[d](rows[d], c);
+      }
+      const textbook::Matrix one = textbook::cofactors(replaced);
+      for (std::int64_t r = 0; r < n; ++r) {
+        if (std::ranges::find(rows, r) != rows.end()) continue;
+        for (std::int64_t c = 0; c < n; ++c) total(r, c) += one(r, c);
+      }
+    }
+    return textbook::Result(total);
+  });
 }
 
 std::vector<Example> square_examples(Expr (*f)(Args)) {
@@ -227,23 +395,24 @@ constinit const Op det_op{
 constinit const Op cofactors_op{
     .name = "cofactors",
     .type = cofactors_type,
-    .reference =
-        [](Values in, const Attrs&) {
-          const std::int64_t n = in[0]->shape().back();
-          return textbook::for_each(*in[0], {n, n}, [](const textbook::Matrix& a, std::int64_t) {
-            return textbook::Result(textbook::cofactors(a));
-          });
-        },
+    .reference = cofactors_reference,
     .operands = Operands::real,
     .grad = cofactors_grad,
-    .batch = batch_matrices,
-    .follow = follow_matrices,
+    .batch = batch_cofactors,
+    .follow = follow_cofactors,
     .kernel = cofactors_kernel,
     .accepts = accepts_anything,
     .flops = [](const Expr& y) { return 30 * factoring_flops(y); },
     .probe = {-3, 3},
     .examples = []() -> std::vector<Example> {
-      return square_examples([](Args x) { return cofactors(well_conditioned(x[0]) / 12); });
+      std::vector<Example> result =
+          square_examples([](Args x) { return cofactors(well_conditioned(x[0]) / 12); });
+      // As a derivative of its own.
+      const Type matrix{DType::float64, {3, 3}};
+      result.push_back({{matrix, matrix}, [](Args x) {
+                          return apply(cofactors_op, {x[0], x[1]});
+                        }});
+      return result;
     },
 };
 

@@ -1,6 +1,8 @@
 #include "ops/factor.hpp"
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 
 #include "ops/arithmetic.hpp"
 #include "ops/index.hpp"
@@ -76,10 +78,28 @@ Type qr_type(Args x, const Attrs&) {
   return result;
 }
 
+/// Whether what is left of column j of a matrix of m rows, once the columns before it are taken
+/// out, is no more than rounding; it becomes 0, so that the gradient cannot take it for a number. R
+/// is (n, n), element (i, j) at r[i * row + j * column].
+template <class T>
+bool depends(const T* r, std::int64_t j, std::int64_t row, std::int64_t column, std::int64_t m,
+             double epsilon) {
+  double length = 0;
+  for (std::int64_t i = 0; i <= j; ++i)
+    length = std::hypot(length, static_cast<double>(r[i * row + j * column]));
+  const auto left = std::abs(static_cast<double>(r[j * (row + column)]));
+  return !(left > 2 * static_cast<double>(m) * epsilon * length);
+}
+
 Tensor qr_reference(Values in, const Attrs&) {
   const std::int64_t m = in[0]->shape().end()[-2], n = in[0]->shape().back();
-  return textbook::for_each(*in[0], {m + n, n}, [](const textbook::Matrix& a, std::int64_t) {
-    const textbook::Qr factors = textbook::qr(a);
+  const double epsilon = in[0]->dtype() == DType::float32 ? std::numeric_limits<float>::epsilon()
+                                                          : std::numeric_limits<double>::epsilon();
+  return textbook::for_each(*in[0], {m + n, n}, [&](const textbook::Matrix& a, std::int64_t) {
+    textbook::Qr factors = textbook::qr(a);
+    for (std::int64_t j = 0; j < n; ++j) {
+      if (depends(factors.R.elements.data(), j, n, 1, m, epsilon)) factors.R(j, j) = 0;
+    }
     return textbook::Result(textbook::stacked(factors.Q, factors.R));
   });
 }
@@ -96,6 +116,7 @@ void qr_kernel(std::span<const Operand> in, const Operand& out, const Attrs&) {
       if (!load_columns(matrix_at<T>(in[0], k), a)) return Fault::not_finite;
       Lapack<T>::qr(m, n, a, r, scratch);
       for (std::int64_t j = 0; j < n; ++j) {
+        if (depends(r, j, 1, n, m, std::numeric_limits<T>::epsilon())) r[j * (n + 1)] = 0;
         if (r[j * (n + 1)] >= 0) continue;
         for (std::int64_t i = 0; i < m; ++i) a[j * m + i] = -a[j * m + i];
         for (std::int64_t i = j; i < n; ++i) r[i * n + j] = -r[i * n + j];
@@ -123,7 +144,8 @@ Grads qr_grad(Args x, const Expr& y, const Expr& gy) {
   const Expr M = matrix_product(R, transposed(gR)) - matrix_product(transposed(gQ), Q);
   const Expr mirrored = lower_triangle(M) + transposed(lower_triangle(M, -1));
   const Expr inner = gQ + matrix_product(Q, mirrored);
-  return {transposed(triangular_solve(R, transposed(inner), {.lower = false}))};
+  return {transposed(apply(triangular_solve_op, {R, transposed(inner)},
+                           {.ints = {/*lower=*/false, /*unit=*/false, /*of_qr=*/true}}))};
 }
 
 }  // namespace

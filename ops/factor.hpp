@@ -15,9 +15,9 @@ extern const Op cholesky_op, qr_op;
 Expr cholesky(const Arg& A);
 
 /// A = Q R with m >= n: Q (..., m, n) has orthonormal columns, R (..., n, n) is upper triangular
-/// and its diagonal not negative, which makes them unique. The gradient needs independent columns
-/// (ValueError else): Walter and Lehmann, Algorithmic differentiation of linear algebra functions,
-/// 2010.
+/// and its diagonal not negative, which makes them unique. Where a column depends on those before
+/// it, but for rounding, the diagonal is 0 and the gradient is a ValueError: Walter and Lehmann,
+/// Algorithmic differentiation of linear algebra functions, 2010.
 struct QR {
   Expr Q, R;
 };

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 
 #include "ops/arithmetic.hpp"
 #include "ops/lapack.hpp"
@@ -38,6 +39,14 @@ void inverse_kernel(std::span<const Operand> in, const Operand& out, const Attrs
       if (!load_rows(matrix_at<T>(in[0], k), a)) return Fault::not_finite;
       if (!Lapack<T>::lu(n, a, pivots) || !Lapack<T>::lu_inverse(n, a, pivots, scratch))
         return Fault::singular;
+      if (!std::all_of(a, a + n * n, [](T e) { return std::isfinite(e); })) {
+        // The reciprocal of a tiny pivot is infinite; a wider exponent can do without.
+        const auto result =
+            textbook::solve(textbook::matrix_of(matrix_at<T>(in[0], k)), textbook::identity(n));
+        if (!result) return Fault::singular;
+        std::ranges::transform(result->elements, a,
+                               [](textbook::Real e) { return static_cast<T>(e); });
+      }
       std::copy_n(a, n * n, out.as<T>() + k * n * n);
       return Fault::none;
     };

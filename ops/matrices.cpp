@@ -106,6 +106,11 @@ void require_sound(Fault fault, std::span<const std::int64_t> leading, std::int6
       throw ValueError(which + " holds NaN or infinity");
     case Fault::right_not_finite:
       throw ValueError("the right side of " + which + " holds NaN or infinity");
+    case Fault::direction_not_finite:
+      throw ValueError("the direction of the derivative by " + which + " holds NaN or infinity");
+    case Fault::dependent:
+      throw ValueError("the columns of " + which +
+                       " are not independent, so its Q and R have no derivative");
     case Fault::singular:
       throw ValueError(which + " is singular");
     case Fault::indefinite:

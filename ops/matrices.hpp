@@ -63,8 +63,10 @@ Expr as_column(const Expr& v);
 enum class Fault : std::uint8_t {
   none,
   not_finite,
-  right_not_finite,  ///< The right side that belongs to it.
+  right_not_finite,      ///< The right side that belongs to it.
+  direction_not_finite,  ///< The direction in which it changes.
   singular,
+  dependent,  ///< Its columns.
   indefinite,
   no_convergence
 };

@@ -1,6 +1,7 @@
 #include "ops/solve.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include "ops/arithmetic.hpp"
 #include "ops/lapack.hpp"
@@ -36,30 +37,35 @@ Type solve_type(Args x, const Attrs&) {
   return result;
 }
 
-Tensor solve_by(Values in, const auto& solver) {
+Tensor solve_by(Values in, Fault fault, const auto& solver) {
   const Tensor& b = *in[1];
   return textbook::for_each(*in[0], {b.shape().end()[-2], b.shape().back()},
                             [&](const textbook::Matrix& a, std::int64_t k) {
                               const textbook::Matrix right = textbook::matrix_of(b, k);
                               if (!textbook::all_finite(right))
                                 return textbook::Result(Fault::right_not_finite);
-                              return textbook::Result(solver(a, right), Fault::singular);
+                              return textbook::Result(solver(a, right), fault);
                             });
 }
 
 Tensor solve_reference(Values in, const Attrs&) {
-  return solve_by(in, [](const textbook::Matrix& a, const textbook::Matrix& b) {
+  return solve_by(in, Fault::singular, [](const textbook::Matrix& a, const textbook::Matrix& b) {
     return textbook::solve(a, b);
   });
 }
 
 bool is_lower(const Attrs& attrs) { return attrs.ints[0] != 0; }
 bool is_unit(const Attrs& attrs) { return attrs.ints[1] != 0; }
+/// What a 0 on the diagonal means: with a third number, R of Q R for columns that are dependent.
+Fault triangular_fault(const Attrs& attrs) {
+  return attrs.ints.size() > 2 && attrs.ints[2] != 0 ? Fault::dependent : Fault::singular;
+}
 
 Tensor triangular_solve_reference(Values in, const Attrs& attrs) {
-  return solve_by(in, [&](const textbook::Matrix& a, const textbook::Matrix& b) {
-    return textbook::triangular_solve(a, b, is_lower(attrs), is_unit(attrs));
-  });
+  return solve_by(in, triangular_fault(attrs),
+                  [&](const textbook::Matrix& a, const textbook::Matrix& b) {
+                    return textbook::triangular_solve(a, b, is_lower(attrs), is_unit(attrs));
+                  });
 }
 
 /// Numbers a group of right sides that share one matrix, because its operand is repeated along some
@@ -92,14 +98,29 @@ class SharedMatrices {
   std::int64_t matrices_ = 1, uses_ = 1;
 };
 
-/// `prepare(matrix, memory)` and `finish(memory, b)` for column-major b.
+template <class T>
+bool all_finite(const T* x, std::int64_t n) {
+  return std::all_of(x, x + n, [](T e) { return std::isfinite(e); });
+}
+
+/// `prepare(matrix, memory)` and `finish(memory, b)` for column-major b. What they cannot, because
+/// the reciprocal of a tiny pivot is infinite, `textbook_solver` does with a wider exponent.
 template <class T>
 void solve_all(std::span<const Operand> in, const Operand& out, const auto& prepare,
-               const auto& finish, double preparing) {
+               const auto& finish, const auto& textbook_solver, double preparing) {
   const std::int64_t n = out.shape.end()[-2], columns = out.shape.back();
   if (out.size() == 0) return;
   const SharedMatrices shared(in[0]);
   const double applying = 1.5 * static_cast<double>(n * n * columns) / 2;
+  const auto slowly = [&](std::int64_t k, T* b) {
+    const auto solved = textbook_solver(textbook::matrix_of(matrix_at<T>(in[0], k)),
+                                        textbook::matrix_of(matrix_at<T>(in[1], k)));
+    if (!solved) return Fault::singular;
+    for (std::int64_t i = 0; i < n; ++i) {
+      for (std::int64_t j = 0; j < columns; ++j) b[j * n + i] = static_cast<T>((*solved)(i, j));
+    }
+    return Fault::none;
+  };
   const auto each = [&](std::int64_t& k) {
     const std::int64_t matrix = k;
     k = shared.number(matrix, 0);
@@ -112,7 +133,10 @@ void solve_all(std::span<const Operand> in, const Operand& out, const auto& prep
     for (std::int64_t use = 0; use < shared.uses(); ++use) {
       k = shared.number(matrix, use);
       if (!load_columns(matrix_at<T>(in[1], k), b)) return Fault::right_not_finite;
-      if (!finish(a, pivots, b)) return Fault::singular;
+      if (const Fault found = finish(a, pivots, b); found != Fault::none) return found;
+      if (!all_finite(b, n * columns)) {
+        if (const Fault found = slowly(k, b); found != Fault::none) return found;
+      }
       load_rows(MatrixView<T>{b, n, columns, 1, n}, out.as<T>() + k * n * columns);
     }
     return Fault::none;
@@ -131,9 +155,12 @@ void solve_kernel(std::span<const Operand> in, const Operand& out, const Attrs&)
     };
     const auto finish = [&](const T* a, const int* pivots, T* b) {
       Lapack<T>::lu_solve(/*transposed=*/true, n, columns, a, pivots, b);
-      return true;
+      return Fault::none;
     };
-    solve_all<T>(in, out, prepare, finish, cubic_nanoseconds(n, 1));
+    const auto textbook_solver = [](const textbook::Matrix& a, const textbook::Matrix& b) {
+      return textbook::solve(a, b);
+    };
+    solve_all<T>(in, out, prepare, finish, textbook_solver, cubic_nanoseconds(n, 1));
   });
 }
 
@@ -145,9 +172,14 @@ void triangular_solve_kernel(std::span<const Operand> in, const Operand& out, co
       return load_rows(from, a) ? Fault::none : Fault::not_finite;
     };
     const auto finish = [&](const T* a, const int*, T* b) {
-      return Lapack<T>::triangular_solve(!lower, /*transposed=*/true, unit, n, columns, a, b);
+      const bool done =
+          Lapack<T>::triangular_solve(!lower, /*transposed=*/true, unit, n, columns, a, b);
+      return done ? Fault::none : triangular_fault(attrs);
     };
-    solve_all<T>(in, out, prepare, finish, static_cast<double>(n * n) / 2);
+    const auto textbook_solver = [&](const textbook::Matrix& a, const textbook::Matrix& b) {
+      return textbook::triangular_solve(a, b, lower, unit);
+    };
+    solve_all<T>(in, out, prepare, finish, textbook_solver, static_cast<double>(n * n) / 2);
   });
 }
 
@@ -159,8 +191,9 @@ Grads solve_grad(Args x, const Expr& y, const Expr& gy) {
 Grads triangular_solve_grad(Args x, const Expr& y, const Expr& gy) {
   const bool lower = is_lower(y.attrs());
   const std::int64_t first = is_unit(y.attrs()) ? 1 : 0;  // Off the diagonal.
-  const Expr gb =
-      apply(triangular_solve_op, {transposed(x[0]), gy}, {.ints = {!lower, y.attrs().ints[1]}});
+  Attrs other_way = y.attrs();
+  other_way.ints[0] = !lower;
+  const Expr gb = apply(triangular_solve_op, {transposed(x[0]), gy}, std::move(other_way));
   const Expr ga = -matrix_product(gb, transposed(y));
   return {lower ? lower_triangle(ga, -first) : upper_triangle(ga, first), gb};
 }

@@ -77,6 +77,14 @@ Matrix exponential(Matrix a);
 
 /// Matrix number `k` of a tensor.
 Matrix matrix_of(const Tensor& x, std::int64_t k);
+template <class T>
+Matrix matrix_of(const MatrixView<T>& x) {
+  Matrix result(x.rows, x.columns);
+  for (std::int64_t i = 0; i < x.rows; ++i) {
+    for (std::int64_t j = 0; j < x.columns; ++j) result(i, j) = x(i, j);
+  }
+  return result;
+}
 /// (a + a') / 2.
 Matrix symmetric_part(const Matrix& a);
 /// a and below it b.

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <tuple>
 
 #include "cinch/cinch.hpp"
 #include "core/interpret.hpp"
@@ -47,6 +48,107 @@ TEST_CASE("the gradient of a determinant is right at singular matrices of any ra
     const Tensor a = evaluate(singular);
     const GradCheck check = check_grad(det(A), std::vector<Expr>{A}, {{A, a}});
     CHECK_MESSAGE(check.ok, check.report);
+  }
+}
+
+namespace {
+
+/// By the first row, down to the elements: a polynomial, in which nothing is divided.
+Expr laplace(const Expr& A, std::int64_t n) {
+  if (n == 0) return constant(Tensor(1.0));
+  if (n == 1) return at(at(A, 0), 0);
+  Expr total = constant(Tensor(0.0));
+  for (std::int64_t j = 0; j < n; ++j) {
+    std::vector<Expr> columns;
+    for (std::int64_t k = 0; k < n; ++k) {
+      if (k != j) columns.push_back(narrow(narrow(A, 0, 1, n - 1), 1, k, 1));
+    }
+    const Expr term = at(at(A, 0), j) * laplace(concatenate(columns, 1), n - 1);
+    total = j % 2 ? total - term : total + term;
+  }
+  return total;
+}
+
+}  // namespace
+
+TEST_CASE("derivatives of determinants to any order are those of the polynomial, for every rank") {
+  for (std::int64_t n = 1; n <= 4; ++n) {
+    const Expr A = variable("A", DType::float64, {n, n});
+    for (std::int64_t rank = 0; rank <= n; ++rank) {
+      const Tensor value = rank == 0 ? Tensor(DType::float64, {n, n})
+                                     : evaluate(dot(numbers({n, rank}, 1), numbers({rank, n}, 2)));
+      Expr f = det(A), g = laplace(A, n);
+      for (int order = 1; order <= (n == 4 ? 4 : 5); ++order) {
+        const Expr df = grad(f, A, {.disconnected = Disconnected::zero}),
+                   dg = grad(g, A, {.disconnected = Disconnected::zero});
+        const Tensor expected = evaluate(dg, {{A, value}});
+        CAPTURE(n);
+        CAPTURE(rank);
+        CAPTURE(order);
+        CHECK(distance(evaluate(df, {{A, value}}), expected) < 1e-11);
+        CHECK(distance(interpret(std::span(&df, 1), std::vector<Binding>{{A, value}}, false)[0],
+                       expected) < 1e-11);
+        const Expr along = numbers({n, n}, static_cast<unsigned>(10 + order));
+        f = sum(df * along);
+        g = sum(dg * along);
+      }
+    }
+  }
+}
+
+TEST_CASE("derivatives of determinants of products that have no inverse, of many, per example") {
+  const Expr tall = dmatrix("tall"), wide = dmatrix("wide");
+  const std::vector<Binding> at{{tall, random({4, 2}, 3)}, {wide, random({2, 4}, 4)}};
+  const GradCheck check = check_grad(det(dot(tall, wide)) + sum(square(tall)) * sum(wide),
+                                     {tall, wide}, at, {.order = 3});
+  CHECK_MESSAGE(check.ok, check.report);
+  const Expr many = variable("many", DType::float64, {-1, 3, 3});
+  Tensor values = random({4, 3, 3}, 5);
+  for (std::size_t k = 0; k < 18; ++k)
+    values.data<double>()[k] = k < 9 ? 0 : static_cast<double>(k % 3);
+  const Expr J = jacobian(grad(sum(det(many)), many), many);
+  const Expr one = dmatrix("one");
+  const Expr H = hessian(det(one), one);
+  for (std::int64_t k = 0; k < 4; ++k) {
+    const Tensor a = evaluate(cinch::at(many, k), {{many, values}});
+    CHECK(distance(evaluate(cinch::at(J, k), {{many, values}}), evaluate(H, {{one, a}})) < 1e-12);
+  }
+}
+
+TEST_CASE("Q and R have no derivative where a column depends on others, and say so") {
+  const Expr A = dmatrix("A");
+  const auto error_of = [](auto&& f) -> std::string {
+    try {
+      f();
+    } catch (const ValueError& e) {
+      return e.what();
+    }
+    return "no error";
+  };
+  for (const double scale : {1.0, 1e-200, 1e150}) {
+    for (const auto& [m, n, rank] :
+         std::vector<std::tuple<std::int64_t, std::int64_t, std::int64_t>>{
+             {3, 3, 2}, {5, 3, 2}, {5, 4, 1}, {2, 2, 0}, {40, 7, 6}}) {
+      const Tensor value =
+          rank == 0 ? Tensor(DType::float64, {m, n})
+                    : evaluate(scale * dot(numbers({m, rank}, 1), numbers({rank, n}, 2)));
+      const auto [Q, R] = qr(A);
+      for (const Expr& cost : {sum(Q), sum(R), sum(square(Q)) + sum(R)}) {
+        const Expr g = grad(cost, A);
+        const std::vector<Binding> at{{A, value}};
+        for (const std::string& message : {error_of([&] { evaluate(g, at); }), error_of([&] {
+                                             interpret(std::span(&g, 1), at, false);
+                                           })}) {
+          CAPTURE(m);
+          CAPTURE(rank);
+          CHECK_MESSAGE(
+              message.find("columns of the matrix are not independent") != std::string::npos,
+              message);
+        }
+        const std::vector<Binding> independent{{A, evaluate(scale * numbers({m, n}, 7))}};
+        CHECK(error_of([&] { evaluate(g, independent); }) == "no error");
+      }
+    }
   }
 }
 

@@ -494,3 +494,29 @@ TEST_CASE("matrices that an op cannot take are ValueErrors that name op, matrix 
   CHECK(has(error_of([&] { evaluate(inverse(constant(twins))); }),
             "inverse: the matrix is singular"));
 }
+
+TEST_CASE("matrices of tiny numbers are inverted and solved as by a wider exponent") {
+  for (const DType dtype : {DType::float64, DType::float32}) {
+    const Expr A = variable("A", dtype, {-1, -1}), b = variable("b", dtype, {-1, -1});
+    const double tiny = dtype == DType::float64 ? 1e-310 : 1e-40;
+    for (const Tensor& shape : {matrix_of(2, 2, {1, 0, 0, 2}), matrix_of(2, 2, {1, 2, 3, 4}),
+                                matrix_of(2, 2, {0, 2, 3, 0}), matrix_of(2, 2, {1 / tiny, 0, 0, 2}),
+                                matrix_of(3, 3, {1, 2, 0, 0, 4, 1, 5, 0, 9})}) {
+      const Tensor a = evaluate(tiny * constant(shape)).cast(dtype);
+      const Tensor right = evaluate(3 * tiny * constant(shape)).cast(dtype);
+      const std::vector<Binding> at{{A, a}, {b, right}};
+      for (const Expr& y : {inverse(A), solve(A, b), triangular_solve(A, b),
+                            triangular_solve(A, b, {.lower = false})}) {
+        if (shape.at(0) == 0 && !(y == inverse(A)) && y.attrs().ints.size() > 0) continue;
+        CAPTURE(describe(y));
+        CAPTURE(text(a));
+        Tensor checked, fast;
+        std::string of_checked =
+                        error_of([&] { checked = interpret(std::span(&y, 1), at, false)[0]; }),
+                    of_fast = error_of([&] { fast = evaluate(y, at); });
+        CHECK(of_checked == of_fast);
+        if (of_checked.empty()) CHECK(distance(fast, checked) < 1e-3);
+      }
+    }
+  }
+}
