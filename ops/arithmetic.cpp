@@ -9,6 +9,7 @@
 #include "ops/elementwise.hpp"
 #include "ops/expansion.hpp"
 #include "ops/reduce.hpp"
+#include "ops/root.hpp"
 #include "ops/shape.hpp"
 #include "ops/special.hpp"
 #include "ops/xtensor_view.hpp"
@@ -138,6 +139,26 @@ Rules sqrt_rules() {
   return rules;
 }
 
+/// The power of a root, where it is a whole one of what is under it.
+Expr simplify_square(const Expr& e) { return power_of_root(e.inputs()[0], 2); }
+Expr simplify_pow(const Expr& e) {
+  const Tensor* p = constant_value(e.inputs()[1]);
+  return p && p->size() == 1 && p->rank() == 0 ? power_of_root(e.inputs()[0], p->item()) : Expr();
+}
+
+/// The exponent of the derivative of x^p, constant where p is.
+Expr one_less(const Expr& x, const Expr& p) {
+  // Exponent 0 stays: its power is a constant even at base 0, where the power of -1 is infinite.
+  if (const Tensor* value = constant_value(p)) {
+    Tensor less = *value;
+    dispatch_float(less.dtype(), [&]<class T> {
+      for (T& e : less.data<T>()) e = e == 0 ? T(0) : e - 1;
+    });
+    return constant(std::move(less), p->where);
+  }
+  return switch_(logical_and(equal(p, 0), equal(x, 0)), 1, p) - 1;
+}
+
 /// The part of `gy` that goes to the operand for which `wins` holds; half of it where both are
 /// equal.
 Expr shared_where(const Expr& wins, const Args& x, const Expr& gy) {
@@ -186,7 +207,7 @@ constinit const Op floor_div_op = elementwise<formula::FloorDiv>({.name = "floor
 constinit const Op mod_op = elementwise<formula::Mod>({
     .name = "mod",
     .grad = [](Args x, const Expr&, const Expr& gy) -> Grads {
-      return {gy, -gy * floor(x[0] / x[1])};
+      return {gy, -gy * floor_div(x[0], x[1])};
     },
     .probe = {1.1, 1.9},
 });
@@ -194,13 +215,12 @@ constinit const Op pow_op = elementwise<formula::Pow>({
     .name = "pow",
     .algebra = Algebra::power,
     .grad = [](Args x, const Expr& y, const Expr& gy) -> Grads {
-      // Exponent 0 is a constant even at base 0, where the power of -1 is infinite.
-      const Expr slope = x[1] * pow(x[0], x[1] - 1);
-      const Expr by_base = constant_value(x[1]) ? slope : switch_(equal(x[1], 0), 0, slope);
+      const Expr by_base = x[1] * pow(x[0], one_less(x[0], x[1]));
       // log of 1 where the base is not positive: there is no derivative by the exponent.
       return {gy * by_base, gy * y * log(switch_(x[0] > 0, x[0], 1))};
     },
     .rules = pow_rules,
+    .simplify = simplify_pow,
     .probe = {0.3, 2},
 });
 constinit const Op maximum_op = elementwise<formula::Maximum>({
@@ -225,7 +245,12 @@ constinit const Op neg_op = elementwise<formula::Neg>({
 });
 constinit const Op abs_op = elementwise<formula::Abs>({
     .name = "abs",
-    .grad = [](Args x, const Expr&, const Expr& gy) -> Grads { return {gy * sign(x[0])}; },
+    .grad = [](Args x, const Expr& y, const Expr& gy) -> Grads {
+      auto [smooth, rest] = halved_by_root(gy, square(x[0]), y);
+      if (smooth.has_value()) smooth = smooth * (2 * x[0]);
+      if (rest.has_value()) rest = rest * sign(x[0]);
+      return {sum_of_parts(smooth, rest)};
+    },
 });
 constinit const Op sign_op = elementwise<formula::Sign>({.name = "sign"});
 constinit const Op square_op = elementwise<formula::Square>({
@@ -233,10 +258,14 @@ constinit const Op square_op = elementwise<formula::Square>({
     .algebra = Algebra::square,
     .grad = [](Args x, const Expr&, const Expr& gy) -> Grads { return {2 * gy * x[0]}; },
     .rules = square_rules,
+    .simplify = simplify_square,
 });
 constinit const Op sqrt_op = elementwise<formula::Sqrt>({
     .name = "sqrt",
-    .grad = [](Args, const Expr& y, const Expr& gy) -> Grads { return {0.5 * gy / y}; },
+    .grad = [](Args x, const Expr& y, const Expr& gy) -> Grads {
+      const auto [smooth, rest] = halved_by_root(gy, x[0], y);
+      return {sum_of_parts(smooth, rest.has_value() ? 0.5 * rest / y : Expr())};
+    },
     .rules = sqrt_rules,
     .probe = {0.3, 3},
 });

@@ -29,9 +29,13 @@ Expr minimum(const Arg& a, const Arg& b);
 /// `x` limited to [low, high].
 Expr clip(const Arg& x, const Arg& low, const Arg& high);
 
-Expr abs(const Arg& x);   ///< Gradient 0 at 0.
+/// Gradient 0 at 0, and 0 for what comes after it; smooth functions of |x|, such as cosh(abs(x)),
+/// have their own derivatives there.
+Expr abs(const Arg& x);
 Expr sign(const Arg& x);  ///< -1, 0 or 1; no gradient.
 Expr square(const Arg& x);
+/// Gradient infinite at 0; smooth even functions of it, such as cosh(sqrt(x)), have their own
+/// derivatives there. See norm() for the square root of a sum of squares.
 Expr sqrt(const Arg& x);
 Expr reciprocal(const Arg& x);  ///< 1 / x; integers give float64.
 Expr rsqrt(const Arg& x);       ///< 1 / sqrt(x)

@@ -21,6 +21,7 @@
 #include "ops/prod.hpp"
 #include "ops/random.hpp"
 #include "ops/reduce.hpp"
+#include "ops/root.hpp"
 #include "ops/shape.hpp"
 #include "ops/solve.hpp"
 #include "ops/special.hpp"
@@ -47,6 +48,7 @@ std::span<const Op* const> all_ops() {
       &sign_op,
       &square_op,
       &sqrt_op,
+      &length_op,
       &floor_op,
       &ceil_op,
       &round_op,

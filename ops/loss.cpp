@@ -7,6 +7,7 @@
 #include "ops/index.hpp"
 #include "ops/norm.hpp"
 #include "ops/reduce.hpp"
+#include "ops/root.hpp"
 #include "ops/shape.hpp"
 #include "ops/special.hpp"
 
@@ -103,7 +104,7 @@ Expr cosine_similarity(const Arg& a, const Arg& b, std::int64_t axis) {
   axis = axis_of("cosine_similarity", a, axis);
   const Expr lengths = norm(a, 2, axis) * norm(b, 2, axis);
   const Expr none = equal(lengths, 0);
-  return switch_(none, 0, sum(a * b, axis) / switch_(none, 1, lengths));
+  return switch_(none, flat(lengths, 2), sum(a * b, axis) / switch_(none, 1, lengths));
 }
 
 }  // namespace cinch

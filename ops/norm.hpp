@@ -10,13 +10,16 @@ namespace cinch {
 /// estimate); where none are left the result is infinite or NaN, as NumPy's.
 Expr var(const Arg& x, const Axes& axes = {}, bool keepdims = false, std::int64_t ddof = 0);
 /// The square root of var(). (`std` alone would clash with the namespace.) Gradient 0 where all
-/// elements are equal.
+/// elements are equal; see norm() for what is computed from it.
 Expr std_(const Arg& x, const Axes& axes = {}, bool keepdims = false, std::int64_t ddof = 0);
 
 /// (sum |x|^p)^(1/p) for a number p: 2 the length, 1 the sum of magnitudes, infinity the largest
 /// magnitude, -infinity the smallest, 0 how many elements are not 0. Gradient 0 where all elements
-/// are 0, for p = 2 and all p >= 1. For p < 1 other than 0 it is infinite or NaN where an element
-/// is 0. Throws TypeError for p = NaN.
+/// are 0, for p = 2 and all p >= 1, though there is none. Derivatives of smooth functions of the
+/// length (p = 2) alone, such as square(), cosh() or cos() of it, are right there, to order 8; for
+/// even p so are those of the norm's power p. Other derivatives are NaN there from the second on. For
+/// p < 1 other than 0 the gradient is infinite or NaN where an element is 0. Throws TypeError for
+/// p = NaN.
 Expr norm(const Arg& x, double p = 2, const Axes& axes = {}, bool keepdims = false);
 
 }  // namespace cinch

@@ -8,6 +8,7 @@
 #include "ops/linalg.hpp"
 #include "ops/matrices.hpp"
 #include "ops/reduce.hpp"
+#include "ops/root.hpp"
 #include "ops/shape.hpp"
 #include "ops/svd_kernel.hpp"
 #include "ops/textbook.hpp"
@@ -214,9 +215,7 @@ Expr frobenius_norm(const Arg& A) {
   const Attribution as(A.where());
   if (A->rank() < 2)
     refuse("frobenius_norm", "the operand must be a matrix, or have more axes in front", A);
-  const Expr total = sum(square(A), {-2, -1});
-  const Expr zero = equal(total, 0);
-  return switch_(zero, 0.0, sqrt(switch_(zero, 1.0, total)));
+  return length_of(sum(square(A), {-2, -1}));
 }
 
 }  // namespace cinch

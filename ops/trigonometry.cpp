@@ -3,6 +3,7 @@
 #include "ops/activation.hpp"
 #include "ops/arithmetic.hpp"
 #include "ops/elementwise.hpp"
+#include "ops/root.hpp"
 
 namespace cinch {
 
@@ -46,8 +47,16 @@ constinit const Op hypot_op = elementwise<formula::Hypot>({
     .name = "hypot",
     .commutative = true,
     .grad = [](Args x, const Expr& y, const Expr& gy) -> Grads {
+      // The squares are used where y is 0 only, so that none is too large or too small.
       const Expr none = equal(y, 0), length = switch_(none, 1, y);
-      return {gy * switch_(none, 0, x[0] / length), gy * switch_(none, 0, x[1] / length)};
+      const Expr s = square(switch_(none, x[0], 1)) + square(switch_(none, x[1], 0));
+      const auto [smooth, rest] = halved_by_root(gy, s, y);
+      const auto along = [&](const Expr& side) {
+        return sum_of_parts(
+            smooth.has_value() ? smooth * (2 * side) : Expr(),
+            rest.has_value() ? rest * switch_(none, flat(s, 1), side / length) : Expr());
+      };
+      return {along(x[0]), along(x[1])};
     },
     .probe = {0.5, 2},
 });

@@ -259,3 +259,53 @@ TEST_CASE("where a function has no slope the gradient is what its documentation 
   const Expr curvature = grad(grad(logaddexp(x, y), x), x);
   CHECK(evaluate(curvature, {{x, 2.0}, {y, 2.0}}).item() == 0.25);
 }
+
+TEST_CASE("whole powers: derivatives to third order at negative bases, at 0 and elsewhere") {
+  const std::vector<double> bases{-2, 0, 1.5};
+  const Expr x = dvector("x"), p = dvector("p"), f = fvector("f");
+  const Tensor at = Tensor::from<double>({3}, std::span<const double>(bases));
+  const auto falling = [](double exponent, int order, double base) {
+    double factor = 1;
+    for (int k = 0; k < order; ++k) factor *= exponent - k;
+    return factor == 0 ? 0.0 : factor * std::pow(base, exponent - order);
+  };
+  for (int e = -3; e <= 5; ++e) {
+    const Tensor exponents = Tensor::full(DType::float64, {3}, e);
+    struct Row {
+      const char* name;
+      Expr y, by;
+    };
+    for (const Row& row :
+         {Row{"a literal", pow(x, e), x}, Row{"a literal float", pow(x, static_cast<double>(e)), x},
+          Row{"a constant", pow(x, constant(exponents)), x}, Row{"a variable", pow(x, p), x},
+          Row{"an integer", pow(x, cast(p, DType::int64)), x}, Row{"float32", pow(f, e), f}}) {
+      const std::vector<Binding> bindings{{x, at}, {p, exponents}, {f, at.cast(DType::float32)}};
+      Expr d = row.y;
+      for (int order = 1; order <= 3; ++order) {
+        d = grad(sum(d), row.by, {.disconnected = Disconnected::zero});
+        const Tensor fast = evaluate(d, bindings),
+                     checked = interpret(std::span(&d, 1), bindings, false)[0];
+        for (std::int64_t k = 0; k < 3; ++k) {
+          CAPTURE(std::string(row.name));
+          CAPTURE(e);
+          CAPTURE(order);
+          CAPTURE(at.at(k));
+          double expected = falling(e, order, at.at(k));
+          // At 0 the sign of infinity is that of a positive base.
+          if (std::isinf(expected)) expected = std::copysign(inf, expected);
+          for (const double got : {checked.at(k), fast.at(k)})
+            CHECK((got == expected || std::abs(got - expected) <= 1e-6 * std::abs(expected)));
+        }
+      }
+    }
+  }
+  // Different exponents in one tensor.
+  const Expr mixed = pow(x, constant(Tensor::from<double>({4}, {1, 2, 3, 4})));
+  Expr d = mixed;
+  for (int order = 1; order <= 5; ++order) {
+    d = grad(sum(d), x, {.disconnected = Disconnected::zero});
+    const Tensor slope = evaluate(d, {{x, Tensor(DType::float64, {4})}});
+    for (int k = 0; k < 4; ++k)
+      CHECK(slope.at(k) == (k + 1 == order ? falling(order, order, 1) : 0));
+  }
+}

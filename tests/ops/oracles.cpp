@@ -54,6 +54,7 @@ const std::map<std::string_view, Oracle>& oracles() {
       {"sign", {[](Real a, Real) { return sign_of(a); }, 0}},
       {"square", {[](Real a, Real) { return a * a; }, 0.51}},
       {"sqrt", {[](Real a, Real) { return std::sqrt(a); }, 0.51, 0, 1e6}},
+      {"length", {[](Real a, Real) { return std::sqrt(a); }, 0.51, 0, 1e6}},
       {"floor", {[](Real a, Real) { return std::floor(a); }, 0}},
       {"ceil", {[](Real a, Real) { return std::ceil(a); }, 0}},
       {"round", {[](Real a, Real) { return std::nearbyint(a); }, 0}},
