@@ -34,7 +34,9 @@ std::string joined(const std::vector<std::string>& names) {
 }
 
 std::string number(double x) {
+  if (std::isnan(x)) return "nan";  // Whatever its sign.
   std::ostringstream out;
+  out.imbue(std::locale::classic());
   out.precision(3);
   out << x;
   return out.str();

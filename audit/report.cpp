@@ -12,7 +12,9 @@ namespace cinch {
 namespace {
 
 std::string number(double x, int digits = 3) {
+  if (std::isnan(x)) return "nan";  // Whatever its sign.
   std::ostringstream out;
+  out.imbue(std::locale::classic());
   out.precision(digits);
   out << x;
   return out.str();
@@ -55,6 +57,7 @@ void print(std::ostream& out, const Cells& rows) {
   }
   for (const auto& row : rows) {
     std::ostringstream line;
+    line.imbue(std::locale::classic());
     for (std::size_t k = 0; k < row.size(); ++k) {
       const bool last = k + 1 == row.size();
       line << "  " << (k < 1 || last ? std::left : std::right)
@@ -142,6 +145,7 @@ void print(std::ostream& out, const AuditReport& audit) {
 
 std::string AuditReport::text() const {
   std::ostringstream out;
+  out.imbue(std::locale::classic());
   print(out, *this);
   return out.str();
 }

@@ -245,7 +245,9 @@ void locate(OrderCheck& check, const Comparison& compare, const checking::Probe&
 }
 
 std::string digits(double x, int precision = 10) {
+  if (std::isnan(x)) return "nan";  // Whatever its sign.
   std::ostringstream out;
+  out.imbue(std::locale::classic());
   out.precision(precision);
   out << x;
   return out.str();

@@ -28,14 +28,15 @@ Expr inner(std::span<const Expr> a, std::span<const Expr> b) {
 }
 
 void require_same_shapes(const char* name, std::span<const Expr> wrt, std::span<const Expr> v) {
-  if (wrt.empty()) throw TypeError(text(name, ": there is nothing to differentiate by"));
+  const std::string line = "\n  written at " + attributed({}).text();
+  if (wrt.empty()) throw TypeError(text(name, ": there is nothing to differentiate by", line));
   if (wrt.size() != v.size()) {
-    throw TypeError(
-        text(name, ": there are ", wrt.size(), " expressions and ", v.size(), " vectors for them"));
+    throw TypeError(text(name, ": there are ", wrt.size(), " expressions and ", v.size(),
+                         " vectors for them", line));
   }
   for (std::size_t k = 0; k < wrt.size(); ++k) {
     if (!wrt[k].has_value() || !v[k].has_value())
-      throw TypeError(text(name, ": expression ", k, " is empty"));
+      throw TypeError(text(name, ": expression ", k, " is empty", line));
     bool same = wrt[k].rank() == v[k].rank();
     for (std::size_t axis = 0; same && axis < v[k].dims().size(); ++axis) {
       const Dim a = wrt[k].dims()[axis], b = v[k].dims()[axis];
@@ -44,7 +45,7 @@ void require_same_shapes(const char* name, std::span<const Expr> wrt, std::span<
     if (same) continue;
     throw TypeError(text(name, ": a vector must have the shape of what it belongs to\n  ",
                          text(wrt[k].type()), "  ", describe(wrt[k]), "\n  ", text(v[k].type()),
-                         "  ", describe(v[k]), "\n  written at ", v[k]->where.text()));
+                         "  ", describe(v[k]), line));
   }
 }
 
@@ -70,14 +71,18 @@ Expr Rop(const Arg& y, const Expr& wrt, const Expr& v, const GradOptions& option
   return Rop(y, Parameters(wrt), Parameters(v), options);
 }
 
-std::vector<Expr> jvp(const Parameters& y, const Parameters& wrt, const Parameters& v) {
+std::vector<Expr> jvp(const Parameters& y, const Parameters& wrt, const Parameters& v,
+                      Source where) {
+  const Attribution as(where);
   std::vector<Expr> result;
   for (const Expr& one_y : y)
     result.push_back(Rop(one_y, wrt, v, {.disconnected = Disconnected::zero}));
   return result;
 }
 
-std::vector<Expr> vjp(const Parameters& y, const Parameters& wrt, const Parameters& u) {
+std::vector<Expr> vjp(const Parameters& y, const Parameters& wrt, const Parameters& u,
+                      Source where) {
+  const Attribution as(where);
   require_same_shapes("vjp", y.all(), u.all());
   std::vector<Expr> result(wrt.size());
   for (std::size_t i = 0; i < y.size(); ++i) {
@@ -150,13 +155,15 @@ Expr hessian_vector(const Arg& cost, const Expr& wrt, const Expr& v, const GradO
 Expr jacobian_diagonal(const Arg& y, const Expr& x, const GradOptions& options) {
   const Attribution as(y.where());
   if (y->rank() != 2 || x.rank() != 2) {
-    throw TypeError(text("jacobian_diagonal: both must be (batch, n): ", text(y->type()), "  ",
-                         describe(y), ", ", text(x.type()), "  ", describe(x)));
+    throw TypeError(text("jacobian_diagonal: both must be (batch, n)\n  ", text(y->type()), "  ",
+                         describe(y), "\n  ", text(x.type()), "  ", describe(x),
+                         "\n  written at ", attributed(y.where()).text()));
   }
   const Dim a = y->dims()[1], b = x.dims()[1];
   if (a.known() && b.known() && !(a == b)) {
     throw TypeError(text("jacobian_diagonal: the Jacobian of ", describe(y), " by ", describe(x),
-                         " is ", a.size(), " by ", b.size(), ", not square"));
+                         " is ", a.size(), " by ", b.size(), ", not square\n  written at ",
+                         attributed(y.where()).text()));
   }
   return sum_axes(jacobian(y, x, options) * eye(size(x, 1), y->dtype()), {2});
 }
@@ -180,7 +187,8 @@ std::vector<Expr> per_example_grad(const Arg& costs, const Parameters& wrt) {
   const Attribution as(costs.where());
   if (costs->rank() != 1 || !is_float(costs->dtype())) {
     throw TypeError(text("per_example_grad: costs must be a float vector, one number an example, ",
-                         "they are ", text(costs->type()), "  ", describe(costs)));
+                         "they are\n  ", text(costs->type()), "  ", describe(costs),
+                         "\n  written at ", attributed(costs.where()).text()));
   }
   const Expr seed = variable("seed", costs->type());
   const Expr seeds = eye(size(costs, 0), costs->dtype());

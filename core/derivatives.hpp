@@ -18,10 +18,12 @@ Expr Rop(const Arg& y, const Expr& wrt, const Expr& v, const GradOptions& option
 
 /// Jacobian-vector products of several y along one direction: element i is sum_k (d y[i] / d
 /// wrt[k]) v[k], 0 where y[i] does not depend on any of wrt.
-std::vector<Expr> jvp(const Parameters& y, const Parameters& wrt, const Parameters& v);
+std::vector<Expr> jvp(const Parameters& y, const Parameters& wrt, const Parameters& v,
+                      Source where = Source::here());
 /// Vector-Jacobian products of several y together: element k is sum_i u[i] (d y[i] / d wrt[k]), 0
 /// where no y[i] depends on wrt[k].
-std::vector<Expr> vjp(const Parameters& y, const Parameters& wrt, const Parameters& u);
+std::vector<Expr> vjp(const Parameters& y, const Parameters& wrt, const Parameters& u,
+                      Source where = Source::here());
 
 /// The whole Jacobian, of y's axes followed by x's: element (i..., j...) is d y[i...] / d x[j...].
 /// Examples may mix; for one Jacobian for each example see jacobian().

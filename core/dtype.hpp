@@ -15,6 +15,8 @@ enum class DType : std::uint8_t { bool_, int64, float32, float64 };
 
 /// "bool", "int64", "float32" or "float64".
 std::string_view name(DType dtype);
+/// Prints its name.
+inline std::ostream& operator<<(std::ostream& out, DType dtype) { return out << name(dtype); }
 /// Bytes of one element.
 std::size_t size_of(DType dtype);
 

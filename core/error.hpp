@@ -1,6 +1,7 @@
 // Exceptions for the user's mistakes, and how their texts are put together.
 #pragma once
 
+#include <locale>
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -29,11 +30,26 @@ class FileError : public Error {
   using Error::Error;
 };
 
-/// The arguments streamed one after the other.
+/// A part of a text as it is streamed: a NaN is "nan", whatever its sign.
+template <class T>
+const T& printed(const T& part) {
+  return part;
+}
+inline std::string printed(double part) {
+  if (part != part) return "nan";
+  std::ostringstream out;
+  out.imbue(std::locale::classic());
+  out << part;
+  return out.str();
+}
+inline std::string printed(float part) { return printed(static_cast<double>(part)); }
+
+/// The arguments streamed one after the other; the same text in every locale.
 template <class... Ts>
 std::string text(const Ts&... parts) {
   std::ostringstream out;
-  (out << ... << parts);
+  out.imbue(std::locale::classic());
+  (out << ... << printed(parts));
   return out.str();
 }
 

@@ -22,6 +22,7 @@ std::string human(double value, const char* unit) {
     prefix = next;
   }
   std::ostringstream out;
+  out.imbue(std::locale::classic());
   out << std::setprecision(value >= 99.5 ? 3 : 2) << (value < 10 ? std::fixed : std::defaultfloat);
   out << std::setprecision(value >= 9.995 ? 3 : 2) << value << ' ' << prefix << unit;
   return out.str();
@@ -29,6 +30,7 @@ std::string human(double value, const char* unit) {
 
 std::string time_text(double nanoseconds) {
   std::ostringstream out;
+  out.imbue(std::locale::classic());
   out << std::fixed << std::setprecision(nanoseconds < 1e5 ? 2 : 1) << nanoseconds / 1000 << " us";
   return out.str();
 }
@@ -82,6 +84,7 @@ Explanation explain(const Function& f) {
 
 std::string Explanation::text() const {
   std::ostringstream out;
+  out.imbue(std::locale::classic());
   out << name << "\n\nRewritten (user's line: rule, times; what it made of what)\n";
   std::map<std::pair<std::string, std::string>, std::pair<int, std::string>> by_line;
   for (const Applied& a : rules) {
@@ -123,6 +126,7 @@ std::string Explanation::text() const {
 
 std::string Explanation::dot() const {
   std::ostringstream out;
+  out.imbue(std::locale::classic());
   out << "digraph " << quoted(name) << " {\n  node [fontname=\"sans-serif\", fontsize=10];\n";
   // Whose result a value is; what no kernel has written comes from outside.
   std::map<std::string, std::size_t> writer;
@@ -200,6 +204,7 @@ Profile profile(const Function& f) {
 
 std::string Profile::text() const {
   std::ostringstream out;
+  out.imbue(std::locale::classic());
   const auto per_call = static_cast<double>(calls);
   out << name << ": " << calls << " calls, " << time_text(nanoseconds / per_call) << " each\n";
   const auto table = [&](const char* title, const std::vector<Row>& rows) {

@@ -1,6 +1,7 @@
 #include "core/expr.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include "core/op.hpp"
@@ -10,7 +11,9 @@ namespace cinch {
 namespace {
 
 /// The line that expressions built on this thread are attributed to; none when the line is 0.
-thread_local Source attributed{};
+thread_local Source attributed_line{};
+/// The function that errors on this thread are reported in; null for none.
+thread_local const char* attributed_function = nullptr;
 
 const Attrs no_attrs;
 
@@ -38,8 +41,15 @@ Expr convert(const Expr& x, DType dtype) {
   if (x.dtype() == dtype && !x.type().weak) return x;
   // Literals, and numbers that are none of what can be differentiated by, are converted at once.
   const bool may_be_asked_for = !x.type().weak && is_float(x.dtype());
-  if (const Tensor* value = constant_value(x); value && !may_be_asked_for)
-    return constant(value->cast(dtype), x->where);
+  if (const Tensor* value = constant_value(x); value && !may_be_asked_for) {
+    Tensor converted = value->cast(dtype);
+    if (x.type().weak && value->size() == 1 && std::isfinite(value->item()) &&
+        !std::isfinite(converted.item())) {
+      throw TypeError(text("the number ", value->item(), " is too large for ", name(dtype),
+                           ": write infinity where that is meant, or cast() to float64"));
+    }
+    return constant(std::move(converted), x->where);
+  }
   return x.dtype() == dtype ? x : cast(Arg(x, x->where), dtype);
 }
 
@@ -82,15 +92,62 @@ bool prepare(const Op& op, std::vector<Expr>& x) {
   return false;
 }
 
+/// Whether a line is one of this library's own, which tells a user nothing.
+bool is_ours(Source where) {
+  const std::string_view here = __FILE__, file = where.file;
+  const std::string_view root =
+      here.substr(0, here.size() - std::string_view("core/expr.cpp").size());
+  if (!file.starts_with(root)) return false;
+  constexpr std::string_view folders[] = {"core/", "ops/",   "models/", "optim/",
+                                          "io/",   "train/", "audit/"};
+  return std::ranges::any_of(folders, [&](std::string_view folder) {
+    return file.substr(root.size()).starts_with(folder);
+  });
+}
+
+/// The function that was called by the user, if it is known and has a name of its own.
+std::string function_text() {
+  const std::string function = attributed_function ? attributed_function : "";
+  return function.starts_with("operator") ? "" : function;
+}
+
+std::string written_text(Source where) {
+  return where.line && !is_ours(where) ? "\n  written at " + where.text() : "";
+}
+
+/// The text with lines of at most 100 characters, where there are blanks to break them at.
+std::string wrapped(const std::string& text) {
+  constexpr std::size_t width = 100;
+  std::istringstream lines(text);
+  std::string result;
+  for (std::string line; std::getline(lines, line);) {
+    const std::size_t margin = std::min(line.find_first_not_of(' '), width / 2) + 2;
+    while (line.size() > width) {
+      const std::size_t blank = line.rfind(' ', width);
+      if (blank == std::string::npos || blank <= margin) break;
+      result += line.substr(0, line.find_last_not_of(' ', blank) + 1) + "\n";
+      line = std::string(margin, ' ') + line.substr(blank + 1);
+    }
+    result += line + "\n";
+  }
+  if (!result.empty()) result.pop_back();
+  return result;
+}
+
 std::string operands_text(const Op& op, std::span<const Expr> x, Source where,
                           const std::string& what) {
   std::string result = std::string(op.name) + ": " + what;
   for (const Expr& e : x) {
+    if (!e.has_value()) {
+      result += "\n  an empty expression";
+      continue;
+    }
     result += "\n  " + text(e.type()) + "  " + describe(e);
-    if (e->where.line) result += "  (" + e->where.text() + ")";
+    if (e->where.line && !is_ours(e->where)) result += "  (" + e->where.text() + ")";
   }
-  if (where.line) result += "\n  written at " + where.text();
-  return result;
+  const std::string function = function_text();
+  if (!function.empty() && function != op.name) result += "\n  in " + function;
+  return wrapped(result + written_text(where));
 }
 
 }  // namespace
@@ -109,10 +166,17 @@ bool operator==(const Attrs& a, const Attrs& b) {
   return a.ints == b.ints && a.dtype == b.dtype && a.state == b.state && a.id == b.id && same_value;
 }
 
-const Type& Expr::type() const { return node_->type; }
-const Op& Expr::op() const { return *node_->op; }
-const Attrs& Expr::attrs() const { return node_->attrs ? *node_->attrs : no_attrs; }
-std::span<const Expr> Expr::inputs() const { return node_->inputs; }
+const Attrs& Expr::attrs(Source where) const {
+  const Node& mine = node(where);
+  return mine.attrs ? *mine.attrs : no_attrs;
+}
+
+void Expr::throw_empty(Source where) {
+  const std::string function = function_text();
+  throw TypeError((function.empty() ? "" : function + ": ") +
+                  "an empty expression was used: assign one before, Expr() is none" +
+                  written_text(attributed(where)));
+}
 
 Node::Node(const Op& o, std::vector<Expr> in, std::shared_ptr<const Attrs> a, Type t, Source w)
     : op(&o), inputs(std::move(in)), attrs(std::move(a)), type(std::move(t)), where(w) {}
@@ -148,16 +212,38 @@ Node::~Node() {
   remains = nullptr;
 }
 
-Attribution::Attribution(Source where, bool force) : previous_(attributed) {
-  if (where.line && (force || !attributed.line)) attributed = where;
+Attribution::Attribution(Source where, bool force, const char* function)
+    : previous_(attributed_line), previous_function_(attributed_function) {
+  if (where.line && (force || !attributed_line.line)) attributed_line = where;
+  if (!force && !attributed_function) attributed_function = function;
 }
-Attribution::~Attribution() { attributed = previous_; }
+Attribution::~Attribution() {
+  attributed_line = previous_;
+  attributed_function = previous_function_;
+}
+
+Source attributed(Source where) { return attributed_line.line ? attributed_line : where; }
+
+Sizes::Sizes(std::initializer_list<Arg> sizes) {
+  for (const Arg& size : sizes) {
+    const bool number = size.expr().has_value() && size->type().weak;
+    all_.push_back(number && size->dtype() == DType::int64 ? cast(size, DType::int64)
+                                                           : size.expr());
+  }
+}
+
+Sizes::Sizes(const Shape& sizes, Source where) {
+  for (const std::int64_t n : sizes) all_.push_back(constant(Tensor(n), where));
+}
 
 Expr apply(const Op& op, std::vector<Expr> inputs, Attrs attrs, Source where) {
-  if (attributed.line) where = attributed;
+  where = attributed(where);
   try {
-    for (const Expr& x : inputs) {
-      if (!x.has_value()) throw TypeError("an operand is an empty expression");
+    for (std::size_t k = 0; k < inputs.size(); ++k) {
+      if (inputs[k].has_value()) continue;
+      throw TypeError(text("an operand is an empty expression",
+                           inputs.size() > 1 ? text(" (number ", k + 1, ")") : "",
+                           ": assign one before, Expr() is none"));
     }
     const bool weak = prepare(op, inputs);
     Type type = op.type(inputs, attrs);
@@ -170,9 +256,7 @@ Expr apply(const Op& op, std::vector<Expr> inputs, Attrs attrs, Source where) {
     return Expr(std::make_shared<const Node>(op, std::move(inputs), std::move(stored),
                                              std::move(type), where));
   } catch (const TypeError& error) {
-    const bool complete = std::ranges::all_of(inputs, [](const Expr& x) { return x.has_value(); });
-    throw TypeError(
-        operands_text(op, complete ? inputs : std::vector<Expr>{}, where, error.what()));
+    throw TypeError(operands_text(op, inputs, where, error.what()));
   }
 }
 

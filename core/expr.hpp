@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
+#include <iosfwd>
 #include <memory>
 #include <span>
 #include <string>
@@ -19,6 +21,7 @@ struct Derivation;
 struct Node;
 struct Op;
 struct SharedState;
+class Arg;
 
 /// What an op needs to know besides its inputs; compared by value. Most nodes have none.
 struct Attrs {
@@ -31,33 +34,70 @@ struct Attrs {
 };
 bool operator==(const Attrs& a, const Attrs& b);
 
+/// What `a == b` says of two expressions: whether they are the same node. Good for `if` and for
+/// algorithms, but no operand, so that where(labels == 3, ...), which means equal(labels, 3), does
+/// not compile.
+class SameNode {
+ public:
+  constexpr explicit SameNode(bool same) : same_(same) {}
+  constexpr operator bool() const { return same_; }
+
+ private:
+  bool same_;
+};
+
 /// A symbolic tensor: a handle to one immutable node of the expression graph.
 /// Copying shares the node, and `a == b` asks "same node?", never "same values?" (that is equal(a,
 /// b)).
 class Expr {
  public:
-  Expr() = default;  ///< No expression; only assignment and has_value() make sense.
+  /// No expression, until one is assigned. Until then only assignment, has_value(), get() and
+  /// printing make sense; whatever else uses it throws TypeError. A sum starts from `Expr total =
+  /// 0.0`.
+  Expr() = default;
+  /// A number, which takes the dtype of what it meets, as in 2 * x.
+  template <class T>
+  requires std::is_arithmetic_v<T> Expr(T value, Source where = Source::here());
   explicit Expr(std::shared_ptr<const Node> node) : node_(std::move(node)) {}
 
   /// False for Expr(). There is no conversion to bool, so that `if (a < b)` does not compile: a
   /// formula is neither true nor false. where(), &&, || and ! make formulas of comparisons.
   bool has_value() const { return node_ != nullptr; }
-  const Node& operator*() const { return *node_; }
-  const Node* operator->() const { return node_.get(); }
+  const Node& operator*() const { return node({}); }
+  const Node* operator->() const { return &node({}); }
   const Node* get() const { return node_.get(); }
   const std::shared_ptr<const Node>& pointer() const { return node_; }
 
-  const Type& type() const;
-  DType dtype() const { return type().dtype; }
-  const Dims& dims() const { return type().dims; }
-  std::int64_t rank() const { return type().rank(); }
-  const Op& op() const;
-  const Attrs& attrs() const;
-  std::span<const Expr> inputs() const;
+  // `where` is the caller's line, for the error where there is no expression.
+  const Type& type(Source where = Source::here()) const;
+  DType dtype(Source where = Source::here()) const { return type(where).dtype; }
+  const Dims& dims(Source where = Source::here()) const { return type(where).dims; }
+  std::int64_t rank(Source where = Source::here()) const { return type(where).rank(); }
+  const Op& op(Source where = Source::here()) const;
+  const Attrs& attrs(Source where = Source::here()) const;
+  std::span<const Expr> inputs(Source where = Source::here()) const;
 
-  friend bool operator==(const Expr&, const Expr&) = default;
+  /// One element along the first axis, which goes: at(x, index). More at once: subscript().
+  Expr operator[](const Arg& index) const;
+
+  friend SameNode operator==(const Expr& a, const Expr& b) { return SameNode(a.node_ == b.node_); }
+  friend SameNode operator!=(const Expr& a, const Expr& b) { return SameNode(a.node_ != b.node_); }
+  // A comparison of elements is equal(x, 2).
+  template <class T>
+  requires std::is_arithmetic_v<T>
+  friend SameNode operator==(const Expr&, T) = delete;
+  template <class T>
+  requires std::is_arithmetic_v<T>
+  friend SameNode operator!=(const Expr&, T) = delete;
 
  private:
+  const Node& node(Source where) const {
+    if (!node_) [[unlikely]]
+      throw_empty(where);
+    return *node_;
+  }
+  [[noreturn]] static void throw_empty(Source where);
+
   std::shared_ptr<const Node> node_;
 };
 
@@ -77,8 +117,12 @@ struct Node {
   ~Node();  ///< Iterative: no chain is too long.
 };
 
+inline const Type& Expr::type(Source where) const { return node(where).type; }
+inline const Op& Expr::op(Source where) const { return *node(where).op; }
+inline std::span<const Expr> Expr::inputs(Source where) const { return node(where).inputs; }
+
 /// A parameter of a function that builds expressions: takes an expression or a literal and notes
-/// the caller's line.
+/// the caller's line. Using an empty expression throws TypeError with that line.
 class Arg {
  public:
   Arg(const Expr& expr, Source where = Source::here()) : expr_(expr), where_(where) {}
@@ -94,7 +138,11 @@ class Arg {
 
   const Expr& expr() const { return expr_; }
   operator const Expr&() const { return expr_; }
-  const Expr* operator->() const { return &expr_; }
+  const Expr* operator->() const {
+    if (!expr_.has_value()) [[unlikely]]
+      expr_.type(where_);  // Throws.
+    return &expr_;
+  }
   Source where() const { return where_; }
 
  private:
@@ -106,19 +154,45 @@ class Arg {
   Source where_;
 };
 
+template <class T>
+requires std::is_arithmetic_v<T> Expr::Expr(T value, Source where)
+    : Expr(Arg(value, where).expr()) {}
+
+/// Sizes as a parameter: numbers, int64 scalars or both in braces, {size(x, 0), 5}; a Shape; or
+/// what sizes(x) returns. A literal that is no whole number is for type rules to refuse.
+class Sizes {
+ public:
+  Sizes() = default;  ///< Of a scalar.
+  Sizes(std::initializer_list<Arg> sizes);
+  Sizes(std::vector<Expr> sizes) : all_(std::move(sizes)) {}
+  Sizes(const Shape& sizes, Source where = Source::here());
+
+  const std::vector<Expr>& all() const { return all_; }
+
+ private:
+  std::vector<Expr> all_;
+};
+
 /// While it lives, expressions built on this thread are attributed to `where` instead of to the
-/// line that builds them. The outermost one wins, so a library function may open one with its
-/// caller's line; `force` overrides.
+/// line that builds them, and errors name `function`, by default the one that opens it. The
+/// outermost one wins, so a library function may open one with its caller's line; `force` overrides
+/// the line.
 class Attribution {
  public:
-  explicit Attribution(Source where, bool force = false);
+  explicit Attribution(Source where, bool force = false,
+                       const char* function = __builtin_FUNCTION());
   ~Attribution();
   Attribution(const Attribution&) = delete;
   Attribution& operator=(const Attribution&) = delete;
 
  private:
   Source previous_;
+  const char* previous_function_;
 };
+
+/// The line that what is built now, at `where`, belongs to: that of the attribution, if there is
+/// one.
+Source attributed(Source where);
 
 /// The expression `op(inputs)`: brings the operands to one dtype as the op asks, and lets its type
 /// rule check them. Throws TypeError with the op, the operands' types, shapes and names, and the
@@ -157,7 +231,10 @@ Expr product(const std::vector<Expr>& factors);
 std::int64_t axis_of(std::string_view op, const Arg& x, std::int64_t axis);
 
 /// Short text of an expression for messages: its name, or its formula to a small depth.
+/// At most some 60 characters: a longer formula is cut to a smaller depth.
 std::string describe(const Expr& expr, int depth = 3);
+/// Prints describe(expr).
+std::ostream& operator<<(std::ostream& out, const Expr& expr);
 
 // The ops that the engine itself applies.
 
@@ -167,7 +244,7 @@ Expr cast(const Arg& x, DType dtype);
 /// a + b, broadcast.
 Expr operator+(const Arg& a, const Arg& b);
 /// `x` repeated along new leading axes and axes of size 1 to the given sizes (int64 scalars).
-Expr broadcast_to(const Arg& x, const std::vector<Expr>& sizes);
+Expr broadcast_to(const Arg& x, const Sizes& sizes);
 /// `x` repeated to the shape of `like`.
 Expr broadcast_like(const Arg& x, const Arg& like);
 /// The transpose of broadcast_like: `x` summed over the axes along which `like` would be repeated

@@ -176,14 +176,18 @@ void Function::Compiled::run(std::span<const Tensor* const> arguments,
   entry.nanoseconds += std::chrono::duration<double, std::nano>(taken).count();
 }
 
-std::vector<Tensor> Function::operator()(const std::vector<Tensor>& arguments) const {
+std::vector<Tensor> Function::operator()(const std::vector<Tensor>& arguments, Source where) const {
+  compiled(where);
   std::vector<const Tensor*> pointers;
   for (const Tensor& argument : arguments) pointers.push_back(&argument);
   return call(pointers);
 }
 
-Function::Compiled& Function::compiled() const {
-  if (!compiled_) throw Error("an empty function was used: make it with function(...)");
+Function::Compiled& Function::compiled(Source where) const {
+  if (!compiled_) {
+    throw Error("an empty function was used: make it with function(...)" +
+                (where.line ? "\n  called at " + where.text() : ""));
+  }
   return *compiled_;
 }
 
@@ -197,13 +201,21 @@ void Function::call(std::span<const Tensor* const> arguments, std::vector<Tensor
   compiled().run(arguments, outputs);
 }
 
-std::vector<Tensor> Function::call(const std::map<std::string, Tensor>& arguments) const {
-  const Program& program = compiled().program;
+std::vector<Tensor> Function::call(const std::map<std::string, Tensor>& arguments,
+                                   Source where) const {
+  const Program& program = compiled(where).program;
   std::vector<const Tensor*> pointers;
   for (const Expr& input : program.inputs) {
+    const auto same = [&](const Expr& other) { return describe(other) == describe(input); };
+    if (std::ranges::count_if(program.inputs, same) > 1) {
+      throw TypeError(program.name + ": two inputs are named " + describe(input) +
+                      ": give them different names, or the arguments in order\n  called at " +
+                      where.text());
+    }
     const auto found = arguments.find(describe(input));
     if (found == arguments.end())
-      throw TypeError(program.name + ": argument " + describe(input) + " is missing");
+      throw TypeError(program.name + ": argument " + describe(input) + " is missing\n  called at " +
+                      where.text());
     pointers.push_back(&found->second);
   }
   if (arguments.size() != pointers.size()) {
@@ -211,7 +223,9 @@ std::vector<Tensor> Function::call(const std::map<std::string, Tensor>& argument
       const std::string& label = argument.first;
       const bool known =
           std::ranges::any_of(program.inputs, [&](const Expr& x) { return describe(x) == label; });
-      if (!known) throw TypeError(program.name + ": there is no input named " + label);
+      if (!known)
+        throw TypeError(program.name + ": there is no input named " + label + "\n  called at " +
+                        where.text());
     }
   }
   return call(pointers);
@@ -324,6 +338,9 @@ Function function(FunctionSpec spec) {
       throw TypeError(spec.name + ": a given is an empty expression");
     if (to.type().weak) to = cast(to, from.dtype());
     require_fitting(spec.name, "given", from, to);
+    const auto same = [&](const auto& given) { return given.first == from; };
+    if (std::ranges::count_if(spec.givens, same) > 1)
+      throw TypeError(spec.name + ": two givens for " + describe(from) + ": only one can hold");
   }
   if (!spec.givens.empty()) roots = substitute(roots, chained(spec.givens));
   for (const Shared& state : shared_variables(roots)) {

@@ -55,9 +55,12 @@ class Function {
   /// Outputs for these arguments, after which the updates hold. Scalars convert to the input's
   /// dtype where no value is lost; anything else must have it. On an exception no shared variable
   /// has changed.
-  std::vector<Tensor> operator()(const std::vector<Tensor>& arguments = {}) const;
-  /// The same with arguments by the inputs' names.
-  std::vector<Tensor> call(const std::map<std::string, Tensor>& arguments) const;
+  std::vector<Tensor> operator()(const std::vector<Tensor>& arguments = {},
+                                 Source where = Source::here()) const;
+  /// The same with arguments by the inputs' names. Throws TypeError where one is missing or
+  /// unknown, or where two inputs have one name.
+  std::vector<Tensor> call(const std::map<std::string, Tensor>& arguments,
+                           Source where = Source::here()) const;
   /// The same with arguments that are not copied.
   std::vector<Tensor> call(std::span<const Tensor* const> arguments) const;
   /// The same with outputs that are written over: where they have the right dtypes and shapes
@@ -91,13 +94,13 @@ class Function {
  private:
   friend Function function(FunctionSpec spec);
   struct Compiled;
-  Compiled& compiled() const;
+  Compiled& compiled(Source where = {}) const;
   std::shared_ptr<Compiled> compiled_;
 };
 
 /// Compiles. Throws TypeError for a variable that is not an input, an input that is not used, an
 /// update whose type is not its variable's, two updates of one variable, or a given whose type does
-/// not fit.
+/// not fit, or for a variable that is given already.
 Function function(FunctionSpec spec);
 /// As in Theano: function({x}, {cost}, updates, givens).
 Function function(std::vector<Expr> inputs, std::vector<Expr> outputs, Updates updates = {},

@@ -69,7 +69,8 @@ std::string no_path(const Expr& cost, const Expr& wrt, std::span<const Expr> cut
       result += "\n  " + describe(cuts[i]) + "  at " + cuts[i]->where.text();
     }
   }
-  result += "\n  cost: " + describe(cost) + "  at " + cost->where.text();
+  result += "\n  cost: " + describe(cost) + "  at " + cost->where.text() + "\n  written at " +
+            attributed(cost->where).text();
   return result +
          "\n  Leave the parameter out, correct the cost, or pass Disconnected::zero to get zeros.";
 }
@@ -223,12 +224,15 @@ std::vector<Expr> accumulate(const Expr& y, const Expr& v, const std::vector<Exp
 std::vector<Expr> Lop(const Arg& y, const Parameters& wrt, const Expr& v,
                       const GradOptions& options) {
   const Attribution as(y.where());
-  if (!is_float(y->dtype()))
-    throw TypeError("Lop: y must be float, it is " + text(y->type()) + "  " + describe(y));
+  const std::string line = "\n  written at " + attributed(y.where()).text();
+  if (!is_float(y->dtype())) {
+    throw TypeError("Lop: what is differentiated must be a float\n  " + text(y->type()) + "  " +
+                    describe(y) + line);
+  }
   for (const Expr& w : wrt.all()) {
-    if (!w.has_value()) throw TypeError("grad: a parameter is an empty expression");
     if (!is_float(w.dtype())) {
-      throw TypeError("grad: cannot differentiate by " + describe(w) + ", it is " + text(w.type()));
+      throw TypeError("grad: cannot differentiate by " + describe(w) + ", it is " + text(w.type()) +
+                      ": only floats change by small steps" + line);
     }
   }
   return accumulate(y, cast(v, y->dtype()), wrt.all(), options, {});
@@ -241,9 +245,14 @@ Expr Lop(const Arg& y, const Expr& wrt, const Expr& v, const GradOptions& option
 std::vector<Expr> grad(const Arg& cost, const Parameters& wrt, const GradOptions& options) {
   const Attribution as(cost.where());
   if (cost->rank() != 0 || !is_float(cost->dtype())) {
+    const std::string integers =
+        "\n  Whole numbers have no slope: compute the cost from floats, as cast(x, "
+        "DType::float64).";
     throw TypeError("grad: the cost must be a float scalar, it is " + text(cost->type()) + "  " +
-                    describe(cost) + "\n  written at " + cost.expr()->where.text() +
-                    "\n  Take sum() or mean() of it.");
+                    describe(cost) + "\n  made at " + cost.expr()->where.text() +
+                    "\n  written at " + attributed(cost.where()).text() +
+                    (cost->rank() != 0 ? "\n  Take sum() or mean() of it." : "") +
+                    (is_float(cost->dtype()) ? "" : integers));
   }
   return Lop(cost, wrt, cast(Arg(1.0), cost->dtype()), options);
 }

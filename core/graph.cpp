@@ -1,6 +1,7 @@
 #include "core/graph.hpp"
 
 #include <algorithm>
+#include <ostream>
 
 #include "core/derivation.hpp"
 #include "core/op.hpp"
@@ -51,7 +52,9 @@ std::vector<Expr> substitute(std::span<const Expr> roots, const Substitutions& r
   return replaced(showing(roots, from), replacements);
 }
 
-std::string describe(const Expr& expr, int depth) {
+namespace {
+
+std::string formula(const Expr& expr, int depth) {
   const Attrs& attrs = expr.attrs();
   if (!attrs.label.empty()) return attrs.label;
   if (const Tensor* value = constant_value(expr)) {
@@ -61,10 +64,25 @@ std::string describe(const Expr& expr, int depth) {
   if (depth == 0) return "...";
   std::string result = std::string(expr.op().name) + "(";
   for (std::size_t i = 0; i < expr.inputs().size(); ++i) {
-    result += (i ? ", " : "") + describe(expr.inputs()[i], depth - 1);
+    result += (i ? ", " : "") + formula(expr.inputs()[i], depth - 1);
   }
   for (const std::int64_t value : attrs.ints) result += ", " + std::to_string(value);
   return result + ")";
+}
+
+}  // namespace
+
+std::string describe(const Expr& expr, int depth) {
+  constexpr std::size_t longest = 60;
+  std::string result = formula(expr, depth);
+  while (depth > 1 && result.size() > longest) result = formula(expr, --depth);
+  // A name is not cut: it is the user's, and says which variable is meant.
+  if (result.size() <= longest || expr.inputs().empty()) return result;
+  return result.substr(0, longest - 3) + "...";
+}
+
+std::ostream& operator<<(std::ostream& out, const Expr& expr) {
+  return out << (expr.has_value() ? describe(expr) : "empty expression");
 }
 
 namespace {

@@ -1,6 +1,7 @@
 #include "core/leaves.hpp"
 
 #include <atomic>
+#include <cmath>
 
 #include "core/graph.hpp"
 #include "core/shared.hpp"
@@ -21,7 +22,7 @@ Tensor constant_reference(Values, const Attrs& attrs) { return *attrs.value; }
 Expr leaf(const Op& op, Attrs attrs, Type type, Source where) {
   return Expr(std::make_shared<const Node>(op, std::vector<Expr>{},
                                            std::make_shared<const Attrs>(std::move(attrs)),
-                                           std::move(type), where));
+                                           std::move(type), attributed(where)));
 }
 
 }  // namespace
@@ -87,20 +88,23 @@ Shared::Shared(Tensor value, std::string label, Source where) {
                        std::move(type), where));
 }
 
-const Tensor& Shared::value() const { return attrs().state->value; }
+const Tensor& Shared::value(Source where) const { return attrs(where).state->value; }
 const std::string& Shared::label() const { return attrs().label; }
 
-void Shared::set(Tensor value) {
-  Tensor& mine = attrs().state->value;
+void Shared::set(Tensor value, Source where) {
+  Tensor& mine = attrs(where).state->value;
   if (value.rank() == 0 && mine.rank() == 0) {
     Tensor converted = value.cast(mine.dtype());
-    const bool between_floats = is_float(value.dtype()) && is_float(mine.dtype());
-    if (between_floats || converted.item() == value.item()) value = std::move(converted);
+    const bool rounded = is_float(value.dtype()) && is_float(mine.dtype()) &&
+                         std::isfinite(value.item()) == std::isfinite(converted.item());
+    if (rounded || converted.item() == value.item()) value = std::move(converted);
   }
   if (value.dtype() != mine.dtype() || value.shape() != mine.shape()) {
-    throw TypeError("set: shared variable " + describe(*this) + " is " + text(type()) +
-                    ", the new value is " + text(type_of(value)) +
-                    ": convert it with cast() or reshaped(), or make a new variable");
+    throw TypeError(
+        "set: shared variable " + describe(*this) + " is " + text(type()) + ", the new value is " +
+        text(type_of(value)) +
+        ": convert it with cast() or reshaped(), or make a new variable\n  written at " +
+        where.text());
   }
   mine = std::move(value);
 }
@@ -116,6 +120,7 @@ Shared as_shared(const Expr& expr) {
 
 std::vector<Shared> shared_variables(std::span<const Expr> roots) {
   std::vector<Shared> result;
+  for (const Expr& root : roots) root.type();  // An empty one would go unnoticed.
   for (const Expr& node : topological(roots)) {
     if (is_shared(node)) result.push_back(as_shared(node));
   }

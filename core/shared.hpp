@@ -28,18 +28,30 @@ class Shared : public Expr {
   /// A variable with this first value; `label` is its name in messages and files.
   explicit Shared(Tensor value, std::string label = "", Source where = Source::here());
 
+  // Each throws TypeError, with `where`, the caller's line, for Shared().
+
   /// A copy of the value.
-  Tensor get() const { return value(); }
+  Tensor get(Source where = Source::here()) const { return value(where); }
   /// The value itself, valid until the next call of a function that updates it.
-  const Tensor& value() const;
+  const Tensor& value(Source where = Source::here()) const;
   /// Throws TypeError unless `value` has the variable's dtype and shape; a scalar literal is
   /// converted.
-  void set(Tensor value);
+  void set(Tensor value, Source where = Source::here());
   const std::string& label() const;
 
  private:
   friend Shared as_shared(const Expr& expr);
 };
+
+// A formula cannot be assigned to a variable: set() a value, or give a function an update.
+template <class T>
+Expr& operator+=(Shared&, const T&) = delete;
+template <class T>
+Expr& operator-=(Shared&, const T&) = delete;
+template <class T>
+Expr& operator*=(Shared&, const T&) = delete;
+template <class T>
+Expr& operator/=(Shared&, const T&) = delete;
 
 /// The Theano spelling of Shared{value, label}.
 inline Shared shared(Tensor value, std::string label = "", Source where = Source::here()) {

@@ -1,8 +1,11 @@
 #include "core/tensor.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
+#include <iomanip>
 #include <limits>
+#include <locale>
 #include <new>
 
 #include "core/source.hpp"
@@ -76,11 +79,10 @@ Tensor Tensor::full(DType dtype, Shape shape, double value) {
 }
 
 Tensor::Tensor(const Tensor& other)
-    : dtype_(other.dtype_),
-      shape_(other.shape_),
-      size_(other.size_),
-      storage_(new (alignment) std::byte[std::max<std::size_t>(other.bytes(), 64)]) {
-  std::memcpy(storage_.get(), other.raw(), bytes());
+    : dtype_(other.dtype_), shape_(other.shape_), size_(other.size_) {
+  const void* from = other.raw();  // Throws where there is nothing to copy.
+  storage_.reset(new (alignment) std::byte[std::max<std::size_t>(bytes(), 64)]);
+  std::memcpy(storage_.get(), from, bytes());
 }
 
 Tensor& Tensor::operator=(const Tensor& other) {
@@ -88,12 +90,20 @@ Tensor& Tensor::operator=(const Tensor& other) {
   return *this;
 }
 
+void Tensor::throw_moved() {
+  throw TypeError(
+      "a tensor was used after std::move() had taken its elements: copy it before, or assign it "
+      "another");
+}
+
 double Tensor::item() const {
+  require_value();
   if (size_ != 1) throw TypeError("item() needs exactly one element, the shape is " + text(shape_));
   return at(0);
 }
 
 double Tensor::at(std::int64_t index) const {
+  require_value();
   if (index < 0 || index >= size_) {
     throw TypeError(text("element ", index, " of a tensor with ", size_, " elements"));
   }
@@ -102,12 +112,36 @@ double Tensor::at(std::int64_t index) const {
   });
 }
 
+double Tensor::at(std::initializer_list<std::int64_t> indices) const {
+  require_value();
+  const Shape given(indices);
+  const auto refuse = [&](const std::string& what) {
+    throw TypeError(text("element ", text(given), " of a tensor ", text(shape_), ": ", what));
+  };
+  if (given.size() != shape_.size())
+    refuse(text("there must be ", rank(), rank() == 1 ? " index" : " indices"));
+  std::int64_t position = 0;
+  for (std::size_t axis = 0; axis < given.size(); ++axis) {
+    const std::int64_t n = shape_[axis], i = given[axis];
+    if (i < -n || i >= n) refuse(text("index ", i, " is outside axis ", axis));
+    position = position * n + (i < 0 ? i + n : i);
+  }
+  return at(position);
+}
+
 Tensor Tensor::cast(DType dtype) const {
   Tensor result(dtype, shape_);
   dispatch(dtype_, [&]<class From> {
     dispatch(dtype, [&]<class To> {
-      std::ranges::transform(data<From>(), result.data<To>().begin(),
-                             [](From value) { return static_cast<To>(value); });
+      std::ranges::transform(data<From>(), result.data<To>().begin(), [](From value) {
+        if constexpr (std::is_floating_point_v<From> && std::is_same_v<To, std::int64_t>) {
+          const bool fits =
+              value >= static_cast<From>(-0x1p63) && value < static_cast<From>(0x1p63);
+          return fits ? static_cast<To>(value) : std::numeric_limits<To>::min();
+        } else {
+          return static_cast<To>(value);
+        }
+      });
     });
   });
   return result;
@@ -130,6 +164,12 @@ void Tensor::require_dtype(DType wanted) const {
   }
 }
 
+void Tensor::require_length(std::size_t length, std::size_t wanted) {
+  if (length == wanted) return;
+  throw TypeError(text("rows of a matrix must have one length: the first has ", wanted,
+                       " elements, another ", length));
+}
+
 void Tensor::require_size(std::size_t count) const {
   if (count != static_cast<std::size_t>(size_)) {
     throw TypeError(text("shape ", text(shape_), " needs ", size_, " values, got ", count));
@@ -141,13 +181,65 @@ bool operator==(const Tensor& a, const Tensor& b) {
          dispatch(a.dtype(), [&]<class T> { return std::ranges::equal(a.data<T>(), b.data<T>()); });
 }
 
-std::string text(const Tensor& tensor) {
+std::ostream& operator<<(std::ostream& out, const Shape& shape) { return out << text(shape); }
+
+namespace {
+
+void print_element(std::ostream& out, const Tensor& tensor, std::int64_t position) {
+  if (tensor.dtype() == DType::int64) {
+    out << tensor.data<std::int64_t>()[static_cast<std::size_t>(position)];
+    return;
+  }
+  const double value = tensor.at(position);
+  std::isnan(value) ? out << "nan" : out << value;  // Whatever its sign.
+}
+
+/// The elements from one axis on, in brackets; `first` is the position of the first of them.
+void print_axis(std::ostream& out, const Tensor& tensor, bool summary, std::size_t axis,
+                std::int64_t first) {
+  constexpr std::int64_t edge = 3;
+  const Shape& shape = tensor.shape();
+  if (axis == shape.size()) return print_element(out, tensor, first);
+  const std::size_t below = shape.size() - axis - 1;
+  const std::int64_t n = shape[axis],
+                     inner = element_count(
+                         {shape.end() - static_cast<std::ptrdiff_t>(below), shape.end()});
+  const std::string between =
+      below ? "," + std::string(below, '\n') + std::string(axis + 1, ' ') : ", ";
+  out << '[';
+  for (std::int64_t i = 0; i < n; ++i) {
+    if (i > 0) out << between;
+    if (summary && n > 2 * edge && i == edge) {
+      out << "..." << between;
+      i = n - edge;
+    }
+    print_axis(out, tensor, summary, axis + 1, first + i * inner);
+  }
+  out << ']';
+}
+
+}  // namespace
+
+std::string text(const Tensor& tensor, const TextOptions& options) {
   std::ostringstream out;
-  out << name(tensor.dtype()) << ' ' << text(tensor.shape()) << " [";
-  const std::int64_t shown = std::min<std::int64_t>(tensor.size(), 6);
-  for (std::int64_t i = 0; i < shown; ++i) out << (i ? ", " : "") << tensor.at(i);
+  out.imbue(std::locale::classic());
+  out << std::setprecision(options.precision) << tensor.dtype() << ' ' << tensor.shape() << " [";
+  tensor.raw();  // Throws where the elements were moved away.
+  const std::int64_t shown = std::min(tensor.size(), options.most);
+  for (std::int64_t i = 0; i < shown; ++i) {
+    if (i > 0) out << ", ";
+    print_element(out, tensor, i);
+  }
   out << (shown < tensor.size() ? ", ...]" : "]");
   return out.str();
+}
+
+std::ostream& operator<<(std::ostream& out, const Tensor& tensor) {
+  constexpr std::int64_t most = 1000;
+  tensor.raw();
+  out << tensor.dtype() << ' ' << tensor.shape() << (tensor.rank() > 1 ? '\n' : ' ');
+  print_axis(out, tensor, tensor.size() > most, 0, 0);
+  return out;
 }
 
 }  // namespace cinch

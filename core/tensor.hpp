@@ -4,10 +4,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
+#include <iosfwd>
 #include <memory>
 #include <span>
 #include <string>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "core/dtype.hpp"
@@ -23,9 +25,11 @@ using Shape = std::vector<std::int64_t>;
 std::int64_t element_count(const Shape& shape);
 /// "(20, 784)".
 std::string text(const Shape& shape);
+std::ostream& operator<<(std::ostream& out, const Shape& shape);
 
 /// A dense row-major array with 64-byte aligned storage. Value semantics: a copy is a deep copy, a
-/// move is cheap.
+/// move is cheap. One that was moved from has no elements until it is assigned to; asking for them,
+/// copying it included, throws TypeError.
 class Tensor {
  public:
   /// A float64 scalar, 0.
@@ -49,12 +53,46 @@ class Tensor {
   static Tensor from(Shape shape, std::initializer_list<T> values) {
     return from<T>(std::move(shape), std::span<const T>(values.begin(), values.size()));
   }
+  template <class T>
+  static Tensor from(Shape shape, const std::vector<T>& values) {
+    return from_elements<T>(std::move(shape), values);
+  }
+  /// One axis: from({1.5, 2.5}), or from(values) for a std::vector. Here, and for the rows below,
+  /// integers of any width become int64.
+  template <class T>
+  static Tensor from(std::initializer_list<T> values) {
+    return from_elements<T>({static_cast<std::int64_t>(values.size())}, values);
+  }
+  template <class T>
+  static Tensor from(const std::vector<T>& values) {
+    return from_elements<T>({static_cast<std::int64_t>(values.size())}, values);
+  }
+  /// Two axes: from({{1.0, 2.0}, {3.0, 4.0}}), or from(rows) for a std::vector of std::vectors.
+  /// Throws TypeError where rows differ in length.
+  template <class T>
+  static Tensor from(std::initializer_list<std::initializer_list<T>> rows) {
+    return from_rows<T>(rows);
+  }
+  template <class T>
+  static Tensor from(const std::vector<std::vector<T>>& rows) {
+    return from_rows<T>(rows);
+  }
   static Tensor full(DType dtype, Shape shape, double value);
 
   Tensor(const Tensor& other);
-  Tensor(Tensor&& other) noexcept = default;
+  Tensor(Tensor&& other) noexcept
+      : dtype_(other.dtype_),
+        shape_(std::exchange(other.shape_, {})),
+        size_(std::exchange(other.size_, 0)),
+        storage_(std::move(other.storage_)) {}
   Tensor& operator=(const Tensor& other);
-  Tensor& operator=(Tensor&& other) noexcept = default;
+  Tensor& operator=(Tensor&& other) noexcept {
+    dtype_ = other.dtype_;
+    shape_ = std::exchange(other.shape_, {});
+    size_ = std::exchange(other.size_, 0);
+    storage_ = std::move(other.storage_);
+    return *this;
+  }
   ~Tensor() = default;
 
   DType dtype() const { return dtype_; }
@@ -74,15 +112,28 @@ class Tensor {
     require_dtype(dtype_of<T>());
     return {static_cast<const T*>(raw()), static_cast<std::size_t>(size_)};
   }
-  void* raw() { return storage_.get(); }
-  const void* raw() const { return storage_.get(); }
+  void* raw() {
+    require_value();
+    return storage_.get();
+  }
+  const void* raw() const {
+    require_value();
+    return storage_.get();
+  }
 
   /// The only element, as double. Throws TypeError when there is not exactly one.
   double item() const;
   /// Element number `index` in row-major order, as double. Throws TypeError outside [0, size()).
   double at(std::int64_t index) const;
-  /// The same elements converted to `dtype`; a float becomes an integer by truncation, a bool by
-  /// "is not zero".
+  /// The element at these indices, one for each axis, as double; negative ones count from the end:
+  /// t.at({i, j}), t(i, j). Throws TypeError for another number of indices or one outside.
+  double at(std::initializer_list<std::int64_t> indices) const;
+  template <class... Indices>
+  requires(std::is_integral_v<Indices>&&...) double operator()(Indices... indices) const {
+    return at({static_cast<std::int64_t>(indices)...});
+  }
+  /// The same elements converted to `dtype`; a float becomes an integer by truncation, NaN and what
+  /// int64 does not hold -2^63, a bool by "is not zero".
   Tensor cast(DType dtype) const;
   /// The same elements in another shape. Throws TypeError when the sizes differ.
   Tensor reshaped(Shape shape) const;
@@ -101,6 +152,34 @@ class Tensor {
       return DType::int64;
     }
   }
+  template <class T>
+  using Element =
+      std::conditional_t<std::is_integral_v<T> && !std::is_same_v<T, bool>, std::int64_t, T>;
+  template <class T, class Values>
+  static Tensor from_elements(Shape shape, const Values& values) {
+    Tensor result(dtype_of<Element<T>>(), std::move(shape));
+    result.require_size(values.size());
+    auto to = result.data<Element<T>>().begin();
+    for (const T value : values) *to++ = static_cast<Element<T>>(value);
+    return result;
+  }
+  template <class T, class Rows>
+  static Tensor from_rows(const Rows& rows) {
+    const std::size_t columns = rows.size() ? rows.begin()->size() : 0;
+    std::vector<T> all;
+    for (const auto& row : rows) {
+      require_length(row.size(), columns);
+      all.insert(all.end(), row.begin(), row.end());
+    }
+    return from_elements<T>(
+        {static_cast<std::int64_t>(rows.size()), static_cast<std::int64_t>(columns)}, all);
+  }
+  static void require_length(std::size_t length, std::size_t wanted);
+  void require_value() const {
+    if (!storage_) [[unlikely]]
+      throw_moved();
+  }
+  [[noreturn]] static void throw_moved();
   void require_dtype(DType wanted) const;
   void require_size(std::size_t count) const;
 
@@ -113,7 +192,17 @@ class Tensor {
 /// Same dtype, shape and elements. NaN differs from everything, as in the language.
 bool operator==(const Tensor& a, const Tensor& b);
 
-/// dtype, shape and the first few elements: "float64 (2, 3) [1, 2, 3, 4, 5, 6]".
-std::string text(const Tensor& tensor);
+/// How text() prints a tensor.
+struct TextOptions {
+  int precision = 6;      ///< Digits that count, of a float.
+  std::int64_t most = 6;  ///< So many elements at most.
+};
+
+/// dtype, shape and the first elements in row-major order, on one line, as messages have it:
+/// "float64 (2, 3) [1, 2, 3, 4, 5, 6]". All of them: text(t, {.most = t.size()}), or print it.
+std::string text(const Tensor& tensor, const TextOptions& options = {});
+/// Prints dtype and shape and, as NumPy does, the elements, a line for each row, with the stream's
+/// precision. Above 1000 elements, the first and last three along each axis.
+std::ostream& operator<<(std::ostream& out, const Tensor& tensor);
 
 }  // namespace cinch

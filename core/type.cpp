@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <ostream>
 
 namespace cinch {
 
@@ -34,6 +35,9 @@ std::string text(const Dims& dims) {
 }
 
 std::string text(const Type& type) { return std::string(name(type.dtype)) + " " + text(type.dims); }
+
+std::ostream& operator<<(std::ostream& out, const Type& type) { return out << text(type); }
+std::ostream& operator<<(std::ostream& out, const Dims& dims) { return out << text(dims); }
 
 Dims broadcast(const Dims& a, const Dims& b) {
   const Dims& longer = a.size() < b.size() ? b : a;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <iosfwd>
 #include <string>
 #include <vector>
 
@@ -51,6 +52,8 @@ Dims to_dims(const Shape& shape);
 /// "float64 (20, ?)": a question mark for a size not known yet.
 std::string text(const Type& type);
 std::string text(const Dims& dims);
+std::ostream& operator<<(std::ostream& out, const Type& type);
+std::ostream& operator<<(std::ostream& out, const Dims& dims);
 
 /// Sizes of the result of broadcasting `a` against `b`, aligned at the right, as in NumPy.
 /// Throws TypeError where two known sizes differ and neither is 1.

@@ -9,6 +9,7 @@
 #include <set>
 #include <span>
 #include <string_view>
+#include <utility>
 
 #include "io/bytes.hpp"
 #include "io/file.hpp"
@@ -114,11 +115,28 @@ void write_npy(const std::string& path, const Tensor& tensor) {
   file.commit();
 }
 
-std::map<std::string, Tensor> read_npz(const std::string& path) {
+const Tensor& Arrays::at(const std::string& name) const {
+  const auto found = find(name);
+  if (found != end()) return found->second;
+  constexpr std::size_t most = 20;
+  std::string names;
+  std::size_t k = 0;
+  for (auto array = begin(); array != end() && k < most; ++array, ++k)
+    names += (k ? ", " : "") + array->first;
+  if (size() > most) names += text(" and ", size() - most, " more");
+  file_error(path_,
+             "has no array '" + name + "'" + (empty() ? "; it holds none" : "; it holds " + names));
+}
+
+Tensor& Arrays::at(const std::string& name) {
+  return const_cast<Tensor&>(std::as_const(*this).at(name));
+}
+
+Arrays read_npz(const std::string& path) {
   if (open_bytes(path)->remaining() == 0)
     file_error(path, "is empty");  // a valid archive to libzip
   const ZipHandle archive = open_zip(path, path, ZIP_RDONLY | ZIP_CHECKCONS);
-  std::map<std::string, Tensor> arrays;
+  Arrays arrays(path);
   const zip_int64_t count = zip_get_num_entries(archive.get(), 0);
   for (zip_uint64_t i = 0; i < static_cast<zip_uint64_t>(count); ++i) {
     const char* stored = zip_get_name(archive.get(), i, 0);

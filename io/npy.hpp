@@ -19,8 +19,20 @@ Tensor read_npy(const std::string& path);
 /// What np.load reads. The file is replaced as a whole.
 void write_npy(const std::string& path, const Tensor& tensor);
 
+/// The arrays of a file by name: a map, whose at() throws FileError for a name that is not there,
+/// with the file and the names that are.
+class Arrays : public std::map<std::string, Tensor> {
+ public:
+  explicit Arrays(std::string path) : path_(std::move(path)) {}
+  const Tensor& at(const std::string& name) const;
+  Tensor& at(const std::string& name);
+
+ private:
+  std::string path_;
+};
+
 /// The arrays of an archive by name, as written by write_npz, np.savez or np.savez_compressed.
-std::map<std::string, Tensor> read_npz(const std::string& path);
+Arrays read_npz(const std::string& path);
 /// An archive that np.load reads: not compressed, the arrays in the order given; equal arrays give
 /// equal files. Replaced as a whole. Throws FileError for an empty name and for one that occurs
 /// twice.

@@ -31,11 +31,13 @@ Autoencoder autoencoder(const std::vector<std::int64_t>& sizes, RandomState& ran
   return model;
 }
 
-Expr reconstruction_cost(const Autoencoder& model, const Arg& x, Loss loss) {
+Expr reconstruction_cost(const Autoencoder& model, const Arg& x, const Loss& loss) {
+  const Attribution as(x.where());
   return denoising_cost(model, x, x, loss);
 }
 
-Expr denoising_cost(const Autoencoder& model, const Arg& x, const Arg& corrupted, Loss loss) {
+Expr denoising_cost(const Autoencoder& model, const Arg& x, const Arg& corrupted,
+                    const Loss& loss) {
   const Attribution as(x.where());
   if (!model.decoder.layers.empty()) {
     require_fit(loss, model.decoder.layers.back().activation, x.where());

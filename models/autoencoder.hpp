@@ -41,11 +41,11 @@ Autoencoder autoencoder(const std::vector<std::int64_t>& sizes, RandomState& ran
 
 /// The mean over examples of what their reconstructions cost. Throws TypeError where the output's
 /// activation does not fit the loss.
-Expr reconstruction_cost(const Autoencoder& model, const Arg& x, Loss loss);
+Expr reconstruction_cost(const Autoencoder& model, const Arg& x, const Loss& loss);
 
 /// The same where the model sees `corrupted` (corruption.hpp) in place of x: Vincent, Larochelle,
 /// Bengio, Manzagol, "Extracting and Composing Robust Features with Denoising Autoencoders", ICML
 /// 2008.
-Expr denoising_cost(const Autoencoder& model, const Arg& x, const Arg& corrupted, Loss loss);
+Expr denoising_cost(const Autoencoder& model, const Arg& x, const Arg& corrupted, const Loss& loss);
 
 }  // namespace cinch

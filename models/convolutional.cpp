@@ -7,7 +7,7 @@
 namespace cinch {
 
 Expr ConvolutionalLayer::operator()(const Arg& x) const {
-  const Attribution as(x.where());
+  const Attribution as(x.where(), /*force=*/false, "ConvolutionalLayer");
   const Expr maps =
       transposed ? conv_transpose2d(
                        x, W, {.stride = stride, .padding = Pad::same, .output_padding = stride - 1})
@@ -61,7 +61,7 @@ ConvolutionalAutoencoder convolutional_autoencoder(const std::vector<std::int64_
     throw TypeError(text("convolutional_autoencoder: width and stride must be positive, got ",
                          options.width, " and ", options.stride, "\n  written at ", where.text()));
   }
-  const auto filters = [&](std::size_t k, Activation activation, const char* name) -> Expr {
+  const auto filters = [&](std::size_t k, const Activation& activation, const char* name) -> Expr {
     const double gain = options.gain.value_or(activation == sigmoid ? 4 : 1);
     const auto fan =
         static_cast<double>((channels[k - 1] + channels[k]) * options.width * options.width);

@@ -10,14 +10,14 @@ namespace cinch {
 Expr linear(const Arg& x) { return x; }
 
 Expr Layer::operator()(const Arg& x) const {
-  const Attribution as(x.where());
+  const Attribution as(x.where(), /*force=*/false, "Layer");
   return activation(dot(x, W) + b);
 }
 
 std::vector<Shared> Layer::params() const { return shared_variables(std::vector{W, b}); }
 
 Expr Network::operator()(const Arg& x) const {
-  const Attribution as(x.where());
+  const Attribution as(x.where(), /*force=*/false, "Network");
   Expr y = x;
   for (const Layer& layer : layers) y = layer(y);
   return y;

@@ -7,13 +7,15 @@
 
 #include "core/expr.hpp"
 #include "core/shared.hpp"
+#include "models/expr_function.hpp"
 #include "ops/activation.hpp"
 #include "ops/random_state.hpp"
 
 namespace cinch {
 
-/// A nonlinearity of each element: sigmoid, tanh, relu, linear, or any function like them.
-using Activation = Expr (*)(const Arg&);
+/// A nonlinearity of each element: sigmoid, tanh, relu, linear, leaky_relu, or any function or
+/// lambda like them.
+using Activation = ExprFunction<const Arg&>;
 /// x itself.
 Expr linear(const Arg& x);
 

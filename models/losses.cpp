@@ -36,8 +36,8 @@ Expr example_sum(const Arg& x) {
   return sum(x, axes);
 }
 
-void require_fit(Loss loss, Activation output, Source where) {
-  constexpr Activation unbounded[] = {linear, tanh, relu, softplus};
+void require_fit(const Loss& loss, const Activation& output, Source where) {
+  const Activation unbounded[] = {linear, tanh, relu, softplus};
   if (loss != cross_entropy || !std::ranges::count(unbounded, output)) return;
   throw TypeError(
       text("cross_entropy needs reconstructions in (0, 1), which this output does not "

@@ -7,8 +7,9 @@
 
 namespace cinch {
 
-/// What a reconstruction z of x costs: (batch, ...), (batch, ...) -> (batch).
-using Loss = Expr (*)(const Arg& x, const Arg& z);
+/// What a reconstruction z of x costs: (batch, ...), (batch, ...) -> (batch). A function or a
+/// lambda.
+using Loss = ExprFunction<const Arg&, const Arg&>;
 
 /// -sum_i x_i log z_i + (1 - x_i) log(1 - z_i): (batch, ...), (batch, ...) -> (batch), for x in
 /// [0, 1] and z in (0, 1). Where z is a sigmoid the rewritten form is exact at any logit.
@@ -26,6 +27,6 @@ Expr example_sum(const Arg& x);
 
 /// Throws TypeError where `loss` is cross_entropy and `output` gives numbers outside (0, 1), as
 /// linear, tanh, relu and softplus do.
-void require_fit(Loss loss, Activation output, Source where);
+void require_fit(const Loss& loss, const Activation& output, Source where);
 
 }  // namespace cinch

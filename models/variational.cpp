@@ -32,7 +32,7 @@ VariationalAutoencoder variational_autoencoder(const std::vector<std::int64_t>& 
   require_sizes("variational_autoencoder", sizes, where);
   const std::size_t inner = sizes.size() - 2;  // Hidden layers on each side.
   VariationalAutoencoder model;
-  const auto add = [&](std::int64_t inputs, std::int64_t outputs, Activation activation,
+  const auto add = [&](std::int64_t inputs, std::int64_t outputs, const Activation& activation,
                        const std::string& W, const std::string& b) {
     return dense(inputs, outputs, random,
                  {activation, options.gain, options.dtype, options.label + W, options.label + b},
@@ -53,7 +53,7 @@ VariationalAutoencoder variational_autoencoder(const std::vector<std::int64_t>& 
 }
 
 VariationalCost variational_cost(const VariationalAutoencoder& model, const Arg& x,
-                                 RandomStreams& random, Loss loss, const Arg& beta) {
+                                 RandomStreams& random, const Loss& loss, const Arg& beta) {
   const Attribution as(x.where());
   if (!model.decoder.layers.empty()) {
     require_fit(loss, model.decoder.layers.back().activation, x.where());

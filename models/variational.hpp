@@ -50,6 +50,6 @@ struct VariationalCost {
 };
 /// Throws TypeError where the output's activation does not fit the loss.
 VariationalCost variational_cost(const VariationalAutoencoder& model, const Arg& x,
-                                 RandomStreams& random, Loss loss, const Arg& beta = 1.0);
+                                 RandomStreams& random, const Loss& loss, const Arg& beta = 1.0);
 
 }  // namespace cinch

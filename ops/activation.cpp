@@ -223,7 +223,7 @@ namespace {
 Expr unary(const Op& op, const Arg& x) { return apply(op, {x}, {}, x.where()); }
 
 Expr along(const Op& op, const Arg& x, std::int64_t axis) {
-  const Attribution as(x.where());
+  const Attribution as(x.where(), /*force=*/false, op.name.data());
   return apply(op, {x}, {.ints = {axis_of(op.name, x, axis)}}, x.where());
 }
 }  // namespace
@@ -239,6 +239,8 @@ Expr tanh(const Arg& x) { return unary(tanh_op, x); }
 Expr softplus(const Arg& x) { return unary(softplus_op, x); }
 Expr relu(const Arg& x) { return unary(relu_op, x); }
 Expr softmax(const Arg& x, std::int64_t axis) { return along(softmax_op, x, axis); }
+Expr softmax(const Arg& x) { return softmax(x, -1); }
 Expr log_softmax(const Arg& x, std::int64_t axis) { return along(log_softmax_op, x, axis); }
+Expr log_softmax(const Arg& x) { return log_softmax(x, -1); }
 
 }  // namespace cinch

@@ -23,8 +23,10 @@ Expr softplus(const Arg& x);  ///< log(1 + exp(x)) without overflow.
 Expr relu(const Arg& x);      ///< max(x, 0); gradient 0 at 0.
 
 /// exp(x) / sum exp(x) along `axis`, finite for any finite x.
-Expr softmax(const Arg& x, std::int64_t axis = -1);
+Expr softmax(const Arg& x, std::int64_t axis);
+Expr softmax(const Arg& x);  ///< Along the last axis.
 /// log(softmax(x)) along `axis`, exact where softmax underflows.
-Expr log_softmax(const Arg& x, std::int64_t axis = -1);
+Expr log_softmax(const Arg& x, std::int64_t axis);
+Expr log_softmax(const Arg& x);  ///< Along the last axis.
 
 }  // namespace cinch

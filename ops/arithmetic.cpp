@@ -424,6 +424,7 @@ Expr switch_(const Arg& condition, const Arg& a, const Arg& b) {
 Expr stop_gradient(const Arg& x) { return unary(stop_gradient_op, x); }
 
 Expr cast(const Arg& x, DType dtype) {
+  const Attribution as(x.where());
   if (const Tensor* value = constant_value(x); value && x->type().weak)
     return constant(value->cast(dtype), x.where());
   if (x->dtype() == dtype && !x->type().weak) return x;

@@ -17,6 +17,14 @@ Expr operator*(const Arg& a, const Arg& b);
 /// True division: integers give float64.
 Expr operator/(const Arg& a, const Arg& b);
 Expr operator-(const Arg& a);
+
+// a = a + b and so on: the variable then holds another expression. A sum starts from `Expr total =
+// 0.0`; an empty expression is a TypeError. Not for a Shared, whose value set() and updates change.
+inline Expr& operator+=(Expr& a, const Arg& b) { return a = Arg(a, b.where()) + b; }
+inline Expr& operator-=(Expr& a, const Arg& b) { return a = Arg(a, b.where()) - b; }
+inline Expr& operator*=(Expr& a, const Arg& b) { return a = Arg(a, b.where()) * b; }
+inline Expr& operator/=(Expr& a, const Arg& b) { return a = Arg(a, b.where()) / b; }
+
 /// Quotient rounded down. Has no gradient, and says so where one is asked for.
 Expr floor_div(const Arg& a, const Arg& b);
 /// a - b * floor(a / b): the remainder with the sign of b.

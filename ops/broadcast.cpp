@@ -191,8 +191,8 @@ constinit const Op sum_like_op{
     },
 };
 
-Expr broadcast_to(const Arg& x, const std::vector<Expr>& sizes) {
-  const Expr y = apply(broadcast_to_op, with_first(x, sizes), {}, x.where());
+Expr broadcast_to(const Arg& x, const Sizes& sizes) {
+  const Expr y = apply(broadcast_to_op, with_first(x, sizes.all()), {}, x.where());
   return y.dims() == x->dims() ? x.expr() : y;
 }
 

@@ -172,6 +172,7 @@ std::span<const Op* const> all_ops() {
       // random
       &random_uniform_op,
       &random_normal_op,
+      &checked_parameter_op,
       // What is a derivative already
       &derivative_op,
   };

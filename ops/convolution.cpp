@@ -97,7 +97,7 @@ Expr in_groups(const Operation& c, F&& f) {
 
 Expr convolve(std::string_view name, std::size_t axes, const Arg& x, const Arg& w,
               const ConvOptions& options) {
-  const Attribution as(x.where());
+  const Attribution as(x.where(), /*force=*/false, name.data());
   Operation c{x, w};
   try {
     read_options(c, axes, options);
@@ -119,7 +119,7 @@ Expr convolve(std::string_view name, std::size_t axes, const Arg& x, const Arg& 
 
 Expr convolve_transposed(std::string_view name, std::size_t axes, const Arg& y, const Arg& w,
                          const ConvTransposeOptions& options) {
-  const Attribution as(y.where());
+  const Attribution as(y.where(), /*force=*/false, name.data());
   Operation c{y, w};
   std::vector<Expr> in;
   try {

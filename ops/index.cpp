@@ -573,6 +573,7 @@ Expr reverse(const Arg& x, std::int64_t axis) {
 }
 
 Expr rows(const Arg& x, const Arg& start, const Arg& count) {
+  const Attribution as(x.where());
   return narrow(x, 0, whole_number(start), whole_number(count));
 }
 
@@ -585,6 +586,8 @@ Expr at(const Arg& x, const Arg& index, std::int64_t axis) {
   }
   return squeeze(narrow(x, axis, i, 1), axis);
 }
+
+Expr Expr::operator[](const Arg& index) const { return at(Arg(*this, index.where()), index); }
 
 Expr narrow(const Arg& x, std::int64_t axis, const Arg& start, const Arg& length,
             std::int64_t step) {

@@ -36,6 +36,7 @@ Expr elu(const Arg& x, const Arg& alpha) {
   // exp never sees a large x: the gradient of the branch that is not taken would be 0 * inf.
   return switch_(positive, x, alpha * expm1(switch_(positive, 0, x)));
 }
+Expr elu(const Arg& x) { return elu(x, Arg(1.0, x.where())); }
 
 Expr selu(const Arg& x) {
   const Attribution as(x.where());
@@ -46,6 +47,7 @@ Expr leaky_relu(const Arg& x, const Arg& slope) {
   const Attribution as(x.where());
   return switch_(x > 0, x, slope * x);
 }
+Expr leaky_relu(const Arg& x) { return leaky_relu(x, Arg(0.01, x.where())); }
 
 Expr relu6(const Arg& x) {
   const Attribution as(x.where());
@@ -61,6 +63,7 @@ Expr swish(const Arg& x, const Arg& beta) {
   const Attribution as(x.where());
   return x * sigmoid(beta * x);
 }
+Expr swish(const Arg& x) { return swish(x, Arg(1.0, x.where())); }
 
 Expr mish(const Arg& x) {
   const Attribution as(x.where());

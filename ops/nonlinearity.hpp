@@ -16,18 +16,21 @@ Expr gelu(const Arg& x);
 Expr gelu_tanh(const Arg& x);
 /// x above 0, alpha (exp(x) - 1) elsewhere: Clevert, Unterthiner, Hochreiter, "Fast and Accurate
 /// Deep Network Learning by Exponential Linear Units", ICLR 2016.
-Expr elu(const Arg& x, const Arg& alpha = 1.0);
+Expr elu(const Arg& x, const Arg& alpha);
+Expr elu(const Arg& x);  ///< alpha 1
 /// 1.0507 elu(x, 1.6733), whose outputs keep mean 0 and variance 1: Klambauer et al.,
 /// "Self-Normalizing Neural Networks", NIPS 2017.
 Expr selu(const Arg& x);
 /// x above 0, slope x elsewhere.
-Expr leaky_relu(const Arg& x, const Arg& slope = 0.01);
+Expr leaky_relu(const Arg& x, const Arg& slope);
+Expr leaky_relu(const Arg& x);  ///< slope 0.01
 /// min(max(x, 0), 6); gradient 0 at 0 as relu's, 1/2 at 6.
 Expr relu6(const Arg& x);
 /// x sigmoid(x)
 Expr silu(const Arg& x);
 /// x sigmoid(beta x): Ramachandran, Zoph, Le, "Searching for Activation Functions", 2017.
-Expr swish(const Arg& x, const Arg& beta = 1.0);
+Expr swish(const Arg& x, const Arg& beta);
+Expr swish(const Arg& x);  ///< beta 1
 /// x tanh(softplus(x)): Misra, "Mish: A Self Regularized Non-Monotonic Activation Function", 2019.
 Expr mish(const Arg& x);
 /// x / (1 + |x|)

@@ -37,4 +37,8 @@ Expr norm(const Arg& x, double p, const Axes& axes, bool keepdims) {
   return root_of_powers(sum(pow(magnitude, p), axes, keepdims), 1 / p);
 }
 
+Expr norm(const Arg& x, const NormOptions& options) {
+  return norm(x, options.p, options.axes, options.keepdims);
+}
+
 }  // namespace cinch

@@ -19,7 +19,15 @@ Expr std_(const Arg& x, const Axes& axes = {}, bool keepdims = false, std::int64
 /// length (p = 2) alone, such as square(), cosh() or cos() of it, are right there, to order 8; for
 /// even p so are those of the norm's power p. Other derivatives are NaN there from the second on. For
 /// p < 1 other than 0 the gradient is infinite or NaN where an element is 0. Throws TypeError for
-/// p = NaN.
+/// p = NaN. As in NumPy and PyTorch the second argument is p, not an axis: norm(x, 1) is the sum of
+/// all magnitudes. norm(x, {.axes = 1}) says which is meant.
 Expr norm(const Arg& x, double p = 2, const Axes& axes = {}, bool keepdims = false);
+
+struct NormOptions {
+  double p = 2;
+  Axes axes = {};
+  bool keepdims = false;
+};
+Expr norm(const Arg& x, const NormOptions& options);
 
 }  // namespace cinch

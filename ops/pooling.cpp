@@ -52,7 +52,7 @@ Expr positions_of(const Expr& maps, const Ints& ints) {
 
 Expr max_pool(std::string_view name, std::size_t axes, const Arg& x, const PerAxis& window,
               const PoolOptions& options) {
-  const Attribution as(x.where());
+  const Attribution as(x.where(), /*force=*/false, name.data());
   const Ints ints = read_options(name, axes, x, window, options);
   return of_maps(axes, x, [&](const Expr& maps) {
     return apply(pick_op, {maps, positions_of(maps, ints)});
@@ -61,14 +61,14 @@ Expr max_pool(std::string_view name, std::size_t axes, const Arg& x, const PerAx
 
 Expr max_positions(std::string_view name, std::size_t axes, const Arg& x, const PerAxis& window,
                    const PoolOptions& options) {
-  const Attribution as(x.where());
+  const Attribution as(x.where(), /*force=*/false, name.data());
   const Ints ints = read_options(name, axes, x, window, options);
   return of_maps(axes, x, [&](const Expr& maps) { return positions_of(maps, ints); });
 }
 
 Expr average_pool(std::string_view name, std::size_t axes, const Arg& x, const PerAxis& window,
                   const PoolOptions& options) {
-  const Attribution as(x.where());
+  const Attribution as(x.where(), /*force=*/false, name.data());
   const Ints ints = read_options(name, axes, x, window, options);
   return of_maps(axes, x, [&](const Expr& maps) {
     const Expr total = apply(window_sum_op, {maps}, {.ints = ints});
@@ -83,7 +83,7 @@ Expr average_pool(std::string_view name, std::size_t axes, const Arg& x, const P
 
 Expr max_unpool(std::string_view name, std::size_t axes, const Arg& y, const Arg& positions,
                 const Arg& like) {
-  const Attribution as(y.where());
+  const Attribution as(y.where(), /*force=*/false, name.data());
   const auto least = static_cast<std::int64_t>(axes);
   if (std::min({y->rank(), positions->rank(), like->rank()}) < least) {
     fail(name, text("each operand needs at least ", axes, axes == 1 ? " axis" : " axes"),
@@ -97,7 +97,7 @@ Expr max_unpool(std::string_view name, std::size_t axes, const Arg& y, const Arg
 }
 
 Expr upsample(std::string_view name, std::size_t axes, const Arg& x, const PerAxis& factor) {
-  const Attribution as(x.where());
+  const Attribution as(x.where(), /*force=*/false, name.data());
   if (x->dtype() == DType::bool_)
     return cast(upsample(name, axes, cast(x, DType::int64), factor), DType::bool_);
   std::vector<Window> windows;

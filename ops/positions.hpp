@@ -13,6 +13,11 @@ namespace cinch {
 
 /// `index` counted from the front. Throws ValueError unless -n <= index < n.
 inline std::int64_t row_of(std::int64_t index, std::int64_t n) {
+  if (index == INT64_MIN) {
+    throw ValueError(
+        text("an index is NaN or beyond int64, as a float was before it was cast: it is ",
+             "out of range for an axis of size ", n));
+  }
   if (index < -n || index >= n)
     throw ValueError(text("index ", index, " is out of range for an axis of size ", n));
   return index < 0 ? index + n : index;

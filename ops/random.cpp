@@ -1,7 +1,9 @@
 #include "ops/random.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 #include <numbers>
 #include <xtensor/xarray.hpp>
 
@@ -95,7 +97,56 @@ std::vector<Example> random_examples(const Op& op) {
           {{state}, build({0, 2}), {1000}}};
 }
 
+/// What a distribution asks of a parameter: ints[0] is its largest value, 0 for any finite one.
+template <class T>
+void copy_checked(const T* from, T* to, std::int64_t n, const Attrs& attrs) {
+  const T most = attrs.ints[0] ? T(1) : std::numeric_limits<T>::max();
+  for (std::int64_t k = 0; k < n; ++k) {
+    if (!(from[k] >= 0 && from[k] <= most)) {
+      throw ValueError(text("the draw's parameter must be in [0, ",
+                            attrs.ints[0] ? "1]" : "infinity)", ", element ", k, " is ", from[k]));
+    }
+    to[k] = from[k];
+  }
+}
+
 }  // namespace
+
+constinit const Op checked_parameter_op{
+    .name = "checked_parameter",
+    .type =
+        [](Args x, const Attrs&) {
+          if (!is_float(x[0].dtype())) throw TypeError("a draw's parameter must be a float");
+          return Type{x[0].dtype(), x[0].dims()};
+        },
+    .reference =
+        [](Values in, const Attrs& attrs) {
+          Tensor result = *in[0];
+          dispatch_float(result.dtype(), [&]<class T> {
+            copy_checked<T>(result.data<T>().data(), result.data<T>().data(), result.size(), attrs);
+          });
+          return result;
+        },
+    .grad = [](Args, const Expr&, const Expr& gy) -> Grads { return {gy}; },
+    .batch = [](Args x, const std::vector<bool>&,
+                const Expr& y) { return apply(checked_parameter_op, {x[0]}, y.attrs()); },
+    .follow = [](Args, std::span<const std::int64_t> axes, const Expr&) { return axes[0]; },
+    .kernel =
+        [](std::span<const Operand> in, const Operand& out, const Attrs& attrs) {
+          dispatch_float(out.dtype, [&]<class T> {
+            copy_checked<T>(in[0].as<T>(), out.as<T>(), out.size(), attrs);
+          });
+        },
+    .examples = []() -> std::vector<Example> {
+      const auto of = [](Type type) -> Example {
+        return {{type}, [](Args x) { return checked_parameter(square(x[0]), 1 / 0.0, "test"); }};
+      };
+      return {of({DType::float64, {3, 4}}),
+              of({DType::float64, {}}),
+              {{Type{DType::float64, {5}}},
+               [](Args x) { return checked_parameter(0.5 + 0.1 * x[0], 1, "test"); }}};
+    },
+};
 
 constinit const Op random_uniform_op{
     .name = "random_uniform",
@@ -119,64 +170,118 @@ constinit const Op random_normal_op{
     .examples = [] { return random_examples<DType::float32>(random_normal_op); },
 };
 
-Expr RandomStreams::draw(const Op& op, const std::vector<Expr>& sizes, DType dtype, Source where) {
-  const auto number = static_cast<std::int64_t>(states_.size());
-  Shared state(Tensor::from<std::int64_t>({3}, {seed_, number, 0}), text("random state ", number),
-               where);
+RandomStreams::Draws& RandomStreams::draws() const {
+  if (!draws_) throw TypeError("a RandomStreams was used after std::move() had taken its draws");
+  return *draws_;
+}
+
+Expr RandomStreams::draw(const Op& op, const Sizes& sizes, DType dtype, Source where) {
+  std::vector<Shared>& states = draws().states;
+  const auto number = static_cast<std::int64_t>(states.size());
+  Shared state(Tensor::from<std::int64_t>({3}, {draws().seed, number, 0}),
+               text("random state ", number), where);
   state.attrs().state->advance = [](const Expr& s) {
     return s + constant(Tensor::from<std::int64_t>({3}, {0, 0, 1}));
   };
-  std::vector<Expr> inputs{state};
-  inputs.insert(inputs.end(), sizes.begin(), sizes.end());
-  Expr result = apply(op, std::move(inputs), {.dtype = dtype}, where);
-  states_.push_back(std::move(state));
+  Expr result = apply(op, with_first(state, sizes.all()), {.dtype = dtype}, where);
+  states.push_back(std::move(state));
   return result;
 }
 
 namespace {
-std::vector<Expr> constants(const Shape& sizes) {
-  std::vector<Expr> result;
-  for (const std::int64_t n : sizes) result.push_back(constant(Tensor(n)));
-  return result;
+
+/// The largest number below `high` that `dtype` has.
+double below(double high, DType dtype) {
+  constexpr double down = -std::numeric_limits<double>::infinity();
+  return dtype == DType::float32 ? static_cast<double>(std::nextafter(static_cast<float>(high),
+                                                                      static_cast<float>(down)))
+                                 : std::nextafter(high, down);
 }
+
+/// Whether low + (high - low) u, rounded to T, is below high for every u in [0, 1) that is drawn;
+/// `low + width * u` may or may not be rounded in between.
+template <class T>
+bool stays_below(double low_, double high_) {
+  const T low = static_cast<T>(low_), high = static_cast<T>(high_), width = high - low;
+  const T most = 1 - std::numeric_limits<T>::epsilon() / 2;
+  const volatile T apart = width * most;
+  return low + apart < high && std::fma(width, most, low) < high;
+}
+
+const double* number(const Expr& e, double& place) {
+  const Tensor* value = constant_value(e);
+  if (!value || value->size() != 1) return nullptr;
+  place = value->at(0);
+  return &place;
+}
+
+[[noreturn]] void refuse(const std::string& what, Source where) {
+  throw ValueError(text(what, "\n  written at ", where.text()));
+}
+
 }  // namespace
 
-Expr RandomStreams::uniform(const std::vector<Expr>& sizes, const Arg& low, const Arg& high,
-                            DType dtype, Source where) {
+Expr RandomStreams::uniform(const Sizes& sizes, const Arg& low, const Arg& high, DType dtype,
+                            Source where) {
   const Attribution as(where);
-  return low + (high - low) * draw(random_uniform_op, sizes, dtype, where);
+  double places[2];
+  const double *a = number(low, places[0]), *b = number(high, places[1]);
+  if ((a && !std::isfinite(*a)) || (b && !std::isfinite(*b)) || (a && b && !(*a <= *b))) {
+    refuse(text("uniform: there are no numbers from ", a ? text(*a) : describe(low), " to ",
+                b ? text(*b) : describe(high), ": low <= high must hold, both finite"),
+           where);
+  }
+  const Expr u = draw(random_uniform_op, sizes, dtype, where);
+  if (!a || !b) {
+    const Expr width = checked_parameter(high - low, std::numeric_limits<double>::infinity(),
+                                         "uniform: high - low");
+    const Expr y = low + width * u;
+    return switch_(y < high, y, low);  // Where rounding has reached `high`.
+  }
+  const Expr y = low + (high - low) * u;
+  const bool safe =
+      dtype == DType::float32 ? stays_below<float>(*a, *b) : stays_below<double>(*a, *b);
+  return safe || *a == *b ? y : minimum(y, std::max(below(*b, dtype), *a));
 }
 
-Expr RandomStreams::normal(const std::vector<Expr>& sizes, const Arg& mean, const Arg& sd,
-                           DType dtype, Source where) {
+Expr RandomStreams::normal(const Sizes& sizes, const Arg& mean, const Arg& sd, DType dtype,
+                           Source where) {
   const Attribution as(where);
-  return mean + sd * draw(random_normal_op, sizes, dtype, where);
+  double places[2];
+  const double *m = number(mean, places[0]), *s = number(sd, places[1]);
+  if ((m && !std::isfinite(*m)) || (s && !(*s >= 0 && std::isfinite(*s)))) {
+    refuse(text("normal: there is no distribution with mean ", m ? text(*m) : describe(mean),
+                " and standard deviation ", s ? text(*s) : describe(sd),
+                ": both must be finite, sd >= 0"),
+           where);
+  }
+  const Expr spread =
+      s ? sd.expr() : checked_parameter(sd, std::numeric_limits<double>::infinity(), "normal: sd");
+  return mean + spread * draw(random_normal_op, sizes, dtype, where);
 }
 
-Expr RandomStreams::binomial(const std::vector<Expr>& sizes, std::int64_t n, const Arg& p,
-                             DType dtype, Source where) {
+Expr RandomStreams::binomial(const Sizes& sizes, std::int64_t n, const Arg& p, DType dtype,
+                             Source where) {
   const Attribution as(where);
   if (n < 1)
     throw TypeError(text("binomial: the number of trials must be at least 1, got ", n,
                          "\n  written at ", where.text()));
+  double place;
+  const double* literal = number(p, place);
+  if (literal && !(*literal >= 0 && *literal <= 1))
+    refuse(text("binomial: p is a probability, in [0, 1], got ", *literal), where);
+  const Expr chance = literal ? p.expr() : checked_parameter(p, 1, "binomial: p");
   // In double precision, so that p is met to 2^-53 for any result type.
-  if (n == 1) return cast(draw(random_uniform_op, sizes, DType::float64, where) < p, dtype);
-  std::vector<Expr> trials = sizes;
-  trials.insert(trials.begin(), constant(Tensor(n)));
-  return cast(sum(draw(random_uniform_op, trials, DType::float64, where) < p, 0), dtype);
+  if (n == 1) return cast(draw(random_uniform_op, sizes, DType::float64, where) < chance, dtype);
+  const Expr trials = constant(Tensor(n));
+  const Expr u = draw(random_uniform_op, with_first(trials, sizes.all()), DType::float64, where);
+  return cast(sum(u < chance, 0), dtype);
 }
 
-Expr RandomStreams::uniform(const Shape& sizes, const Arg& low, const Arg& high, DType dtype,
-                            Source where) {
-  return uniform(constants(sizes), low, high, dtype, where);
-}
-Expr RandomStreams::normal(const Shape& sizes, const Arg& mean, const Arg& sd, DType dtype,
-                           Source where) {
-  return normal(constants(sizes), mean, sd, dtype, where);
-}
-Expr RandomStreams::binomial(const Shape& sizes, std::int64_t n, const Arg& p, DType dtype,
-                             Source where) {
-  return binomial(constants(sizes), n, p, dtype, where);
+Expr checked_parameter(const Arg& x, double most, const std::string& name) {
+  const Expr v = is_float(x->dtype()) ? x.expr() : cast(x, DType::float64);
+  return apply(checked_parameter_op, {v}, {.ints = {std::isinf(most) ? 0 : 1}, .label = name},
+               x.where());
 }
 
 }  // namespace cinch

@@ -3,7 +3,9 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "core/expr.hpp"
@@ -12,43 +14,53 @@
 
 namespace cinch {
 
-extern const Op random_uniform_op, random_normal_op;
+extern const Op random_uniform_op, random_normal_op, checked_parameter_op;
 
 /// A source of random expressions. Each draw has a state of its own, {seed, number of the draw,
 /// calls so far}: element i of call n depends on nothing else (Threefry-2x64-20, Salmon et al., SC
 /// 2011), so results repeat from a seed, for any number of threads, and go on where they stopped
 /// when the states are saved and set. Within one function an expression is drawn once, however
 /// often it is used; each call draws anew, unless the call throws.
+///
+/// Copies share the count of draws, so that two layers that hold a copy each draw different
+/// numbers.
+///
+/// Parameters that no distribution has (a bound, sd or p that is NaN or outside its range) throw
+/// ValueError: at once where they are numbers; where they are expressions at run time, which costs
+/// a pass over them, not over the draws.
 class RandomStreams {
  public:
-  explicit RandomStreams(std::int64_t seed) : seed_(seed) {}
+  explicit RandomStreams(std::int64_t seed) : draws_(std::make_shared<Draws>(Draws{seed, {}})) {}
 
-  /// Uniform on [low, high). `sizes` are int64 scalars, as from sizes(x).
-  Expr uniform(const std::vector<Expr>& sizes, const Arg& low = 0.0, const Arg& high = 1.0,
+  /// Uniform on [low, high), or all `low` where both are equal. `sizes` are numbers, {100}, or
+  /// int64 scalars, as from sizes(x). low <= high, both finite.
+  Expr uniform(const Sizes& sizes, const Arg& low = 0.0, const Arg& high = 1.0,
                DType dtype = DType::float32, Source where = Source::here());
-  /// mean + sd * standard normal, so gradients reach mean and sd.
-  Expr normal(const std::vector<Expr>& sizes, const Arg& mean = 0.0, const Arg& sd = 1.0,
+  /// mean + sd * standard normal, so gradients reach mean and sd. sd >= 0.
+  Expr normal(const Sizes& sizes, const Arg& mean = 0.0, const Arg& sd = 1.0,
               DType dtype = DType::float32, Source where = Source::here());
-  /// Successes in n trials of probability p, as numbers of type `dtype`. No gradient.
-  Expr binomial(const std::vector<Expr>& sizes, std::int64_t n, const Arg& p,
-                DType dtype = DType::float32, Source where = Source::here());
-  // The same with numbers for sizes.
-  Expr uniform(const Shape& sizes, const Arg& low = 0.0, const Arg& high = 1.0,
-               DType dtype = DType::float32, Source where = Source::here());
-  Expr normal(const Shape& sizes, const Arg& mean = 0.0, const Arg& sd = 1.0,
-              DType dtype = DType::float32, Source where = Source::here());
-  Expr binomial(const Shape& sizes, std::int64_t n, const Arg& p, DType dtype = DType::float32,
+  /// Successes in n trials of probability p, as numbers of type `dtype`. No gradient. Throws
+  /// TypeError unless n >= 1.
+  Expr binomial(const Sizes& sizes, std::int64_t n, const Arg& p, DType dtype = DType::float32,
                 Source where = Source::here());
 
   /// The states of all draws so far, in the order they were written: int64 vectors of 3, to save
-  /// and restore.
-  std::span<const Shared> states() const { return states_; }
+  /// and restore. Valid until the next draw.
+  std::span<const Shared> states() const { return draws().states; }
 
  private:
-  Expr draw(const Op& op, const std::vector<Expr>& sizes, DType dtype, Source where);
+  struct Draws {
+    std::int64_t seed;
+    std::vector<Shared> states;
+  };
+  Draws& draws() const;
+  Expr draw(const Op& op, const Sizes& sizes, DType dtype, Source where);
 
-  std::int64_t seed_;
-  std::vector<Shared> states_;
+  std::shared_ptr<Draws> draws_;
 };
+
+/// `x`, a float, through which gradients flow. ValueError at run time where an element is NaN,
+/// below 0 or above `most`, 1 or infinity, which itself is too much; `name` says what it is.
+Expr checked_parameter(const Arg& x, double most, const std::string& name);
 
 }  // namespace cinch

@@ -3,6 +3,7 @@
 
 #include <initializer_list>
 #include <optional>
+#include <type_traits>
 #include <vector>
 
 #include "core/expr.hpp"
@@ -16,7 +17,9 @@ extern const Op sum_op, max_op, min_op, argmax_op, argmin_op;
 class Axes {
  public:
   Axes() = default;  ///< All.
-  Axes(std::int64_t axis) : axes_(std::vector{axis}) {}
+  template <class T>
+  requires(std::is_integral_v<T> && !std::is_same_v<T, bool>) Axes(T axis)
+      : axes_(std::vector{static_cast<std::int64_t>(axis)}) {}
   Axes(std::initializer_list<std::int64_t> axes) : axes_(axes) {}
   Axes(std::vector<std::int64_t> axes) : axes_(std::move(axes)) {}
 

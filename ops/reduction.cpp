@@ -88,7 +88,7 @@ Shape reduced_shape(const Shape& shape, std::span<const std::int64_t> axes) {
 }
 
 Expr reduce(const Op& op, const Arg& x, const Axes& axes, bool keepdims) {
-  const Attribution as(x.where());
+  const Attribution as(x.where(), /*force=*/false, op.name.data());
   std::vector<std::int64_t> chosen;
   try {
     chosen = axes.of_rank(x->rank());

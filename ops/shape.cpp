@@ -336,6 +336,7 @@ Expr size(const Arg& x, std::int64_t axis) {
 }
 
 std::vector<Expr> sizes(const Arg& x) {
+  const Attribution as(x.where());
   std::vector<Expr> result;
   for (std::int64_t axis = 0; axis < x->rank(); ++axis) result.push_back(size(x, axis));
   return result;
@@ -362,19 +363,27 @@ Expr dimshuffle(const Arg& x, const std::vector<std::int64_t>& pattern) {
 }
 
 Expr transpose(const Arg& x) {
+  const Attribution as(x.where());
   std::vector<std::int64_t> axes(static_cast<std::size_t>(x->rank()));
   std::iota(axes.rbegin(), axes.rend(), 0);
   return dimshuffle(x, axes);
 }
 
 Expr transpose(const Arg& x, const std::vector<std::int64_t>& axes) {
+  const Attribution as(x.where());
   std::vector<std::int64_t> pattern;
   for (const std::int64_t axis : axes) pattern.push_back(axis_of("transpose", x, axis));
   return dimshuffle(x, pattern);
 }
 
 Expr expand_dims(const Arg& x, std::int64_t axis) {
-  axis = normalize_axis(axis, x->rank() + 1);
+  const Attribution as(x.where());
+  try {
+    axis = normalize_axis(axis, x->rank() + 1);
+  } catch (const TypeError& error) {
+    throw TypeError(text("expand_dims: ", error.what(), "\n  ", text(x->type()), "  ", describe(x),
+                         "\n  written at ", x.where().text()));
+  }
   std::vector<std::int64_t> pattern(static_cast<std::size_t>(x->rank()));
   std::iota(pattern.begin(), pattern.end(), 0);
   pattern.insert(pattern.begin() + axis, -1);
@@ -382,6 +391,7 @@ Expr expand_dims(const Arg& x, std::int64_t axis) {
 }
 
 Expr squeeze(const Arg& x, std::int64_t axis) {
+  const Attribution as(x.where());
   axis = axis_of("squeeze", x, axis);
   std::vector<std::int64_t> pattern(static_cast<std::size_t>(x->rank()));
   std::iota(pattern.begin(), pattern.end(), 0);
@@ -423,7 +433,7 @@ Expr remaining_size(const Arg& x, std::vector<Expr> others) {
 }
 
 Expr reshape_with_rest(const Arg& x, std::vector<Expr> all) {
-  const Attribution as(x.where());
+  const Attribution as(x.where(), /*force=*/false, "reshape");
   std::vector<Expr> others;
   Expr* rest = nullptr;
   for (Expr& size : all) {
@@ -455,6 +465,7 @@ Expr reshape(const Arg& x, const Shape& sizes) {
 
 Expr flatten(const Arg& x, std::int64_t from) {
   const Attribution as(x.where());
+  if (from != x->rank()) from = axis_of("flatten", x, from);
   const std::vector<Expr> all = sizes(x);
   std::vector<Expr> kept(all.begin(), all.begin() + from);
   kept.push_back(product({all.begin() + from, all.end()}));

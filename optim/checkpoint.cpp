@@ -13,9 +13,13 @@ void require_labels(std::string_view caller, const std::vector<Shared>& variable
     if (variable.label().empty())
       throw ValueError(text(caller, ": a variable (", text(variable.type()), ", made at ",
                             variable->where.text(), ") has no label: give it one"));
-    if (!seen.insert(variable.label()).second)
-      throw ValueError(text(caller, ": two variables are labelled ", variable.label(), ", one at ",
-                            variable->where.text(), ": give them different labels"));
+    if (seen.insert(variable.label()).second) continue;
+    const auto first = std::ranges::find_if(
+        variables, [&](const Shared& other) { return other.label() == variable.label(); });
+    throw ValueError(text(caller, ": two variables are labelled ", variable.label(), "\n  made at ",
+                          (*first)->where.text(), "\n  made at ", variable->where.text(),
+                          "\n  Give them different labels: Shared(value, \"W2\"), or for a layer ",
+                          "dense(..., {.W = \"W2\", .b = \"b2\"})."));
   }
 }
 

@@ -528,3 +528,38 @@ TEST_CASE("Mode::checked lets infinities pass that are written as numbers") {
   CHECK(f({Tensor::from<double>({2}, {1, 2})})[0] == Tensor::from<double>({2}, {1, 2}));
   CHECK_THROWS_AS(f({Tensor::from<double>({2}, {1, inf})}), ValueError);
 }
+
+TEST_CASE("two givens of one variable and two inputs of one name are errors") {
+  const Expr x = dscalar("x"), a = dscalar("a"), b = dscalar("b"), q1 = dscalar("q"),
+             q2 = dscalar("q");
+  CHECK_THROWS_WITH_AS(function({.inputs = {a, b}, .outputs = {x}, .givens = {{x, a}, {x, b}}}),
+                       doctest::Contains("two givens for x"), TypeError);
+  const Function f = function({.inputs = {q1, q2}, .outputs = {q1 - q2}});
+  CHECK_THROWS_WITH_AS(f.call({{"q", Tensor(1.0)}}), doctest::Contains("two inputs are named q"),
+                       TypeError);
+  CHECK(f({Tensor(3.0), Tensor(1.0)})[0].item() == 2);
+  // A number may be given.
+  CHECK(function({.outputs = {x * x}, .givens = {{x, 3.0}}})()[0].item() == 9);
+}
+
+TEST_CASE("a number that is too large for float32 is an error, wherever it comes in") {
+  const Expr x = fscalar("x");
+  const Function f = function({.inputs = {x}, .outputs = {x}});
+  const double infinity = std::numeric_limits<double>::infinity();
+  Shared W(Tensor(1.0f), "W");
+  for (const double huge : {1e39, -1e300}) {
+    CHECK_THROWS_WITH_AS(f({Tensor(huge)}), doctest::Contains("argument x must be float32"),
+                         TypeError);
+    CHECK_THROWS_AS(evaluate(x, {{x, Tensor(huge)}}), TypeError);
+    CHECK_THROWS_WITH_AS(W.set(huge), doctest::Contains("set: shared variable W"), TypeError);
+    for (const auto& build : std::vector<std::function<Expr()>>{
+             [&] { return x * huge; }, [&] { return maximum(huge, x); },
+             [&] { return where(x > 0, x, huge); }, [&] { return clip(x, 0, huge); }}) {
+      CHECK_THROWS_WITH_AS(build(), doctest::Contains("is too large for float32"), TypeError);
+    }
+    CHECK(evaluate(cast(x, DType::float64) * huge, {{x, Tensor(1.0f)}}).item() == huge);
+  }
+  CHECK(f({Tensor(infinity)})[0].item() == infinity);
+  CHECK(evaluate(maximum(x, -infinity), {{x, Tensor(1.0f)}}).item() == 1);
+  CHECK(f({Tensor(3e38)})[0].item() == static_cast<double>(3e38f));
+}

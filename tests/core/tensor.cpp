@@ -130,3 +130,55 @@ TEST_CASE("the text of a tensor is its dtype, shape and first elements") {
   CHECK(text(Tensor(DType::bool_, {0})) == "bool (0,) []");
   CHECK(text(Shape{}) == "()");
 }
+
+TEST_CASE("the text of a tensor has as many elements and digits as are asked for") {
+  const Tensor t = Tensor::from<double>({2, 4}, {1.0 / 3, 2, 3, 4, 5, 6, 7, 8});
+  CHECK(text(t, {.precision = 3, .most = 2}) == "float64 (2, 4) [0.333, 2, ...]");
+  CHECK(text(t, {.precision = 10, .most = t.size()}) ==
+        "float64 (2, 4) [0.3333333333, 2, 3, 4, 5, 6, 7, 8]");
+}
+
+TEST_CASE("a large tensor is printed by its first and last elements along each axis") {
+  Tensor t(DType::int64, {7, 200});
+  for (std::int64_t k = 0; k < t.size(); ++k)
+    t.data<std::int64_t>()[static_cast<std::size_t>(k)] = k;
+  std::ostringstream out;
+  out << t;
+  CHECK(out.str() ==
+        "int64 (7, 200)\n[[0, 1, 2, ..., 197, 198, 199],\n [200, 201, 202, ..., 397, 398, 399],\n "
+        "[400, 401, 402, ..., 597, 598, 599],\n ...,\n [800, 801, 802, ..., 997, 998, 999],\n "
+        "[1000, 1001, 1002, ..., 1197, 1198, 1199],\n [1200, 1201, 1202, ..., 1397, 1398, 1399]]");
+}
+
+TEST_CASE("a NaN is printed as nan whatever its sign") {
+  for (const double nan : {std::nan(""), -std::nan(""), std::copysign(std::nan(""), -1.0)}) {
+    std::ostringstream out;
+    out << Tensor(nan) << " " << Tensor(static_cast<float>(nan));
+    CHECK(out.str() == "float64 () nan float32 () nan");
+    CHECK(text(Tensor(nan)) == "float64 () [nan]");
+    CHECK(text(nan, " ", static_cast<float>(nan)) == "nan nan");
+  }
+}
+
+TEST_CASE("texts are the same in every locale") {
+  struct Grouping : std::numpunct<char> {
+    char do_thousands_sep() const override { return '.'; }
+    char do_decimal_point() const override { return ','; }
+    std::string do_grouping() const override { return "\3"; }
+  };
+  const std::locale before = std::locale::global(std::locale(std::locale(), new Grouping));
+  const std::string number = text("W#", 1000, " ", 1.5), tensor = text(Tensor(12345.5)),
+                    shape = text(Shape{60000, 784});
+  std::locale::global(before);
+  CHECK(number == "W#1000 1.5");
+  CHECK(tensor == "float64 () [12345.5]");
+  CHECK(shape == "(60000, 784)");
+}
+
+TEST_CASE("casting a float that int64 does not hold gives -2^63, as the op does") {
+  const double huge[] = {std::nan(""), 1e300, -1e300, 0x1p63};
+  for (const double x : huge)
+    CHECK(Tensor(x).cast(DType::int64) == Tensor(std::numeric_limits<std::int64_t>::min()));
+  CHECK(Tensor(-0x1p63).cast(DType::int64) == Tensor(std::numeric_limits<std::int64_t>::min()));
+  CHECK(Tensor(-2.7).cast(DType::int64) == Tensor(-2));
+}

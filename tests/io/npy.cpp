@@ -300,5 +300,20 @@ np.lib.format.write_array(open(folder + 'version2.npy', 'wb'), rows, version=(2,
                  "elements of type '>f8' cannot be read"));
 }
 
+TEST_CASE("an array that an archive lacks is named with those it has") {
+  const TemporaryFolder folder;
+  const std::string path = folder / "weights.npz";
+  write_npz(path, {{"W1", Tensor(1.0)}, {"b1", Tensor(2.0)}});
+  Arrays arrays = read_npz(path);
+  CHECK(arrays.at("W1").item() == 1);
+  arrays.at("b1") = Tensor(3.0);
+  CHECK(arrays.at("b1").item() == 3);
+  const std::string error = error_of([&] { arrays.at("W2"); });
+  CHECK(contains(error, path));
+  CHECK(contains(error, "has no array 'W2'; it holds W1, b1"));
+  const std::map<std::string, Tensor> plain = read_npz(path);
+  CHECK(plain.size() == 2);
+}
+
 }  // namespace
 }  // namespace cinch

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "cinch/cinch.hpp"
 #include "support/samples.hpp"
@@ -220,4 +221,102 @@ TEST_CASE("probabilities of 0 and 1 are certain") {
   CHECK(moments(evaluate(streams.binomial(Shape{10000}, 1, 1.0))).least == 1);
   CHECK(moments(evaluate(streams.binomial(Shape{1000}, 5, 1.0))).least == 5);
   CHECK(evaluate(streams.uniform(Shape{})).rank() == 0);
+}
+
+TEST_CASE("parameters that no distribution has are errors, at once or when they are known") {
+  RandomStreams streams(3);
+  const double nan = std::nan(""), inf = std::numeric_limits<double>::infinity();
+  const Expr a = dscalar("a"), b = dscalar("b");
+  const auto run = [&](const Expr& y, double x, double z, Mode mode) {
+    return function({.inputs = {a, b}, .outputs = {y}, .mode = mode, .allow_unused_inputs = true})(
+        {Tensor(x), Tensor(z)})[0];
+  };
+  struct Row {
+    double a, b;
+  };
+  const auto uniform = [&](const Arg& low, const Arg& high) {
+    return streams.uniform({4}, low, high, DType::float64);
+  };
+  const auto normal = [&](const Arg& mean, const Arg& sd) {
+    return streams.normal({4}, mean, sd, DType::float64);
+  };
+  for (const Row& row : {Row{1, 0}, {0, nan}, {nan, 1}, {0, inf}, {-inf, 0}, {inf, inf}}) {
+    CAPTURE(row.a);
+    CAPTURE(row.b);
+    CHECK_THROWS_WITH_AS(uniform(row.a, row.b), doctest::Contains("written at random.cpp:"),
+                         ValueError);
+    for (const Mode mode : {Mode::fast, Mode::checked}) {
+      CHECK_THROWS_AS(run(uniform(a, b), row.a, row.b, mode), ValueError);
+      CHECK_THROWS_WITH_AS(run(uniform(a, b), row.a == row.b ? 1 : row.a, row.b, Mode::fast),
+                           doctest::Contains("uniform: high - low"), ValueError);
+    }
+  }
+  for (const double sd : {-1.0, -1e-300, nan, inf}) {
+    CHECK_THROWS_WITH_AS(normal(0, sd), doctest::Contains("sd >= 0"), ValueError);
+    for (const Mode mode : {Mode::fast, Mode::checked})
+      CHECK_THROWS_WITH_AS(run(normal(a, b), 0, sd, mode), doctest::Contains("normal: sd"),
+                           ValueError);
+  }
+  CHECK_THROWS_AS(normal(nan, 1), ValueError);
+  for (const double p : {-0.1, 1.5, nan, inf}) {
+    for (const std::int64_t n : {1, 3}) {
+      CHECK_THROWS_WITH_AS(streams.binomial({4}, n, p), doctest::Contains("in [0, 1]"), ValueError);
+      for (const Mode mode : {Mode::fast, Mode::checked})
+        CHECK_THROWS_WITH_AS(run(streams.binomial({4}, n, b), 0, p, mode),
+                             doctest::Contains("binomial: p"), ValueError);
+    }
+  }
+  // What is allowed.
+  for (const Mode mode : {Mode::fast, Mode::checked}) {
+    CHECK(moments(run(uniform(a, b), 2, 2, mode)).most == 2);
+    CHECK(moments(run(normal(a, b), 2, 0, mode)).least == 2);
+    CHECK(moments(run(streams.binomial({4}, 1, b), 0, 1, mode)).least == 1);
+    CHECK(moments(run(uniform(a, b), -1, 3, mode)).most < 3);
+  }
+  CHECK(moments(evaluate(uniform(2, 2))).most == 2);
+  // Gradients go through what is checked.
+  const Expr g = grad(sum(normal(a, b)), b), e = normal(0, 1);
+  CHECK(run(g, 0, 1, Mode::fast).item() != 0);
+}
+
+TEST_CASE("a uniform number is below high in every dtype") {
+  struct Row {
+    double low, high;
+  };
+  for (const DType dtype : {DType::float32, DType::float64}) {
+    for (const Row& row :
+         {Row{0, 1}, {-1, 1}, {1e6, 1e6 + 1}, {3, 3.0000005}, {-7, 0.1}, {0, 0.1}}) {
+      CAPTURE(row.low);
+      CAPTURE(name(dtype));
+      RandomStreams streams(11);
+      const double low = dtype == DType::float32 ? static_cast<float>(row.low) : row.low,
+                   high = dtype == DType::float32 ? static_cast<float>(row.high) : row.high;
+      const Expr a = scalar("a", dtype), b = scalar("b", dtype);
+      const std::vector<Binding> at{{a, Tensor(low).cast(dtype)}, {b, Tensor(high).cast(dtype)}};
+      for (const Expr& y :
+           {streams.uniform({draws}, low, high, dtype), streams.uniform({draws}, a, b, dtype)}) {
+        const Moments m = moments(evaluate(y, at));
+        CHECK(m.least >= low);
+        CHECK(m.most < high);
+      }
+    }
+  }
+}
+
+TEST_CASE("copies of random streams draw different numbers") {
+  RandomStreams one(5), other = one;
+  const Expr a = one.normal({8}), b = other.normal({8}), c = one.normal({8});
+  const auto drawn = function({.outputs = {a, b, c}})();
+  CHECK_FALSE(drawn[0] == drawn[1]);
+  CHECK_FALSE(drawn[1] == drawn[2]);
+  CHECK(one.states().size() == 3);
+  CHECK(other.states().size() == 3);
+  // As the draws of one do that is not copied.
+  RandomStreams again(5);
+  const Expr d = again.normal({8}), e = again.normal({8});
+  const auto same = function({.outputs = {d, e}})();
+  CHECK(same[0] == drawn[0]);
+  CHECK(same[1] == drawn[1]);
+  const RandomStreams moved = std::move(again);
+  CHECK_THROWS_WITH_AS(again.normal({8}), doctest::Contains("std::move()"), TypeError);
 }
