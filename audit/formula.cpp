@@ -5,6 +5,7 @@
 #include "core/op.hpp"
 #include "ops/arithmetic.hpp"
 #include "ops/linalg.hpp"
+#include "ops/operands.hpp"
 #include "ops/reduce.hpp"
 #include "ops/shape.hpp"
 
@@ -22,10 +23,11 @@ struct Written {
   int binds = calls;
 };
 
-/// Moves, converts or marks elements; the formula reads the same without it.
+/// Moves, converts, marks or checks elements; the formula reads the same without it.
 bool silent(const Expr& e) {
   return is(e, cast_op) || is(e, copy_op) || is(e, derivative_op) || is(e, broadcast_to_op) ||
-         is(e, reshape_op) || (is(e, dimshuffle_op) && e.inputs()[0].rank() != e.rank());
+         is(e, reshape_op) || is(e, checked_shape_op) || is(e, checked_label_op) ||
+         (is(e, dimshuffle_op) && e.inputs()[0].rank() != e.rank());
 }
 
 /// Of how many sizes and numbers `e` is the product, and of nothing else; 0 if it is not.

@@ -134,9 +134,9 @@ std::string wrapped(const std::string& text) {
   return result;
 }
 
-std::string operands_text(const Op& op, std::span<const Expr> x, Source where,
+std::string operands_text(std::string_view name, std::span<const Expr> x, Source where,
                           const std::string& what) {
-  std::string result = std::string(op.name) + ": " + what;
+  std::string result = std::string(name) + ": " + what;
   for (const Expr& e : x) {
     if (!e.has_value()) {
       result += "\n  an empty expression";
@@ -146,7 +146,7 @@ std::string operands_text(const Op& op, std::span<const Expr> x, Source where,
     if (e->where.line && !is_ours(e->where)) result += "  (" + e->where.text() + ")";
   }
   const std::string function = function_text();
-  if (!function.empty() && function != op.name) result += "\n  in " + function;
+  if (!function.empty() && function != name) result += "\n  in " + function;
   return wrapped(result + written_text(where));
 }
 
@@ -256,7 +256,8 @@ Expr apply(const Op& op, std::vector<Expr> inputs, Attrs attrs, Source where) {
     return Expr(std::make_shared<const Node>(op, std::move(inputs), std::move(stored),
                                              std::move(type), where));
   } catch (const TypeError& error) {
-    throw TypeError(operands_text(op, inputs, where, error.what()));
+    throw TypeError(operands_text(attrs.label.empty() ? op.name : std::string_view(attrs.label),
+                                  inputs, where, error.what()));
   }
 }
 

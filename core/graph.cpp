@@ -4,6 +4,7 @@
 #include <ostream>
 
 #include "core/derivation.hpp"
+#include "core/naming.hpp"
 #include "core/op.hpp"
 
 namespace cinch {
@@ -52,11 +53,18 @@ std::vector<Expr> substitute(std::span<const Expr> roots, const Substitutions& r
   return replaced(showing(roots, from), replacements);
 }
 
+std::string_view op_name_of(const Expr& node) {
+  const std::string& label = node.attrs().label;
+  return label.empty() || node.inputs().empty() ? node.op().name : std::string_view(label);
+}
+
 namespace {
 
 std::string formula(const Expr& expr, int depth) {
   const Attrs& attrs = expr.attrs();
-  if (!attrs.label.empty()) return attrs.label;
+  // What checks an operand for a function shows as that operand.
+  if (!attrs.label.empty())
+    return expr.inputs().empty() ? attrs.label : formula(expr.inputs()[0], depth);
   if (const Tensor* value = constant_value(expr)) {
     return value->size() == 1 ? text(value->at(0)) : "constant";
   }

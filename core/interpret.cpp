@@ -5,6 +5,7 @@
 
 #include "core/graph.hpp"
 #include "core/leaves.hpp"
+#include "core/naming.hpp"
 #include "core/shared.hpp"
 
 namespace cinch {
@@ -81,7 +82,7 @@ std::vector<Tensor> interpret(std::span<const Expr> roots, std::span<const Bindi
         Tensor result = node.op().reference(values, node.attrs());
         value[node.get()] = &(computed[node.get()] = std::move(result));
       } catch (const ValueError& error) {
-        throw ValueError(text(node.op().name, ": ", error.what(), "\n  in ", describe(node),
+        throw ValueError(text(op_name_of(node), ": ", error.what(), "\n  in ", describe(node),
                               "  at ", node->where.text()));
       }
     } else if (!value.contains(node.get())) {

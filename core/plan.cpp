@@ -6,6 +6,7 @@
 #include <new>
 
 #include "core/graph.hpp"
+#include "core/naming.hpp"
 #include "core/shared.hpp"
 
 namespace cinch {
@@ -28,7 +29,7 @@ void Plan::run_step(const Step& step) {
     try {
       kernel->node.op().kernel(kernel->operands, operand(kernel->output), kernel->node.attrs());
     } catch (const ValueError& error) {
-      throw ValueError(cinch::text(kernel->node.op().name, ": ", error.what(), "\n  in ",
+      throw ValueError(cinch::text(op_name_of(kernel->node), ": ", error.what(), "\n  in ",
                                    describe(kernel->node), "  at ", kernel->node->where.text()));
     }
   } else if (const auto* move = std::get_if<MoveStep>(&step)) {

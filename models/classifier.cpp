@@ -2,6 +2,7 @@
 
 #include "ops/arithmetic.hpp"
 #include "ops/loss.hpp"
+#include "ops/operands.hpp"
 #include "ops/reduce.hpp"
 
 namespace cinch {
@@ -37,7 +38,9 @@ Network mlp(const std::vector<std::int64_t>& sizes, RandomState& random,
 
 Expr classification_cost(const Arg& labels, const Arg& logits) {
   const Attribution as(labels.where());
-  return mean(categorical_cross_entropy_from_logits(labels, logits));
+  const bool classes = labels->dtype() == DType::int64 && logits->rank() == labels->rank() + 1;
+  return mean(categorical_cross_entropy_from_logits(
+      classes ? class_labels("classification_cost", labels, logits, -1) : labels.expr(), logits));
 }
 
 Expr predict(const Arg& logits) {
@@ -51,7 +54,7 @@ Expr error_rate(const Arg& labels, const Arg& logits) {
     throw TypeError(text("error_rate: labels must be int64 (batch): ", text(labels->type()), "  ",
                          describe(labels), "\n  written at ", labels.where().text()));
   }
-  return mean(not_equal(predict(logits), labels));
+  return mean(not_equal(predict(logits), class_labels("error_rate", labels, logits, -1)));
 }
 
 }  // namespace cinch

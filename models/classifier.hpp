@@ -24,7 +24,8 @@ Network mlp(const std::vector<std::int64_t>& sizes, RandomState& random,
             const NetworkOptions& options = {}, Source where = Source::here());
 
 /// The mean over examples of -log p[label], for labels (batch) of int64 or distributions (batch,
-/// classes), and logits (batch, classes). Stable at any logits.
+/// classes), and logits (batch, classes). Stable at any logits. A label that is no class is a
+/// ValueError at run time, here and for error_rate.
 Expr classification_cost(const Arg& labels, const Arg& logits);
 /// The most probable class of each example: (batch), int64.
 Expr predict(const Arg& logits);

@@ -4,36 +4,49 @@
 
 #include "ops/activation.hpp"
 #include "ops/arithmetic.hpp"
+#include "ops/operands.hpp"
 #include "ops/reduce.hpp"
 
 namespace cinch {
 
-Expr cross_entropy(const Arg& x, const Arg& z) {
-  const Attribution as(x.where());
-  return -example_sum(x * log(z) + (1 - x) * log(1 - z));
+namespace {
+
+/// The sum over all axes but the first of `each`, which `function` made of x and z.
+Expr sum_of_each(const char* function, const Expr& each, std::initializer_list<Arg> operands) {
+  if (each.rank() < 2) {
+    std::string what;
+    for (const Arg& x : operands) what += "\n  " + text(x->type()) + "  " + describe(x);
+    throw TypeError(text(function,
+                         ": a number for each example needs a first axis of examples and others to "
+                         "sum over:",
+                         what, "\n  written at ", operands.begin()->where().text()));
+  }
+  std::vector<std::int64_t> axes;
+  for (std::int64_t axis = 1; axis < each.rank(); ++axis) axes.push_back(axis);
+  return sum(each, axes);
+}
+
+}  // namespace
+
+Expr cross_entropy(const Arg& target, const Arg& z) {
+  const Attribution as(target.where());
+  const Expr x = beside("cross_entropy", target, z);
+  return -sum_of_each("cross_entropy", x * log(z) + (1 - x) * log(1 - z), {target, z});
 }
 
 Expr squared_error(const Arg& x, const Arg& z) {
   const Attribution as(x.where());
-  return example_sum(square(x - z));
+  return sum_of_each("squared_error", square(beside("squared_error", x, z) - z), {x, z});
 }
 
 Expr absolute_error(const Arg& x, const Arg& z) {
   const Attribution as(x.where());
-  return example_sum(abs(x - z));
+  return sum_of_each("absolute_error", abs(beside("absolute_error", x, z) - z), {x, z});
 }
 
 Expr example_sum(const Arg& x) {
   const Attribution as(x.where());
-  if (x->rank() < 2) {
-    throw TypeError(
-        text("a number for each example needs a first axis of examples and others to "
-             "sum over:\n  ",
-             text(x->type()), "  ", describe(x), "\n  written at ", x.where().text()));
-  }
-  std::vector<std::int64_t> axes;
-  for (std::int64_t axis = 1; axis < x->rank(); ++axis) axes.push_back(axis);
-  return sum(x, axes);
+  return sum_of_each("example_sum", x, {x});
 }
 
 void require_fit(const Loss& loss, const Activation& output, Source where) {

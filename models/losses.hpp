@@ -1,5 +1,6 @@
 // Reconstruction losses, one number for each example. More losses, of single elements:
-// ops/loss.hpp.
+// ops/loss.hpp, with the rule for operands of different shapes, which holds here too: one may be
+// repeated to the other, and (batch, 1) with (batch) is a TypeError.
 #pragma once
 
 #include "core/expr.hpp"

@@ -16,6 +16,7 @@
 #include "ops/linalg.hpp"
 #include "ops/logsumexp.hpp"
 #include "ops/nonlinearity.hpp"
+#include "ops/operands.hpp"
 #include "ops/order.hpp"
 #include "ops/pooling.hpp"
 #include "ops/prod.hpp"
@@ -131,6 +132,8 @@ std::span<const Op* const> all_ops() {
       &eye_op,
       // along, subtensor
       &take_along_op,
+      &checked_shape_op,
+      &checked_label_op,
       &add_along_op,
       &checked_index_op,
       &last_writer_op,

@@ -5,6 +5,7 @@
 #include "core/leaves.hpp"
 #include "ops/arithmetic.hpp"
 #include "ops/index.hpp"
+#include "ops/operands.hpp"
 #include "ops/shape.hpp"
 #include "ops/sizes.hpp"
 #include "ops/xtensor_view.hpp"
@@ -159,7 +160,8 @@ Expr concatenate(const std::vector<Expr>& parts, std::int64_t axis, Source where
 Expr stack(const std::vector<Expr>& parts, std::int64_t axis, Source where) {
   const Attribution as(where);
   std::vector<Expr> taller;
-  for (const Expr& part : parts) taller.push_back(expand_dims(part, axis));
+  for (const Expr& part : parts)
+    taller.push_back(expand_dims(alike("stack", Arg(part, where), parts.front()), axis));
   return concatenate(taller, axis, where);
 }
 

@@ -7,6 +7,7 @@
 #include "ops/arithmetic.hpp"
 #include "ops/index.hpp"
 #include "ops/linalg.hpp"
+#include "ops/operands.hpp"
 #include "ops/positions.hpp"
 #include "ops/reduce.hpp"
 #include "ops/shape.hpp"
@@ -329,7 +330,9 @@ Expr fill_diagonal(const Arg& x, const Arg& value) {
   Expr other = cast(value, x->dtype());
   if (other.rank() > 0 && x->rank() >= 2) {
     const std::int64_t rank = x->rank();
-    other = embed_diagonal(broadcast_like(other, diagonal(x, 0, -2, -1)), x, 0, rank - 2, rank - 1);
+    const Expr there = diagonal(x, 0, -2, -1);
+    other = beside("fill_diagonal", other, there);
+    other = embed_diagonal(broadcast_like(other, there), x, 0, rank - 2, rank - 1);
   }
   return masked("fill_diagonal", x, other,
                 [](const Expr& i, const Expr& j) { return not_equal(i, j); });

@@ -300,6 +300,11 @@ Expr batched_dot(const Arg& a, const Arg& b) {
 
 Expr outer(const Arg& a, const Arg& b) {
   const Attribution as(a.where());
+  if (a->rank() != 1 || b->rank() != 1) {
+    throw TypeError(text("outer: takes vectors: flatten() others, or use tensordot(a, b, 0)\n  ",
+                         text(a->type()), "  ", describe(a), "\n  ", text(b->type()), "  ",
+                         describe(b), "\n  written at ", a.where().text()));
+  }
   return expand_dims(a, -1) * expand_dims(b, 0);
 }
 

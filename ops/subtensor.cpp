@@ -8,6 +8,7 @@
 #include "ops/arithmetic.hpp"
 #include "ops/diagonal.hpp"
 #include "ops/index.hpp"
+#include "ops/operands.hpp"
 #include "ops/positions.hpp"
 #include "ops/shape.hpp"
 #include "ops/sizes.hpp"
@@ -168,6 +169,17 @@ Expr gather(const Arg& x, const std::vector<Expr>& indices) {
   std::vector<Expr> merged{product({all.begin(), all.begin() + count})};
   merged.insert(merged.end(), all.begin() + count, all.end());
   return take(reshape(x, merged), flat);
+}
+
+Expr embedding(const Arg& table, const Arg& indices, std::optional<std::int64_t> padding) {
+  const Attribution as(table.where());
+  const Expr rows_of = take(table, indices);
+  if (!padding) return rows_of;
+  const Expr words = size(table, 0);
+  Expr padded =
+      equal(checked_index(indices, words), checked_index(constant(Tensor(*padding)), words));
+  for (std::int64_t k = 1; k < table->rank(); ++k) padded = expand_dims(padded, -1);
+  return switch_(padded, stop_gradient(rows_of), rows_of);
 }
 
 namespace {
@@ -339,7 +351,8 @@ Expr bincount(const Arg& x, const Arg& n, const Expr& weights) {
   const Attribution as(x.where());
   const Expr count = whole_number(n);
   const Expr like = broadcast_to(cast(Arg(0.0), weights.dtype()), {count});
-  return scatter_add(weights, checked_index(x, count, /*negatives=*/false), like);
+  return scatter_add(alike("bincount", weights, x), checked_index(x, count, /*negatives=*/false),
+                     like);
 }
 
 }  // namespace cinch

@@ -1,6 +1,7 @@
 // Parts of tensors chosen by index tensors, and parts replaced or added to.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "core/expr.hpp"
@@ -14,6 +15,10 @@ extern const Op checked_index_op, last_writer_op;
 /// negative ones count from the end): these broadcast together, and their shape replaces the axes:
 /// gather(x, {arange(n), labels}) is one element of each row. ValueError at run time outside.
 Expr gather(const Arg& x, const std::vector<Expr>& indices);
+
+/// The rows of `table` (words, n) that `indices` name, for layers that learn them: take(), where
+/// row `padding`, if there is one, has no gradient.
+Expr embedding(const Arg& table, const Arg& indices, std::optional<std::int64_t> padding = {});
 
 /// `x` with `value`, which broadcasts, in place of `part`. `part` is an expression that says which
 /// elements: any chain of slice, at, take, take_along_axis, gather, diagonal, reshape and

@@ -93,6 +93,14 @@ TEST_CASE("losses of two numbers: values and slopes by the prediction") {
       {gaussian_kl(t, y), 2, 0, 2, 0},
       {gaussian_kl(t, y), 0, 1, (e - 2) / 2, (e - 1) / 2},
       {gaussian_kl(t, y), 3, -1000, 504, -0.5},
+      {smooth_l1(t - y, 2), 0, 5, 4, 1},
+      {smooth_l1(t - y, 2), 1, 0, 0.25, -0.5},
+      {poisson_nll(t, y), 3, 1, e - 3, e - 3},
+      {gaussian_nll(t, y, 0), 3, 1, 2 + std::log(2 * 3.14159265358979323846) / 2, -2},
+      {gaussian_nll(t, 0, y), 1, 0, 0.5 + std::log(2 * 3.14159265358979323846) / 2, 0},
+      {contrastive_loss(t > 0, y), 1, 3, 9, 6},
+      {contrastive_loss(t > 0, y, 2), 0, 1.5, 0.25, -1},
+      {contrastive_loss(t > 0, y, 2), 0, 3, 0, 0},
   };
   for (const Row& row : rows) {
     CAPTURE(describe(row.loss));
@@ -217,14 +225,9 @@ TEST_CASE("categorical cross-entropy of softmax is that of its logits, finite at
   }
 }
 
-TEST_CASE("labels outside the classes give NaN, other targets an error that names both operands") {
+TEST_CASE(
+    "targets that are neither labels nor distributions are an error that names both operands") {
   const Expr p = dmatrix("p"), labels = lvector("labels");
-  const Tensor v = Tensor::full(DType::float64, {3, 2}, 0.5);
-  const Tensor got = evaluate(categorical_cross_entropy(labels, p),
-                              {{p, v}, {labels, Tensor::from<std::int64_t>({3}, {0, 2, -1})}});
-  CHECK(close(got.at(0), std::log(Real(2))));
-  CHECK(std::isnan(got.at(1)));
-  CHECK(std::isnan(got.at(2)));
   for (const Expr& t :
        {dvector("t"), lmatrix("t"), lscalar("t"), variable("t", DType::bool_, {-1, -1})}) {
     CHECK_THROWS_WITH_AS(
@@ -254,6 +257,45 @@ TEST_CASE(
   CHECK(close(slope.at(5), 1.0 / 3));
   CHECK(slope.at(6) == 0);
   CHECK(slope.at(7) == 0);
+}
+
+TEST_CASE("class options: smoothed targets, weights of classes, labels that do not count") {
+  std::mt19937 random(53);
+  const Expr a = dmatrix("a"), labels = lvector("labels"), weights = dvector("weights");
+  const Tensor va = random_tensor(DType::float64, {5, 4}, random),
+               vw = Tensor::from<double>({4}, {0.5, 2, 1, 3}),
+               vl = Tensor::from<std::int64_t>({5}, {3, -100, 0, 2, -100});
+  const ClassOptions options{.smoothing = 0.2, .weights = weights, .ignore = -100};
+  const std::vector<Binding> at{{a, va}, {labels, vl}, {weights, vw}};
+  for (const Expr& loss :
+       {categorical_cross_entropy_from_logits(labels, a, -1, options),
+        categorical_cross_entropy(labels, softmax(a), -1, options),
+        negative_log_likelihood(labels, log_softmax(a), -1, options),
+        categorical_cross_entropy_from_logits(labels, transpose(a), 0, options)}) {
+    for (const Tensor& got : in_both_modes(loss, at)) {
+      for (std::int64_t r = 0; r < 5; ++r) {
+        Real total = 0, expected = 0;
+        for (std::int64_t k = 0; k < 4; ++k) total += std::exp(Real(va.at(4 * r + k)));
+        for (std::int64_t k = 0; k < 4 && vl.at(r) >= 0; ++k) {
+          const Real share = 0.05L + (static_cast<double>(k) == vl.at(r) ? 0.8L : 0);
+          expected -= share * vw.at(k) * (va.at(4 * r + k) - std::log(total));
+        }
+        CHECK(close(got.at(r), expected, 1e-13));
+      }
+    }
+    const GradCheck check =
+        check_grad(sum(square(loss)), std::vector{a, weights}, at, {.order = 2});
+    CHECK_MESSAGE(check.ok, check.report);
+  }
+  CHECK_THROWS_WITH_AS(categorical_cross_entropy(labels, a, -1, {.smoothing = 1}),
+                       doctest::Contains("smoothing must be in [0, 1)"), TypeError);
+  CHECK_THROWS_WITH_AS(categorical_cross_entropy(labels, a, -1, {.weights = a}),
+                       doctest::Contains("class weights must be (classes)"), TypeError);
+  CHECK_THROWS_WITH_AS(
+      evaluate(
+          categorical_cross_entropy(labels, a, -1, {.weights = weights}),
+          {{a, va}, {labels, Tensor(DType::int64, {5})}, {weights, Tensor(DType::float64, {3})}}),
+      doctest::Contains("categorical_cross_entropy: sizes 3 and 4 differ"), TypeError);
 }
 
 TEST_CASE("a network trained with labels meets its targets") {
