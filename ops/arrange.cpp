@@ -186,18 +186,46 @@ std::vector<Expr> split_sizes(const Arg& x, const std::vector<std::int64_t>& len
   return result;
 }
 
-std::vector<Expr> unstack(const Arg& x, std::int64_t axis) {
+std::vector<Expr> split_sizes(const Arg& x, const std::vector<Expr>& lengths, std::int64_t axis) {
+  const Attribution as(x.where());
+  axis = axis_of("split_sizes", x, axis);
+  Expr total = constant(Tensor(std::int64_t{0}));
+  std::vector<Expr> counts;
+  for (const Expr& length : lengths) {
+    counts.push_back(count_from("split_sizes", x, length));
+    total = computed(total + counts.back());
+  }
+  std::vector<Expr> all = sizes(x);
+  all[index(axis)] = total;
+  const Expr whole = reshape(x, all);
+  std::vector<Expr> result;
+  Expr start = constant(Tensor(std::int64_t{0}));
+  for (const Expr& count : counts) {
+    result.push_back(narrow(whole, axis, start, count));
+    start = computed(start + count);
+  }
+  return result;
+}
+
+std::vector<Expr> unstack(const Arg& x, std::int64_t axis, std::optional<std::int64_t> count) {
   const Attribution as(x.where());
   axis = axis_of("unstack", x, axis);
   const Dim n = x->dims()[index(axis)];
-  if (!n.known()) {
+  if (!n.known() && !count) {
     fail("unstack", x,
-         text("the size of axis ", axis, " must be known when the expression is built"));
+         text("how many parts axis ", axis,
+              " has must be known when the expression is built: give ", "`count`"));
   }
-  if (n.size() > most_parts)
-    fail("unstack", x, text("cannot make ", n.size(), " expressions, at most ", most_parts));
+  const std::int64_t parts = count.value_or(n.known() ? n.size() : 0);
+  if (parts < 0 || (n.known() && n.size() != parts))
+    fail("unstack", x, text("axis ", axis, " does not have ", parts, " parts"));
+  if (parts > most_parts)
+    fail("unstack", x, text("cannot make ", parts, " expressions, at most ", most_parts));
+  std::vector<Expr> all = sizes(x);
+  all[index(axis)] = constant(Tensor(parts));
+  const Expr whole = n.known() ? x.expr() : reshape(x, all);  // Which checks the size.
   std::vector<Expr> result;
-  for (std::int64_t k = 0; k < n.size(); ++k) result.push_back(at(x, k, axis));
+  for (std::int64_t k = 0; k < parts; ++k) result.push_back(at(whole, k, axis));
   return result;
 }
 

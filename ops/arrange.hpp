@@ -1,6 +1,7 @@
 // Elements moved, repeated and taken apart: formulas of slices, reshapes and repetitions.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "core/expr.hpp"
@@ -34,8 +35,13 @@ std::vector<Expr> split(const Arg& x, std::int64_t parts, std::int64_t axis = 0)
 /// Parts of these sizes, which must make up the axis.
 std::vector<Expr> split_sizes(const Arg& x, const std::vector<std::int64_t>& lengths,
                               std::int64_t axis = 0);
-/// The inverse of stack: every x[k] along `axis`, whose size must be known.
-std::vector<Expr> unstack(const Arg& x, std::int64_t axis = 0);
+/// The same for sizes of which some are int64 scalars. What they make up is checked at run time.
+std::vector<Expr> split_sizes(const Arg& x, const std::vector<Expr>& lengths,
+                              std::int64_t axis = 0);
+/// The inverse of stack: every x[k] along `axis`. How many there are must be known, by the type of
+/// x or as `count`, which the size then has to be (checked at run time): the result is a list.
+std::vector<Expr> unstack(const Arg& x, std::int64_t axis = 0,
+                          std::optional<std::int64_t> count = {});
 
 /// What pad() puts around x = a b c.
 enum class PadMode : std::uint8_t {

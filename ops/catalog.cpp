@@ -12,6 +12,7 @@
 #include "ops/expm.hpp"
 #include "ops/factor.hpp"
 #include "ops/fused_products.hpp"
+#include "ops/gamma.hpp"
 #include "ops/index.hpp"
 #include "ops/linalg.hpp"
 #include "ops/logsumexp.hpp"
@@ -20,6 +21,7 @@
 #include "ops/order.hpp"
 #include "ops/pooling.hpp"
 #include "ops/prod.hpp"
+#include "ops/quantile_functions.hpp"
 #include "ops/random.hpp"
 #include "ops/reduce.hpp"
 #include "ops/root.hpp"
@@ -90,6 +92,10 @@ std::span<const Op* const> all_ops() {
       &log_cosh_op,
       &erf_op,
       &erfc_op,
+      &erfinv_op,
+      &ndtri_op,
+      &logit_op,
+      &polygamma_op,
       // trigonometry
       &tan_op,
       &arcsin_op,
@@ -114,6 +120,7 @@ std::span<const Op* const> all_ops() {
       &prod_op,
       &recurrence_op,
       &cumsum_op,
+      &running_argmax_op,
       // order
       &argsort_op,
       // shape

@@ -1,4 +1,4 @@
-// Convolutions in one and two dimensions, and their transposes.
+// Convolutions in one, two and three dimensions, and transposes of the first two.
 #pragma once
 
 #include "core/op.hpp"
@@ -34,6 +34,12 @@ Expr conv1d(const Arg& x, const Arg& w, const ConvOptions& options = {});
 /// The same for x (batch, channels, height, width) and w (filters, channels / groups, height,
 /// width). Bias: y + dimshuffle(b, {0, -1, -1}).
 Expr conv2d(const Arg& x, const Arg& w, const ConvOptions& options = {});
+
+/// The same for x (batch, channels, depth, height, width) and w (filters, channels / groups, depth,
+/// height, width), whose depth must be known: a conv2d over the slices that each filter sees, as more
+/// channels. Numbers of options are for depth, height and width. Bias: y + dimshuffle(b, {0, -1, -1,
+/// -1}).
+Expr conv3d(const Arg& x, const Arg& w, const ConvOptions& options = {});
 
 struct ConvTransposeOptions {
   PerAxis stride = 1;

@@ -1,8 +1,12 @@
 #include "ops/cumulative.hpp"
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 
 #include "core/team.hpp"
+#include "ops/activation.hpp"
+#include "ops/along.hpp"
 #include "ops/arithmetic.hpp"
 #include "ops/index.hpp"
 #include "ops/positions.hpp"
@@ -13,8 +17,10 @@ namespace cinch {
 
 namespace {
 
-/// attrs.ints of a cumsum.
-enum : std::size_t { axis_at, backward_at };
+constexpr double inf = std::numeric_limits<double>::infinity();
+
+/// attrs.ints of a cumsum and of running positions, which also say whether of the smallest.
+enum : std::size_t { axis_at, backward_at, smallest_at };
 
 /// Row after row of the elements that lie behind each other, blocks before the axis in parallel.
 void cumsum_kernel(std::span<const Operand> in, const Operand& out, const Attrs& attrs) {
@@ -71,7 +77,101 @@ Direction direction_of(const Expr& y) {
   return y.attrs().ints[backward_at] ? Direction::backward : Direction::forward;
 }
 
+/// Whether `x` takes the place of what was the largest (or smallest) so far.
+template <class T>
+bool exceeds(T x, T best, bool smallest) {
+  if constexpr (std::is_floating_point_v<T>) {
+    if (std::isnan(best)) return false;
+    if (std::isnan(x)) return true;
+  }
+  return smallest ? x < best : best < x;
+}
+
+void running_argmax_kernel(std::span<const Operand> in, const Operand& out, const Attrs& attrs) {
+  if (out.size() == 0) return;
+  const Lanes lanes(out.shape, attrs.ints[axis_at]);
+  const bool backward = attrs.ints[backward_at] != 0, smallest = attrs.ints[smallest_at] != 0;
+  const std::int64_t begin = backward ? lanes.n - 1 : 0, step = backward ? -1 : 1;
+  dispatch(in[0].dtype, [&]<class T> {
+    const std::int64_t parts = parts_for(2.0 * static_cast<double>(out.size()), lanes.count);
+    share_work(parts, [&](std::int64_t part) {
+      const Span own = part_of(lanes.count, 1, parts, part);
+      for (std::int64_t lane = own.begin; lane < own.end; ++lane) {
+        const T* x = in[0].as<T>() + lanes.first(lane);
+        auto* y = out.as<std::int64_t>() + lanes.first(lane);
+        std::int64_t best = begin;
+        for (std::int64_t i = 0, k = begin; i < lanes.n; ++i, k += step) {
+          if (exceeds(x[k * lanes.inner], x[best * lanes.inner], smallest)) best = k;
+          y[k * lanes.inner] = best;
+        }
+      }
+    });
+  });
+}
+
+/// Of each element, over all that come before it.
+Tensor running_argmax_reference(Values in, const Attrs& attrs) {
+  Tensor result(DType::int64, in[0]->shape());
+  if (result.size() == 0) return result;
+  const Lanes lanes(in[0]->shape(), attrs.ints[axis_at]);
+  const bool backward = attrs.ints[backward_at] != 0, smallest = attrs.ints[smallest_at] != 0;
+  const auto places = result.data<std::int64_t>();
+  dispatch(in[0]->dtype(), [&]<class T> {
+    const auto x = in[0]->data<T>();
+    for (std::int64_t lane = 0; lane < lanes.count; ++lane) {
+      const auto at = [&](std::int64_t k) {
+        return static_cast<std::size_t>(lanes.first(lane) + k * lanes.inner);
+      };
+      for (std::int64_t k = 0; k < lanes.n; ++k) {
+        const std::int64_t first = backward ? lanes.n - 1 : 0;
+        std::int64_t best = first;
+        for (std::int64_t j = first; backward ? j >= k : j <= k; j += backward ? -1 : 1) {
+          if (exceeds(x[at(j)], x[at(best)], smallest)) best = j;
+        }
+        places[at(k)] = best;
+      }
+    }
+  });
+  return result;
+}
+
 }  // namespace
+
+constinit const Op running_argmax_op{
+    .name = "running_argmax",
+    .type = [](Args x, const Attrs&) -> Type {
+      return {DType::int64, x[0].dims()};
+    },
+    .reference = running_argmax_reference,
+    .batch =
+        [](Args x, const std::vector<bool>&, const Expr& y) {
+          Attrs attrs = y.attrs();
+          ++attrs.ints[axis_at];
+          return apply(running_argmax_op, {x[0]}, std::move(attrs));
+        },
+    .follow = [](Args, std::span<const std::int64_t> axes, const Expr& y) -> std::int64_t {
+      return axes[0] == y.attrs().ints[axis_at] ? -1 : axes[0];
+    },
+    .kernel = running_argmax_kernel,
+    .examples = []() -> std::vector<Example> {
+      std::vector<Example> result;
+      for (const Direction direction : {Direction::forward, Direction::backward}) {
+        for (const auto& [dims, axis] : std::vector<std::pair<Dims, std::int64_t>>{
+                 {{9}, 0}, {{3, 4}, 0}, {{2, 5, 3}, 1}, {{0, 3}, 1}, {{3, 0}, 1}}) {
+          const Type type{DType::float64, dims};
+          result.push_back({{type}, [axis = axis, direction](Args x) {
+                              return cummax_positions(x[0], axis, direction);
+                            }});
+          result.push_back({{type}, [axis = axis, direction](Args x) {
+                              return cummin_positions(x[0], axis, direction);
+                            }});
+        }
+      }
+      result.push_back(
+          {{Type{DType::int64, {4, 6}}}, [](Args x) { return cummax_positions(x[0], 1); }, {3}});
+      return result;
+    },
+};
 
 constinit const Op cumsum_op{
     .name = "cumsum",
@@ -124,6 +224,56 @@ Expr cumprod(const Arg& x, std::int64_t axis, Direction direction) {
   axis = axis_of("cumprod", x, axis);
   const Expr numbers = x->dtype() == DType::bool_ ? cast(x, DType::int64) : x.expr();
   return numbers * recurrence(numbers, zeros_like(numbers), axis, direction, 1);
+}
+
+namespace {
+
+Expr extreme_positions(const char* name, const Arg& x, std::int64_t axis, Direction direction,
+                       bool smallest) {
+  return apply(running_argmax_op, {x},
+               {.ints = {axis_of(name, x, axis), direction == Direction::backward, smallest}},
+               x.where());
+}
+
+}  // namespace
+
+Expr cummax_positions(const Arg& x, std::int64_t axis, Direction direction) {
+  return extreme_positions("cummax_positions", x, axis, direction, /*smallest=*/false);
+}
+
+Expr cummin_positions(const Arg& x, std::int64_t axis, Direction direction) {
+  return extreme_positions("cummin_positions", x, axis, direction, /*smallest=*/true);
+}
+
+Expr cummax(const Arg& x, std::int64_t axis, Direction direction) {
+  const Attribution as(x.where());
+  return take_along_axis(x, extreme_positions("cummax", x, axis, direction, false), axis);
+}
+
+Expr cummin(const Arg& x, std::int64_t axis, Direction direction) {
+  const Attribution as(x.where());
+  return take_along_axis(x, extreme_positions("cummin", x, axis, direction, true), axis);
+}
+
+Expr logcumsumexp(const Arg& x, std::int64_t axis, Direction direction) {
+  const Attribution as(x.where());
+  axis = axis_of("logcumsumexp", x, axis);
+  if (direction == Direction::backward) return reverse(logcumsumexp(reverse(x, axis), axis), axis);
+  const Expr real = is_float(x->dtype()) ? x.expr() : cast(x, DType::float64);
+  // Relative to the largest so far, which cancels, the sums are a recurrence whose factors are at
+  // most 1: s[k] = exp(m[k - 1] - m[k]) s[k - 1] + exp(x[k] - m[k]).
+  const Expr m = stop_gradient(cummax(real, axis));
+  const Expr shift = switch_(abs(m) < inf, m, 0);
+  const auto last_kept = [&](const Expr& e) { return slice(e, 0, -1, axis); };
+  const Expr first = zeros_like(slice(real, 0, 1, axis));
+  const Expr factors =
+      switch_(last_kept(m) > -inf, exp(last_kept(shift) - slice_from(shift, 1, axis)), 0);
+  // The recurrence gives its start first, which is dropped, and uses no last coefficients.
+  const Expr a = concatenate({first, factors, first}, axis),
+             b = concatenate({exp(real - shift), first}, axis);
+  const Expr total = slice_from(recurrence(a, b, axis, Direction::forward, 0), 1, axis);
+  const Expr none = equal(total, 0);
+  return switch_(none, -inf, shift + log(switch_(none, 1, total)));
 }
 
 Expr diff(const Arg& x, std::int64_t axis) {

@@ -2,7 +2,9 @@
 
 #include "ops/activation.hpp"
 #include "ops/arithmetic.hpp"
+#include "ops/arrange.hpp"
 #include "ops/elementwise.hpp"
+#include "ops/operands.hpp"
 #include "ops/special.hpp"
 
 namespace cinch {
@@ -73,6 +75,69 @@ Expr mish(const Arg& x) {
 Expr hard_sigmoid(const Arg& x) {
   const Attribution as(x.where());
   return clip(0.2 * x + 0.5, 0, 1);
+}
+
+Expr celu(const Arg& x, const Arg& alpha) {
+  const Attribution as(x.where());
+  const Expr positive = x > 0;
+  return switch_(positive, x, alpha * expm1(switch_(positive, 0, x) / alpha));
+}
+
+Expr prelu(const Arg& x, const Arg& slope, std::int64_t axis) {
+  const Attribution as(x.where());
+  if (slope->rank() == 0) return leaky_relu(x, slope);
+  axis = axis_of("prelu", x, axis);
+  if (slope->rank() != 1) {
+    throw TypeError(text("prelu: slopes must be one number or (channels)\n  ", text(x->type()),
+                         "  ", describe(x), "\n  ", text(slope->type()), "  ", describe(slope),
+                         "\n  written at ", x.where().text()));
+  }
+  std::vector<std::int64_t> pattern(static_cast<std::size_t>(x->rank()), -1);
+  pattern[static_cast<std::size_t>(axis)] = 0;
+  return leaky_relu(x, beside_along("prelu", dimshuffle(slope, pattern), x, axis));
+}
+
+Expr softshrink(const Arg& x, const Arg& width) {
+  const Attribution as(x.where());
+  return x - clip(x, -width, width);
+}
+
+Expr hardshrink(const Arg& x, const Arg& width) {
+  const Attribution as(x.where());
+  return switch_(abs(x) <= width, 0, x);
+}
+
+Expr clip(const Arg& x, const Bounds& bounds) {
+  const Attribution as(x.where());
+  const Expr raised = bounds.low ? maximum(x, *bounds.low) : x.expr();
+  return bounds.high ? minimum(raised, *bounds.high) : raised;
+}
+
+Expr hardtanh(const Arg& x, const Arg& low, const Arg& high) {
+  const Attribution as(x.where());
+  return clip(x, low, high);
+}
+
+Expr hard_swish(const Arg& x) {
+  const Attribution as(x.where());
+  return x * relu6(x + 3) / 6;
+}
+
+Expr log_sigmoid(const Arg& x) {
+  const Attribution as(x.where());
+  return -softplus(-x);
+}
+
+Expr glu(const Arg& x, std::int64_t axis) {
+  const Attribution as(x.where());
+  axis = axis_of("glu", x, axis);
+  const Dim n = x->dims()[static_cast<std::size_t>(axis)];
+  if (n.known() && n.size() % 2 != 0) {
+    throw TypeError(text("glu: axis ", axis, " of size ", n.size(), " has no two halves\n  ",
+                         text(x->type()), "  ", describe(x), "\n  written at ", x.where().text()));
+  }
+  const std::vector<Expr> halves = split(x, 2, axis);
+  return halves[0] * sigmoid(halves[1]);
 }
 
 }  // namespace cinch

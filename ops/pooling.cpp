@@ -4,6 +4,7 @@
 
 #include "ops/arithmetic.hpp"
 #include "ops/shape.hpp"
+#include "ops/sizes.hpp"
 
 namespace cinch {
 
@@ -22,6 +23,7 @@ Ints read_options(std::string_view name, std::size_t axes, const Arg& x, const P
   try {
     require_axes(axes, x);
     const Ints width = window.of(axes, 1, "window"), stride = options.stride.of(axes, 0, "stride");
+    const Ints dilation = options.dilation.of(axes, 1, "dilation");
     const std::vector<Sides> padding = options.padding.of(width);
     std::vector<Window> windows;
     for (std::size_t k = 0; k < axes; ++k) {
@@ -30,8 +32,11 @@ Ints read_options(std::string_view name, std::size_t axes, const Arg& x, const P
                              " must be less than the window of ", width[k],
                              ": a window would see nothing else"));
       }
-      windows.push_back({width[k], stride[k] == 0 ? width[k] : stride[k], padding[k].before,
-                         padding[k].after, 1});
+      Window w{width[k], stride[k] == 0 ? width[k] : stride[k], padding[k].before, padding[k].after,
+               dilation[k]};
+      // As much more room as lets another window begin, but not outside.
+      if (options.ceil) w.after = std::min(w.after + w.stride - 1, w.span() - 1);
+      windows.push_back(w);
       window_count(x->dims()[x->dims().size() - axes + k], width[k], windows.back());
     }
     return to_ints(windows);
@@ -74,10 +79,21 @@ Expr average_pool(std::string_view name, std::size_t axes, const Arg& x, const P
     const Expr total = apply(window_sum_op, {maps}, {.ints = ints});
     const Windows w = windows_of({.ints = ints});
     const auto padded = [](const Window& one) { return one.before + one.after > 0; };
-    if (options.count_include_pad || (!padded(w[0]) && !padded(w[1])))
-      return total / (w[0].width * w[1].width);
-    const Expr ones = broadcast_to(constant(Tensor(std::int64_t{1})), spatial_sizes(maps));
-    return total / apply(window_sum_op, {ones}, {.ints = ints});
+    const bool whole = options.count_include_pad && !options.ceil;
+    if (whole || (!padded(w[0]) && !padded(w[1]))) return total / (w[0].width * w[1].width);
+    // How many elements each window sees, of the padding as well where that counts.
+    std::vector<Expr> counted = spatial_sizes(maps);
+    std::vector<Window> over(w.begin(), w.end());
+    for (std::size_t k = 0; k < 2 && options.count_include_pad; ++k) {
+      const std::vector<Sides> given = options.padding.of(Ints(axes, w[k].width));
+      const bool own = k + axes >= 2;
+      const Sides sides = own ? given[k + axes - 2] : Sides(0);
+      counted[k] = computed(counted[k] + (sides.before + sides.after));
+      over[k].before = 0;
+      over[k].after = w[k].after - sides.after;
+    }
+    const Expr ones = broadcast_to(constant(Tensor(std::int64_t{1})), counted);
+    return total / apply(window_sum_op, {ones}, {.ints = to_ints(over)});
   });
 }
 

@@ -19,11 +19,15 @@ struct PoolOptions {
   Padding padding = Pad::valid;
   /// Of averages: whether the padding counts, as zeros, or each is over the elements there are.
   bool count_include_pad = true;
+  PerAxis dilation = 1;  ///< Distance between the elements that a window sees.
+  /// Whether a last window that begins inside and reaches out counts too: PyTorch's ceil_mode. In
+  /// an average over the padding, too, what is beyond the padding does not count.
+  bool ceil = false;
 };
 
 /// Largest element of each window along the last axis, or the last two: (batch, channels, height,
 /// width) gives (batch, channels, rows, columns), with any axes in front, where
-///   rows = floor((height + before + after - window) / stride) + 1.
+///   rows = floor((height + before + after - (window - 1) * dilation - 1) / stride) + 1.
 /// NaN if a window has one. The gradient goes to the first of equal largest elements in row-major
 /// order (Theano gives it to all of them, PyTorch to the first as here); windows that overlap add
 /// theirs. Padding is never the largest. Throws TypeError where no window fits, or the padding is

@@ -51,10 +51,11 @@ void for_each_map(std::int64_t count, std::int64_t area, double nanoseconds, F&&
   });
 }
 
-/// The elements that window number `o` has inside [0, n).
+/// The elements that window number `o` has inside [0, n): from begin on, `dilation` apart.
 Span seen(const Window& window, std::int64_t o, std::int64_t n) {
-  const std::int64_t start = o * window.stride - window.before;
-  return {std::max<std::int64_t>(start, 0), std::min(start + window.width, n)};
+  const std::int64_t start = o * window.stride - window.before, d = window.dilation;
+  const std::int64_t skipped = start < 0 ? (d - 1 - start) / d : 0;
+  return {start + skipped * d, std::min(start + window.span(), n)};
 }
 
 /// Calls f(window number, its rows, its columns) for every window of a map.
@@ -99,14 +100,14 @@ void repeat(const T* from, std::int64_t rows, std::int64_t columns, const Window
 /// may become a jump on it: a position is moved by a mask, and the largest is looked up by
 /// position.
 template <class T>
-void largest_of_row(const T* x, std::int64_t width, Span rows, const Window& window,
-                    std::int64_t* best, std::int64_t count) {
+void largest_of_row(const T* x, std::int64_t width, Span rows, std::int64_t down,
+                    const Window& window, std::int64_t* best, std::int64_t count) {
   for (std::int64_t p = 0; p < count; ++p)
     best[p] = rows.begin * width + seen(window, p, width).begin;
-  for (std::int64_t i = rows.begin; i < rows.end; ++i) {
+  for (std::int64_t i = rows.begin; i < rows.end; i += down) {
     for (std::int64_t j = 0; j < window.width; ++j) {
       const Span inside = windows_inside(window, j, width, count);
-      const std::int64_t first = i * width + j - window.before;
+      const std::int64_t first = i * width + j * window.dilation - window.before;
       for (std::int64_t p = inside.begin; p < inside.end; ++p) {
         const std::int64_t position = first + p * window.stride;
         const T element = x[position], most = x[best[p]];
@@ -122,6 +123,7 @@ void largest_of_row(const T* x, std::int64_t width, Span rows, const Window& win
 
 void window_sum_kernel(std::span<const Operand> in, const Operand& out, const Attrs& attrs) {
   const Windows windows = windows_of(attrs);
+  const std::int64_t down = windows[0].dilation, right = windows[1].dilation;
   dispatch_number(out.dtype, [&]<class T> {
     const Maps<const T> x(in[0]);
     const Maps<T> y(out);
@@ -131,8 +133,8 @@ void window_sum_kernel(std::span<const Operand> in, const Operand& out, const At
       for_each_window(windows, x.rows, x.columns, y.rows, y.columns,
                       [&](std::int64_t o, Span vertical, Span horizontal) {
                         Sum<T> total = 0;
-                        for (std::int64_t i = vertical.begin; i < vertical.end; ++i) {
-                          for (std::int64_t j = horizontal.begin; j < horizontal.end; ++j)
+                        for (std::int64_t i = vertical.begin; i < vertical.end; i += down) {
+                          for (std::int64_t j = horizontal.begin; j < horizontal.end; j += right)
                             total += static_cast<Sum<T>>(from[i * x.columns + j]);
                         }
                         to[o] = static_cast<T>(total);
@@ -143,11 +145,12 @@ void window_sum_kernel(std::span<const Operand> in, const Operand& out, const At
 
 void window_spread_kernel(std::span<const Operand> in, const Operand& out, const Attrs& attrs) {
   const Windows windows = windows_of(attrs);
+  const std::int64_t down = windows[0].dilation, right = windows[1].dilation;
   dispatch_number(out.dtype, [&]<class T> {
     const Maps<const T> y(in[0]);
     const Maps<T> x(out);
     const auto tiles = [](const Window& w, std::int64_t count, std::int64_t n) {
-      return w.stride == w.width && w.before == 0 && count * w.width == n;
+      return w.stride == w.width && w.dilation == 1 && w.before == 0 && count * w.width == n;
     };
     const bool covers =
         tiles(windows[0], y.rows, x.rows) && tiles(windows[1], y.columns, x.columns);
@@ -158,8 +161,8 @@ void window_spread_kernel(std::span<const Operand> in, const Operand& out, const
       std::fill_n(to, x.area(), T(0));
       for_each_window(windows, x.rows, x.columns, y.rows, y.columns,
                       [&](std::int64_t o, Span vertical, Span horizontal) {
-                        for (std::int64_t i = vertical.begin; i < vertical.end; ++i) {
-                          for (std::int64_t j = horizontal.begin; j < horizontal.end; ++j) {
+                        for (std::int64_t i = vertical.begin; i < vertical.end; i += down) {
+                          for (std::int64_t j = horizontal.begin; j < horizontal.end; j += right) {
                             T& element = to[i * x.columns + j];
                             element = static_cast<T>(static_cast<Sum<T>>(element) +
                                                      static_cast<Sum<T>>(from[o]));
@@ -179,7 +182,8 @@ void window_argmax_kernel(std::span<const Operand> in, const Operand& out, const
       const T* from = x.at(map);
       std::int64_t* to = y.at(map);
       for (std::int64_t o = 0; o < y.rows; ++o, to += y.columns)
-        largest_of_row(from, x.columns, seen(windows[0], o, x.rows), windows[1], to, y.columns);
+        largest_of_row(from, x.columns, seen(windows[0], o, x.rows), windows[0].dilation,
+                       windows[1], to, y.columns);
     });
   });
 }

@@ -30,6 +30,11 @@ Type window_type(Args x, const Attrs& attrs) {
   const Windows windows = windows_of(attrs);
   for (std::size_t k = 0; k < 2; ++k) {
     Dim& n = result.dims[result.dims.size() - 2 + k];
+    if (windows[k].dilation > 1 && windows[k].before > 0 && n.known() &&
+        n.size() < windows[k].dilation) {
+      throw TypeError(text("a window dilated by ", windows[k].dilation,
+                           " would see nothing of the ", n.size(), " elements but the padding"));
+    }
     n = window_count(n, windows[k].width, windows[k]);
   }
   return result;
@@ -114,7 +119,7 @@ void for_each_sight(const Shape& x, const Shape& y, const Windows& windows, F&& 
   const std::int64_t rows = y[y.size() - 2], columns = y.back(), width = x.back();
   const auto sees = [](const Window& window, std::int64_t o, std::int64_t at) {
     const std::int64_t k = at + window.before - o * window.stride;
-    return k >= 0 && k < window.width;
+    return k >= 0 && k < window.span() && k % window.dilation == 0;
   };
   for (std::int64_t i = 0; i < element_count(x); ++i) {
     const std::int64_t map = i / area(x), at = i % area(x);

@@ -1,0 +1,176 @@
+#include "ops/products.hpp"
+
+#include <algorithm>
+
+#include "ops/arithmetic.hpp"
+#include "ops/arrange.hpp"
+#include "ops/linalg.hpp"
+#include "ops/operands.hpp"
+#include "ops/shape.hpp"
+#include "ops/sizes.hpp"
+#include "ops/solve.hpp"
+
+namespace cinch {
+
+namespace {
+
+[[noreturn]] void refuse(const char* name, const std::string& what, const Arg& a, const Arg& b) {
+  throw TypeError(text(name, ": ", what, "\n  ", text(a->type()), "  ", describe(a), "\n  ",
+                       text(b->type()), "  ", describe(b), "\n  written at ", a.where().text()));
+}
+
+/// Sizes of `a` and `b`, of as many axes, repeated to each other.
+std::vector<Expr> repeated_sizes(const std::vector<Expr>& a, const std::vector<Expr>& b) {
+  std::vector<Expr> result;
+  for (std::size_t k = 0; k < a.size(); ++k) {
+    const Dim n = dim_of(a[k]), m = dim_of(b[k]);
+    const bool take_a = m == Dim(1) || n == m || (n.known() && !(n == Dim(1)));
+    const bool take_b = n == Dim(1) || (m.known() && !(m == Dim(1)));
+    result.push_back(take_a ? a[k] : take_b ? b[k] : switch_(equal(a[k], 1), b[k], a[k]));
+  }
+  return result;
+}
+
+/// (..., i, k) repeated to these sizes in front, and those as one axis.
+Expr one_after_the_other(const Expr& x, const std::vector<Expr>& front) {
+  std::vector<Expr> all = front;
+  const Expr rows = size(x, -2), columns = size(x, -1);
+  all.push_back(rows);
+  all.push_back(columns);
+  return reshape(broadcast_to(x, all), std::vector<Expr>{product(front), rows, columns});
+}
+
+Expr stacks_product(const Expr& left, const Expr& right) {
+  const Expr a = multiplied("matmul", left, right);
+  if (right.rank() == 2) return dot(a, right);
+  std::vector<Expr> in_front[2];
+  const std::int64_t lead = std::max(a.rank(), right.rank()) - 2;
+  for (const Expr* x : {&a, &right}) {
+    std::vector<Expr>& sizes_of = in_front[x == &right];
+    for (std::int64_t k = 0; k < lead; ++k) {
+      const std::int64_t axis = k - lead + x->rank() - 2;
+      sizes_of.push_back(axis < 0 ? constant(Tensor(std::int64_t{1})) : size(*x, axis));
+    }
+  }
+  std::vector<Expr> all = repeated_sizes(in_front[0], in_front[1]);
+  const Expr products = batched_dot(one_after_the_other(a, all), one_after_the_other(right, all));
+  if (lead == 1) return products;
+  all.push_back(size(products, 1));
+  all.push_back(size(products, 2));
+  return reshape(products, all);
+}
+
+}  // namespace
+
+Expr matmul(const Arg& a, const Arg& b) {
+  const Attribution as(a.where());
+  if (a->rank() == 0 || b->rank() == 0) refuse("matmul", "a scalar is no matrix: use *", a, b);
+  const Expr left = a->rank() == 1 ? expand_dims(a, 0) : a.expr(),
+             right = b->rank() == 1 ? expand_dims(b, 1) : b.expr();
+  Expr y = stacks_product(left, right);
+  if (b->rank() == 1) y = squeeze(y, -1);
+  return a->rank() == 1 ? squeeze(y, b->rank() == 1 ? -1 : -2) : y;
+}
+
+Expr tensordot(const Arg& a, const Arg& b, const std::vector<std::int64_t>& axes_a,
+               const std::vector<std::int64_t>& axes_b) {
+  const Attribution as(a.where());
+  if (axes_a.size() != axes_b.size()) refuse("tensordot", "as many axes of each are needed", a, b);
+  std::vector<std::int64_t> own[2], summed[2];
+  for (const bool second : {false, true}) {
+    const Arg& x = second ? b : a;
+    for (const std::int64_t given : second ? axes_b : axes_a) {
+      const std::int64_t axis = axis_of("tensordot", x, given);
+      if (std::ranges::find(summed[second], axis) != summed[second].end())
+        refuse("tensordot", text("axis ", axis, " comes twice"), a, b);
+      summed[second].push_back(axis);
+    }
+    for (std::int64_t axis = 0; axis < x->rank(); ++axis) {
+      if (std::ranges::find(summed[second], axis) == summed[second].end())
+        own[second].push_back(axis);
+    }
+  }
+  std::vector<std::int64_t> order = own[0];
+  order.insert(order.end(), summed[0].begin(), summed[0].end());
+  std::vector<std::int64_t> other_order = summed[1];
+  other_order.insert(other_order.end(), own[1].begin(), own[1].end());
+  const Expr right = dimshuffle(b, other_order);
+  const Expr left = contracted("tensordot", dimshuffle(a, order), right,
+                               static_cast<std::int64_t>(axes_a.size()));
+  const auto sizes_of = [](const Expr& x, std::int64_t from, std::int64_t to) {
+    std::vector<Expr> result;
+    for (; from < to; ++from) result.push_back(size(x, from));
+    return result;
+  };
+  const std::int64_t kept = std::ssize(own[0]), gone = std::ssize(axes_a);
+  std::vector<Expr> rows = sizes_of(left, 0, kept);
+  const std::vector<Expr> inner = sizes_of(right, 0, gone),
+                          columns = sizes_of(right, gone, right.rank());
+  const Expr flat = dot(reshape(left, std::vector<Expr>{product(rows), product(inner)}),
+                        reshape(right, std::vector<Expr>{product(inner), product(columns)}));
+  rows.insert(rows.end(), columns.begin(), columns.end());
+  return reshape(flat, rows);
+}
+
+Expr tensordot(const Arg& a, const Arg& b, std::int64_t count) {
+  const Attribution as(a.where());
+  if (count < 0 || count > a->rank() || count > b->rank())
+    refuse("tensordot", text("both must have ", count, " axes to sum over"), a, b);
+  std::vector<std::int64_t> last, first;
+  for (std::int64_t k = 0; k < count; ++k) {
+    last.push_back(a->rank() - count + k);
+    first.push_back(k);
+  }
+  return tensordot(a, b, last, first);
+}
+
+Expr kron(const Arg& a, const Arg& b) {
+  const Attribution as(a.where());
+  if (a->rank() != 2 || b->rank() != 2) refuse("kron", "takes matrices", a, b);
+  const Expr blocks = dimshuffle(a, {0, -1, 1, -1}) * dimshuffle(b, {-1, 0, -1, 1});
+  return reshape(blocks, std::vector<Expr>{product({size(a, 0), size(b, 0)}),
+                                           product({size(a, 1), size(b, 1)})});
+}
+
+Expr cross(const Arg& first, const Arg& second, std::int64_t axis) {
+  const Attribution as(first.where());
+  const std::int64_t rank = std::max(first->rank(), second->rank());
+  const Expr together = beside_along("cross", first, second, axis);
+  const std::int64_t from_end = axis < 0 ? axis : axis - rank;
+  const auto of_three = [&](const Expr& x) {
+    const Dim n = x.dims()[static_cast<std::size_t>(from_end + x.rank())];
+    if (n == Dim(3)) return x;
+    if (n.known())
+      refuse("cross", "vectors must have three elements along the axis", first, second);
+    std::vector<Expr> all = sizes(x);  // reshape refuses another size when it runs.
+    all[static_cast<std::size_t>(from_end + x.rank())] = constant(Tensor(std::int64_t{3}));
+    return reshape(x, all);
+  };
+  const Expr a = of_three(together), b = of_three(second);
+  // (a x b)_i = a_j b_k - a_k b_j for i, j, k in a circle.
+  const auto turned = [&](const Expr& x, std::int64_t by) { return roll(x, by, from_end); };
+  return turned(a, -1) * turned(b, -2) - turned(a, -2) * turned(b, -1);
+}
+
+Expr matrix_power(const Arg& A, std::int64_t n) {
+  const Attribution as(A.where());
+  const bool square_ones =
+      A->rank() >= 2 && (A->dims().back() == A->dims()[A->dims().size() - 2] ||
+                         !A->dims().back().known() || !A->dims()[A->dims().size() - 2].known());
+  if (!square_ones) {
+    throw TypeError(text("matrix_power: takes square matrices (..., n, n)\n  ", text(A->type()),
+                         "  ", describe(A), "\n  written at ", A.where().text()));
+  }
+  if (n < 0) return matrix_power(inverse(A), -n);
+  const Expr real = A->dtype() == DType::bool_ ? cast(A, DType::int64) : A.expr();
+  if (n == 0) return broadcast_like(eye(size(real, -1), real.dtype()), real);
+  // By squares: the powers of 2 that make up n.
+  Expr power = real, result;
+  for (; n > 0; n /= 2) {
+    if (n % 2) result = result.has_value() ? matmul(result, power) : power;
+    if (n > 1) power = matmul(power, power);
+  }
+  return result;
+}
+
+}  // namespace cinch
