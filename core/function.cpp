@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstring>
+#include <exception>
 #include <list>
 #include <mutex>
 
@@ -60,6 +61,7 @@ const Tensor* fitted(const Expr& x, const Tensor& value, Tensor& converted,
 struct Function::Compiled {
   Program program;
   Mode mode;
+  Watch watch;
   HostProgram host;
   struct Entry {
     std::vector<std::int64_t> key;  // Sizes of the arguments, one after the other, then the host's.
@@ -79,6 +81,9 @@ struct Function::Compiled {
 
   void run(std::span<const Tensor* const> arguments, std::vector<Tensor>& outputs);
   void run_checked(std::vector<Tensor>& outputs);
+  std::vector<Binding> bindings() const;
+  std::vector<bool> watched() const;
+  void commit_watched(Plan& plan, std::span<const Tensor> outputs);
   Entry& entry_for(std::span<const Tensor* const> arguments);
   std::unique_ptr<Plan> plan_of(const std::vector<std::int64_t>& key, CompileLog* log) const;
 };
@@ -112,12 +117,52 @@ Function::Compiled::Entry& Function::Compiled::entry_for(std::span<const Tensor*
   return plans.front();
 }
 
+std::vector<Binding> Function::Compiled::bindings() const {
+  std::vector<Binding> result;
+  for (std::size_t k = 0; k < given.size(); ++k) result.emplace_back(program.inputs[k], *given[k]);
+  return result;
+}
+
+/// Outputs, and updates of variables that are finite.
+std::vector<bool> Function::Compiled::watched() const {
+  std::vector<bool> result(program.output_count, true);
+  for (const Shared& target : program.targets)
+    result.push_back(!is_faulty(target.value(), Watch::not_finite));
+  return result;
+}
+
 void Function::Compiled::run_checked(std::vector<Tensor>& outputs) {
   const std::size_t count = program.output_count;
-  std::vector<Binding> bindings;
-  for (std::size_t k = 0; k < given.size(); ++k)
-    bindings.emplace_back(program.inputs[k], *given[k]);
-  std::vector<Tensor> values = interpret(program.roots, bindings, /*watch=*/true);
+  const std::vector<Binding> at = bindings();
+  const std::vector<bool> counts = watched();
+  std::vector<Tensor> values;
+  std::exception_ptr refused;
+  try {
+    values = interpret(program.roots, at, watch == Watch::everywhere);
+  } catch (const ValueError&) {
+    if (watch == Watch::everywhere) throw;
+    refused = std::current_exception();
+  }
+  const auto faulty = [&](std::size_t k) {
+    return refused || (counts[k] && is_faulty(values[k], watch));
+  };
+  bool any = refused != nullptr;
+  for (std::size_t k = 0; k < values.size(); ++k) any = any || faulty(k);
+  if (any) {
+    Inquiry found;
+    try {
+      found = inquire(program.roots, at, watch, counts);
+    } catch (const ValueError&) {
+      // An index out of range, say: what the formula as written says is easier to read.
+      if (refused) std::rethrow_exception(refused);
+      throw;
+    }
+    if (found.fault) throw ValueError("Mode::checked: " + found.fault->text);
+    values.resize(found.values.size());
+    for (std::size_t k = 0; k < values.size(); ++k) {
+      if (faulty(k)) values[k] = std::move(found.values[k]);
+    }
+  }
   for (std::size_t k = 0; k < program.targets.size(); ++k) {
     const Tensor& value = values[count + k];
     const Shared& target = program.targets[k];
@@ -131,6 +176,37 @@ void Function::Compiled::run_checked(std::vector<Tensor>& outputs) {
     program.targets[k].set(std::move(values[count + k]));
   values.resize(count);
   outputs = std::move(values);
+}
+
+/// Writes the updates; puts the variables back and throws where one of the results is a fault.
+void Function::Compiled::commit_watched(Plan& plan, std::span<const Tensor> outputs) {
+  const std::vector<bool> counts = watched();
+  std::vector<Tensor> before;
+  for (const Shared& target : program.targets) before.push_back(target.value());
+  plan.commit();
+  std::string what;
+  const auto look = [&](std::size_t k, const Tensor& value, const std::string& name) {
+    if (what.empty() && counts[k] && is_faulty(value, watch))
+      what = text(program.name, ": ", name, " is not finite");
+  };
+  for (std::size_t k = 0; k < outputs.size(); ++k) look(k, outputs[k], text("output ", k));
+  for (std::size_t k = 0; k < before.size(); ++k) {
+    const Shared& target = program.targets[k];
+    look(outputs.size() + k, target.value(), "the new value of " + describe(target));
+  }
+  if (what.empty()) return;
+  std::vector<Tensor> after;
+  for (std::size_t k = 0; k < before.size(); ++k) {
+    after.push_back(program.targets[k].value());
+    program.targets[k].set(std::move(before[k]));
+  }
+  const Inquiry found = inquire(program.written, bindings(), watch, counts);
+  if (found.fault) throw ValueError(what + "\n" + found.fault->text);
+  bool meant = false;
+  for (std::size_t k = 0; k < found.values.size(); ++k)
+    meant = meant || (counts[k] && is_faulty(found.values[k], watch));
+  if (!meant) throw ValueError(what + "\n" + std::string(only_compiled));
+  for (std::size_t k = 0; k < after.size(); ++k) program.targets[k].set(std::move(after[k]));
 }
 
 void Function::Compiled::run(std::span<const Tensor* const> arguments,
@@ -169,7 +245,11 @@ void Function::Compiled::run(std::span<const Tensor* const> arguments,
       output = Tensor(dtype, plan.result_shape(k));
     std::memcpy(output.raw(), plan.result(k), output.bytes());
   }
-  plan.commit();
+  if (watch == Watch::nothing) {
+    plan.commit();
+  } else {
+    commit_watched(plan, outputs);
+  }
   if (!profiling) return;
   ++entry.calls;
   const auto taken = std::chrono::steady_clock::now() - before;
@@ -317,6 +397,9 @@ Substitutions chained(const Substitutions& givens) {
 }  // namespace
 
 Function function(FunctionSpec spec) {
+  if (spec.mode == Mode::fast && spec.watch == Watch::everywhere)
+    throw ValueError(spec.name +
+                     ": Watch::everywhere looks at each op of the formula, set Mode::checked too");
   std::vector<Expr> roots = spec.outputs;
   std::vector<Shared> targets;
   for (const Expr& output : spec.outputs) {
@@ -377,6 +460,8 @@ Function function(FunctionSpec spec) {
 
   auto compiled = std::make_shared<Function::Compiled>();
   compiled->mode = spec.mode;
+  compiled->watch =
+      spec.watch.value_or(spec.mode == Mode::checked ? Watch::not_finite : Watch::nothing);
   compiled->profiling = spec.profile;
   Program& program = compiled->program;
   program.written = roots;

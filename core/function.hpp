@@ -4,6 +4,7 @@
 #include <initializer_list>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -11,6 +12,7 @@
 
 #include "core/compile.hpp"
 #include "core/expr.hpp"
+#include "core/fault.hpp"
 #include "core/graph.hpp"
 #include "core/interpret.hpp"
 #include "core/shared.hpp"
@@ -21,8 +23,8 @@ namespace cinch {
 enum class Mode {
   fast,     ///< Rewritten and planned once for each set of input sizes; later calls with the same
             ///< sizes only compute.
-  checked,  ///< As written, op by op; throws ValueError at the first NaN or infinity, naming the
-            ///< line that built it.
+  checked,  ///< As written, op by op. Where that makes a NaN or an infinity of a result, as log(z)
+            ///< of a sigmoid that is 0, the result is that of the form that Mode::fast computes.
 };
 
 /// The new value of a shared variable after a call.
@@ -40,6 +42,12 @@ struct FunctionSpec {
   Updates updates = {};       ///< All computed from the values before the call.
   Substitutions givens = {};  ///< {x, expression}: the expression is used in place of x.
   Mode mode = Mode::fast;
+  /// What is an error, a ValueError that names the node whose value is wrong, its values and its
+  /// line; after it no variable has changed. By default Watch::not_finite in Mode::checked and
+  /// nothing in Mode::fast, where watching costs a copy of the variables that change. Results are
+  /// watched, not what they are computed from, so that infinities and NaNs on the way may be meant;
+  /// Watch::everywhere is for Mode::checked only and lets none pass.
+  std::optional<Watch> watch = {};
   bool allow_unused_inputs = false;
   std::string name = "function";  ///< In messages.
   bool profile = false;           ///< Measure each step, for profile(): see explain.hpp.
@@ -100,7 +108,7 @@ class Function {
 
 /// Compiles. Throws TypeError for a variable that is not an input, an input that is not used, an
 /// update whose type is not its variable's, two updates of one variable, or a given whose type does
-/// not fit, or for a variable that is given already.
+/// not fit, or for a variable that is given already; ValueError for Watch::everywhere in Mode::fast.
 Function function(FunctionSpec spec);
 /// As in Theano: function({x}, {cost}, updates, givens).
 Function function(std::vector<Expr> inputs, std::vector<Expr> outputs, Updates updates = {},

@@ -44,7 +44,8 @@ void require_sizes(const Expr& node, std::span<const Tensor* const> values) {
   const auto check = [&](bool named) {
     std::vector<Expr> inputs;
     for (std::size_t k = 0; k < values.size(); ++k) {
-      inputs.push_back(stand_in(node.inputs()[k], *values[k], named ? describe(node.inputs()[k]) : ""));
+      inputs.push_back(
+          stand_in(node.inputs()[k], *values[k], named ? describe(node.inputs()[k]) : ""));
     }
     apply(node.op(), std::move(inputs), node.attrs());
   };
@@ -56,6 +57,16 @@ void require_sizes(const Expr& node, std::span<const Tensor* const> values) {
 }
 
 }  // namespace
+
+Tensor interpret_node(const Expr& node, std::span<const Tensor* const> operands) {
+  require_sizes(node, operands);
+  try {
+    return node.op().reference(operands, node.attrs());
+  } catch (const ValueError& error) {
+    throw ValueError(text(op_name_of(node), ": ", error.what(), "\n  in ", describe(node), "  at ",
+                          node->where.text()));
+  }
+}
 
 std::vector<Tensor> interpret(std::span<const Expr> roots, std::span<const Binding> bindings,
                               bool watch) {
@@ -77,14 +88,7 @@ std::vector<Tensor> interpret(std::span<const Expr> roots, std::span<const Bindi
     } else if (!is_leaf(node)) {
       std::vector<const Tensor*> values;
       for (const Expr& input : node.inputs()) values.push_back(value.at(input.get()));
-      require_sizes(node, values);
-      try {
-        Tensor result = node.op().reference(values, node.attrs());
-        value[node.get()] = &(computed[node.get()] = std::move(result));
-      } catch (const ValueError& error) {
-        throw ValueError(text(op_name_of(node), ": ", error.what(), "\n  in ", describe(node),
-                              "  at ", node->where.text()));
-      }
+      value[node.get()] = &(computed[node.get()] = interpret_node(node, values));
     } else if (!value.contains(node.get())) {
       throw TypeError("variable " + describe(node) + " has no value");
     }

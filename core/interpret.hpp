@@ -19,4 +19,8 @@ using Binding = std::pair<Expr, Tensor>;
 std::vector<Tensor> interpret(std::span<const Expr> roots, std::span<const Binding> bindings,
                               bool watch);
 
+/// The value of one node of these operands. Throws TypeError where their sizes do not fit, and what
+/// the op's reference throws.
+Tensor interpret_node(const Expr& node, std::span<const Tensor* const> operands);
+
 }  // namespace cinch

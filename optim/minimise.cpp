@@ -8,8 +8,8 @@
 #include <optional>
 #include <string>
 
+#include "core/fault.hpp"
 #include "core/grad.hpp"
-#include "core/interpret.hpp"
 #include "optim/caller.hpp"
 #include "optim/line_search.hpp"
 
@@ -93,12 +93,8 @@ class Objective {
       bindings.emplace_back(program.inputs[k], arguments_[k]);
     const std::string what = text(name_, ": at the start the value is ", p.value,
                                   all_finite(p.gradient) ? "" : ", and the gradient is not finite");
-    try {
-      interpret(program.written, bindings, /*watch=*/true);
-    } catch (const ValueError& error) {
-      throw ValueError(what + "\n" + error.what());
-    }
-    throw ValueError(what);
+    const Inquiry found = inquire(program.written, bindings);
+    throw ValueError(text(what, "\n", found.fault ? found.fault->text : only_compiled));
   }
 
   double rounding() const {

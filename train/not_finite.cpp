@@ -6,7 +6,7 @@
 #include <limits>
 #include <utility>
 
-#include "core/interpret.hpp"
+#include "core/fault.hpp"
 
 namespace cinch {
 
@@ -59,11 +59,12 @@ std::string seen(std::span<const Tensor> outputs, const Snapshot& before) {
     while (std::isfinite(value.at(i))) ++i;
     return value.at(i);
   };
+  const auto shown = [](double x) { return std::isnan(x) ? std::string("nan") : text(x); };
   for (std::size_t k = 0; k < outputs.size(); ++k) {
-    if (!is_finite(outputs[k])) return text("output ", k, " is ", first(outputs[k]));
+    if (!is_finite(outputs[k])) return text("output ", k, " is ", shown(first(outputs[k])));
   }
   const Shared variable = before.spoiled().front();
-  return text(describe(variable), " has become ", first(variable.value()));
+  return text(describe(variable), " has become ", shown(first(variable.value())));
 }
 
 }  // namespace
@@ -85,14 +86,12 @@ void explain_not_finite(
     const Program& program = f.program();
     std::vector<Binding> bindings;
     for (std::size_t i = 0; i < now.size(); ++i) bindings.emplace_back(program.inputs[i], *now[i]);
-    try {
-      interpret(program.written, bindings, /*watch=*/true);
-    } catch (const ValueError& error) {
-      throw ValueError(message + "\n" + error.what());
-    }
-    throw ValueError(message +
-                     "\nThe formula as written stays finite here; the compiled one does not: a "
-                     "value is at the edge of its dtype's range.");
+    std::vector<bool> watched(program.output_count, true);
+    for (const Shared& target : program.targets) watched.push_back(is_finite(target.value()));
+    const Inquiry found = inquire(program.written, bindings, Watch::not_finite, watched);
+    if (found.fault) throw ValueError(message + "\n" + found.fault->text);
+    if (are_finite(found.values)) throw ValueError(text(message, "\n", only_compiled));
+    throw ValueError(message + "\nAn infinity that was written as a number reaches it.");
   }
   throw ValueError(what(last - 1) +
                    ": a value was not finite, and all are when the steps are made again. A "

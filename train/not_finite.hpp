@@ -35,8 +35,8 @@ class Snapshot {
 
 /// Calls first, ..., last - 1 of `f`, made with the values of `before`, led to something that is
 /// not finite. Makes them again, one by one, finds the first whose outputs, or the variables after
-/// it, are not finite, leaves the variables as they were before that call, and computes it as
-/// written, op by op: throws ValueError with `what(k)` and the line that made the first such value.
+/// it, are not finite, leaves the variables as they were before that call, and computes it op by
+/// op: throws ValueError with `what(k)` and whose fault it is, by inquire().
 [[noreturn]] void explain_not_finite(
     const Function& f, std::int64_t first, std::int64_t last,
     const std::function<std::span<const Tensor* const>(std::int64_t)>& arguments,

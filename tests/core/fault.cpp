@@ -1,0 +1,236 @@
+// Whose fault a NaN or an infinity is, and that what is harmless is never blamed.
+#include "core/fault.hpp"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "cinch/cinch.hpp"
+#include "core/graph.hpp"
+#include "support/random_program.hpp"
+#include "support/samples.hpp"
+
+using namespace cinch;
+using namespace cinch::testing;
+
+namespace {
+
+constexpr double infinity = std::numeric_limits<double>::infinity();
+
+std::string line_of(int line) { return text("fault.cpp:", line); }
+
+bool has(const std::string& all, const std::string& part) {
+  return all.find(part) != std::string::npos;
+}
+
+/// The error of a call; empty where there is none.
+std::string error_of(const Function& f, const std::vector<Tensor>& arguments) {
+  try {
+    f(arguments);
+    return "";
+  } catch (const ValueError& error) {
+    return error.what();
+  }
+}
+
+Tensor doubles(const std::vector<double>& values) {
+  return Tensor::from<double>({static_cast<std::int64_t>(values.size())}, values);
+}
+
+/// Expressions of w that are w, or nearly, in spite of an infinity or a NaN on the way.
+std::vector<Expr> harmless(const Expr& w) {
+  const Expr large = 1000 + square(w);
+  return {w + 1 / (1 + exp(large)),
+          w + exp(-exp(large)),
+          where(w > 1e30, log(-1 - square(w)), w),
+          w + exp(where(w < 1e30, -infinity, w)),
+          w + 1 / exp(large),
+          where(w > 1e30, sqrt(w), w),
+          w + tanh(exp(large)) - 1,
+          w + 0.01 * log(sigmoid(-large)) / large};
+}
+
+constexpr int fault_line = __LINE__ + 7;
+enum Injected { logarithm, zero_by_zero, root, infinity_minus_infinity, overflow, injected_count };
+/// y with a fault, made on one line.
+Expr faulty(const Expr& y, Injected what, const Expr& zero, const Expr& nought) {
+  const Expr y2 = square(y);
+  const Expr none = cast(zero, y.dtype()), nothing = cast(nought, y.dtype());
+  // clang-format off
+  const Expr bad[] = {log(-1 - y2), none / nothing + y2, sqrt(-1 - y2), exp(1000 + y2) - exp(1001 + y2), exp(1000 + y2)};
+  // clang-format on
+  return y + bad[what];
+}
+
+bool all_finite(const std::vector<Tensor>& values) {
+  return std::ranges::none_of(values,
+                              [](const Tensor& v) { return is_faulty(v, Watch::not_finite); });
+}
+
+}  // namespace
+
+TEST_CASE("what checked mode names is the line of the fault, among neighbours that saturate") {
+  std::mt19937 random(11);
+  int blamed = 0, passed = 0, refused = 0;
+  for (int k = 0; k < 300; ++k) {
+    RandomProgram program =
+        random_program(random, {.real = k % 3 ? DType::float64 : DType::float32, .steps = 6});
+    std::vector<Expr> nodes;
+    for (const Expr& node : topological(program.roots)) {
+      const bool usable = is_float(node.dtype()) && node.type().is_static() &&
+                          element_count(node.type().shape()) > 0 && !constant_value(node);
+      if (usable) nodes.push_back(node);
+    }
+    if (nodes.size() < 4) continue;
+    const Expr zero = dscalar("zero"), nought = dscalar("nought");
+    // Substitution is of nodes of the graph as it was: one after the other, by position.
+    const auto changed = [&](bool inject) {
+      Substitutions by;
+      const std::size_t at = random() % nodes.size();
+      for (std::size_t i = 0; i < nodes.size(); ++i) {
+        if (inject && i == at) {
+          const auto kind = static_cast<Injected>(random() % injected_count);
+          by.emplace_back(nodes[i], faulty(nodes[i], kind, zero, nought));
+        } else if (random() % 3 == 0) {
+          const std::vector<Expr> all = harmless(nodes[i]);
+          by.emplace_back(nodes[i], all[random() % all.size()]);
+        }
+      }
+      std::vector<Expr> roots = program.roots;
+      // From the roots down, so that what is replaced is still there.
+      for (auto one = by.rbegin(); one != by.rend(); ++one) {
+        roots = substitute(roots, {*one});
+      }
+      return roots;
+    };
+    FunctionSpec spec{.mode = Mode::checked, .allow_unused_inputs = true};
+    std::vector<Tensor> arguments;
+    for (const auto& [x, value] : program.bindings) {
+      spec.inputs.push_back(x);
+      arguments.push_back(value);
+    }
+    spec.inputs.insert(spec.inputs.end(), {zero, nought});
+    arguments.insert(arguments.end(), {Tensor(0.0), Tensor(0.0)});
+    for (const bool inject : {false, true}) {
+      CAPTURE(k);
+      CAPTURE(inject);
+      spec.outputs = changed(inject);
+      std::vector<Tensor> fast;
+      try {
+        FunctionSpec quick = spec;
+        quick.mode = Mode::fast;
+        fast = function(quick)(arguments);
+      } catch (const Error&) {
+        ++refused;  // An index or a matrix that is no longer what an op takes.
+        continue;
+      }
+      std::string error;
+      try {
+        error = error_of(function(spec), arguments);
+      } catch (const Error&) {
+        continue;
+      }
+      CAPTURE(error);
+      if (all_finite(fast)) {
+        CHECK(error.empty());
+        ++passed;
+      } else if (inject) {
+        CHECK(has(error, line_of(fault_line)));
+        ++blamed;
+      }
+    }
+  }
+  MESSAGE(blamed, " faults named, ", passed, " programs passed, ", refused, " refused");
+  CHECK(blamed > 60);
+  CHECK(passed > 100);
+}
+
+TEST_CASE("cross-entropy as papers print it passes where units saturate, and is not blamed") {
+  const Shared U(Tensor::from<double>({3, 3}, {900, 0, 0, 0, 900, 0, 0, 0, 900}), "U");
+  Shared w(Tensor::full(DType::float64, {3}, 1), "w");
+  const Expr x = dmatrix("x"), z = sigmoid(dot(x - .5, U));
+  const Expr bits = mean(-sum(x * log(z) + (1 - x) * log(1 - z), 1));
+  const Tensor pixels = Tensor::from<double>({2, 3}, {.5, 0, 1, 1, .2, .3});
+  const double fast = function({.inputs = {x}, .outputs = {bits}})({pixels})[0].item();
+  REQUIRE(std::isfinite(fast));
+  for (const Watch watch : {Watch::nan, Watch::not_finite}) {
+    const Function f =
+        function({.inputs = {x}, .outputs = {bits}, .mode = Mode::checked, .watch = watch});
+    CHECK(f({pixels})[0].item() == doctest::Approx(fast).epsilon(1e-12));
+  }
+  CHECK(has(error_of(function({.inputs = {x},
+                               .outputs = {bits},
+                               .mode = Mode::checked,
+                               .watch = Watch::everywhere}),
+                     {pixels}),
+            "log"));
+  const Expr fault = mean(log(dot(x, w) - 3));
+  const int line = __LINE__ - 1;
+  for (const Mode mode : {Mode::fast, Mode::checked}) {
+    const Function step = function({.inputs = {x},
+                                    .outputs = {bits + fault},
+                                    .updates = {{w, w - 1}},
+                                    .mode = mode,
+                                    .watch = Watch::not_finite});
+    const std::string error = error_of(step, {pixels});
+    CAPTURE(error);
+    CHECK(has(error, line_of(line)));
+    CHECK(has(error, "element 0 of log(sub("));
+    CHECK(has(error, "2 of 2 elements not finite"));
+    CHECK(has(error, ": -1.5 there"));
+    CHECK(w.get() == Tensor::full(DType::float64, {3}, 1));
+  }
+}
+
+TEST_CASE("infinities that are meant pass, and those that matter do not") {
+  const Expr x = dvector("x");
+  const Tensor values = doubles({-1, 2, 3});
+  const auto checked = [&](const Expr& e, Watch watch = Watch::not_finite) {
+    return error_of(
+        function({.inputs = {x}, .outputs = {e}, .mode = Mode::checked, .watch = watch}), {values});
+  };
+  const Expr masked = where(x > 0, x, -infinity);
+  CHECK(checked(softmax(masked)).empty());
+  CHECK(checked(masked).empty());  // Written as a number.
+  CHECK(checked(max(masked, 0)).empty());
+  CHECK(checked(1 / (1 + exp(1000 * x))).empty());
+  CHECK(checked(where(x > 0, log(x), 0.0)).empty());
+  CHECK(checked(sum(where(x > 0, log(x) * 0, 0.0))).empty());
+  // A NaN that a comparison hides is not seen in a result; watching everywhere shows it.
+  const Expr hidden = sum(where(log(x) > 0, 1.0, 2.0));
+  CHECK(checked(hidden).empty());
+  CHECK(has(checked(hidden, Watch::everywhere), "log"));
+  // All are masked: 0 / 0.
+  CHECK(has(checked(softmax(where(x > 9, x, -infinity))), "softmax"));
+  CHECK(has(checked(exp(1000 * x)), "It overflows"));
+  CHECK(checked(exp(1000 * x), Watch::nan).empty());
+  CHECK(checked(exp(1000 * x), Watch::nothing).empty());
+  CHECK(has(checked(exp(1000 * x) - exp(999 * x), Watch::nan), "exp"));
+  CHECK(has(checked(sqrt(x)), "where() has to choose the argument"));
+  CHECK(has(checked(x / (x - 2)), "Keep the divisor away from 0"));
+}
+
+TEST_CASE("a variable that is not finite from the start may stay so") {
+  Shared best(Tensor(infinity), "best"), w(Tensor(1.0), "w");
+  const Expr x = dscalar("x");
+  for (const Mode mode : {Mode::fast, Mode::checked}) {
+    const Function f = function({.inputs = {x},
+                                 .outputs = {x},
+                                 .updates = {{best, minimum(best, x / 0.0)}, {w, w / x}},
+                                 .mode = mode,
+                                 .watch = Watch::not_finite});
+    CHECK(error_of(f, {Tensor(2.0)}).empty());
+    const std::string error = error_of(f, {Tensor(0.0)});
+    CAPTURE(error);
+    CHECK(has(error, "div(w, x)"));
+  }
+  CHECK(w.get().item() == 0.25);
+}
+
+TEST_CASE("fast mode watches on demand only, and says what it cannot watch") {
+  const Expr x = dvector("x");
+  CHECK(error_of(function({.inputs = {x}, .outputs = {log(x)}}), {doubles({-1})}).empty());
+  CHECK_THROWS_WITH_AS(function({.inputs = {x}, .outputs = {x}, .watch = Watch::everywhere}),
+                       doctest::Contains("set Mode::checked too"), ValueError);
+}
