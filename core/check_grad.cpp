@@ -1,6 +1,7 @@
 #include "core/check_grad.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <limits>
 #include <numeric>
@@ -8,8 +9,10 @@
 #include <ostream>
 #include <random>
 
+#include "core/derivation.hpp"
 #include "core/engine_ops.hpp"
 #include "core/function.hpp"
+#include "core/graph.hpp"
 #include "core/probe.hpp"
 #include "core/slope.hpp"
 
@@ -52,14 +55,52 @@ Tensor random_direction(const Tensor& x, Scale scale, std::mt19937& random) {
   return result;
 }
 
+/// How long a check takes: signs of life, and an end.
+class Effort {
+ public:
+  Effort(std::FILE* out, std::string title) : out_(out), title_(std::move(title)) {}
+
+  /// What is being done, for the lines.
+  void begin(std::string what) { what_ = std::move(what); }
+  /// From now on there are so many seconds.
+  void limit(double seconds) { end_ = elapsed() + seconds; }
+  bool is_over() const { return elapsed() > end_; }
+  void count() {
+    ++evaluations_;
+    const double now = elapsed();
+    if (!out_ || now < next_line_) return;
+    next_line_ = now + interval;
+    std::fprintf(out_, "%s: %s, %.0f s, %lld values so far\n", title_.c_str(), what_.c_str(), now,
+                 static_cast<long long>(evaluations_));
+    std::fflush(out_);
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  static constexpr double interval = 3;
+
+  double elapsed() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
+
+  std::FILE* out_;
+  std::string title_, what_;
+  Clock::time_point start_ = Clock::now();
+  double next_line_ = interval, end_ = std::numeric_limits<double>::infinity();
+  std::int64_t evaluations_ = 0;
+};
+
 /// One order of derivative: a function of the parameters and its gradient.
 class Comparison {
  public:
   /// `cost_size` is |cost|, of which `f` is a derivative; `scale` the largest derivative of lower
   /// order, or that if it is larger. `higher`: f is not the cost itself.
   Comparison(const Expr& f, const std::vector<Expr>& gradient, const checking::Probe& at,
-             double tolerance, double cost_size, double scale, bool higher)
-      : at_(at), tolerance_(tolerance), cost_size_(cost_size), scale_(scale), higher_(higher) {
+             double tolerance, double cost_size, double scale, bool higher, Effort& effort)
+      : at_(at),
+        tolerance_(tolerance),
+        cost_size_(cost_size),
+        scale_(scale),
+        higher_(higher),
+        effort_(effort) {
     value_ = function({.inputs = at.inputs, .outputs = {f}, .allow_unused_inputs = true});
     const Function slopes =
         function({.inputs = at.inputs, .outputs = gradient, .allow_unused_inputs = true});
@@ -119,13 +160,15 @@ class Comparison {
 
  private:
   double value(std::span<const Tensor* const> arguments) const {
+    effort_.count();
     value_.call(arguments, outputs_);
     return outputs_[0].item();
   }
 
   template <class F>
   Derivative judged(double analytic, double size, const F& f) const {
-    const checking::Slope slope = checking::slope_at_zero(f, tolerance_ * size / 10);
+    const checking::Slope slope =
+        checking::slope_at_zero(f, tolerance_ * size / 10, [this] { return effort_.is_over(); });
     Derivative result{analytic, slope.value, slope.error};
     // A cost that changes by less than its eighth digit where parameters change by their own size
     // is flat, and any small derivative will do. Otherwise some digits have to be seen.
@@ -133,7 +176,9 @@ class Comparison {
     const double whole = std::max(slope.size, cost_size_);
     const double seen =
         std::max({1e-5 * size, 1e-5 * std::abs(slope.value), 1e-8 * whole, smallest});
-    const bool both_flat = slope.flat && std::abs(analytic) <= 1e-12 * whole;
+    // Where only the smallest steps can be used, as at a kink, what is seen to be flat need not be.
+    const bool both_flat = slope.flat && slope.error <= std::max(1e-6 * whole, smallest) &&
+                           std::abs(analytic) <= 1e-12 * whole;
     result.decided = std::isfinite(analytic) && (slope.error <= seen || both_flat);
     if (!result.decided && stands_still(f) && std::abs(analytic) <= left_ * scale_) {
       result.decided = true;
@@ -176,6 +221,7 @@ class Comparison {
   const checking::Probe& at_;
   double tolerance_, cost_size_, scale_;
   bool higher_;
+  Effort& effort_;
   Function value_;
   std::vector<Tensor> gradient_;
   mutable std::vector<Tensor> outputs_;
@@ -217,9 +263,10 @@ std::size_t search_entry(const Comparison& compare, const checking::Probe& at,
   return low;
 }
 
-/// Moves each parameter alone, and the worst one entry by entry.
+/// Moves each parameter alone, and the worst one entry by entry, where it is wrong.
 void locate(OrderCheck& check, const Comparison& compare, const checking::Probe& at,
-            const GradCheckOptions& options, std::mt19937& random) {
+            const GradCheckOptions& options, std::mt19937& random, Effort& effort) {
+  effort.limit(options.seconds);
   std::size_t worst = 0;
   for (std::size_t k = 0; k < at.parameters.size(); ++k) {
     Direction direction(at.parameters.size());
@@ -227,15 +274,20 @@ void locate(OrderCheck& check, const Comparison& compare, const checking::Probe&
     check.parameters.emplace_back(describe(at.parameters[k]), compare.along(direction));
     if (badness(check.parameters[k].second) > badness(check.parameters[worst].second)) worst = k;
   }
+  const Derivative& by_worst = check.parameters[worst].second;
+  if (!counts(by_worst) || effort.is_over()) return;
   std::vector<std::size_t> tried(elements(at.values[worst]).size());
   std::iota(tried.begin(), tried.end(), std::size_t{0});
   if (tried.size() > static_cast<std::size_t>(std::max(options.entries, 1))) {
     const std::size_t found = search_entry(compare, at, worst, random);
     std::ranges::shuffle(tried, random);
     tried.resize(static_cast<std::size_t>(std::max(options.entries, 1)));
-    if (std::ranges::find(tried, found) == tried.end()) tried.back() = found;
+    const auto there = std::ranges::find(tried, found);
+    if (there == tried.end()) tried.back() = found;
+    std::swap(there == tried.end() ? tried.back() : *there, tried.front());
   }
   for (const std::size_t i : tried) {
+    if (!check.entries.empty() && effort.is_over()) break;
     check.entries.push_back({check.parameters[worst].first,
                              index_of(static_cast<std::int64_t>(i), at.values[worst].shape()),
                              compare.by_entry(worst, i)});
@@ -270,20 +322,40 @@ bool undecided(const OrderCheck& check) {
   return !check.along.empty() && std::ranges::none_of(check.along, counts);
 }
 
-std::string report_of(const OrderCheck& check, bool ok, const GradCheckOptions& options) {
+Verdict verdict_of(const OrderCheck& check, double tolerance) {
+  const auto wrong = [&](const Derivative& d) { return counts(d) && !(d.excess <= tolerance); };
+  const auto alone = [&](const auto& parameter) { return wrong(parameter.second); };
+  if (std::ranges::any_of(check.along, wrong) || std::ranges::any_of(check.parameters, alone))
+    return Verdict::wrong;
+  return undecided(check) ? Verdict::undecided : Verdict::agrees;
+}
+
+constexpr std::string_view where_nothing_is_told =
+    "finite differences tell nothing here, where the cost has a kink or a jump, or is nothing but "
+    "rounding";
+
+std::string report_of(const OrderCheck& check, Verdict verdict, const GradCheckOptions& options) {
   const auto worst = std::ranges::max_element(check.along, {}, badness);
-  std::string result = text("order ", check.order, ok ? ": agrees. " : ": FAILS. ");
+  std::string result = text("order ", check.order,
+                            verdict == Verdict::agrees      ? ": agrees. "
+                            : verdict == Verdict::undecided ? ": undecided. "
+                                                            : ": FAILS. ");
   result += line(*worst) + "\n";
-  if (ok) return result;
+  if (verdict == Verdict::agrees) {
+    const auto skipped = std::ranges::count(check.along, false, &Derivative::decided);
+    if (skipped > 0) {
+      result += text("  Skipped ", skipped, " of ", check.along.size(),
+                     " directions: ", where_nothing_is_told, ".\n");
+    }
+    return result;
+  }
   if (!std::isfinite(worst->analytic)) {
     result += "  The gradient is not finite here.\n";
-  } else if (undecided(check)) {
-    result +=
-        "  Finite differences tell nothing here: the cost has a kink or a jump at this point, or is"
-        " nothing but rounding.\n  Check at other values.\n";
+  } else if (verdict == Verdict::undecided) {
+    result += text("  Skipped: ", where_nothing_is_told, ".\n  Check at other values.\n");
   }
   for (const auto& [name, d] : check.parameters) {
-    result += text("  ", name, " alone: ", line(d), "\n");
+    result += text("  ", name, " alone: ", counts(d) ? line(d) : "skipped, undecided", "\n");
   }
   if (check.entries.empty()) return result;
   const auto shown = std::min<std::size_t>(check.entries.size(),
@@ -296,10 +368,41 @@ std::string report_of(const OrderCheck& check, bool ok, const GradCheckOptions& 
   return result;
 }
 
+/// The cost with inputs, added to the probe with the values of this point, in place of `constants`
+/// and, where they are to be held, of what stop_gradient() holds; `said`: what these are.
+Expr hold(Probe& at, const std::vector<Expr>& constants, bool stopped,
+          std::vector<std::string>& said) {
+  const Expr& cost = at.roots[0];
+  std::vector<Expr> held;
+  for (const Expr& node : topological(std::span(&cost, 1))) {
+    const bool is_parameter = std::ranges::find(at.parameters, node) != at.parameters.end();
+    const bool is_constant = std::ranges::find(constants, node) != constants.end();
+    if (is_parameter || !is_float(node.dtype())) continue;
+    if (is_constant || (stopped && &node.op() == &stop_gradient_op)) held.push_back(node);
+  }
+  if (held.empty()) return cost;
+  const std::vector<Tensor> values =
+      function({.inputs = at.inputs, .outputs = held, .allow_unused_inputs = true})(at.values);
+  Substitutions by_value;
+  for (std::size_t k = 0; k < held.size(); ++k) {
+    const Expr input = variable(describe(held[k]), held[k].type(), held[k]->where);
+    by_value.emplace_back(held[k], input);
+    said.push_back(describe(held[k]) + "  at " + held[k]->where.text());
+    at.inputs.push_back(input);
+    at.originals.push_back(held[k]);
+    at.values.push_back(values[k]);
+  }
+  return substitute(std::span(&cost, 1), by_value)[0];
+}
+
 }  // namespace
 
 std::ostream& operator<<(std::ostream& out, const GradCheck& check) {
-  return out << "check_grad: " << (check.ok ? "gradients agree" : "gradients are wrong") << "\n"
+  return out << check.title
+             << (check.verdict == Verdict::agrees      ? ": gradients agree"
+                 : check.verdict == Verdict::undecided ? ": undecided here, neither right nor wrong"
+                                                       : ": gradients are wrong")
+             << "\n"
              << check.report;
 }
 
@@ -317,44 +420,64 @@ GradCheck check_grad(const Arg& cost, const Parameters& wrt, const std::vector<B
              options.order, ", ", options.directions, " and ", options.tolerance));
   }
   if (wrt.all().empty()) throw TypeError("check_grad: no parameters are given");
-  const checking::Probe at_point =
-      checking::probe(std::span(&cost.expr(), 1), wrt, at, /*in_float64=*/true, "check_grad");
+  std::vector<Expr> roots = showing(std::span(&cost.expr(), 1), options.consider_constant);
+  const std::vector<Expr> order_of_nodes = topological(roots);
+  for (const Expr& e : options.consider_constant) {
+    if (std::ranges::find(order_of_nodes, e) != order_of_nodes.end()) roots.push_back(e);
+  }
+  checking::Probe at_point = checking::probe(roots, wrt, at, /*in_float64=*/true, "check_grad");
   const std::vector<Expr>& parameters = at_point.parameters;
+  const std::vector<Expr> constants(at_point.roots.begin() + 1, at_point.roots.end());
+  const Expr written = at_point.roots[0];
 
   std::mt19937 random(options.seed);
   GradCheck result;
-  Expr f = at_point.roots[0];
+  result.title = options.title;
+  const Expr held = hold(at_point, constants, options.hold_stopped, result.held);
+  for (const std::string& what : result.held) result.report += "held: " + what + "\n";
+  Expr f = held;
   const double cost_size =
       std::abs(function({.inputs = at_point.inputs, .outputs = {f}, .allow_unused_inputs = true})(
                    at_point.values)[0]
                    .item());
   double scale = cost_size;
+  Effort effort(options.progress, options.title);
   for (int order = 1; order <= options.order; ++order) {
-    const std::vector<Expr> gradient = grad(
-        f, parameters, {.disconnected = order == 1 ? options.disconnected : Disconnected::zero});
-    const Comparison compare(f, gradient, at_point, options.tolerance, cost_size, scale, order > 1);
+    const std::vector<Expr> gradient =
+        order == 1 ? grad(written, parameters,
+                          {.consider_constant = constants, .disconnected = options.disconnected})
+                   : grad(f, parameters, {.disconnected = Disconnected::zero});
+    // What is held has to stay so in what is differentiated next.
+    const std::vector<Expr> on = order == 1 && order < options.order && !result.held.empty()
+                                     ? grad(held, parameters, {.disconnected = Disconnected::zero})
+                                     : gradient;
+    const Comparison compare(f, gradient, at_point, options.tolerance, cost_size, scale, order > 1,
+                             effort);
     OrderCheck check{order, {}};
     Expr next = cast(Arg(0.0), DType::float64);
     for (int n = 0; n < options.directions; ++n) {
+      effort.begin(text("order ", order, ", direction ", n + 1, " of ", options.directions));
       Direction direction;
       for (std::size_t k = 0; k < parameters.size(); ++k) {
         direction.emplace_back(random_direction(at_point.values[k],
                                                 n % 2 ? Scale::element : Scale::parameter, random));
-        if (n == 0) {
-          next = next + sum_like(gradient[k] * constant(*direction[k]), next);
-        }
+        if (n == 0) next = next + sum_like(on[k] * constant(*direction[k]), next);
       }
       check.along.push_back(compare.along(direction));
     }
-    bool ok = !undecided(check);
     for (const Derivative& d : check.along) {
       if (!counts(d)) continue;
-      ok = ok && d.excess <= options.tolerance;
       result.worst = std::isnan(d.excess) ? d.excess : std::max(result.worst, d.excess);
     }
-    if (!ok) locate(check, compare, at_point, options, random);
-    result.report += report_of(check, ok, options);
-    result.ok = result.ok && ok;
+    if (verdict_of(check, options.tolerance) != Verdict::agrees) {
+      effort.begin(text("order ", order, ", parameter by parameter"));
+      locate(check, compare, at_point, options, random, effort);
+      effort.limit(std::numeric_limits<double>::infinity());
+    }
+    const Verdict verdict = verdict_of(check, options.tolerance);
+    result.report += report_of(check, verdict, options);
+    result.verdict = std::max(result.verdict, verdict);
+    result.ok = result.verdict == Verdict::agrees;
     for (const Derivative& d : check.along) {
       if (std::isfinite(d.analytic)) scale = std::max(scale, std::abs(d.analytic));
     }

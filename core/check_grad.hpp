@@ -3,6 +3,7 @@
 
 #include <concepts>
 #include <cstdint>
+#include <cstdio>
 #include <iosfwd>
 #include <string>
 #include <vector>
@@ -26,6 +27,23 @@ struct GradCheckOptions {
   /// What to do about a parameter that the cost does not depend on: `zero` takes that for its
   /// derivative, and compares.
   Disconnected disconnected = Disconnected::error;
+  /// Expressions that grad() is told to treat as constants. They keep the value that they have at
+  /// the point while the parameters move.
+  std::vector<Expr> consider_constant = {};
+  /// The same for what stop_gradient() holds in the cost; else it moves, and finite differences see
+  /// the slope that is not passed on.
+  bool hold_stopped = true;
+  /// Seconds for trying the parameters and entries one by one where a direction disagrees.
+  double seconds = 5;
+  std::string title = "check_grad";  ///< Begins the heading: what was checked.
+  std::FILE* progress = stderr;      ///< For a line every few seconds; null: nothing.
+};
+
+/// What finite differences say of a gradient.
+enum class Verdict {
+  agrees,
+  undecided,  ///< They tell nothing at this point: kinks, jumps, or nothing but rounding.
+  wrong,
 };
 
 /// A derivative computed in both ways.
@@ -57,8 +75,12 @@ struct OrderCheck {
 struct GradCheck {
   bool ok = true;
   double worst = 0;  ///< Largest `excess` of all directions; accepted up to the tolerance.
+  Verdict verdict = Verdict::agrees;
+  std::vector<std::string> held;  ///< What kept its value while the parameters moved, with lines.
   std::vector<OrderCheck> orders;
-  std::string report;  ///< A line for each order, and for one that fails the worst entries.
+  std::string title;   ///< Of the options.
+  std::string report;  ///< What was held, a line for each order, and what was skipped; for an order
+                       ///< that fails the worst entries.
   explicit operator bool() const { return ok; }
 };
 std::ostream& operator<<(std::ostream& out, const GradCheck& check);
@@ -70,6 +92,12 @@ std::ostream& operator<<(std::ostream& out, const GradCheck& check);
 /// streams stand still, and no shared variable is written to. Parameters and costs may have any
 /// scale: see slope.hpp. Where a derivative disagrees, each parameter is moved alone, and the worst
 /// one entry by entry (a large one is halved until an entry is found, and sampled).
+///
+/// What stop_gradient() or `consider_constant` hold is computed once, at the point, and stays: a
+/// straight-through estimator or a target then has the gradient of the function that it is meant
+/// to be the gradient of. The report says what was held. At a kink or a jump there is no derivative
+/// to compare with: the outcome is Verdict::undecided, not ok either, and the report says which
+/// parameters are concerned and which agree.
 /// Throws GradError where the cost does not depend on a parameter, as grad() does; TypeError for a
 /// cost that is no scalar, for parameters that are not float or twice the same, and for a variable
 /// without a value.

@@ -8,6 +8,9 @@
 
 namespace cinch {
 
+/// The op behind stop_gradient().
+extern const Op stop_gradient_op;
+
 Expr operator*(const Arg& a, const Arg& b);
 Expr square(const Arg& x);
 Expr sqrt(const Arg& x);

@@ -95,15 +95,17 @@ class Search {
 
 }  // namespace
 
-Slope slope_at_zero(const std::function<double(double)>& f, double wanted) {
+Slope slope_at_zero(const std::function<double(double)>& f, double wanted,
+                    const std::function<bool()>& enough) {
   Search search(f);
   constexpr int first = -6, smallest = -51, largest = 3, factor = 3;  // Exponents of 2.
   search.attempt(std::ldexp(1.0, first));
   const double size = search.best().size;
-  for (int k = first + factor; k <= largest && search.best().error > wanted; k += factor) {
+  const auto goes_on = [&] { return search.best().error > wanted && !(enough && enough()); };
+  for (int k = first + factor; k <= largest && goes_on(); k += factor) {
     search.attempt(std::ldexp(1.0, k));
   }
-  for (int k = first - factor; k >= smallest && search.best().error > wanted; k -= factor) {
+  for (int k = first - factor; k >= smallest && goes_on(); k -= factor) {
     search.attempt(std::ldexp(1.0, k));
   }
   Slope result = search.best();

@@ -19,6 +19,8 @@ struct Slope {
 /// until the sum of both is at most `wanted`, else the best is taken: no scale of f or of its
 /// argument is assumed. Steps at which f is not finite, or not smooth, are passed over; `error` is
 /// infinite if there is no other, as where f has a kink at 0.
-Slope slope_at_zero(const std::function<double(double)>& f, double wanted = 0);
+/// After each step `enough` is asked, if it is there, whether to leave it at that.
+Slope slope_at_zero(const std::function<double(double)>& f, double wanted = 0,
+                    const std::function<bool()>& enough = {});
 
 }  // namespace cinch::checking

@@ -107,7 +107,9 @@ TEST_CASE("check_grad rejects wrong gradients, at any scale of the cost") {
     for (const double scale : {1.0, 1e8, 1e-8}) {
       CAPTURE(std::string(row.what));
       CAPTURE(scale);
-      const GradCheck check = check_grad(scale * row.cost, X, row.order);
+      // What these rows hold stands for terms that a gradient lacks.
+      const GradCheckOptions moving{.order = row.order, .hold_stopped = false};
+      const GradCheck check = check_grad(scale * row.cost, X, {}, moving);
       CHECK_MESSAGE(!check.ok, check.report);
       CHECK_FALSE(bool(check));
       CHECK_FALSE(check.worst <= 1e-7);
@@ -230,7 +232,7 @@ TEST_CASE("check_grad takes variables with values and stored ones, and formulas 
   CHECK(check_grad(cost, {x, W, b, d}, {{x, x_value}, {d, d_value}}, {.order = 3}));
   CHECK(check_grad(cost, std::vector<Shared>{W, b}, {{x, x_value}, {d, d_value}}));
   CHECK(check_grad(sum(square(W)), W));
-  CHECK_FALSE(check_grad(sum(W * stop_gradient(W)), W));
+  CHECK_FALSE(check_grad(sum(W * stop_gradient(W)), W, {}, {.hold_stopped = false}));
   // Another value than the stored one.
   const GradCheck at_two =
       check_grad(sum(square(b)), b, {{b, Tensor::full(DType::float32, {2}, 2)}});
@@ -328,4 +330,98 @@ TEST_CASE("check_grad says what it cannot check") {
     CAPTURE(row.got);
     CHECK(row.got.find(row.wanted) != std::string::npos);
   }
+}
+
+namespace {
+
+/// Costs in which a value is held on purpose, of a smooth h of W and another, V.
+std::vector<std::pair<std::string, Expr>> held_costs(const Expr& h, const Expr& V) {
+  const Expr z = dot(h, V);
+  const Expr nearest = take(V, argmin(sum(square(expand_dims(h, 1) - expand_dims(V, 0)), 2), 1));
+  return {
+      {"straight through rounding", sum(square(h + stop_gradient(round(4 * h) / 4 - h)))},
+      {"straight through a sign", sum(square(h + stop_gradient(sign(h) - h) - 0.3))},
+      {"an auxiliary loss", sum(square(h)) + sum(square(stop_gradient(h - z) - tanh(z)))},
+      {"vector quantisation", sum(square(stop_gradient(h) - nearest)) +
+                                  0.25 * sum(square(h - stop_gradient(nearest))) +
+                                  sum(square(h + stop_gradient(nearest - h) - 1))},
+      {"a held norm", sum(h / stop_gradient(norm(h)))},
+      {"held twice", sum(h * stop_gradient(h * stop_gradient(z)))},
+      {"a parameter, half held", sum(V * stop_gradient(V)) + sum(h)},
+  };
+}
+
+}  // namespace
+
+TEST_CASE("check_grad holds what stop_gradient() holds, and says so") {
+  const Shared W(random({4, 3}, 1), "W"), V(random({3, 3}, 2), "V");
+  const Expr h = tanh(dot(constant(random({5, 4}, 3)), W));
+  for (const auto& [name, cost] : held_costs(h, V)) {
+    for (const int order : {1, 2}) {
+      CAPTURE(name);
+      CAPTURE(order);
+      const GradCheck check =
+          check_grad(cost, {W, V}, {}, {.order = order, .disconnected = Disconnected::zero});
+      CHECK_MESSAGE(check.ok, check.report);
+      CHECK_FALSE(check.held.empty());
+      CHECK(check.report.find("held: stop_gradient(") != std::string::npos);
+      CHECK(check.report.find("check_grad.cpp:") != std::string::npos);
+    }
+    // Where it moves, differences see a slope that is not passed on.
+    const GradCheck moving =
+        check_grad(cost, {W, V}, {}, {.disconnected = Disconnected::zero, .hold_stopped = false});
+    CHECK_FALSE_MESSAGE(moving.ok, name);
+    CHECK(moving.held.empty());
+    // And a gradient that is wrong is so beside a value that is held.
+    const GradCheck wrong = check_grad(cost + sum(apply(wrong_sign, {W})), {W, V}, {},
+                                       {.disconnected = Disconnected::zero});
+    CHECK(wrong.verdict == Verdict::wrong);
+  }
+}
+
+TEST_CASE("check_grad holds what grad() is told to treat as constants") {
+  const Shared W(random({4, 3}, 1), "W");
+  const Expr s = square(W), e = exp(s);
+  for (const auto& held : {std::vector<Expr>{s}, {e}, {s, e}, {dmatrix("elsewhere")}}) {
+    for (const int order : {1, 2}) {
+      const GradCheck check = check_grad(sum(W * s * e) + sum(sin(W) * e), W, {},
+                                         {.order = order, .consider_constant = held});
+      CHECK_MESSAGE(check.ok, check.report);
+    }
+  }
+  const Expr cost = sum(W * s);
+  const auto along = [&](const std::vector<Expr>& held) {
+    return check_grad(cost, W, {}, {.consider_constant = held}).orders[0].along[0].analytic;
+  };
+  CHECK(along({}) == doctest::Approx(3 * along({s})).epsilon(1e-10));
+}
+
+TEST_CASE("a kink is neither right nor wrong, and the report says what was skipped") {
+  const Shared zero(Tensor(DType::float64, {3}), "zero"), W(random({3}, 2), "W");
+  for (const Expr& kink : {sum(relu(zero)), sum(abs(zero)), max(zero), sum(floor(zero)),
+                           sum(maximum(zero, 2 * zero)), sum(where(zero > 0, 1.0, zero))}) {
+    const GradCheck check = check_grad(kink + sum(square(W)), {zero, W}, {},
+                                       {.disconnected = Disconnected::zero, .title = "my cost"});
+    std::ostringstream printed;
+    printed << check;
+    CAPTURE(printed.str());
+    CHECK_FALSE(check.ok);
+    CHECK(check.verdict == Verdict::undecided);
+    CHECK(printed.str().starts_with("my cost: undecided here"));
+    CHECK(printed.str().find("gradients are wrong") == std::string::npos);
+    CHECK(printed.str().find("zero alone: skipped, undecided") != std::string::npos);
+    CHECK(printed.str().find("W alone: analytic") != std::string::npos);
+    // What is wrong beside it is found all the same.
+    const GradCheck wrong = check_grad(kink + sum(apply(wrong_sign, {W})), {zero, W}, {},
+                                       {.disconnected = Disconnected::zero});
+    CHECK(wrong.verdict == Verdict::wrong);
+  }
+}
+
+TEST_CASE("check_grad ends where a large parameter is wrong, and shows signs of life") {
+  const Shared X(random({2000, 200}, 1), "X");
+  const GradCheck check =
+      check_grad(sum(apply(wrong_at_one, {X})), X, {}, {.entries = 100000, .seconds = 0.2});
+  REQUIRE_FALSE(check.ok);
+  CHECK(check.orders[0].entries.size() < 100000);
 }
