@@ -370,7 +370,7 @@ std::string report_of(const OrderCheck& check, Verdict verdict, const GradCheckO
 
 /// The cost with inputs, added to the probe with the values of this point, in place of `constants`
 /// and, where they are to be held, of what stop_gradient() holds; `said`: what these are.
-Expr hold(Probe& at, const std::vector<Expr>& constants, bool stopped,
+Expr hold(checking::Probe& at, const std::vector<Expr>& constants, bool stopped,
           std::vector<std::string>& said) {
   const Expr& cost = at.roots[0];
   std::vector<Expr> held;

@@ -1,6 +1,9 @@
 #include "core/compile.hpp"
 
+#include <algorithm>
+
 #include "core/accumulate.hpp"
+#include "core/host.hpp"
 #include "core/leaves.hpp"
 
 namespace cinch {
@@ -17,6 +20,50 @@ std::vector<Expr> expanded(std::span<const Expr> roots) {
         return e.op().expand(e);
       },
       done);
+}
+
+/// Whether `e` is a number of elements, and that is 0.
+bool is_count_of_none(const Expr& e) {
+  const auto of_input = [](const Expr& x) { return is_count_of_none(x); };
+  if (&e.op() == &size_op) {
+    const Dim dim = e.inputs()[0].dims()[static_cast<std::size_t>(e.attrs().ints[0])];
+    return dim.known() && dim.size() == 0;
+  }
+  if (const Tensor* value = constant_value(e))
+    return value->rank() == 0 && !is_float(value->dtype()) && value->item() == 0;
+  const std::string_view op = e.op().name;
+  if (op != "cast" && op != "mul" && op != "broadcast_to" && op != "dimshuffle") return false;
+  const std::size_t count = op == "mul" ? 2 : 1;
+  return std::ranges::any_of(e.inputs().first(count), of_input);
+}
+
+/// Throws ValueError where an update divides by a number of elements that is 0, as the mean over a
+/// minibatch without rows does: it would make NaN of the variable. Sizes are known.
+void require_elements(const Program& program, std::span<const Expr> roots) {
+  const std::vector<Expr> order = topological(roots.subspan(program.output_count));
+  for (const Expr& node : order) {
+    if (node.op().name != "div" || !is_count_of_none(node.inputs()[1])) continue;
+    // The part of something that is no part at all, or what came empty.
+    std::string because;
+    for (const Expr& part : order) {
+      if (!part.type().is_static() || element_count(part.type().shape()) > 0) continue;
+      const Expr whole = part.inputs().empty() ? part : part.inputs()[0];
+      const bool sliced = part.op().name == "narrow" && whole.type().is_static() &&
+                          element_count(whole.type().shape()) > 0;
+      if (!sliced && !is_leaf(part)) continue;
+      because = sliced
+                    ? text("the slice of ", describe(whole), " ", text(whole.type()), " at ",
+                           part->where.text(), " has no elements: it begins at the end or beyond")
+                    : text(describe(part), " is ", text(part.type()));
+      break;
+    }
+    if (because.empty()) continue;
+    throw ValueError(text(program.name,
+                          ": an update divides by the number of elements of nothing, "
+                          "as a mean does, which would make it NaN\n  ",
+                          because, "\n  written at ", node->where.text(),
+                          "\n  Make as many steps as there are whole minibatches."));
+  }
 }
 
 }  // namespace
@@ -45,6 +92,7 @@ std::unique_ptr<Plan> make_plan(const Program& program, std::span<const Shape> s
   };
   std::vector<Expr> now = rebuild(
       program.roots, [](const Expr& e) { return e; }, done);
+  require_elements(program, now);
   now = simplest(now);
   now = simplest(expanded(now));
   now = simplest(contract(now, log ? &log->contractions : nullptr));

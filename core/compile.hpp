@@ -34,7 +34,8 @@ struct Program {
 
 /// The plan for inputs of these shapes and these values of the sizes. Everything that depends on
 /// sizes happens here: they are checked, formulas are rewritten again, contractions are ordered,
-/// products are added to parameters in place. Throws TypeError where sizes do not fit.
+/// products are added to parameters in place. Throws TypeError where sizes do not fit, ValueError
+/// where an update would divide by the number of rows of an empty minibatch.
 std::unique_ptr<Plan> make_plan(const Program& program, std::span<const Shape> shapes,
                                 std::span<const std::int64_t> sizes, CompileLog* log = nullptr);
 

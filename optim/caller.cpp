@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "core/grad.hpp"
+#include "core/rewrite.hpp"
 
 namespace cinch::optimizer {
 
@@ -24,7 +26,12 @@ void Caller::require_scalar(const Arg& x, std::string_view what, bool below_one)
   if (x->rank() != 0 || x->dtype() == DType::bool_)
     refuse_type(text(what, " must be a number or a scalar, got ", text(x->type()), "  ",
                      describe(x.expr())));
-  const Tensor* constant = constant_value(x.expr());
+  // Numbers may be formulas of numbers; a stored rate may be set later, but not be NaN.
+  const Expr simple = rewrite(std::span(&x.expr(), 1))[0];
+  if (is_shared(simple))
+    require(!std::isnan(as_shared(simple).value().item()), what,
+            std::numeric_limits<double>::quiet_NaN(), "finite and not negative");
+  const Tensor* constant = constant_value(simple);
   if (!constant) return;
   const double value = constant->item();
   if (below_one) {

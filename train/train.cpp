@@ -8,10 +8,12 @@
 #include <utility>
 
 #include "io/csv.hpp"
+#include "io/file.hpp"
 #include "train/interruption.hpp"
 #include "train/minibatches.hpp"
 #include "train/not_finite.hpp"
 #include "train/progress.hpp"
+#include "train/suspects.hpp"
 
 namespace cinch {
 
@@ -64,11 +66,11 @@ std::vector<Shared> all_variables(const TrainOptions& o) {
 /// "loss", "output 1", ... where the user gave no names.
 std::vector<std::string> output_names(const TrainOptions& o) {
   const std::size_t count = o.step.program().output_count;
-  if (o.names.size() > count)
+  if (!o.names.empty() && o.names.size() != count)
     throw ValueError(text("train: ", o.names.size(), " names for ", count, " outputs"));
-  std::vector<std::string> result = o.names;
-  for (std::size_t k = result.size(); k < count; ++k)
-    result.push_back(k == 0 ? "loss" : text("output ", k));
+  if (!o.names.empty()) return o.names;
+  std::vector<std::string> result;
+  for (std::size_t k = 0; k < count; ++k) result.push_back(k == 0 ? "loss" : text("output ", k));
   return result;
 }
 
@@ -95,6 +97,7 @@ void require_settings(const TrainOptions& o) {
   } else {
     require_fitting("the step", o.step, o.data.size());
   }
+  require_updates(o.step);
   if (!o.validate != o.validation_data.empty())
     throw ValueError("train: validate and validation_data belong together: one of them is missing");
   if (o.validate) require_fitting("the validation", o.validate, o.validation_data.size());
@@ -107,6 +110,7 @@ void require_settings(const TrainOptions& o) {
     throw ValueError("train: restore_best needs params and validation");
   if (o.resume != Resume::never && o.checkpoint.empty())
     throw ValueError("train: resume needs the path of a checkpoint");
+  if (!o.checkpoint.empty()) AtomicFile(o.checkpoint);  // That it can be written; it is not.
   if (o.rate.has_value() && o.rate.rank() != 0)
     throw TypeError("train: rate must be a scalar, got " + text(o.rate.type()));
 }
@@ -205,6 +209,17 @@ Run::Run(const TrainOptions& options)
     columns.emplace_back("seconds");
     log_ = std::make_unique<CsvWriter>(o_.log, columns);
     for (const EpochReport& report : state_.history) log_->row(log_row(report));
+  }
+  if (o_.epochs > 0) require_probabilities(o_.step, data_.get(0));
+  if (o_.out) {
+    for (const LeftOut& one : left_out(o_.step))
+      std::fprintf(o_.out, "train: %s\n", text_of(one).c_str());
+    const auto& targets = o_.step.program().targets;
+    for (const Shared& param : o_.params) {
+      if (std::ranges::find(targets, param) == targets.end())
+        std::fprintf(o_.out, "train: %s is among .params and no update changes it\n",
+                     describe(param).c_str());
+    }
   }
   progress_ = std::make_unique<Progress>(o_.out, o_.epochs * data_.count(), state_.step);
 }

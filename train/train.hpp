@@ -38,7 +38,7 @@ struct TrainOptions {
   /// minibatch, counted from 0 in each epoch, and the step slices a shared variable:
   /// .givens = {{x, slice(X, k * batch, (k + 1) * batch)}}.
   std::int64_t rows = 0;
-  std::vector<std::string> names = {};  ///< Of the outputs; "loss", "output 1", ... without.
+  std::vector<std::string> names = {};  ///< Of all outputs; "loss", "output 1", ... without.
   std::int64_t epochs = 10, batch = 20;
   bool drop_last = false;                    ///< Leave out a last, smaller minibatch.
   std::optional<std::int64_t> shuffle = {};  ///< Seed of a new order each epoch; else the data's.
@@ -84,7 +84,11 @@ struct TrainResult {
 /// Throws ValueError when an output or a variable becomes NaN or infinite: with the epoch, the
 /// minibatch and the line of the user's program that made it. The variables are then as they were
 /// before that step, and the checkpoint is the last good one. Throws TypeError where functions and
-/// data do not fit, ValueError for settings that make no sense, FileError.
+/// data do not fit, ValueError for settings that make no sense, FileError. What can be seen before
+/// the first step is said then: a step without updates, a checkpoint that cannot be written,
+/// targets of a cross-entropy outside [0, 1] in the first minibatch (ValueError). A variable that
+/// is left alone beside one that is trained, a bias beside its weights, may be meant: a line on
+/// `out` says so.
 TrainResult train(const TrainOptions& options);
 
 }  // namespace cinch

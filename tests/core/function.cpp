@@ -563,3 +563,29 @@ TEST_CASE("a number that is too large for float32 is an error, wherever it comes
   CHECK(evaluate(maximum(x, -infinity), {{x, Tensor(1.0f)}}).item() == 1);
   CHECK(f({Tensor(3e38)})[0].item() == static_cast<double>(3e38f));
 }
+
+TEST_CASE("the mean over a slice beyond the data is an error where it would get into a variable") {
+  const Expr k = lscalar("k");
+  const Shared data(counting({10, 3}), "data");
+  Shared w(Tensor::full(DType::float64, {3}, 1), "w");
+  const Expr batch = slice(data, k * 4, (k + 1) * 4);
+  const int line = __LINE__ - 1;
+  const Expr cost = mean(square(sum(batch * w, 1)));
+  const Expr g = grad(cost, w);
+  for (const Expr& update : {w - 0.01 * g, w - 0.01 * g / cast(size(batch, 0), DType::float64)}) {
+    const Function step = function({.inputs = {k}, .outputs = {cost}, .updates = {{w, update}}});
+    step({2});  // The last two rows.
+    const Tensor before = w.get();
+    const std::string error = thrown<ValueError>([&] { step({3}); });
+    CAPTURE(error);
+    CHECK(has(error, "the slice of data float64 (10, 3) at function.cpp:" + std::to_string(line)));
+    CHECK(has(error, "as a mean does"));
+    CHECK(w.get() == before);
+  }
+  // Without updates it is NaN, as in NumPy; sums of nothing are 0, and so are their gradients.
+  CHECK(std::isnan(function({.inputs = {k}, .outputs = {cost}})({3})[0].item()));
+  const Expr total = sum(square(sum(batch * w, 1)));
+  const Tensor before = w.get();
+  function({.inputs = {k}, .updates = {{w, w - grad(total, w)}}})({3});
+  CHECK(w.get() == before);
+}

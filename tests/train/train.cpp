@@ -285,6 +285,12 @@ TEST_CASE("settings and functions that do not fit are refused") {
          s.options.names = {"a", "b", "c"};
        },
        "3 names for 2 outputs"},
+      {[](S& s) { s.options.names = {"a"}; }, "1 names for 2 outputs"},
+      {[](S& s) {
+         const Expr in = matrix("in", DType::float32), out = vector("out", DType::float32);
+         s.options.step = function({.inputs = {in, out}, .outputs = {mean(in) + mean(out)}});
+       },
+       "has no updates, so that nothing would be trained"},
       {[](S& s) { s.options.resume = Resume::always; }, "resume needs the path of a checkpoint"},
       {[](S& s) { s.options.restore_best = true, s.options.params.clear(); },
        "restore_best needs params and validation"},
@@ -348,4 +354,78 @@ TEST_CASE("a line an epoch is printed, and no bar into a file") {
   CHECK(std::ranges::count(out, '\n') == 2);
   CHECK(std::ranges::count(out, '\r') == 0);
   CHECK(contains(out, text("epoch 1  loss ", result.state.history[1].training[0], "  size of W ")));
+}
+
+TEST_CASE("a checkpoint that cannot be written is found out before the first step") {
+  const TemporaryFolder folder;
+  for (const std::string path : {"missing/run.npz", ""}) {
+    SmallTraining s;
+    const auto before = s.values();
+    s.options.checkpoint = path.empty() ? folder / "." : folder / path;
+    CHECK_THROWS_AS(train(s.options), FileError);
+    CHECK(s.values() == before);
+  }
+  CHECK(folder.entries() == 0);
+}
+
+TEST_CASE("targets of a cross-entropy outside [0, 1] are refused, with their line") {
+  const Expr x = dmatrix("x");
+  const Shared W(Tensor::full(DType::float64, {3, 3}, 0.1), "W");
+  const Expr a = dot(x, W), z = sigmoid(a);
+  const Tensor pixels = Tensor::from<double>({2, 3}, {0, 255, 3, 4, 128, 6}),
+               scaled = Tensor::from<double>({2, 3}, {0, 1, .3, .4, .5, .6}),
+               centred = Tensor::from<double>({2, 3}, {-1, 1, .3, .4, .5, .6});
+  const Expr losses[] = {
+      mean(-sum(x * log(z) + (1 - x) * log(1 - z), 1)),
+      -mean(x * log(z) + (1 - x) * log1p(-z)),
+      mean(cross_entropy(x, z)),
+      mean(binary_cross_entropy(x, z)),
+      mean(binary_cross_entropy_from_logits(x, a)),
+  };
+  for (const Expr& loss : losses) {
+    const auto error_for = [&](const Tensor& data) -> std::string {
+      try {
+        train(
+            {.step = function({.inputs = {x}, .outputs = {loss}, .updates = sgd(loss, {W}, 1e-9)}),
+             .data = {&data},
+             .epochs = 1,
+             .out = nullptr});
+      } catch (const ValueError& error) {
+        return error.what();
+      }
+      return "";
+    };
+    CHECK(error_for(scaled).empty());
+    CHECK(contains(error_for(pixels), "x is from 0 to 255"));
+    CHECK(contains(error_for(pixels), "Divide pixels by 255"));
+    CHECK(contains(error_for(pixels), "train.cpp:"));
+    CHECK(contains(error_for(centred), "Scale them into [0, 1]"));
+  }
+}
+
+TEST_CASE("a bias or weights left out of the updates are said, whole layers and data are not") {
+  const Tensor data = Tensor::full(DType::float64, {4, 3}, 0.5);
+  const auto weights = [](const Shape& shape, const char* name) {
+    return Shared(RandomState(1).uniform(-1, 1, shape), name);
+  };
+  const Shared W = weights({3, 2}, "W"), b = weights({2}, "b"), V = weights({2, 3}, "V"),
+               c = weights({3}, "c"), scale = weights({3}, "scale");
+  const Expr x = dmatrix("x"), h = tanh(dot(x, W) + b);
+  const Expr cost = mean(square(dot(h, V) + c - x * scale));
+  const auto said = [&](const std::vector<Shared>& trained) {
+    std::FILE* file = std::tmpfile();
+    train({.step = function({.inputs = {x}, .outputs = {cost}, .updates = sgd(cost, trained, 0.1)}),
+           .data = {&data},
+           .epochs = 1,
+           .out = file});
+    std::rewind(file);
+    std::string text(1 << 14, ' ');
+    text.resize(std::fread(text.data(), 1, text.size(), file));
+    std::fclose(file);
+    return text;
+  };
+  CHECK(contains(said({W, V, c}), "no update changes b (train.cpp:"));
+  CHECK(contains(said({W, b, c}), "no update changes V ("));
+  for (const auto& trained : {std::vector<Shared>{W, b, V, c}, {W, b}, {V, c}})
+    CHECK_FALSE(contains(said(trained), "no update changes"));
 }
