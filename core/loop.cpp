@@ -12,6 +12,9 @@ namespace {
 constexpr std::size_t register_bytes =
     4096;  // A handful of such registers fit the first-level cache.
 
+/// Additions to one float32 that cost no more than its last digit or two.
+constexpr std::int64_t longest_narrow_sum = 128;
+
 std::size_t aligned(std::size_t bytes) { return (bytes + 63) / 64 * 64; }
 
 std::int64_t offset_of(const Strided& where, std::span<const std::int64_t> outer, std::int64_t row,
@@ -206,6 +209,25 @@ bool Loop::is_partial(const LoopSpec::Output& out) const {
   return parts_ > 1 && out.accumulator && out.where.strides[split_axis_] == 0;
 }
 
+/// Whether so many elements go into each of this result that float32 would lose digits.
+bool Loop::is_wide(const LoopSpec::Output& out) const {
+  if (out.accumulator != wide_sum.narrow_one || out.dtype != DType::float32) return false;
+  return out.size > 0 && element_count(spec_.shape) / out.size > longest_narrow_sum;
+}
+
+DType Loop::working_dtype(const LoopSpec::Output& out) const {
+  return is_wide(out) ? DType::float64 : out.dtype;
+}
+
+/// Where a part collects output `o`, if not in the result itself: memory of its own where several
+/// parts contribute to an element, else one for all.
+std::byte* Loop::region(std::size_t o, std::byte* partial, std::int64_t part) const {
+  const bool own = is_partial(spec_.outputs[o]);
+  const std::size_t before =
+      own ? shared_bytes_ + static_cast<std::size_t>(part) * partial_bytes_ : 0;
+  return partial + before + partial_offset_[o];
+}
+
 void Loop::choose_parts() {
   double elements = 1;
   for (const std::int64_t n : spec_.shape) elements *= static_cast<double>(n);
@@ -228,9 +250,10 @@ void Loop::choose_parts() {
     parts_ = parts;
   }
   for (const auto& out : spec_.outputs) {
-    partial_offset_.push_back(partial_bytes_);
-    if (is_partial(out))
-      partial_bytes_ += aligned(static_cast<std::size_t>(out.size) * size_of(out.dtype));
+    std::size_t& bytes = is_partial(out) ? partial_bytes_ : shared_bytes_;
+    partial_offset_.push_back(bytes);
+    if (is_partial(out) || is_wide(out))
+      bytes += aligned(static_cast<std::size_t>(out.size) * size_of(working_dtype(out)));
   }
 }
 
@@ -290,27 +313,35 @@ void Loop::store(const Block& block) const {
     const auto value = static_cast<std::size_t>(out.value);
     if (value >= first && direct_store_[value - first] == static_cast<int>(o)) continue;
     const auto width = static_cast<std::int64_t>(size_of(out.dtype));
+    const bool wide = is_wide(out);
+    const std::int64_t step = wide ? 8 : width;  // Bytes of a result, where `width` are read.
     std::byte* to =
-        block.results[o] + offset_of(out.where, block.outer, block.row, block.column) * width;
+        block.results[o] + offset_of(out.where, block.outer, block.row, block.column) * step;
     const std::byte* from = block.slots[value];
-    const std::int64_t row_stride = out.where.strides[block.outer.size()] * width;
+    const std::int64_t row_stride = out.where.strides[block.outer.size()] * step;
     const std::int64_t stride = out.where.strides[block.outer.size() + 1];
+    const auto fold = [&](std::int64_t n) {
+      const auto count = static_cast<std::size_t>(n);
+      wide ? wide_sum.fold(to, from, count) : out.accumulator->fold(out.dtype, to, from, count);
+    };
+    const auto zip = [&](std::byte* result, const std::byte* operand, std::int64_t n) {
+      const auto count = static_cast<std::size_t>(n);
+      wide ? wide_sum.zip(result, operand, count)
+           : out.accumulator->zip(out.dtype, result, operand, count);
+    };
     for (std::int64_t r = 0; r < block.rows; ++r, to += row_stride, from += columns * width) {
       if (!out.accumulator) {
         std::memcpy(to, from, static_cast<std::size_t>(columns * width));
       } else if (stride == 0) {
         if (row_stride == 0) {
-          out.accumulator->fold(out.dtype, to, from,
-                                static_cast<std::size_t>(block.rows * columns));
+          fold(block.rows * columns);
           break;
         }
-        out.accumulator->fold(out.dtype, to, from, static_cast<std::size_t>(columns));
+        fold(columns);
       } else if (stride == 1) {
-        out.accumulator->zip(out.dtype, to, from, static_cast<std::size_t>(columns));
+        zip(to, from, columns);
       } else {
-        for (std::int64_t c = 0; c < columns; ++c) {
-          out.accumulator->zip(out.dtype, to + c * stride * width, from + c * width, 1);
-        }
+        for (std::int64_t c = 0; c < columns; ++c) zip(to + c * stride * step, from + c * width, 1);
       }
     }
   }
@@ -323,10 +354,11 @@ void Loop::run_part(std::byte* const* buffers, std::byte* partial, std::int64_t 
   for (std::size_t o = 0; o < spec_.outputs.size(); ++o) {
     const auto& out = spec_.outputs[o];
     results[o] = buffers[out.buffer];
-    if (!is_partial(out)) continue;
-    std::byte* own = partial + static_cast<std::size_t>(part) * partial_bytes_ + partial_offset_[o];
-    out.accumulator->start(out.dtype, own, static_cast<std::size_t>(out.size));
-    results[o] = own - out.where.offset * static_cast<std::int64_t>(size_of(out.dtype));
+    if (!is_partial(out) && !is_wide(out)) continue;
+    const DType dtype = working_dtype(out);
+    std::byte* own = region(o, partial, part);
+    if (is_partial(out)) out.accumulator->start(dtype, own, static_cast<std::size_t>(out.size));
+    results[o] = own - out.where.offset * static_cast<std::int64_t>(size_of(dtype));
   }
   const std::size_t rank = spec_.shape.size(), outer_axes = rank - 2;
   std::array<std::int64_t, 32> index{}, begin{}, end{};
@@ -365,20 +397,23 @@ void Loop::run(std::byte* const* buffers, std::byte* partial) const {
   const auto first_element = [&](const LoopSpec::Output& out) {
     return buffers[out.buffer] + out.where.offset * static_cast<std::int64_t>(size_of(out.dtype));
   };
-  for (const auto& out : spec_.outputs) {
-    if (out.accumulator)
-      out.accumulator->start(out.dtype, first_element(out), static_cast<std::size_t>(out.size));
+  for (std::size_t o = 0; o < spec_.outputs.size(); ++o) {
+    const auto& out = spec_.outputs[o];
+    if (!out.accumulator || (is_wide(out) && is_partial(out))) continue;
+    std::byte* to = is_wide(out) ? region(o, partial, 0) : first_element(out);
+    out.accumulator->start(working_dtype(out), to, static_cast<std::size_t>(out.size));
   }
   share_work(parts_, [&](std::int64_t part) { run_part(buffers, partial, part); });
   for (std::size_t o = 0; o < spec_.outputs.size(); ++o) {
     const auto& out = spec_.outputs[o];
-    if (!is_partial(out)) continue;
-    for (std::int64_t part = 0; part < parts_; ++part) {
-      out.accumulator->zip(
-          out.dtype, first_element(out),
-          partial + static_cast<std::size_t>(part) * partial_bytes_ + partial_offset_[o],
-          static_cast<std::size_t>(out.size));
+    const auto count = static_cast<std::size_t>(out.size);
+    const bool wide = is_wide(out);
+    std::byte* total = wide ? region(o, partial, 0) : first_element(out);
+    if (is_partial(out)) {
+      for (std::int64_t part = wide ? 1 : 0; part < parts_; ++part)
+        out.accumulator->zip(working_dtype(out), total, region(o, partial, part), count);
     }
+    if (wide) wide_sum.narrow(first_element(out), total, count);
   }
 }
 

@@ -10,6 +10,16 @@
 
 namespace cinch {
 
+/// Sums of float32 elements into float64 results, in which long ones keep their digits, and back.
+/// Defined in ops/reduce.cpp.
+struct WideSum {
+  const Accumulator* narrow_one;  ///< The accumulator that it stands in for.
+  void (*fold)(void* out, const void* in, std::size_t n);
+  void (*zip)(void* out, const void* in, std::size_t n);
+  void (*narrow)(void* out, const void* in, std::size_t n);
+};
+extern const WideSum wide_sum;
+
 /// What a loop is made from. Values are numbered: operands first, then one value for each
 /// instruction.
 struct LoopSpec {
@@ -46,8 +56,10 @@ class Loop {
   Loop(LoopSpec spec, BlockFn (*copy)(DType));
 
   /// Bytes that run() needs at `partial`, 64-byte aligned: results of reductions that several parts
-  /// contribute to.
-  std::size_t partial_bytes() const { return partial_bytes_ * static_cast<std::size_t>(parts_); }
+  /// contribute to, or that are wider than what is asked for.
+  std::size_t partial_bytes() const {
+    return shared_bytes_ + partial_bytes_ * static_cast<std::size_t>(parts_);
+  }
   /// `buffers[k]` is the start of buffer k. Shared out over the team's threads; which parts there
   /// are, and the order in which their results are combined, depends on sizes only.
   void run(std::byte* const* buffers, std::byte* partial) const;
@@ -63,6 +75,9 @@ class Loop {
   void place_registers(BlockFn (*copy)(DType));
   Access access(const Strided& where) const;
   bool is_partial(const LoopSpec::Output& out) const;
+  bool is_wide(const LoopSpec::Output& out) const;
+  DType working_dtype(const LoopSpec::Output& out) const;
+  std::byte* region(std::size_t o, std::byte* partial, std::int64_t part) const;
   std::int64_t unit(std::size_t axis) const;
 
   /// One block of the loop, at work: where it stands and where its values are.
@@ -88,8 +103,8 @@ class Loop {
   std::int64_t tile_rows_ = 1, tile_columns_ = 1;
   std::size_t split_axis_ = 0;
   std::int64_t parts_ = 1;
-  std::vector<std::size_t> partial_offset_;  // Of each output, within one part's memory.
-  std::size_t scratch_bytes_ = 0, partial_bytes_ = 0;
+  std::vector<std::size_t> partial_offset_;  // Of each output, within one part's memory or all's.
+  std::size_t scratch_bytes_ = 0, partial_bytes_ = 0, shared_bytes_ = 0;
 };
 
 }  // namespace cinch

@@ -22,7 +22,12 @@ constexpr double inf = std::numeric_limits<double>::infinity();
 /// attrs.ints of a cumsum and of running positions, which also say whether of the smallest.
 enum : std::size_t { axis_at, backward_at, smallest_at };
 
-/// Row after row of the elements that lie behind each other, blocks before the axis in parallel.
+/// What running sums are kept in: float32 would lose digits in proportion to their number.
+template <class T>
+using Running = std::conditional_t<std::is_same_v<T, float>, double, T>;
+
+/// Row after row of the elements that lie behind each other, a few columns at a time, blocks before
+/// the axis in parallel.
 void cumsum_kernel(std::span<const Operand> in, const Operand& out, const Attrs& attrs) {
   if (out.size() == 0) return;
   const Lanes lanes(out.shape, attrs.ints[axis_at]);
@@ -35,13 +40,20 @@ void cumsum_kernel(std::span<const Operand> in, const Operand& out, const Attrs&
       share_work(parts, [&](std::int64_t part) {
         const Span own = part_of(blocks, 1, parts, part);
         for (std::int64_t i = own.begin; i < own.end; ++i) {
-          const std::int64_t first = (i * n + (backward ? n - 1 : 0)) * inner;
-          const T* x = in[0].as<T>() + first;
-          T* y = out.as<T>() + first;
-          std::copy_n(x, inner, y);
-          for (std::int64_t k = 1; k < n; ++k, y += step) {
-            x += step;
-            for (std::int64_t j = 0; j < inner; ++j) y[step + j] = static_cast<T>(y[j] + x[j]);
+          constexpr std::int64_t most = 64;
+          for (std::int64_t column = 0; column < inner; column += most) {
+            const std::int64_t columns = std::min(most, inner - column),
+                               first = (i * n + (backward ? n - 1 : 0)) * inner + column;
+            const T* x = in[0].as<T>() + first;
+            T* y = out.as<T>() + first;
+            Running<T> sums[most] = {};
+            for (std::int64_t k = 0; k < n; ++k) {
+              for (std::int64_t j = 0; j < columns; ++j) {
+                sums[j] = static_cast<Running<T>>(sums[j] + x[j]);
+                y[j] = static_cast<T>(sums[j]);
+              }
+              if (k + 1 < n) x += step, y += step;
+            }
           }
         }
       });
@@ -59,15 +71,15 @@ Tensor cumsum_reference(Values in, const Attrs& attrs) {
     auto to = view<T>(result);
     for_each_index(shape, [&](const std::vector<std::size_t>& here) {
       std::vector<std::size_t> there = here;
-      T sum{};
+      Running<T> sum{};
       const bool backward = attrs.ints[backward_at] != 0;
       const std::size_t count =
           backward ? static_cast<std::size_t>(shape[axis]) - here[axis] : here[axis] + 1;
       for (std::size_t k = 0; k < count; ++k) {
         there[axis] = backward ? static_cast<std::size_t>(shape[axis]) - 1 - k : k;
-        sum = static_cast<T>(sum + from.element(there.begin(), there.end()));
+        sum = static_cast<Running<T>>(sum + from.element(there.begin(), there.end()));
       }
-      to.element(here.begin(), here.end()) = sum;
+      to.element(here.begin(), here.end()) = static_cast<T>(sum);
     });
   });
   return result;

@@ -17,6 +17,12 @@ struct FoldKernels {
   void (*zip[dtype_count])(void* out, const void* in, std::size_t n);
 };
 
+/// Sums of float32 elements into float64 results, folded and zipped.
+struct WideSums {
+  void (*fold)(void* out, const void* in, std::size_t n);
+  void (*zip)(void* out, const void* in, std::size_t n);
+};
+
 /// What a product is added to: nothing, what is there, or that with its columns scaled.
 enum class UpdateStart : std::uint8_t { zero, old, scaled };
 
@@ -61,6 +67,7 @@ struct KernelTable {
   BlockFn choose[dtype_count];
   BlockFn cast[dtype_count][dtype_count];  ///< [from][to]
   FoldKernels sum, max, min, prod;
+  WideSums wide_sum;
   SkinnyProducts skinny;
   RandomKernels random;
 };

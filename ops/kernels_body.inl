@@ -141,6 +141,20 @@ void zip(void* out, const void* in, std::size_t n) {
   for (std::size_t i = 0; i < n; ++i) o[i] = F::template f<FastMath>(o[i], a[i]);
 }
 
+/// A block is summed as float32, in few additions to each number.
+inline void fold_wide(void* out, const void* in, std::size_t n) {
+  float block = 0;
+  fold<formula::Add, float>(&block, in, n);
+  *static_cast<double*>(out) += block;
+}
+
+inline void zip_wide(void* out, const void* in, std::size_t n) {
+  double* o = static_cast<double*>(out);
+  const float* a = static_cast<const float*>(in);
+  CINCH_INDEPENDENT
+  for (std::size_t i = 0; i < n; ++i) o[i] += a[i];
+}
+
 #include "ops/random_body.inl"
 constexpr RandomKernels random_kernels{
     {fill_random<float, uniform_pairs<float>>, fill_random<double, uniform_pairs<double>>},
@@ -190,6 +204,7 @@ constexpr KernelTable make_table(std::index_sequence<I...>) {
       fold_kernels<formula::Maximum>(),
       fold_kernels<formula::Minimum>(),
       fold_kernels<formula::Mul>(),
+      {fold_wide, zip_wide},
       skinny,
       random_kernels};
 }

@@ -6,6 +6,7 @@
 #include <xtensor/xmath.hpp>
 
 #include "core/engine_ops.hpp"
+#include "core/loop.hpp"
 #include "ops/activation.hpp"
 #include "ops/arithmetic.hpp"
 #include "ops/kernels.hpp"
@@ -55,7 +56,11 @@ Tensor sum_reference(Values in, const Attrs& attrs) {
   if (attrs.ints.empty()) return *in[0];
   if (in[0]->size() == 0) return Tensor(in[0]->dtype(), reduced_shape(in[0]->shape(), attrs.ints));
   return dispatch(in[0]->dtype(), [&]<class T> {
-    return to_tensor<T>(xt::xarray<T>(xt::sum<T>(view<T>(*in[0]), to_axes(attrs))));
+    // In more digits than the result has, of which long sums would lose some.
+    using Total = std::conditional_t<std::is_same_v<T, float>, double,
+                                     std::conditional_t<std::is_same_v<T, double>, long double, T>>;
+    const xt::xarray<Total> total = xt::sum<Total>(view<T>(*in[0]), to_axes(attrs));
+    return to_tensor<T>(xt::xarray<T>(xt::cast<T>(total)));
   });
 }
 
@@ -118,6 +123,18 @@ constexpr Accumulator extreme_accumulator{
 };
 
 }  // namespace
+
+constinit const WideSum wide_sum{
+    .narrow_one = &sum_accumulator,
+    .fold = [](void* out, const void* in, std::size_t n) { kernels().wide_sum.fold(out, in, n); },
+    .zip = [](void* out, const void* in, std::size_t n) { kernels().wide_sum.zip(out, in, n); },
+    .narrow =
+        [](void* out, const void* in, std::size_t n) {
+          const auto from = static_cast<std::size_t>(DType::float64),
+                     to = static_cast<std::size_t>(DType::float32);
+          kernels().cast[from][to](out, &in, 0, n);
+        },
+};
 
 constinit const Op sum_op{
     .name = "sum",
