@@ -1,26 +1,36 @@
 #include "ops/activation.hpp"
 
+#include <algorithm>
+#include <cmath>
 #include <limits>
 #include <xtensor/xmath.hpp>
 
+#include "core/engine_ops.hpp"
 #include "core/rewrite.hpp"
 #include "ops/arithmetic.hpp"
+#include "ops/determinant.hpp"
 #include "ops/elementwise.hpp"
 #include "ops/expansion.hpp"
-#include "ops/logsumexp.hpp"
+#include "ops/positive.hpp"
+#include "ops/prod.hpp"
 #include "ops/reduce.hpp"
 #include "ops/shape.hpp"
+#include "ops/slopes.hpp"
 #include "ops/special.hpp"
+#include "ops/trigonometry.hpp"
 #include "ops/xtensor_view.hpp"
 
 namespace cinch {
 
 namespace {
 
+constexpr double ln2 = 0.69314718055994530942;
+
 Rules exp_rules() {
   static const Expr x = wildcard("x");
   static const Rule rules[] = {
       {"exp(-softplus)", exp(-softplus(x)), sigmoid(-x)},
+      {"exp(-log_cosh)", exp(-log_cosh(x)), sech(x)},
   };
   return rules;
 }
@@ -29,10 +39,15 @@ Rules log_rules() {
   static const Expr x = wildcard("x"), y = wildcard("y");
   static const Rule rules[] = {
       {"log exp", log(exp(x)), x},
+      {"log (1 - sigmoid)", log(sigmoid(-x)), -softplus(x)},
       {"log sigmoid", log(sigmoid(x)), -softplus(-x)},
-      {"log (1 - sigmoid)", log(1 - sigmoid(x)), -softplus(x)},
       {"log (1 + exp)", log(1 + exp(x)), softplus(x)},
       {"log (exp + exp)", log(exp(x) + exp(y)), logaddexp(x, y)},
+      {"log (exp + exp-)", log(exp(x) + exp(-x)), log_cosh(x) + ln2},
+      {"log cosh", log(cosh(x)), log_cosh(x)},
+      {"log sqrt", log(sqrt(x)), 0.5 * log(x)},
+      {"log x^2", log(square(x)), 2 * log(abs(x))},
+      {"log (1 / x)", log(1 / x), -log(x)},
       {"log (-expm1)", log(-expm1(x)), log1mexp(x)},
       {"log (1 - x)", log(1 - x), log1p(-x)},
       {"log (1 + x)", log(1 + x), log1p(x)},
@@ -40,12 +55,46 @@ Rules log_rules() {
   return rules;
 }
 
-/// Of what has axes, which equations over wildcards cannot carry over.
+/// log |x| + ... where the sign of the whole is `sign`: NaN where it is negative.
+Expr with_sign(const Expr& log_size, const Expr& sign) {
+  return log_size + switch_(sign < 0, std::numeric_limits<double>::quiet_NaN(), 0);
+}
+
+/// log of what is a product, or a matrix's determinant: its size is a number where the product's is
+/// 0 or infinite.
+Expr log_of_product(const Expr& p) {
+  if (&p.op() == &det_op) {
+    const SignAndLog d = slogdet(p.inputs()[0]);
+    return with_sign(d.log_abs, d.sign);
+  }
+  const Expr& x = p.inputs()[0];
+  if (&p.op() == &prod_op && is_float(x.dtype())) {
+    return with_sign(sum_axes(log(abs(x)), p.attrs().ints), apply(prod_op, {sign(x)}, p.attrs()));
+  }
+  if (&p.op() == &pow_op) {
+    const Expr& k = p.inputs()[1];
+    if (!constant_value(k) || k.rank() != 0) return {};
+    const double by = constant_value(k)->at(0);
+    if (by == 0 || std::isnan(by)) return {};
+    return k * log(std::fmod(by, 2) == 0 ? abs(x) : x);
+  }
+  return {};
+}
+
+/// Of what equations over wildcards cannot carry over.
 Expr simplify_log(const Expr& e) {
   const Expr& p = e.inputs()[0];
-  if (is_final(e)) return {};
-  if (&p.op() == &softmax_op) return apply(log_softmax_op, {p.inputs()[0]}, p.attrs());
-  return log_of_sum_of_exponentials(p);
+  // One function: the rules say it.
+  if (is_final(e) || &p.op() == &exp_op || &p.op() == &sigmoid_op) return {};
+  const Expr better = log_of_positive(p);
+  return better.has_value() ? better : log_of_product(p);
+}
+
+Expr simplify_log1p(const Expr& e) {
+  const Expr& p = e.inputs()[0];
+  if (&p.op() == &exp_op) return {};
+  const Expr sum = log_of_positive(1 + p);
+  return sum.has_value() && &sum.op() != &log_op ? sum : Expr();
 }
 
 Rules log1p_rules() {
@@ -67,7 +116,8 @@ constinit const Op exp_op = elementwise<formula::Exp>({
 });
 constinit const Op expm1_op = elementwise<formula::Expm1>({
     .name = "expm1",
-    .grad = [](Args, const Expr& y, const Expr& gy) -> Grads { return {gy * (y + 1)}; },
+    // Not y + 1, whose digits are gone where y is -1.
+    .grad = [](Args x, const Expr&, const Expr& gy) -> Grads { return {gy * exp(x[0])}; },
 });
 constinit const Op log_op = elementwise<formula::Log>({
     .name = "log",
@@ -80,6 +130,7 @@ constinit const Op log1p_op = elementwise<formula::Log1p>({
     .name = "log1p",
     .grad = [](Args x, const Expr&, const Expr& gy) -> Grads { return {gy / (1 + x[0])}; },
     .rules = log1p_rules,
+    .simplify = simplify_log1p,
     .probe = {-0.7, 3},
 });
 constinit const Op sin_op = elementwise<formula::Sin>({
@@ -92,12 +143,15 @@ constinit const Op cos_op = elementwise<formula::Cos>({
 });
 constinit const Op sigmoid_op = elementwise<formula::Sigmoid>({
     .name = "sigmoid",
-    .grad = [](Args, const Expr& y, const Expr& gy) -> Grads { return {gy * y * (1 - y)}; },
+    // y (1 - y) without the difference, which is 0 from x = 37 on.
+    .grad = [](Args x, const Expr&, const Expr& gy) -> Grads {
+      return {0.25 * gy * square(sech(0.5 * x[0]))};
+    },
     .probe = {-6, 6},
 });
 constinit const Op tanh_op = elementwise<formula::Tanh>({
     .name = "tanh",
-    .grad = [](Args, const Expr& y, const Expr& gy) -> Grads { return {gy * (1 - square(y))}; },
+    .grad = [](Args x, const Expr&, const Expr& gy) -> Grads { return {gy * square(sech(x[0]))}; },
 });
 constinit const Op softplus_op = elementwise<formula::Softplus>({
     .name = "softplus",
@@ -113,58 +167,81 @@ namespace {
 
 Type same_type(Args x, const Attrs&) { return {x[0].dtype(), x[0].dims()}; }
 
-/// A reduction of `x` along `axis`, the axis kept as size 1.
+using AxisList = std::vector<std::size_t>;
+
+AxisList axes_of(const Attrs& attrs) { return {attrs.ints.begin(), attrs.ints.end()}; }
+
+/// A reduction of `x` over `axes`, which are kept as size 1.
 template <class T, class X>
-xt::xarray<T> kept(const X& reduced, const Tensor& x, std::size_t axis) {
+xt::xarray<T> kept(const X& reduced, const Tensor& x, const AxisList& axes) {
   xt::xarray<T> result = reduced;
   std::vector<std::size_t> shape(x.shape().begin(), x.shape().end());
-  shape[axis] = 1;
+  for (const std::size_t axis : axes) shape[axis] = 1;
   result.reshape(shape);
   return result;
 }
 
-/// x minus its maximum along the axis.
+/// x minus its maximum over the axes: 0 where x is infinite, as the limit of what grows is.
 template <class T>
-xt::xarray<T> shifted(const Tensor& x, std::size_t axis) {
+xt::xarray<T> shifted(const Tensor& x, const AxisList& axes) {
   const xt::xarray<T> v = view<T>(x);
-  const xt::xarray<T> largest = xt::amax<T>(v, std::vector{axis});
-  return v - kept<T>(largest, x, axis);
+  const xt::xarray<T> largest = kept<T>(xt::amax<T>(v, axes), x, axes);
+  const auto f = [](T a, T most) {
+    return a == std::numeric_limits<T>::infinity() ? T(0) : a - most;
+  };
+  return xt::make_lambda_xfunction(f, v, largest);
 }
 
 template <class T>
-xt::xarray<T> total(const xt::xarray<T>& e, const Tensor& x, std::size_t axis) {
-  return kept<T>(xt::sum<T>(e, std::vector{axis}), x, axis);
+xt::xarray<T> total(const xt::xarray<T>& e, const Tensor& x, const AxisList& axes) {
+  return kept<T>(xt::sum<T>(e, axes), x, axes);
 }
 
 Tensor softmax_reference(Values in, const Attrs& attrs) {
   if (in[0]->size() == 0) return *in[0];
   return dispatch_float(in[0]->dtype(), [&]<class T> {
-    const auto axis = static_cast<std::size_t>(attrs.ints[0]);
-    const xt::xarray<T> e = xt::exp(shifted<T>(*in[0], axis));
-    return to_tensor<T>(e / total<T>(e, *in[0], axis));
+    const AxisList axes = axes_of(attrs);
+    const xt::xarray<T> e = xt::exp(shifted<T>(*in[0], axes));
+    return to_tensor<T>(e / total<T>(e, *in[0], axes));
   });
 }
 
 Tensor log_softmax_reference(Values in, const Attrs& attrs) {
   if (in[0]->size() == 0) return *in[0];
   return dispatch_float(in[0]->dtype(), [&]<class T> {
-    const auto axis = static_cast<std::size_t>(attrs.ints[0]);
-    const xt::xarray<T> s = shifted<T>(*in[0], axis), e = xt::exp(s);
-    return to_tensor<T>(s - xt::log(total<T>(e, *in[0], axis)));
+    const AxisList axes = axes_of(attrs);
+    const xt::xarray<T> s = shifted<T>(*in[0], axes), e = xt::exp(s);
+    return to_tensor<T>(s - xt::log(total<T>(e, *in[0], axes)));
   });
 }
 
-Expr batch_along_axis(Args x, const std::vector<bool>&, const Expr& y) {
-  return apply(y.op(), {x[0]}, {.ints = {y.attrs().ints[0] + 1}}, y->where);
+/// x minus its maximum, as in the reference.
+Expr shifted(const Expr& y) {
+  const Expr& x = y.inputs()[0];
+  const Expr most = max(x, Axes(y.attrs().ints), /*keepdims=*/true);
+  return switch_(equal(x, std::numeric_limits<double>::infinity()), 0, x - most);
 }
 
-/// Whether there is nothing along the op's axis, not even a largest element to subtract.
+Expr sum_kept(const Expr& x, const Expr& y) {
+  return sum(x, Axes(y.attrs().ints), /*keepdims=*/true);
+}
+
+Expr batch_along_axis(Args x, const std::vector<bool>&, const Expr& y) {
+  std::vector<std::int64_t> axes = y.attrs().ints;
+  for (std::int64_t& axis : axes) ++axis;
+  return apply(y.op(), {x[0]}, {.ints = std::move(axes)}, y->where);
+}
+
+/// Whether there is nothing along the op's axes, not even a largest element to subtract.
 bool empty_axis(const Expr& y) {
-  return y.dims()[static_cast<std::size_t>(y.attrs().ints[0])] == Dim(0);
+  return std::ranges::any_of(y.attrs().ints, [&](std::int64_t axis) {
+    return y.dims()[static_cast<std::size_t>(axis)] == Dim(0);
+  });
 }
 
 std::int64_t follow_along_axis(Args, std::span<const std::int64_t> axes, const Expr& y) {
-  return axes[0] == y.attrs().ints[0] ? -1 : axes[0];
+  const bool mixed = std::ranges::find(y.attrs().ints, axes[0]) != y.attrs().ints.end();
+  return mixed ? -1 : axes[0];
 }
 
 std::vector<Example> axis_examples(Expr (*f)(const Arg&, std::int64_t)) {
@@ -172,6 +249,10 @@ std::vector<Example> axis_examples(Expr (*f)(const Arg&, std::int64_t)) {
   return {{{matrix}, [f](Args x) { return f(x[0], -1); }},
           {{matrix}, [f](Args x) { return f(x[0], 0); }},
           {{Type{DType::float64, {2, 3, 2}}}, [f](Args x) { return f(x[0], 1); }},
+          {{Type{DType::float64, {2, 3, 2}}},
+           [f](Args x) {
+             return apply(f(x[0], 1).op(), {x[0]}, {.ints = {0, 2}});
+           }},
           {{Type{DType::float64, {4, 1}}}, [f](Args x) { return f(x[0], 1); }},
           {{Type{DType::float64, {0, 3}}}, [f](Args x) { return f(x[0], 1); }},
           {{Type{DType::float64, {0, 3}}}, [f](Args x) { return f(x[0], 0); }}};
@@ -185,16 +266,15 @@ constinit const Op softmax_op{
     .reference = softmax_reference,
     .operands = Operands::real,
     .grad = [](Args, const Expr& y, const Expr& gy) -> Grads {
-      return {y * (gy - sum(gy * y, y.attrs().ints[0], /*keepdims=*/true))};
+      return {y * (gy - sum_kept(gy * y, y))};
     },
     .batch = batch_along_axis,
     .follow = follow_along_axis,
     .expand =
         [](const Expr& y) {
           if (empty_axis(y)) return y.inputs()[0];
-          const Expr e =
-              exp(y.inputs()[0] - max(y.inputs()[0], y.attrs().ints[0], /*keepdims=*/true));
-          return final_div(e, sum(e, y.attrs().ints[0], /*keepdims=*/true));
+          const Expr e = exp(shifted(y));
+          return final_div(e, sum_kept(e, y));
         },
     .examples = [] { return axis_examples(softmax); },
 };
@@ -205,16 +285,15 @@ constinit const Op log_softmax_op{
     .reference = log_softmax_reference,
     .operands = Operands::real,
     .grad = [](Args x, const Expr& y, const Expr& gy) -> Grads {
-      const std::int64_t axis = y.attrs().ints[0];
-      return {gy - softmax(x[0], axis) * sum(gy, axis, /*keepdims=*/true)};
+      return {gy - apply(softmax_op, {x[0]}, y.attrs()) * sum_kept(gy, y)};
     },
     .batch = batch_along_axis,
     .follow = follow_along_axis,
     .expand =
         [](const Expr& y) {
           if (empty_axis(y)) return y.inputs()[0];
-          const Expr s = y.inputs()[0] - max(y.inputs()[0], y.attrs().ints[0], /*keepdims=*/true);
-          return s - final_log(sum(exp(s), y.attrs().ints[0], /*keepdims=*/true));
+          const Expr s = shifted(y);
+          return s - final_log(sum_kept(exp(s), y));
         },
     .examples = [] { return axis_examples(log_softmax); },
 };

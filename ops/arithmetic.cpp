@@ -7,11 +7,13 @@
 #include "core/rewrite.hpp"
 #include "ops/activation.hpp"
 #include "ops/elementwise.hpp"
-#include "ops/expansion.hpp"
+#include "ops/positive.hpp"
 #include "ops/reduce.hpp"
 #include "ops/root.hpp"
 #include "ops/shape.hpp"
+#include "ops/slopes.hpp"
 #include "ops/special.hpp"
+#include "ops/trigonometry.hpp"
 #include "ops/xtensor_view.hpp"
 
 namespace cinch {
@@ -24,6 +26,7 @@ Rules add_rules() {
       {"x + 0", x + 0, x},
       {"x + -y", x + -y, x - y},
       {"1 + erf", 1 + erf(x), erfc(-x)},
+      {"1 + tanh", 1 + tanh(x), 2 * sigmoid(2 * x)},
   };
   return rules;
 }
@@ -38,6 +41,14 @@ Rules sub_rules() {
       {"1 - exp", 1 - exp(x), -expm1(x)},
       {"1 - erf", 1 - erf(x), erfc(x)},
       {"1 - erfc", 1 - erfc(x), erf(x)},
+      {"1 - sigmoid", 1 - sigmoid(x), sigmoid(-x)},
+      {"sigmoid - sigmoid^2", sigmoid(x) - square(sigmoid(x)), 0.25 * square(sech(0.5 * x))},
+      {"sigmoid - sigmoid-", sigmoid(x) - sigmoid(-x), tanh(0.5 * x)},
+      {"sigmoid- - sigmoid", sigmoid(-x) - sigmoid(x), -tanh(0.5 * x)},
+      {"2 sigmoid - 1", 2 * sigmoid(x) - 1, tanh(0.5 * x)},
+      {"1 - 2 sigmoid", 1 - 2 * sigmoid(x), -tanh(0.5 * x)},
+      {"1 - tanh", 1 - tanh(x), 2 * sigmoid(-2 * x)},
+      {"1 - tanh^2", 1 - square(tanh(x)), square(sech(x))},
   };
   return rules;
 }
@@ -48,6 +59,7 @@ Rules mul_rules() {
       {"x * 1", x * 1, x},
       {"x * -1", x * -1, -x},
       {"x * x", x * x, square(x)},
+      {"sigmoid sigmoid-", sigmoid(x) * sigmoid(-x), 0.25 * square(sech(0.5 * x))},
       {"-x * -y", -x * -y, x * y},
       {"x log x", x * log(x), xlogy(x, x)},
       {"x log (x / y)", x * log(x / y),
@@ -70,36 +82,6 @@ Rules div_rules() {
       {"(exp - exp-) / (exp + exp-)", (exp(x) - exp(-x)) / (exp(x) + exp(-x)), tanh(x)},
   };
   return rules;
-}
-
-/// `y` if it is `f` of something over one axis that the division then repeats, else empty.
-Expr along_one_axis(const Expr& y, const Op& f, const Expr& over) {
-  const bool moved = &y.op() == &dimshuffle_op;
-  const Expr& inner = moved ? y.inputs()[0] : y;
-  if (&inner.op() != &f || inner.attrs().ints.size() != 1 || over.rank() != inner.rank() + 1)
-    return {};
-  const std::int64_t axis = inner.attrs().ints[0];
-  if (!moved) return axis == 0 ? inner : Expr();  // Sizes align from the right.
-  std::vector<std::int64_t> pattern;
-  for (std::int64_t k = 0; k < over.rank(); ++k) pattern.push_back(k < axis ? k : k - 1);
-  pattern[static_cast<std::size_t>(axis)] = -1;
-  return y.attrs().ints == pattern ? inner : Expr();
-}
-
-/// exp(x) / sum(exp(x)) along an axis, also with the maximum taken out of x by hand.
-Expr simplify_div(const Expr& e) {
-  const Expr& power = e.inputs()[0];
-  if (is_final(e) || &power.op() != &exp_op) return {};
-  const Expr total = along_one_axis(e.inputs()[1], sum_op, power);
-  if (!total.has_value() || !(total.inputs()[0] == power)) return {};
-  Expr x = power.inputs()[0];
-  if (&x.op() == &sub_op && x.inputs()[0].rank() == x.rank()) {
-    const Expr most = along_one_axis(x.inputs()[1], max_op, x);
-    const bool taken_out =
-        most.has_value() && most.inputs()[0] == x.inputs()[0] && most.attrs() == total.attrs();
-    if (taken_out) x = x.inputs()[0];
-  }
-  return apply(softmax_op, {x}, total.attrs());
 }
 
 Rules neg_rules() {
@@ -143,7 +125,9 @@ Rules sqrt_rules() {
 Expr simplify_square(const Expr& e) { return power_of_root(e.inputs()[0], 2); }
 Expr simplify_pow(const Expr& e) {
   const Tensor* p = constant_value(e.inputs()[1]);
-  return p && p->size() == 1 && p->rank() == 0 ? power_of_root(e.inputs()[0], p->item()) : Expr();
+  const bool number = p && p->size() == 1 && p->rank() == 0;
+  const Expr whole = number ? power_of_root(e.inputs()[0], p->item()) : Expr();
+  return whole.has_value() ? whole : balanced(e);
 }
 
 /// The exponent of the derivative of x^p, constant where p is.
@@ -192,6 +176,7 @@ constinit const Op mul_op = elementwise<formula::Mul>({
       return {gy * x[1], gy * x[0]};
     },
     .rules = mul_rules,
+    .simplify = balanced,
 });
 constinit const Op div_op = elementwise<formula::Div>({
     .name = "div",
@@ -200,7 +185,7 @@ constinit const Op div_op = elementwise<formula::Div>({
       return {gy / x[1], -gy * y / x[1]};
     },
     .rules = div_rules,
-    .simplify = simplify_div,
+    .simplify = balanced,
     .probe = {0.5, 2},
 });
 constinit const Op floor_div_op = elementwise<formula::FloorDiv>({.name = "floor_div"});
@@ -267,6 +252,7 @@ constinit const Op sqrt_op = elementwise<formula::Sqrt>({
       return {sum_of_parts(smooth, rest.has_value() ? 0.5 * rest / y : Expr())};
     },
     .rules = sqrt_rules,
+    .simplify = balanced,
     .probe = {0.3, 3},
 });
 constinit const Op floor_op = elementwise<formula::Floor>({.name = "floor"});

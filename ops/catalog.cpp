@@ -20,12 +20,14 @@
 #include "ops/operands.hpp"
 #include "ops/order.hpp"
 #include "ops/pooling.hpp"
+#include "ops/positive.hpp"
 #include "ops/prod.hpp"
 #include "ops/quantile_functions.hpp"
 #include "ops/random.hpp"
 #include "ops/reduce.hpp"
 #include "ops/root.hpp"
 #include "ops/shape.hpp"
+#include "ops/slopes.hpp"
 #include "ops/solve.hpp"
 #include "ops/special.hpp"
 #include "ops/subtensor.hpp"
@@ -96,6 +98,11 @@ std::span<const Op* const> all_ops() {
       &ndtri_op,
       &logit_op,
       &polygamma_op,
+      // slopes
+      &sech_op,
+      &one_minus_square_op,
+      &normal_cdf_op,
+      &exp_of_product_op,
       // trigonometry
       &tan_op,
       &arcsin_op,
@@ -117,6 +124,7 @@ std::span<const Op* const> all_ops() {
       &argmax_op,
       &argmin_op,
       &logsumexp_op,
+      &weighted_logsumexp_op,
       &prod_op,
       &recurrence_op,
       &cumsum_op,

@@ -12,6 +12,9 @@ namespace cinch {
 /// The elementary functions of <cmath>: what the reference path runs formulas with.
 struct ExactMath {
   template <class T>
+  using Wider = std::conditional_t<sizeof(T) == 4, double, long double>;
+
+  template <class T>
   static T exp(T x) {
     return std::exp(x);
   }
@@ -110,6 +113,14 @@ struct ExactMath {
   template <class T>
   static T erfc(T x) {
     return std::erfc(x);
+  }
+  template <class T>
+  static T normal_cdf(T x) {
+    return static_cast<T>(std::erfc(Wider<T>(x) * -Wider<T>(0.70710678118654752440L)) / 2);
+  }
+  template <class T>
+  static T exp_of_product(T x, T y) {
+    return static_cast<T>(std::exp(Wider<T>(x) * y));
   }
   template <class T>
   static T exp2(T x) {

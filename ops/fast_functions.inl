@@ -108,17 +108,25 @@ CINCH_INLINE double arcsin_series(double z) {
   return polynomial(z, c);
 }
 
-/// erfc(a) for a >= 0.
+/// The leading half of the digits of a; what is left has no more.
 template <class T>
-CINCH_INLINE T erfc_positive(T a) {
-  using B = FunctionBounds<T>;
+CINCH_INLINE T leading_half(T a) {
   using U = std::make_unsigned_t<typename FloatBits<T>::Int>;
-  a = a < B::erfc_zero ? a : B::erfc_zero;
-  const T t = (a - B::erfc_middle) / (a + B::erfc_middle);
-  const T g = erfc_series(t) / (T(1) + T(2) * a);
+  return std::bit_cast<T>(static_cast<U>(std::bit_cast<U>(a) & FunctionBounds<T>::upper_half));
+}
+
+/// erfc(sqrt(scale) a) for a >= 0, scale 1 or 1/2.
+template <class T>
+CINCH_INLINE T erfc_positive(T a, T root = 1, T scale = 1) {
+  using B = FunctionBounds<T>;
+  const T most = B::erfc_zero / root;
+  a = a < most ? a : most;
+  const T z = root * a;
+  const T t = (z - B::erfc_middle) / (z + B::erfc_middle);
+  const T g = erfc_series(t) / (T(1) + T(2) * z);
   // exp(-a^2) needs more digits of a^2 than fit: a^2 = h^2 + (a - h) (a + h), h^2 exact.
-  const T h = std::bit_cast<T>(static_cast<U>(std::bit_cast<U>(a) & B::upper_half));
-  const FastMath::Reduced<T> e = FastMath::reduce(-h * h, (a - h) * (a + h));
+  const T h = leading_half(a);
+  const FastMath::Reduced<T> e = FastMath::reduce(-scale * h * h, scale * (a - h) * (a + h));
   return (e.tail + T(1)) * g * e.scale * e.rest;
 }
 
@@ -134,6 +142,25 @@ CINCH_INLINE T FastMath::erfc(T x) {
   const T y = erfc_positive(a);
   const T far = x < T(0) ? T(2) - y : y;
   return x != x ? x : (a < T(0.5) ? T(1) - erf_near_zero(x) : far);
+}
+
+template <class T>
+CINCH_INLINE T FastMath::normal_cdf(T x) {
+  constexpr T root_half = T(0.70710678118654752440);
+  const T a = abs(x);
+  const T y = T(0.5) * erfc_positive(a, root_half, T(0.5));
+  const T near = T(0.5) + T(0.5) * erf_near_zero(root_half * x);
+  const T far = x < T(0) ? y : T(1) - y;
+  return x != x ? x : (a < T(0.5) ? near : far);
+}
+
+template <class T>
+CINCH_INLINE T FastMath::exp_of_product(T x, T y) {
+  const T p = x * y;
+  const T xh = leading_half(x), xl = x - xh, yh = leading_half(y), yl = y - yh;
+  const T lost = ((p - xh * yh) - xh * yl - xl * yh) - xl * yl;  // p - x y
+  const Reduced<T> e = reduce(p, abs(p) < T(1000) ? lost : T(0));
+  return p != p ? p : (e.tail + T(1)) * e.scale * e.rest;
 }
 
 template <class T>

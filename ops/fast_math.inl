@@ -230,6 +230,10 @@ struct FastMath {
   template <class T>
   static T erfc(T x);
   template <class T>
+  static T normal_cdf(T x);
+  template <class T>
+  static T exp_of_product(T x, T y);
+  template <class T>
   static T sinh(T x);
   template <class T>
   static T cosh(T x);

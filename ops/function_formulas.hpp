@@ -116,6 +116,27 @@ struct Arctanh : RealUnary {
   CINCH_FORMULA T f(T a) { return Math::atanh(a); }
 };
 
+/// 1 / cosh(a), which is the square root of tanh's slope.
+struct Sech : RealUnary {
+  CINCH_FORMULA T f(T a) {
+    const T t = Math::exp(-Math::abs(a));
+    return T(2) * t / (T(1) + t * t);
+  }
+};
+/// 1 - a^2 without losing digits near 1.
+struct OneMinusSquare : RealUnary {
+  CINCH_FORMULA T f(T a) { return (T(1) - a) * (T(1) + a); }
+};
+/// exp(a b) with the digits of the product that T has no room for: they are the leading ones of
+/// what the exponential makes of them.
+struct ExpOfProduct : RealBinary {
+  CINCH_FORMULA T f(T a, T b) { return Math::exp_of_product(a, b); }
+};
+/// erfc(-a / sqrt(2)) / 2, where rounding the quotient would cost as many digits.
+struct NormalCdf : RealUnary {
+  CINCH_FORMULA T f(T a) { return Math::normal_cdf(a); }
+};
+
 /// a / (1 + |a|)
 struct Softsign : RealUnary {
   CINCH_FORMULA T f(T a) {

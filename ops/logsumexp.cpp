@@ -6,6 +6,7 @@
 #include "ops/activation.hpp"
 #include "ops/arithmetic.hpp"
 #include "ops/expansion.hpp"
+#include "ops/positive.hpp"
 #include "ops/reduction.hpp"
 #include "ops/shape.hpp"
 
@@ -55,8 +56,11 @@ constinit const Op logsumexp_op{
     .operands = Operands::real,
     .grad = [](Args x, const Expr& y, const Expr& gy) -> Grads {
       const auto& axes = y.attrs().ints;
-      const Expr total = kept(switch_(equal(y, -inf), 0, y), axes, x[0].rank());
-      return {kept(gy, axes, x[0].rank()) * exp(x[0] - total)};
+      if (axes.empty()) return {gy};
+      const auto spread = [&](const Expr& e) { return kept(e, axes, x[0].rank()); };
+      const Expr none = spread(equal(y, -inf));
+      const Expr share = apply(softmax_op, {switch_(none, 0, x[0])}, y.attrs());
+      return {spread(gy) * switch_(none, 0, share)};
     },
     .batch = batch_reduce,
     .follow = follow_reduce,
@@ -71,18 +75,72 @@ Expr logsumexp(const Arg& x, const Axes& axes, bool keepdims) {
 
 namespace {
 
-Expr log_within(const Expr& p, int depth) {
-  if (&p.op() == &sum_op && &p.inputs()[0].op() == &exp_op)
-    return apply(logsumexp_op, {p.inputs()[0].inputs()[0]}, p.attrs());
-  const bool moved = &p.op() == &dimshuffle_op, divided = &p.op() == &div_op;
-  if (depth == 0 || (!moved && !divided)) return {};
-  const Expr inner = log_within(p.inputs()[0], depth - 1);
-  if (!inner.has_value()) return {};
-  return moved ? dimshuffle(inner, p.attrs().ints) : inner - log(p.inputs()[1]);
+Tensor weighted_reference(Values in, const Attrs& attrs) {
+  return dispatch_float(in[0]->dtype(), [&]<class T> {
+    const Tensor most = fold_reference<T>(*in[0], attrs, -std::numeric_limits<T>::infinity(),
+                                          [](T a, T b) { return std::isnan(a) || a > b ? a : b; });
+    Tensor result(in[0]->dtype(), most.shape());
+    const auto to = destinations(in[0]->shape(), attrs.ints);
+    const auto x = in[0]->data<T>(), w = in[1]->data<T>(), m = most.data<T>();
+    const auto y = result.data<T>();
+    for (std::size_t i = 0; i < to.size(); ++i)
+      y[to[i]] += w[i] * (std::isinf(m[to[i]]) ? std::exp(x[i]) : std::exp(x[i] - m[to[i]]));
+    for (std::size_t k = 0; k < y.size(); ++k)
+      y[k] = std::log(y[k]) + (std::isinf(m[k]) ? T(0) : m[k]);
+    return result;
+  });
 }
 
 }  // namespace
 
-Expr log_of_sum_of_exponentials(const Expr& p) { return log_within(p, 3); }
+/// log of the sum of w exp(x), from x and w of one shape; NaN where the sum is negative.
+constinit const Op weighted_logsumexp_op{
+    .name = "weighted_logsumexp",
+    .type = reduce_type,
+    .reference = weighted_reference,
+    .operands = Operands::real,
+    .grad = [](Args x, const Expr& y, const Expr& gy) -> Grads {
+      const auto spread = [&](const Expr& e) { return kept(e, y.attrs().ints, x[0].rank()); };
+      const Expr share = exp(x[0] - spread(switch_(equal(y, -inf), 0, y)));
+      return {spread(gy) * (x[1] * share), spread(gy) * share};
+    },
+    .batch = [](Args x, const std::vector<bool>& batched, const Expr& y) -> Expr {
+      std::vector<std::int64_t> axes = y.attrs().ints;
+      for (std::int64_t& axis : axes) ++axis;
+      const Expr& like = batched[0] ? x[0] : x[1];
+      const auto all = [&](std::size_t k) {
+        return batched[k] ? x[k] : broadcast_like(x[k], like);
+      };
+      return apply(y.op(), {all(0), all(1)}, {.ints = std::move(axes)}, y->where);
+    },
+    .follow = [](Args x, std::span<const std::int64_t> axes, const Expr& y) -> std::int64_t {
+      const std::int64_t own = axes[0] >= 0 ? axes[0] : axes[1];
+      if (axes[0] >= 0 && axes[1] >= 0 && axes[0] != axes[1]) return -1;
+      const std::int64_t one[] = {own};
+      return follow_reduce(x.first(1), one, y);
+    },
+    .expand = [](const Expr& y) -> Expr {
+      const Expr &x = y.inputs()[0], &w = y.inputs()[1];
+      const auto& axes = y.attrs().ints;
+      for (const std::int64_t axis : axes) {
+        if (x.dims()[static_cast<std::size_t>(axis)] == Dim(0))
+          return final_log(sum(w * exp(x), axes));
+      }
+      const Expr most = max(x, axes);
+      const Expr shift = switch_(abs(most) < inf, most, 0);
+      return final_log(sum(w * exp(x - kept(shift, axes, x.rank())), axes)) + shift;
+    },
+    .probe = {0.2, 2},
+    .examples = []() -> std::vector<Example> {
+      const auto make = [](const Dims& dims, const std::vector<std::int64_t>& axes) {
+        const Type type{DType::float64, dims};
+        return Example{{type, type}, [axes](Args x) {
+                         return apply(weighted_logsumexp_op, {x[0], x[1]}, {.ints = axes});
+                       }};
+      };
+      return {make({4}, {0}), make({3, 4}, {1}), make({3, 4}, {0}), make({2, 3, 4}, {0, 2}),
+              make({0, 3}, {1})};
+    },
+};
 
 }  // namespace cinch

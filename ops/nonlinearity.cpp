@@ -5,6 +5,7 @@
 #include "ops/arrange.hpp"
 #include "ops/elementwise.hpp"
 #include "ops/operands.hpp"
+#include "ops/slopes.hpp"
 #include "ops/special.hpp"
 
 namespace cinch {
@@ -21,8 +22,7 @@ Expr softsign(const Arg& x) { return apply(softsign_op, {x}, {}, x.where()); }
 
 Expr gelu(const Arg& x) {
   const Attribution as(x.where());
-  constexpr double root_half = 0.70710678118654752440;
-  return 0.5 * x * erfc(-root_half * x);
+  return x * normal_cdf(x);
 }
 
 Expr gelu_tanh(const Arg& x) {

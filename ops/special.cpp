@@ -6,6 +6,8 @@
 #include "ops/activation.hpp"
 #include "ops/arithmetic.hpp"
 #include "ops/elementwise.hpp"
+#include "ops/positive.hpp"
+#include "ops/slopes.hpp"
 
 namespace cinch {
 
@@ -35,11 +37,18 @@ Rules xlog1py_rules() {
   return rules;
 }
 
-/// x log(softmax(y)) as log(softmax(y)) is written.
+/// x log(y) as log(y) is written.
 Expr simplify_xlogy(const Expr& e) {
   const Expr& p = e.inputs()[1];
-  if (&p.op() != &softmax_op) return {};
-  return times_log(e.inputs()[0], apply(log_softmax_op, {p.inputs()[0]}, p.attrs()));
+  if (&p.op() == &exp_op || &p.op() == &sigmoid_op) return {};  // The rules say it.
+  const Expr log_p = log_of_positive(p);
+  return log_p.has_value() ? times_log(e.inputs()[0], log_p) : Expr();
+}
+
+/// log(y) to base exp(ln_base) as log(y) is written.
+Expr simplify_other_log(const Expr& e, double ln_base) {
+  const Expr log_p = log_of_positive(e.inputs()[0]);
+  return log_p.has_value() ? log_p / ln_base : Expr();
 }
 
 /// x / y, and 0 where both are 0.
@@ -56,16 +65,20 @@ constinit const Op exp2_op = elementwise<formula::Exp2>({
 constinit const Op log2_op = elementwise<formula::Log2>({
     .name = "log2",
     .grad = [](Args x, const Expr&, const Expr& gy) -> Grads { return {gy / (ln2 * x[0])}; },
+    .simplify = [](const Expr& e) { return simplify_other_log(e, ln2); },
     .probe = {0.2, 3},
 });
 constinit const Op log10_op = elementwise<formula::Log10>({
     .name = "log10",
     .grad = [](Args x, const Expr&, const Expr& gy) -> Grads { return {gy / (ln10 * x[0])}; },
+    .simplify = [](const Expr& e) { return simplify_other_log(e, ln10); },
     .probe = {0.2, 3},
 });
 constinit const Op log1mexp_op = elementwise<formula::Log1mexp>({
     .name = "log1mexp",
-    .grad = [](Args x, const Expr& y, const Expr& gy) -> Grads { return {-gy * exp(x[0] - y)}; },
+    .grad = [](Args x, const Expr&, const Expr& gy) -> Grads {
+      return {gy * (exp(x[0]) / expm1(x[0]))};
+    },
     .probe = {-3, -0.2},
 });
 constinit const Op logaddexp_op = elementwise<formula::LogAddExp>({
@@ -102,13 +115,13 @@ constinit const Op log_cosh_op = elementwise<formula::LogCosh>({
 constinit const Op erf_op = elementwise<formula::Erf>({
     .name = "erf",
     .grad = [](Args x, const Expr&, const Expr& gy) -> Grads {
-      return {two_over_root_pi * gy * exp(-square(x[0]))};
+      return {two_over_root_pi * gy * exp_of_product(-x[0], x[0])};
     },
 });
 constinit const Op erfc_op = elementwise<formula::Erfc>({
     .name = "erfc",
     .grad = [](Args x, const Expr&, const Expr& gy) -> Grads {
-      return {-two_over_root_pi * gy * exp(-square(x[0]))};
+      return {-two_over_root_pi * gy * exp_of_product(-x[0], x[0])};
     },
 });
 

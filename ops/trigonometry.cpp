@@ -4,13 +4,9 @@
 #include "ops/arithmetic.hpp"
 #include "ops/elementwise.hpp"
 #include "ops/root.hpp"
+#include "ops/slopes.hpp"
 
 namespace cinch {
-
-namespace {
-/// 1 - x^2 without losing digits near 1.
-Expr one_minus_square(const Expr& x) { return (1 - x) * (1 + x); }
-}  // namespace
 
 constinit const Op tan_op = elementwise<formula::Tan>({
     .name = "tan",

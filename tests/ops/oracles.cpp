@@ -37,6 +37,8 @@ Real log_cosh_of(Real a) {
 Real log1mexp_of(Real a) { return a > -0.5L ? std::log(-std::expm1(a)) : std::log1p(-std::exp(a)); }
 Real softplus_of(Real a) { return std::max(a, Real(0)) + std::log1p(std::exp(-std::abs(a))); }
 
+Real normal_cdf_of(Real a) { return std::erfc(a * -0.70710678118654752440L) / 2; }
+
 /// What each op means, by name; unary ones ignore the second operand.
 const std::map<std::string_view, Oracle>& oracles() {
   static const std::map<std::string_view, Oracle> table{
@@ -80,6 +82,10 @@ const std::map<std::string_view, Oracle>& oracles() {
       {"log_cosh", {[](Real a, Real) { return log_cosh_of(a); }}},
       {"erf", {[](Real a, Real) { return std::erf(a); }}},
       {"erfc", {[](Real a, Real) { return std::erfc(a); }}},
+      {"sech", {[](Real a, Real) { return 1 / std::cosh(a); }}},
+      {"one_minus_square", {[](Real a, Real) { return (1 - a) * (1 + a); }}},
+      {"normal_cdf", {[](Real a, Real) { return normal_cdf_of(a); }}},
+      {"exp_of_product", {[](Real a, Real b) { return std::exp(a * b); }, 4, -8, 8}},
       {"tan", {[](Real a, Real) { return std::tan(a); }}},
       {"arcsin", {[](Real a, Real) { return std::asin(a); }, 4, -1, 1}},
       {"arccos", {[](Real a, Real) { return std::acos(a); }, 4, -1, 1}},
@@ -307,6 +313,10 @@ const Elementary elementaries[] = {
     {"erf", formula_index<formula::Erf>(), [](Real a) { return std::erf(a); }, -6, 6},
     {"erfc", formula_index<formula::Erfc>(), [](Real a) { return std::erfc(a); }, -6, 28},
     {"erfc", formula_index<formula::Erfc>(), [](Real a) { return std::erfc(a); }, -1, 3},
+    {"normal_cdf", formula_index<formula::NormalCdf>(), normal_cdf_of, -38, 9},
+    {"normal_cdf", formula_index<formula::NormalCdf>(), normal_cdf_of, -2, 2},
+    {"sech", formula_index<formula::Sech>(), [](Real a) { return 1 / std::cosh(a); }, -700, 700},
+    {"sech", formula_index<formula::Sech>(), [](Real a) { return 1 / std::cosh(a); }, -3, 3},
     {"sinh", formula_index<formula::Sinh>(), [](Real a) { return std::sinh(a); }, -4, 4},
     {"sinh", formula_index<formula::Sinh>(), [](Real a) { return std::sinh(a); }, -712, 712},
     {"cosh", formula_index<formula::Cosh>(), [](Real a) { return std::cosh(a); }, -712, 712},
