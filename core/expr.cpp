@@ -174,7 +174,7 @@ const Attrs& Expr::attrs(Source where) const {
 void Expr::throw_empty(Source where) {
   const std::string function = function_text();
   throw TypeError((function.empty() ? "" : function + ": ") +
-                  "an empty expression was used: assign one before, Expr() is none" +
+                  "an empty expression was used: assign one first" +
                   written_text(attributed(where)));
 }
 
@@ -266,7 +266,9 @@ std::int64_t axis_of(std::string_view op, const Arg& x, std::int64_t axis) {
     if (x->rank() == 0) throw TypeError("needs at least one axis");
     return normalize_axis(axis, x->rank());
   } catch (const TypeError& error) {
+    const std::string function = function_text();
     throw TypeError(text(op, ": ", error.what(), "\n  ", text(x->type()), "  ", describe(x),
+                         function.empty() || function == op ? "" : "\n  in " + function,
                          "\n  written at ", x.where().text()));
   }
 }

@@ -121,6 +121,10 @@ inline const Type& Expr::type(Source where) const { return node(where).type; }
 inline const Op& Expr::op(Source where) const { return *node(where).op; }
 inline std::span<const Expr> Expr::inputs(Source where) const { return node(where).inputs; }
 
+/// The line that what is built now, at `where`, belongs to: that of the attribution, if there is
+/// one.
+Source attributed(Source where);
+
 /// A parameter of a function that builds expressions: takes an expression or a literal and notes
 /// the caller's line. Using an empty expression throws TypeError with that line.
 class Arg {
@@ -143,7 +147,8 @@ class Arg {
       expr_.type(where_);  // Throws.
     return &expr_;
   }
-  Source where() const { return where_; }
+  /// The caller's line, or that of the attribution that is open.
+  Source where() const { return attributed(where_); }
 
  private:
   static Expr literal(bool value, Source where);
@@ -189,10 +194,6 @@ class Attribution {
   Source previous_;
   const char* previous_function_;
 };
-
-/// The line that what is built now, at `where`, belongs to: that of the attribution, if there is
-/// one.
-Source attributed(Source where);
 
 /// The expression `op(inputs)`: brings the operands to one dtype as the op asks, and lets its type
 /// rule check them. Throws TypeError with the op, the operands' types, shapes and names, and the

@@ -229,6 +229,7 @@ std::vector<Expr> Lop(const Arg& y, const Parameters& wrt, const Expr& v,
     throw TypeError("Lop: what is differentiated must be a float\n  " + text(y->type()) + "  " +
                     describe(y) + line);
   }
+  for (const Expr& c : options.consider_constant) c.type();  // An empty one would go unnoticed.
   for (const Expr& w : wrt.all()) {
     if (!is_float(w.dtype())) {
       throw TypeError("grad: cannot differentiate by " + describe(w) + ", it is " + text(w.type()) +

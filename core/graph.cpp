@@ -49,7 +49,11 @@ std::vector<Expr> rebuild(std::span<const Expr> roots, const std::function<Expr(
 
 std::vector<Expr> substitute(std::span<const Expr> roots, const Substitutions& replacements) {
   std::vector<Expr> from;
-  for (const auto& replacement : replacements) from.push_back(replacement.first);
+  for (const auto& replacement : replacements) {
+    from.push_back(replacement.first);
+    from.back().type();  // Both must have a value.
+    replacement.second.type();
+  }
   return replaced(showing(roots, from), replacements);
 }
 
@@ -139,6 +143,7 @@ std::string graph_dot(std::span<const Expr> roots) {
     }
     return out;
   };
+  for (const Expr& root : roots) root.type();  // An empty one would go unnoticed.
   for (const Expr& node : topological(roots)) {
     const std::size_t id = number.emplace(node.get(), number.size()).first->second;
     const bool leaf = node.inputs().empty();

@@ -148,6 +148,7 @@ Tensor Tensor::cast(DType dtype) const {
 }
 
 Tensor Tensor::reshaped(Shape shape) const {
+  require_value();
   Tensor result(dtype_, std::move(shape));
   if (result.size() != size_) {
     throw TypeError("cannot reshape " + text(shape_) + " to " + text(result.shape()) +

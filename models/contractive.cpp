@@ -20,14 +20,15 @@ Expr ContractiveAutoencoder::decode(const Arg& h) const {
 }
 
 ContractiveAutoencoder contractive_autoencoder(std::int64_t visible, std::int64_t hidden,
-                                               RandomState& random, DType dtype) {
+                                               RandomState& random, DType dtype, Source where) {
   if (visible < 1 || hidden < 1) {
     throw TypeError(text("contractive_autoencoder: sizes must be positive, got ", visible,
-                         " visible and ", hidden, " hidden units"));
+                         " visible and ", hidden, " hidden units\n  written at ", where.text()));
   }
   const double bound = 4 * std::sqrt(6.0 / static_cast<double>(visible + hidden));
-  return {Shared(random.uniform(-bound, bound, {visible, hidden}, dtype), "W"),
-          Shared(Tensor(dtype, {hidden}), "b"), Shared(Tensor(dtype, {visible}), "c")};
+  return {Shared(random.uniform(-bound, bound, {visible, hidden}, dtype), "W", where),
+          Shared(Tensor(dtype, {hidden}), "b", where),
+          Shared(Tensor(dtype, {visible}), "c", where)};
 }
 
 Expr literal_jacobian(const ContractiveAutoencoder& model, const Arg& x) {

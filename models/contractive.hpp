@@ -33,7 +33,8 @@ struct ContractiveAutoencoder {
 /// W uniform on +-4 sqrt(6 / (visible + hidden)), drawn from `random` in row-major order; b and c
 /// zero. Throws TypeError unless both sizes are positive and `dtype` is a float.
 ContractiveAutoencoder contractive_autoencoder(std::int64_t visible, std::int64_t hidden,
-                                               RandomState& random, DType dtype = DType::float32);
+                                               RandomState& random, DType dtype = DType::float32,
+                                               Source where = Source::here());
 
 /// dh/dx written out, J_nij = h_nj (1 - h_nj) W_ij: (batch, visible, hidden).
 Expr literal_jacobian(const ContractiveAutoencoder& model, const Arg& x);

@@ -151,7 +151,7 @@ Expr concatenate(const std::vector<Expr>& parts, std::int64_t axis, Source where
   const Attribution as(where);
   if (parts.empty()) throw TypeError("concatenate: nothing to concatenate, at " + where.text());
   if (parts[0].rank() == 0)
-    throw TypeError("concatenate: scalars have no axis to join along: use stack, at " +
+    throw TypeError("concatenate: scalars have no axis to join along: use stack\n  written at " +
                     where.text());
   return apply(concatenate_op, parts,
                {.ints = {axis_of("concatenate", Arg(parts[0], where), axis)}}, where);
