@@ -9,10 +9,17 @@
 #include "audit/formula.hpp"
 #include "audit/suspects.hpp"
 #include "audit/terms.hpp"
+#include "core/fault.hpp"
 #include "core/function.hpp"
 #include "core/grad.hpp"
+#include "core/rewrite.hpp"
+#include "ops/activation.hpp"
 #include "ops/arithmetic.hpp"
+#include "ops/index.hpp"
+#include "ops/random.hpp"
+#include "ops/reduce.hpp"
 #include "ops/shape.hpp"
+#include "ops/targets.hpp"
 
 namespace cinch {
 
@@ -97,6 +104,9 @@ class Auditor {
     find_unreached();
     find_scales();
     find_saturation();
+    find_targets();
+    find_mixing();
+    find_left_out();
     return std::move(result_);
   }
 
@@ -113,10 +123,19 @@ class Auditor {
                      .allow_unused_inputs = true})(at_.values);
   }
   double value(const Expr& e) const { return values({e})[0].item(); }
+  bool has_dead_layer() const {
+    return std::ranges::any_of(nonlinearities(root(), depends_), [&](const Nonlinearity& n) {
+      return n.op == "relu" && norm(value_tensor(n.node)) == 0;
+    });
+  }
 
   void add(Finding kind, int term, std::vector<std::string> parameters, Source where,
            std::string text, std::optional<double> mended = {}) {
     result_.findings.push_back({kind, term, std::move(parameters), where, std::move(text), mended});
+  }
+  static void put(std::vector<AuditFinding>& into, Finding kind, int term,
+                  std::vector<std::string> parameters, Source where, std::string text) {
+    into.push_back({kind, term, std::move(parameters), where, std::move(text), {}});
   }
 
   std::vector<Expr> gradient_of(const Expr& e) const {
@@ -170,6 +189,15 @@ class Auditor {
       total += one.share;
       one.mean_over = mean_over(terms_[t].whole, depends_, batch_.examples,
                                 [&](const Expr& e) { return value(e); });
+      // A mean over probes, drawn numbers of which there are several for each example, is one
+      // value.
+      for (const Expr& node : value_nodes(terms_[t].whole)) {
+        const bool drawn = &node.op() == &random_uniform_op || &node.op() == &random_normal_op;
+        if (!drawn || node.rank() < 2 || !node.dims()[0].known() || node.dims()[0].size() < 1)
+          continue;
+        const std::int64_t probes = node.dims()[0].size();
+        if (probes > 1 && one.mean_over % probes == 0) one.mean_over /= probes;
+      }
       compare(one, t);
       result_.terms.push_back(std::move(one));
     }
@@ -187,7 +215,10 @@ class Auditor {
     }
     if (wrt.empty() || !std::isfinite(one.value)) return;
     one.differences = check_grad(terms_[t].whole, wrt, at_.bindings(),
-                                 {.shown = 3, .disconnected = Disconnected::zero});
+                                 {.shown = 3,
+                                  .disconnected = Disconnected::zero,
+                                  .hold_stopped = false,  // To see what is held.
+                                  .title = text("audit, term ", t + 1)});
   }
 
   void measure_growth() {
@@ -195,6 +226,7 @@ class Auditor {
     for (const Term& t : terms_) wholes.push_back(t.whole);
     const Growth g = growth(wholes, at_, batch_);
     for (std::size_t t = 0; t < terms_.size(); ++t) term(t).growth = g.exponents[t];
+    mixes_ = g.mixes;
     if (g.error.empty()) return;
     add(Finding::fixed_batch, -1, {}, result_.where,
         text("The cost cannot be computed for another number of examples than ", batch_.examples,
@@ -211,13 +243,9 @@ class Auditor {
     if (value_is && bad.empty()) return;
     std::vector<Expr> computed{terms_[t].whole};
     if (value_is) computed = gradient_of(terms_[t].whole);
-    std::string first =
-        "As written, op by op, it is finite: it is a matter of the order of additions.";
-    try {
-      interpret(computed, at_.bindings(), /*watch=*/true);
-    } catch (const Error& error) {
-      first = error.what();
-    }
+    const std::vector<Binding> at = at_.bindings();
+    const Inquiry found = inquire(computed, at);
+    const std::string first = found.fault ? found.fault->text : std::string(only_compiled);
     add(Finding::not_finite, static_cast<int>(t), bad, one.where,
         value_is
             ? text(title(t), " has a gradient by ", joined(bad), " that is not finite.\n", first)
@@ -255,27 +283,71 @@ class Auditor {
           groups.push_back({stops, {k}});
         }
       }
-      if (f.flows && one.norms[k] == 0 && norm(at_.values[k]) > 0)
+      if (f.flows && one.norms[k] == 0 && norm(at_.values[k]) > 0 && !is_start(t, k))
         zero.push_back(result_.parameters[k]);
     }
     for (const auto& [stops, parameters] : stopped)
       report_stops(t, stops, parameters, false, wrong);
     for (const auto& [stops, parameters] : partly) report_stops(t, stops, parameters, true, wrong);
     if (!zero.empty()) {
-      add(Finding::zero_gradient, static_cast<int>(t), zero, one.where,
+      // A layer of few relu units may be 0 for all of a few examples by chance.
+      put(has_dead_layer() ? result_.notes : result_.findings, Finding::zero_gradient,
+          static_cast<int>(t), zero, one.where,
           text(title(t), " has a gradient by ", joined(zero),
                ", but all of it is 0 here: a factor of 0, or units that do not move."));
     }
     if (undecided) {
-      add(Finding::undecided, static_cast<int>(t), {}, one.where,
-          text("Finite differences tell nothing about ",
-               terms_.size() == 1 ? "the cost" : text("term ", t + 1),
-               ": there is a kink or a jump at these values."));
+      report_kink(t);
     } else if (wrong && !excused) {
       add(Finding::wrong_gradient, static_cast<int>(t), {}, one.where,
           text(title(t), "'s gradient is not that of its value. An op it uses has a wrong one.\n",
                one.differences.report));
     }
+  }
+
+  /// Differences by some parameters may tell all the same, as where new biases leave a few relu
+  /// units of many at their kink: that is a note.
+  void report_kink(std::size_t t) {
+    const AuditTerm& one = term(t);
+    std::vector<std::string> skipped;
+    bool told = false;
+    for (const OrderCheck& order : one.differences.orders) {
+      for (const auto& [name, derivative] : order.parameters) {
+        told = told || derivative.decided;
+        if (!derivative.decided) skipped.push_back(name);
+      }
+    }
+    const std::string what = text("Finite differences tell nothing about ",
+                                  terms_.size() == 1 ? "the cost" : text("term ", t + 1),
+                                  told ? text(" by ", joined(skipped)) : "",
+                                  ": there is a kink or a jump at these values",
+                                  told ? ". By the other parameters they agree." : ".");
+    if (told) {
+      note(Finding::undecided, static_cast<int>(t), skipped, one.where, what);
+    } else {
+      add(Finding::undecided, static_cast<int>(t), {}, one.where, what);
+    }
+  }
+
+  /// Whether the gradient by a parameter is 0 because another one is, as the weights of a
+  /// classifier are at the start: that passes with the first step.
+  bool is_start(std::size_t t, std::size_t parameter) const {
+    std::vector<Tensor> moved = at_.values;
+    bool any = false;
+    for (std::size_t k = 0; k < at_.parameters.size(); ++k) {
+      if (k == parameter || norm(moved[k]) > 0) continue;
+      any = true;
+      Tensor start(DType::float64, moved[k].shape());
+      const std::span<double> elements = start.data<double>();
+      for (std::size_t i = 0; i < elements.size(); ++i)
+        elements[i] = 0.1 * std::sin(1 + 2.4 * static_cast<double>(i));
+      moved[k] = start.cast(moved[k].dtype());
+    }
+    if (!any) return false;
+    const Function slope = function({.inputs = at_.inputs,
+                                     .outputs = {gradient_of(terms_[t].whole)[parameter]},
+                                     .allow_unused_inputs = true});
+    return norm(slope(moved)[0]) > 0;
   }
 
   void report_stops(std::size_t t, const std::vector<Expr>& stops,
@@ -307,6 +379,8 @@ class Auditor {
     if (mended) {
       double now = 0;
       for (const std::size_t k : parameters) now = std::hypot(now, term(t).norms[k]);
+      // What is stopped adds nothing to the gradient, as a mask of what is selected anyway.
+      if (partial && std::abs(*mended - now) <= 1e-6 * now) return;
       what += text("\nWithout the stop the gradient's norm would be ", number(*mended), ", not ",
                    number(now), ".");
     }
@@ -376,8 +450,12 @@ class Auditor {
   }
 
   void find_scales() {
+    // Sums, divisions and roots give halves of whole exponents; others come of rounding, as where a
+    // share of the examples is selected.
     const auto depends_on_batch = [&](const AuditTerm& one) {
-      return one.growth && std::abs(*one.growth) > 0.1;
+      if (!one.growth) return false;
+      const double nearest = std::round(2 * *one.growth) / 2;
+      return nearest != 0 && std::abs(*one.growth - nearest) < 0.05;
     };
     std::size_t growing = 0, trained = 0;
     for (const AuditTerm& one : result_.terms) {
@@ -432,6 +510,8 @@ class Auditor {
       const AuditUnits units = count_units(found[i], computed[i], options_.saturation);
       result_.units.push_back(units);
       const bool relu = units.op == "relu";
+      // Of a few units some are 0 for these examples, and not for others: new weights are that way.
+      if (relu && !many_far(found[i], units)) continue;
       // One or two examples say little of a unit.
       const bool several = computed[i].rank() > 1 && computed[i].shape()[0] >= 4;
       const double stuck = static_cast<double>(units.stuck) /
@@ -452,6 +532,99 @@ class Auditor {
     }
   }
 
+  /// Whether many units that are 0 everywhere are so by far, not by chance.
+  bool many_far(const Nonlinearity& relu, const AuditUnits& units) const {
+    const auto far = static_cast<double>(count_far_units(value_tensor(argument_of(relu.node))));
+    constexpr double by_chance = 0.4;  // Of a layer of few units.
+    return far >= std::max(options_.most_stuck, by_chance) * static_cast<double>(units.units);
+  }
+  Tensor value_tensor(const Expr& e) const { return values({e})[0]; }
+
+  void find_targets() {
+    for (std::size_t t = 0; t < terms_.size(); ++t) {
+      for (const Expr& target : cross_entropy_targets(terms_[t].whole)) {
+        const std::vector<Tensor> limits = values({min(target), max(target)});
+        const double low = limits[0].item(), high = limits[1].item();
+        constexpr double rounding = 1e-5;
+        if (!(low < -rounding || high > 1 + rounding)) continue;
+        add(Finding::out_of_range, static_cast<int>(t), {}, target->where,
+            text(title(t), " is a cross-entropy whose targets ", formula(target), " are from ",
+                 number(low), " to ", number(high), ", not in [0, 1]: it falls without end",
+                 term(t).value < 0 ? text(", and is ", number(term(t).value), " already") : "",
+                 ". ", high > 1.5 && low >= 0 ? "Divide pixels by 255" : "Scale them into [0, 1]",
+                 ", or take squared_error."));
+      }
+    }
+  }
+
+  void note(Finding kind, int term, std::vector<std::string> parameters, Source where,
+            std::string text) {
+    put(result_.notes, kind, term, std::move(parameters), where, std::move(text));
+  }
+
+  /// The first softmax of the cost along an axis that grows with the number of examples.
+  Expr softmax_over_examples() const {
+    const std::int64_t n = batch_.examples;
+    if (n < 2) return {};
+    const std::vector<Expr> stable = rewrite(std::span(&root(), 1));
+    std::vector<Expr> found, lengths;
+    for (const Expr& node : value_nodes(stable[0])) {
+      if (&node.op() != &softmax_op && &node.op() != &log_softmax_op) continue;
+      found.push_back(node);
+      lengths.push_back(size(node, node.attrs().ints[0]));
+    }
+    if (found.empty()) return {};
+    const Function run =
+        function({.inputs = at_.inputs, .outputs = lengths, .allow_unused_inputs = true});
+    const std::vector<Tensor> all = run(at_.values),
+                              half = run(with_examples(at_, batch_, 0, n / 2));
+    for (std::size_t k = 0; k < found.size(); ++k) {
+      if (all[k].item() > half[k].item()) return found[k];
+    }
+    return {};
+  }
+
+  void find_mixing() {
+    if (std::ranges::find(mixes_, true) == mixes_.end()) return;
+    const Expr softmax = softmax_over_examples();
+    if (softmax.has_value()) {
+      add(Finding::examples_mix, -1, {}, softmax->where,
+          text("A ", softmax.op().name, " runs over the examples, axis ", softmax.attrs().ints[0],
+               " of ", formula(softmax.inputs()[0]), ": what is computed for one depends on the ",
+               "others. Classes are the last axis: softmax(x), unless the examples are meant."));
+    }
+    for (std::size_t t = 0; t < terms_.size(); ++t) {
+      if (!mixes_[t] || softmax.has_value()) continue;
+      note(Finding::examples_mix, static_cast<int>(t), {}, term(t).where,
+           text(title(t),
+                " is not made of what examples give apart: what one adds depends on the "
+                "others, as with batch normalisation, the mean activity of a unit, or "
+                "(n) against (n, 1). Right where that is meant."));
+    }
+  }
+
+  /// Stored variables by which there is a gradient; not those that are read in parts, as data are.
+  void find_left_out() {
+    for (std::size_t k = at_.parameters.size(); k < at_.inputs.size(); ++k) {
+      const Expr& input = at_.inputs[k];
+      if (!is_shared(at_.originals[k]) || !is_float(input.dtype()) || is_read_in_parts(input))
+        continue;
+      const bool flows = std::ranges::any_of(
+          terms_, [&](const Term& t) { return flow(t.whole, input, constant_set_, kinks_).flows; });
+      if (!flows) continue;
+      note(Finding::not_trained, -1, {describe(input)}, at_.originals[k]->where,
+           text("The cost has a gradient by ", describe(input),
+                ", which is not among the parameters: right where it is to stay."));
+    }
+  }
+
+  bool is_read_in_parts(const Expr& input) const {
+    return std::ranges::any_of(value_nodes(root()), [&](const Expr& node) {
+      const bool reads = &node.op() == &narrow_op || &node.op() == &take_op;
+      return reads && node.inputs()[0] == input;
+    });
+  }
+
   const AuditOptions& options_;
   checking::Probe at_;
   NodeMap<std::string> names_;
@@ -461,13 +634,15 @@ class Auditor {
   std::vector<Term> terms_;
   std::vector<Flow> flows_;  ///< For each term, for each parameter.
   Batch batch_;
+  std::vector<bool> mixes_;  ///< Terms whose examples mix.
   AuditReport result_;
 };
 
 }  // namespace
 
 bool AuditReport::has(Finding kind) const {
-  return std::ranges::find(findings, kind, &AuditFinding::kind) != findings.end();
+  return std::ranges::find(findings, kind, &AuditFinding::kind) != findings.end() ||
+         std::ranges::find(notes, kind, &AuditFinding::kind) != notes.end();
 }
 
 AuditReport audit(const Arg& cost, const Parameters& parameters, const std::vector<Binding>& at,

@@ -46,6 +46,10 @@ enum class Finding {
   saturated,         ///< Sigmoid or tanh units near their limits.
   dead,              ///< Units of relu that are 0 for all examples.
   not_finite,        ///< NaN or infinity in a term or its gradient.
+  out_of_range,      ///< The target of a cross-entropy lies outside [0, 1].
+  examples_mix,      ///< What an example adds depends on the others; a finding where a softmax is
+                     ///< taken over them, else a note.
+  not_trained,       ///< A note: a stored variable has a gradient and is no parameter.
 };
 
 struct AuditFinding {
@@ -99,9 +103,10 @@ struct AuditReport {
   std::vector<std::string> parameters;
   std::vector<AuditTerm> terms;
   std::vector<AuditUnits> units;
-  std::vector<AuditFinding> findings;
+  std::vector<AuditFinding> findings;  ///< What looks like a mistake.
+  std::vector<AuditFinding> notes;     ///< What is good to know, and right as often as not.
 
-  bool has(Finding kind) const;
+  bool has(Finding kind) const;  ///< Among findings and notes.
   /// A table of the terms with their lines, the units, and the findings in sentences.
   std::string text() const;
 };

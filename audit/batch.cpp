@@ -6,25 +6,86 @@
 #include <map>
 
 #include "core/function.hpp"
+#include "core/graph.hpp"
+#include "ops/random.hpp"
 
 namespace cinch {
 
 namespace {
 
-/// Rows [from, to) of `x`, counted on from the first again after the last.
-Tensor rows_of(const Tensor& x, std::int64_t from, std::int64_t to) {
+/// What belongs to the examples [from, to) of `n`, counted on from the first again after the last,
+/// where the size of `axis` is a multiple of n.
+Tensor part_of(const Tensor& x, std::size_t axis, std::int64_t n, std::int64_t from,
+               std::int64_t to) {
   Shape shape = x.shape();
-  const std::int64_t count = shape[0];
-  shape[0] = to - from;
+  const std::int64_t count = shape[axis], block = count / n;
+  shape[axis] = (to - from) * block;
+  std::int64_t outer = 1;
+  std::size_t inner = size_of(x.dtype());
+  for (std::size_t k = 0; k < axis; ++k) outer *= shape[k];
+  for (std::size_t k = axis + 1; k < shape.size(); ++k) inner *= static_cast<std::size_t>(shape[k]);
   Tensor result(x.dtype(), shape);
-  const std::size_t row = x.bytes() / static_cast<std::size_t>(count);
-  for (std::int64_t i = from; i < to; ++i) {
-    std::memcpy(static_cast<std::byte*>(result.raw()) + static_cast<std::size_t>(i - from) * row,
-                static_cast<const std::byte*>(x.raw()) + static_cast<std::size_t>(i % count) * row,
-                row);
+  auto* out = static_cast<std::byte*>(result.raw());
+  const auto* in = static_cast<const std::byte*>(x.raw());
+  for (std::int64_t o = 0; o < outer; ++o) {
+    for (std::int64_t i = from * block; i < to * block; ++i) {
+      std::memcpy(out, in + static_cast<std::size_t>(o * count + i % count) * inner, inner);
+      out += inner;
+    }
   }
   return result;
 }
+
+/// The terms with their random draws as inputs of their own: an example that comes again, or comes
+/// without others, comes with the numbers that it drew before.
+class Resampled {
+ public:
+  Resampled(std::span<const Expr> terms, const Probe& at, const Batch& batch)
+      : at_(at), batch_(batch) {
+    std::vector<Expr> draws, inputs = at.inputs;
+    Substitutions by_input;
+    for (const Expr& node : topological(terms)) {
+      if (&node.op() != &random_uniform_op && &node.op() != &random_normal_op) continue;
+      draws.push_back(node);
+      inputs.push_back(variable("draw", node.type(), node->where));
+      by_input.emplace_back(node, inputs.back());
+    }
+    draw_ = function({.inputs = at.inputs, .outputs = draws, .allow_unused_inputs = true});
+    run_ = function({.inputs = std::move(inputs),
+                     .outputs = substitute(terms, by_input),
+                     .allow_unused_inputs = true});
+    drawn_ = draw_(at.values);
+  }
+
+  std::vector<Tensor> operator()(std::int64_t from, std::int64_t to) const {
+    std::vector<Tensor> arguments = with_examples(at_, batch_, from, to);
+    for (const Tensor& fresh : draw_(arguments)) {
+      const Tensor& before = drawn_[arguments.size() - at_.inputs.size()];
+      arguments.push_back(along(before, fresh, from, to));
+    }
+    return run_(arguments);
+  }
+
+ private:
+  /// The draws of these examples, where axes that have another size than before hold examples.
+  Tensor along(const Tensor& before, const Tensor& fresh, std::int64_t from,
+               std::int64_t to) const {
+    const std::int64_t n = batch_.examples;
+    Tensor result = before;
+    for (std::size_t axis = 0; axis < fresh.shape().size(); ++axis) {
+      const std::int64_t had = before.shape()[axis], has = fresh.shape()[axis];
+      if (had == has) continue;
+      if (had % n != 0 || has != had / n * (to - from)) return fresh;
+      result = part_of(result, axis, n, from, to);
+    }
+    return result;
+  }
+
+  const Probe& at_;
+  const Batch& batch_;
+  Function draw_, run_;
+  std::vector<Tensor> drawn_;
+};
 
 /// log of the ratio of the values over that of the numbers of examples.
 std::optional<double> exponent(double more, double less, double factor) {
@@ -58,24 +119,30 @@ Batch find_batch(const checking::Probe& at, std::span<const Expr> chosen) {
   return result;
 }
 
+std::vector<Tensor> with_examples(const checking::Probe& at, const Batch& batch, std::int64_t from,
+                                  std::int64_t to) {
+  std::vector<Tensor> result = at.values;
+  for (const std::size_t k : batch.inputs)
+    result[k] = part_of(at.values[k], 0, batch.examples, from, to);
+  return result;
+}
+
 Growth growth(std::span<const Expr> terms, const checking::Probe& at, const Batch& batch) {
   Growth result;
   result.exponents.resize(terms.size());
+  result.mixes.resize(terms.size());
   const std::int64_t n = batch.examples;
   if (n == 0) return result;
-  const Function run = function(
-      {.inputs = at.inputs, .outputs = {terms.begin(), terms.end()}, .allow_unused_inputs = true});
-  const auto values = [&](std::int64_t from, std::int64_t to) {
-    std::vector<Tensor> arguments = at.values;
-    for (const std::size_t k : batch.inputs) arguments[k] = rows_of(at.values[k], from, to);
-    return run(arguments);
-  };
-  const std::vector<Tensor> once = run(at.values);
-  std::vector<Tensor> twice, first, second;
+  const Resampled values(terms, at, batch);
+  const std::vector<Tensor> once = values(0, n);
+  std::vector<Tensor> twice, first, second, rest;
   try {
     twice = values(0, 2 * n);
-    if (n > 1) first = values(0, n / 2);
-    if (n > 1) second = values(n - n / 2, n);
+    if (n > 1) {
+      first = values(0, n / 2);
+      second = values(n - n / 2, n);
+      rest = n % 2 ? values(n / 2, n) : second;
+    }
   } catch (const Error& error) {
     result.error = error.what();
     return result;
@@ -87,12 +154,18 @@ Growth growth(std::span<const Expr> terms, const checking::Probe& at, const Batc
       result.exponents[t] = up;
       continue;
     }
-    const double half = (first[t].item() + second[t].item()) / 2;
+    const double a = first[t].item(), b = second[t].item(), c = rest[t].item();
     const std::optional<double> down =
-        exponent(value, half, static_cast<double>(n) / static_cast<double>(n / 2));
+        exponent(value, (a + b) / 2, static_cast<double>(n) / static_cast<double>(n / 2));
     // The same examples twice are exact for any term that is a sum over them; halves hold other
     // examples, so that a term which mixes them need not be proportional.
     if (down && std::abs(*down - *up) < 0.4) result.exponents[t] = up;
+
+    const double share = static_cast<double>(n / 2) / static_cast<double>(n);
+    const double scale = std::max({std::abs(value), std::abs(a), std::abs(c)});
+    const double noise = terms[t].dtype() == DType::float64 ? 1e-8 : 1e-3;
+    const auto is = [&](double expected) { return std::abs(value - expected) <= noise * scale; };
+    result.mixes[t] = !is(a + c) && !is(share * a + (1 - share) * c);
   }
   return result;
 }

@@ -111,18 +111,24 @@ Flow flow(const Expr& root, const Expr& parameter, const NodeSet& constants, con
 bool is_choice(const Expr& stop, const Expr& root) {
   if (is_comparison(stop)) return true;
   if (is_float(stop.dtype())) return false;
-  NodeSet integers{stop.get()};
-  for (const Expr& node : topological(std::span(&root, 1))) {
+  NodeSet integers{stop.get()}, numbers;  // The latter are floats by cast: compared, they choose.
+  for (const Expr& node : value_nodes(root)) {
     for (std::size_t k = 0; k < node.inputs().size(); ++k) {
-      if (!value_matters(node, k) || !integers.contains(node.inputs()[k].get())) continue;
-      if (!is_float(node.dtype())) {
+      if (!value_matters(node, k)) continue;
+      const Node* input = node.inputs()[k].get();
+      if (numbers.contains(input)) {
+        if (!is_comparison(node)) return false;
         integers.insert(node.get());
-      } else if (is_one_of(node, cast_op)) {
-        return false;
+      } else if (integers.contains(input)) {
+        if (!is_float(node.dtype())) {
+          integers.insert(node.get());
+        } else if (is_one_of(node, cast_op)) {
+          numbers.insert(node.get());
+        }
       }
     }
   }
-  return true;
+  return !numbers.contains(root.get());
 }
 
 std::string remedy(const Expr& stop, const NodeSet& constants) {

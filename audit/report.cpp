@@ -85,6 +85,18 @@ std::string names(const std::vector<std::string>& all) {
   return result;
 }
 
+void print(std::ostream& out, const std::vector<AuditFinding>& findings) {
+  for (std::size_t i = 0; i < findings.size(); ++i) {
+    const std::string label = text(i + 1, ". ");
+    out << label << hanging(findings[i].text, label.size());
+    const Source& where = findings[i].where;
+    // Most texts say it where it belongs.
+    const bool told = findings[i].text.find(where.text()) != std::string::npos;
+    if (where.line && !told) out << "  at " << where.text();
+    out << "\n";
+  }
+}
+
 void print(std::ostream& out, const AuditReport& audit) {
   out << "The cost is " << number(audit.value, 6);
   if (audit.examples > 0)
@@ -126,19 +138,11 @@ void print(std::ostream& out, const AuditReport& audit) {
   }
 
   out << "\n";
-  if (audit.findings.empty()) {
-    out << "Nothing looks like a mistake.\n";
-    return;
-  }
-  for (std::size_t i = 0; i < audit.findings.size(); ++i) {
-    const std::string label = text(i + 1, ". ");
-    out << label << hanging(audit.findings[i].text, label.size());
-    const Source& where = audit.findings[i].where;
-    // Most texts say it where it belongs.
-    const bool told = audit.findings[i].text.find(where.text()) != std::string::npos;
-    if (where.line && !told) out << "  at " << where.text();
-    out << "\n";
-  }
+  if (audit.findings.empty()) out << "Nothing looks like a mistake.\n";
+  print(out, audit.findings);
+  if (audit.notes.empty()) return;
+  out << "\nGood to know:\n";
+  print(out, audit.notes);
 }
 
 }  // namespace

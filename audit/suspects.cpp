@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "audit/flow.hpp"
 #include "core/leaves.hpp"
@@ -160,6 +161,30 @@ std::vector<Nonlinearity> nonlinearities(const Expr& cost, const NodeSet& depend
     if (!limited && !is_relu(node)) continue;
     if (is_sigmoid(node) && undone_by_log(node, users)) continue;
     result.push_back({node, name_of(node)});
+  }
+  return result;
+}
+
+Expr argument_of(const Expr& relu) {
+  return is(relu, maximum_op) && is_constant(relu.inputs()[0], 0) ? relu.inputs()[1]
+                                                                  : relu.inputs()[0];
+}
+
+std::int64_t count_far_units(const Tensor& x) {
+  const std::int64_t examples = x.rank() > 1 ? x.shape()[0] : 1;
+  const std::int64_t units = examples > 0 ? x.size() / examples : 0;
+  const auto n = static_cast<double>(examples);
+  std::int64_t result = 0;
+  for (std::int64_t unit = 0; unit < units; ++unit) {
+    double sum = 0, squares = 0, largest = -std::numeric_limits<double>::infinity();
+    for (std::int64_t i = 0; i < examples; ++i) {
+      const double a = x.at(i * units + unit);
+      sum += a;
+      squares += a * a;
+      largest = std::max(largest, a);
+    }
+    const double variance = std::max(0.0, squares / n - (sum / n) * (sum / n));
+    result += largest < -1 && largest < -3 * std::sqrt(variance);
   }
   return result;
 }

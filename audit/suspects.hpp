@@ -40,6 +40,11 @@ struct Nonlinearity {
   std::string op;
 };
 std::vector<Nonlinearity> nonlinearities(const Expr& cost, const NodeSet& depends);
+/// What a relu is applied to, also one written as maximum(x, 0).
+Expr argument_of(const Expr& relu);
+/// Of how many units `x`, what relu is applied to, is far below 0 for all examples: by 1, which new
+/// weights hardly give, and by three times their standard deviation.
+std::int64_t count_far_units(const Tensor& x);
 AuditUnits count_units(const Nonlinearity& units, const Tensor& value, double saturation);
 
 }  // namespace cinch

@@ -403,3 +403,78 @@ TEST_CASE_FIXTURE(Fixture, "audit writes to nothing, and takes float32") {
   CHECK(report.findings.empty());
   CHECK(report.terms[0].differences.ok);
 }
+
+TEST_CASE_FIXTURE(Fixture, "audit finds pixels from 0 to 255 in a cross-entropy") {
+  const Expr s = sigmoid(z);
+  const Tensor pixels = random({8, 6}, 5, 0, 255);
+  const Expr written = -mean(sum(x * log(s) + (1 - x) * log(1 - s), 1));
+  const int line = __LINE__ - 1;
+  const AuditReport report = audit(written, params, {{x, pixels}});
+  check_finding(report, Finding::out_of_range, 0, x->where.line,
+                {"is a cross-entropy whose targets x are from", "Divide pixels by 255"});
+  CHECK(line > 0);
+  for (const Expr& cost : {written, mean(cross_entropy(x, s)), mean(binary_cross_entropy(x, s)),
+                           mean(binary_cross_entropy_from_logits(x, z))}) {
+    CHECK(audit(cost, params, {{x, pixels}}).has(Finding::out_of_range));
+    CHECK_FALSE(audit(cost, params, at).has(Finding::out_of_range));
+  }
+  CHECK_FALSE(audit(mean(squared_error(x, s)), params, {{x, pixels}}).has(Finding::out_of_range));
+}
+
+TEST_CASE_FIXTURE(Fixture, "audit finds a softmax over the examples, and notes other mixing") {
+  const Expr a = dot(h, V) + c;
+  const auto nll = [&](const Expr& p) { return -mean(sum(x * log(p), 1)); };
+  const int line = __LINE__ - 1;  // Of log(softmax), which is one op.
+  const AuditReport wrong = audit(nll(softmax(a, 0)), params, at);
+  check_finding(wrong, Finding::examples_mix, -1, line, {"over the examples, axis 0"});
+  CHECK(audit(mean(sum(square(x - exp(a) / sum(exp(a), 0)), 1)), params, at)
+            .has(Finding::examples_mix));
+  for (const Expr& right : {nll(softmax(a)), nll(softmax(a, 1)), loss, loss + 0.1 * penalty,
+                            loss + 1e-3 * sum(square(W)), mean(square(max(h, 1)))}) {
+    const AuditReport report = audit(right, params, at);
+    CHECK_FALSE_MESSAGE(report.has(Finding::examples_mix), report.text());
+  }
+  // Batch normalisation is meant: a note and no finding.
+  const Expr normal = (h - mean(h, 0)) / sqrt(mean(square(h - mean(h, 0)), 0) + 1e-3);
+  const AuditReport normalised = audit(mean(sum(square(x - dot(normal, V) - c), 1)), params, at);
+  CAPTURE(normalised.text());
+  CHECK(normalised.findings.empty());
+  REQUIRE(normalised.notes.size() == 1);
+  CHECK(normalised.notes[0].kind == Finding::examples_mix);
+  CHECK(normalised.text().find("Nothing looks like a mistake") != std::string::npos);
+  CHECK(normalised.text().find("Good to know") != std::string::npos);
+}
+
+TEST_CASE_FIXTURE(Fixture, "audit notes stored variables with a gradient that are no parameters") {
+  const AuditReport report = audit(loss, {W, b, V}, at);
+  CHECK(report.findings.empty());
+  REQUIRE(report.notes.size() == 1);
+  CHECK(report.notes[0].kind == Finding::not_trained);
+  CHECK(report.notes[0].parameters == std::vector<std::string>{"c"});
+  CHECK(audit(loss, params, at).notes.empty());
+  // Data that are sliced are none, nor is what is held.
+  const Shared images(value, "images");
+  const Expr batch = slice(images, 0, 4);
+  const Expr code = sigmoid(dot(batch, W) + b);
+  CHECK(audit(mean(sum(square(batch - dot(code, V) - stop_gradient(c)), 1)), {W, b, V}, {})
+            .notes.empty());
+}
+
+TEST_CASE_FIXTURE(Fixture, "random draws are the same for an example that comes again") {
+  RandomStreams streams(3);
+  const Expr noise = streams.normal(sizes(h), 0, 1, DType::float64);
+  const Expr probes = streams.normal({constant(Tensor(std::int64_t{3})), size(x, 0), size(x, 1)}, 0,
+                                     1, DType::float64);
+  const Expr code = h + noise;
+  const Expr right =
+      mean(sum(square(x - dot(code, V) - c), 1)) + mean(sum(square(dot(probes, W)), {0, 2}));
+  for (const std::int64_t n : {4, 5, 8}) {
+    const AuditReport report = audit(right, params, {{x, random({n, 6}, 5, 0, 1)}});
+    CAPTURE(report.text());
+    CHECK(report.findings.empty());
+    for (const AuditTerm& t : report.terms) CHECK(std::abs(t.growth.value()) < 1e-9);
+  }
+  const AuditReport wrong = audit(sum(square(x - dot(code, V) - c)), params, at);
+  CHECK(wrong.has(Finding::batch_scale));
+  CHECK(wrong.terms[0].growth.value() == doctest::Approx(1));
+}
