@@ -182,7 +182,7 @@ class Auditor {
         one.norms.push_back(norm(mine[1 + k]));
         squares += one.norms[k] * one.norms[k];
         flows_.push_back(flow(terms_[t].whole, at_.parameters[k], constant_set_, kinks_));
-        const Flow& f = flows_.back();
+        const TermFlow& f = flows_.back();
         one.reach.push_back(f.flows ? Reach::flows : f.mentions ? Reach::stopped : Reach::none);
       }
       one.share = std::sqrt(squares);
@@ -204,7 +204,7 @@ class Auditor {
     for (AuditTerm& one : result_.terms) one.share = total > 0 ? one.share / total : 0;
   }
 
-  const Flow& flow_of(std::size_t t, std::size_t parameter) const {
+  const TermFlow& flow_of(std::size_t t, std::size_t parameter) const {
     return flows_[t * at_.parameters.size() + parameter];
   }
 
@@ -263,7 +263,7 @@ class Auditor {
     }
     const bool wrong = !one.differences.ok && !undecided;
     for (std::size_t k = 0; k < at_.parameters.size(); ++k) {
-      const Flow& f = flow_of(t, k);
+      const TermFlow& f = flow_of(t, k);
       if (!f.mentions) continue;
       std::vector<Expr> stops;
       for (const Expr& stop : f.stops) {
@@ -548,7 +548,7 @@ class Auditor {
         constexpr double rounding = 1e-5;
         if (!(low < -rounding || high > 1 + rounding)) continue;
         add(Finding::out_of_range, static_cast<int>(t), {}, target->where,
-            text(title(t), " is a cross-entropy whose targets ", formula(target), " are from ",
+            text(title(t), " is a cross-entropy whose targets ", formula_text(target), " are from ",
                  number(low), " to ", number(high), ", not in [0, 1]: it falls without end",
                  term(t).value < 0 ? text(", and is ", number(term(t).value), " already") : "",
                  ". ", high > 1.5 && low >= 0 ? "Divide pixels by 255" : "Scale them into [0, 1]",
@@ -590,7 +590,7 @@ class Auditor {
     if (softmax.has_value()) {
       add(Finding::examples_mix, -1, {}, softmax->where,
           text("A ", softmax.op().name, " runs over the examples, axis ", softmax.attrs().ints[0],
-               " of ", formula(softmax.inputs()[0]), ": what is computed for one depends on the ",
+               " of ", formula_text(softmax.inputs()[0]), ": what is computed for one depends on the ",
                "others. Classes are the last axis: softmax(x), unless the examples are meant."));
     }
     for (std::size_t t = 0; t < terms_.size(); ++t) {
@@ -632,7 +632,7 @@ class Auditor {
   NodeSet constant_set_;
   NodeSet depends_, kinks_;
   std::vector<Term> terms_;
-  std::vector<Flow> flows_;  ///< For each term, for each parameter.
+  std::vector<TermFlow> flows_;  ///< For each term, for each parameter.
   Batch batch_;
   std::vector<bool> mixes_;  ///< Terms whose examples mix.
   AuditReport result_;

@@ -40,7 +40,7 @@ Tensor part_of(const Tensor& x, std::size_t axis, std::int64_t n, std::int64_t f
 /// without others, comes with the numbers that it drew before.
 class Resampled {
  public:
-  Resampled(std::span<const Expr> terms, const Probe& at, const Batch& batch)
+  Resampled(std::span<const Expr> terms, const checking::Probe& at, const Batch& batch)
       : at_(at), batch_(batch) {
     std::vector<Expr> draws, inputs = at.inputs;
     Substitutions by_input;
@@ -81,7 +81,7 @@ class Resampled {
     return result;
   }
 
-  const Probe& at_;
+  const checking::Probe& at_;
   const Batch& batch_;
   Function draw_, run_;
   std::vector<Tensor> drawn_;

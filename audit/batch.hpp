@@ -34,7 +34,7 @@ struct Growth {
 Growth growth(std::span<const Expr> terms, const checking::Probe& at, const Batch& batch);
 
 /// The inputs of the probe with the examples [from, to) in place of all.
-std::vector<Tensor> with_examples(const Probe& at, const Batch& batch, std::int64_t from,
+std::vector<Tensor> with_examples(const checking::Probe& at, const Batch& batch, std::int64_t from,
                                   std::int64_t to);
 
 }  // namespace cinch

@@ -78,8 +78,8 @@ NodeSet kinked(const Expr& root) {
   return result;
 }
 
-Flow flow(const Expr& root, const Expr& parameter, const NodeSet& constants, const NodeSet& kinks) {
-  Flow result;
+TermFlow flow(const Expr& root, const Expr& parameter, const NodeSet& constants, const NodeSet& kinks) {
+  TermFlow result;
   NodeSet depends, active;
   for (const Expr& node : topological(std::span(&root, 1))) {
     if (node == parameter) {

@@ -24,12 +24,12 @@ NodeSet kinked(const Expr& root);
 
 /// How a root depends on a parameter. That by the slope of a kink, as in the Jacobian of relu
 /// units, is none: it jumps where the kink is, and its derivative is exactly 0 elsewhere.
-struct Flow {
+struct TermFlow {
   bool mentions = false;    ///< Its value does.
   bool flows = false;       ///< And a gradient gets through.
   std::vector<Expr> stops;  ///< Nodes that a gradient would come to, and does not get past.
 };
-Flow flow(const Expr& root, const Expr& parameter, const NodeSet& constants, const NodeSet& kinks);
+TermFlow flow(const Expr& root, const Expr& parameter, const NodeSet& constants, const NodeSet& kinks);
 
 /// Whether a stop is a choice that `root`, a formula, needs: a comparison, or an index that only
 /// selects, never made a float. Nobody expects a gradient through it.

@@ -156,48 +156,32 @@ std::vector<Expr> split(const Arg& x, std::int64_t parts, std::int64_t axis) {
   return result;
 }
 
-std::vector<Expr> split_sizes(const Arg& x, const std::vector<std::int64_t>& lengths,
-                              std::int64_t axis) {
+std::vector<Expr> split_sizes(const Arg& x, const Sizes& lengths, std::int64_t axis) {
   const Attribution as(x.where());
   axis = axis_of("split_sizes", x, axis);
-  const Dim n = x->dims()[index(axis)];
-  if (std::ranges::any_of(lengths, [](std::int64_t length) { return length < 0; }))
-    fail("split_sizes", x, "a part cannot have a negative size");
-  std::int64_t total = 0;
-  for (const std::int64_t length : lengths) {
-    if (length > std::numeric_limits<std::int64_t>::max() - total)
-      fail("split_sizes", x, "the parts are larger than any axis");
-    total += length;
-  }
-  if (n.known() && n.size() != total) {
-    fail("split_sizes", x,
-         text("axis ", axis, " has size ", n.size(), ", the parts make up ", total));
-  }
-  // Where the size shows at run time only, reshape checks it.
-  std::vector<Expr> all = sizes(x);
-  all[index(axis)] = constant(Tensor(total));
-  const Expr whole = n.known() ? x.expr() : reshape(x, all);
-  std::vector<Expr> result;
-  std::int64_t start = 0;
-  for (const std::int64_t length : lengths) {
-    result.push_back(narrow(whole, axis, start, length));
-    start += length;
-  }
-  return result;
-}
-
-std::vector<Expr> split_sizes(const Arg& x, const std::vector<Expr>& lengths, std::int64_t axis) {
-  const Attribution as(x.where());
-  axis = axis_of("split_sizes", x, axis);
-  Expr total = constant(Tensor(std::int64_t{0}));
   std::vector<Expr> counts;
-  for (const Expr& length : lengths) {
+  Expr total = constant(Tensor(std::int64_t{0}));
+  std::int64_t left = std::numeric_limits<std::int64_t>::max();
+  for (const Expr& length : lengths.all()) {
+    if (const Tensor* number = constant_value(length); number && number->rank() == 0) {
+      if (number->item() < 0) fail("split_sizes", x, "a part cannot have a negative size");
+      if (number->item() > static_cast<double>(left))
+        fail("split_sizes", x, "the parts are larger than any axis");
+      left -= static_cast<std::int64_t>(number->item());
+    }
     counts.push_back(count_from("split_sizes", x, length));
     total = computed(total + counts.back());
   }
+  const Dim n = x->dims()[index(axis)];
+  const Tensor* sum = constant_value(total);
+  if (n.known() && sum && n.size() != static_cast<std::int64_t>(sum->item())) {
+    fail("split_sizes", x,
+         text("axis ", axis, " has size ", n.size(), ", the parts make up ", sum->item()));
+  }
+  // Where the size shows at run time only, reshape checks it.
   std::vector<Expr> all = sizes(x);
   all[index(axis)] = total;
-  const Expr whole = reshape(x, all);
+  const Expr whole = n.known() && sum ? x.expr() : reshape(x, all);
   std::vector<Expr> result;
   Expr start = constant(Tensor(std::int64_t{0}));
   for (const Expr& count : counts) {

@@ -32,12 +32,9 @@ Expr repeat(const Arg& x, const Arg& count, std::int64_t axis);
 /// `parts` parts of equal size along `axis`. TypeError where they cannot be; where that shows at
 /// run time only, reshape throws.
 std::vector<Expr> split(const Arg& x, std::int64_t parts, std::int64_t axis = 0);
-/// Parts of these sizes, which must make up the axis.
-std::vector<Expr> split_sizes(const Arg& x, const std::vector<std::int64_t>& lengths,
-                              std::int64_t axis = 0);
-/// The same for sizes of which some are int64 scalars. What they make up is checked at run time.
-std::vector<Expr> split_sizes(const Arg& x, const std::vector<Expr>& lengths,
-                              std::int64_t axis = 0);
+/// Parts of these sizes, numbers or int64 scalars, which must make up the axis. Where that shows at
+/// run time only, reshape throws.
+std::vector<Expr> split_sizes(const Arg& x, const Sizes& lengths, std::int64_t axis = 0);
 /// The inverse of stack: every x[k] along `axis`. How many there are must be known, by the type of
 /// x or as `count`, which the size then has to be (checked at run time): the result is a list.
 std::vector<Expr> unstack(const Arg& x, std::int64_t axis = 0,

@@ -26,7 +26,6 @@ bool convolution_accepts(const Strided& where, const Shape& shape) {
 
 namespace {
 
-using Sizes = ConvolutionSizes;
 
 /// One tensor: (groups, outer, a dense block of three axes).
 template <class T>
@@ -50,7 +49,7 @@ T* memory(std::int64_t count) {
 }
 
 template <class T>
-T* columns_memory(const Sizes& s) {
+T* columns_memory(const ConvolutionSizes& s) {
   return memory<T, 0>(s.meetings());
 }
 
@@ -58,7 +57,7 @@ T* columns_memory(const Sizes& s) {
 /// where the windows' elements at this position go in the matrix, the row of x that they come from
 /// (null outside), and which of the windows have it inside.
 template <class T, class F>
-void for_each_row(const Sizes& s, T* x, T* columns, F&& row) {
+void for_each_row(const ConvolutionSizes& s, T* x, T* columns, F&& row) {
   for (std::int64_t c = 0; c < s.channels; ++c) {
     for (std::int64_t i = 0; i < s.width[0]; ++i) {
       const Span vertical = windows_inside(s.window[0], i, s.in[0], s.out[0]);
@@ -79,7 +78,7 @@ void for_each_row(const Sizes& s, T* x, T* columns, F&& row) {
 
 /// The matrix (channels * width area, windows) of what each window sees of one example.
 template <class T>
-void gather(const Sizes& s, const T* x, T* columns) {
+void gather(const ConvolutionSizes& s, const T* x, T* columns) {
   const std::int64_t stride = s.window[1].stride, out = s.out[1];
   for_each_row<T>(
       s, const_cast<T*>(x), columns, [&](T* to, const T* from, std::int64_t first, Span inside) {
@@ -108,7 +107,7 @@ T sum_of(T a, T b) {
 
 /// The transpose of gather: adds each window's elements to where they were seen.
 template <class T>
-void scatter(const Sizes& s, T* columns, T* x) {
+void scatter(const ConvolutionSizes& s, T* columns, T* x) {
   const std::int64_t stride = s.window[1].stride;
   std::fill_n(x, s.channels * s.in_area(), T(0));
   for_each_row<T>(s, x, columns, [&](const T* from, T* to, std::int64_t first, Span inside) {
@@ -124,7 +123,7 @@ void scatter(const Sizes& s, T* columns, T* x) {
 }
 
 /// The matrix is x itself: filters of one element, at every position.
-bool sees_all(const Sizes& s) {
+bool sees_all(const ConvolutionSizes& s) {
   const auto plain = [](const Window& w) { return w.stride == 1 && w.before == 0 && w.after == 0; };
   return s.width_area() == 1 && plain(s.window[0]) && plain(s.window[1]);
 }
@@ -160,20 +159,20 @@ blas::Matrix<T> transposed(const blas::Matrix<T>& m) {
 
 /// The filters of one group as (filters, channels * width area).
 template <class T>
-blas::Matrix<const T> filter_matrix(const Sizes& s, const Blocks<T>& w, std::int64_t g) {
+blas::Matrix<const T> filter_matrix(const ConvolutionSizes& s, const Blocks<T>& w, std::int64_t g) {
   const std::int64_t length = s.channels * s.width_area();
   const std::int64_t row = s.filters > 1 ? w.outer : length;
   return {w.at(g, 0), s.filters, length, std::max<std::int64_t>(row, 1), 1};
 }
 
-double nanoseconds(const Sizes& s, std::size_t bytes) {
+double nanoseconds(const ConvolutionSizes& s, std::size_t bytes) {
   const auto columns = static_cast<double>(s.meetings() * static_cast<std::int64_t>(bytes));
   return columns * (0.05 + static_cast<double>(s.filters) / 200);
 }
 
 /// Calls work(group, example) for all of them, several at once.
 template <class F>
-void for_each_example(const Sizes& s, std::size_t bytes, F&& work) {
+void for_each_example(const ConvolutionSizes& s, std::size_t bytes, F&& work) {
   const std::int64_t count = s.groups * s.examples;
   const std::int64_t parts = parts_for(nanoseconds(s, bytes) * static_cast<double>(count), count);
   share_work(parts, [&](std::int64_t part) {
@@ -183,7 +182,7 @@ void for_each_example(const Sizes& s, std::size_t bytes, F&& work) {
 }
 
 template <class T>
-void convolve(const Sizes& s, const Operand& x_in, const Operand& w_in, const Operand& y_out) {
+void convolve(const ConvolutionSizes& s, const Operand& x_in, const Operand& w_in, const Operand& y_out) {
   const Blocks<T> x(x_in), w(w_in), y(y_out);
   for_each_example(s, sizeof(T), [&](std::int64_t g, std::int64_t b) {
     const T* seen = x.at(g, b);
@@ -199,7 +198,7 @@ void convolve(const Sizes& s, const Operand& x_in, const Operand& w_in, const Op
 }
 
 template <class T>
-void convolve_data(const Sizes& s, const Operand& y_in, const Operand& w_in, const Operand& x_out) {
+void convolve_data(const ConvolutionSizes& s, const Operand& y_in, const Operand& w_in, const Operand& x_out) {
   const Blocks<T> y(y_in), w(w_in), x(x_out);
   for_each_example(s, sizeof(T), [&](std::int64_t g, std::int64_t b) {
     const bool direct = sees_all(s);
@@ -213,7 +212,7 @@ void convolve_data(const Sizes& s, const Operand& y_in, const Operand& w_in, con
 
 /// Examples are dealt out to parts, each of which has a sum of its own.
 template <class T>
-void convolve_filters(const Sizes& s, const Operand& x_in, const Operand& y_in,
+void convolve_filters(const ConvolutionSizes& s, const Operand& x_in, const Operand& y_in,
                       const Operand& w_out) {
   constexpr std::int64_t most_elements = (1 << 20) / static_cast<std::int64_t>(sizeof(T));
   const Blocks<T> x(x_in), y(y_in), w(w_out);
@@ -262,18 +261,18 @@ void dispatch_number(DType dtype, F&& f) {
 }  // namespace
 
 void convolution_kernel(std::span<const Operand> in, const Operand& out, const Attrs& attrs) {
-  const Sizes s(in[0].shape, in[1].shape, out.shape, attrs);
+  const ConvolutionSizes s(in[0].shape, in[1].shape, out.shape, attrs);
   dispatch_number(out.dtype, [&]<class T> { convolve<T>(s, in[0], in[1], out); });
 }
 
 void convolution_data_kernel(std::span<const Operand> in, const Operand& out, const Attrs& attrs) {
-  const Sizes s(out.shape, in[1].shape, in[0].shape, attrs);
+  const ConvolutionSizes s(out.shape, in[1].shape, in[0].shape, attrs);
   dispatch_number(out.dtype, [&]<class T> { convolve_data<T>(s, in[0], in[1], out); });
 }
 
 void convolution_filters_kernel(std::span<const Operand> in, const Operand& out,
                                 const Attrs& attrs) {
-  const Sizes s(in[0].shape, out.shape, in[1].shape, attrs);
+  const ConvolutionSizes s(in[0].shape, out.shape, in[1].shape, attrs);
   dispatch_number(out.dtype, [&]<class T> { convolve_filters<T>(s, in[0], in[1], out); });
 }
 

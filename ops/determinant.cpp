@@ -48,10 +48,10 @@ void for_each_factored(const Operand& x, const auto& put) {
     Workspace space(Workspace::room<T>(n * n) + Workspace::room<int>(n));
     T* a = space.take<T>(n * n);
     int* pivots = space.take<int>(n);
-    if (!load_rows(matrix_at<T>(x, k), a)) return Fault::not_finite;
+    if (!load_rows(matrix_at<T>(x, k), a)) return MatrixFault::not_finite;
     const T sign = n == 0 ? T(1) : factor(n, a, pivots);
     put(k, sign, a);
-    return Fault::none;
+    return MatrixFault::none;
   };
   for_each_matrix(leading_shape(x), matrix_count(x), cubic_nanoseconds(n, 1), each);
 }
@@ -100,12 +100,12 @@ void logdet_kernel(std::span<const Operand> in, const Operand& out, const Attrs&
     const auto each = [&](std::int64_t k) {
       Workspace space(Workspace::room<T>(n * n));
       T* a = space.take<T>(n * n);
-      if (!load_symmetric(matrix_at<T>(in[0], k), a)) return Fault::not_finite;
-      if (n > 0 && !Lapack<T>::cholesky(n, a)) return Fault::indefinite;
+      if (!load_symmetric(matrix_at<T>(in[0], k), a)) return MatrixFault::not_finite;
+      if (n > 0 && !Lapack<T>::cholesky(n, a)) return MatrixFault::indefinite;
       T log = 0;
       for (std::int64_t i = 0; i < n; ++i) log += 2 * std::log(a[i * (n + 1)]);
       out.as<T>()[k] = log;
-      return Fault::none;
+      return MatrixFault::none;
     };
     for_each_matrix(leading_shape(in[0]), matrix_count(in[0]), cubic_nanoseconds(n, 0.5), each);
   });
@@ -114,7 +114,7 @@ void logdet_kernel(std::span<const Operand> in, const Operand& out, const Attrs&
 Tensor logdet_reference(Values in, const Attrs&) {
   return textbook::for_each(*in[0], {}, [](const textbook::Matrix& a, std::int64_t) {
     const auto L = textbook::cholesky(textbook::symmetric_part(a));
-    if (!L) return textbook::Result(Fault::indefinite);
+    if (!L) return textbook::Result(MatrixFault::indefinite);
     textbook::Real log = 0;
     for (std::int64_t i = 0; i < a.rows; ++i) log += 2 * std::log((*L)(i, i));
     return textbook::Result(numbers({log}));
@@ -212,15 +212,15 @@ void cofactors_derivative_kernel(std::span<const Operand> in, const Operand& out
         *copy = space.take<T>(n * n), *between = space.take<T>(n * n), *half = space.take<T>(n * n),
         *s = space.take<T>(n), *scratch = space.take<T>(work);
       int *integers = space.take<int>(8 * n), *pivots = space.take<int>(n);
-      if (!load_rows(matrix_at<T>(in[0], k), a)) return Fault::not_finite;
+      if (!load_rows(matrix_at<T>(in[0], k), a)) return MatrixFault::not_finite;
       // The factors of the transpose: u holds V by columns, v holds U by rows.
       if (!Lapack<T>::svd(true, n, n, a, s, u, v, scratch, work, integers))
-        return Fault::no_convergence;
+        return MatrixFault::no_convergence;
       const T* K[most_directions];
       for (std::int64_t d = 0; d < count; ++d) {
         T* rotated = space.take<T>(n * n);
         if (!load_rows(matrix_at<T>(in[static_cast<std::size_t>(d) + 1], k), a))
-          return Fault::direction_not_finite;
+          return MatrixFault::direction_not_finite;
         // All by columns, that is transposed: V' H' and then that times U.
         Lapack<T>::product(true, false, n, n, n, u, a, half);
         Lapack<T>::product(false, true, n, n, n, half, v, rotated);
@@ -235,7 +235,7 @@ void cofactors_derivative_kernel(std::span<const Operand> in, const Operand& out
       for (std::int64_t i = 0; i < n * n; ++i) between[i] *= sign;
       Lapack<T>::product(false, false, n, n, n, u, between, half);
       Lapack<T>::product(false, false, n, n, n, half, v, out.as<T>() + k * n * n);
-      return Fault::none;
+      return MatrixFault::none;
     };
     for_each_matrix(leading_shape(in[0]), matrix_count(in[0]), cubic_nanoseconds(n, 25), each);
   });
@@ -256,10 +256,10 @@ void cofactors_kernel(std::span<const Operand> in, const Operand& out, const Att
         *copy = space.take<T>(n * n), *s = space.take<T>(n), *others = space.take<T>(n),
         *scratch = space.take<T>(work);
       int *integers = space.take<int>(8 * n), *pivots = space.take<int>(n);
-      if (!load_rows(matrix_at<T>(in[0], k), a)) return Fault::not_finite;
+      if (!load_rows(matrix_at<T>(in[0], k), a)) return MatrixFault::not_finite;
       // The factors of the transpose: u holds V by columns, v holds U by rows.
       if (!Lapack<T>::svd(true, n, n, a, s, u, v, scratch, work, integers))
-        return Fault::no_convergence;
+        return MatrixFault::no_convergence;
       std::copy_n(u, n * n, copy);
       T sign = orientation(n, copy, pivots);
       std::copy_n(v, n * n, copy);
@@ -274,7 +274,7 @@ void cofactors_kernel(std::span<const Operand> in, const Operand& out, const Att
       }
       // Column-major u v is the transpose of the result, as it should be.
       Lapack<T>::product(false, false, n, n, n, u, v, to);
-      return Fault::none;
+      return MatrixFault::none;
     };
     for_each_matrix(leading_shape(in[0]), matrix_count(in[0]), cubic_nanoseconds(n, 20), each);
   });
@@ -333,7 +333,7 @@ Tensor cofactors_reference(Values in, const Attrs&) {
     for (const Tensor* direction : in.subspan(1)) {
       directions.push_back(textbook::matrix_of(*direction, number));
       if (!textbook::all_finite(directions.back()))
-        return textbook::Result(Fault::direction_not_finite);
+        return textbook::Result(MatrixFault::direction_not_finite);
     }
     textbook::Matrix total(n, n);
     std::vector<std::int64_t> rows(directions.size());

@@ -53,11 +53,11 @@ void for_each_spectrum(const Operand& x, bool vectors, const auto& put) {
                     Workspace::room<int>(5 * n + 3));
     T *a = space.take<T>(n * n), *values = space.take<T>(n), *scratch = space.take<T>(work);
     int* integers = space.take<int>(5 * n + 3);
-    if (!load_symmetric(matrix_at<T>(x, k), a)) return Fault::not_finite;
+    if (!load_symmetric(matrix_at<T>(x, k), a)) return MatrixFault::not_finite;
     if (!Lapack<T>::eigen(vectors, n, a, values, scratch, work, integers))
-      return Fault::no_convergence;
+      return MatrixFault::no_convergence;
     put(k, values, a);
-    return Fault::none;
+    return MatrixFault::none;
   };
   for_each_matrix(leading_shape(x), matrix_count(x), cubic_nanoseconds(n, vectors ? 8 : 3), each);
 }

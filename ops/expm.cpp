@@ -98,7 +98,7 @@ void expm_kernel(std::span<const Operand> in, const Operand& out, const Attrs&) 
         *scratch = space.take<T>(size);
       int* pivots = space.take<int>(n);
       // The exponential of the transpose is the transpose of the exponential.
-      if (!load_rows(matrix_at<T>(in[0], k), a)) return Fault::not_finite;
+      if (!load_rows(matrix_at<T>(in[0], k), a)) return MatrixFault::not_finite;
       const int halvings = scale_down(n, a);
       multiply(a, a, a2);
       multiply(a2, a2, a4);
@@ -111,14 +111,14 @@ void expm_kernel(std::span<const Operand> in, const Operand& out, const Attrs&) 
         below[i] = even[i] - scratch[i];
         result[i] = even[i] + scratch[i];
       }
-      if (!Lapack<T>::lu(n, below, pivots)) return Fault::no_convergence;
+      if (!Lapack<T>::lu(n, below, pivots)) return MatrixFault::no_convergence;
       Lapack<T>::lu_solve(false, n, n, below, pivots, result);
       for (int square = 0; square < halvings; ++square) {
         multiply(result, result, squared);
         std::swap(result, squared);
       }
       std::copy_n(result, size, out.as<T>() + k * size);
-      return Fault::none;
+      return MatrixFault::none;
     };
     for_each_matrix(leading_shape(in[0]), matrix_count(in[0]), cubic_nanoseconds(n, 12), each);
   });

@@ -28,7 +28,7 @@ Type cholesky_type(Args x, const Attrs&) {
 Tensor cholesky_reference(Values in, const Attrs&) {
   const std::int64_t n = in[0]->shape().back();
   return textbook::for_each(*in[0], {n, n}, [](const textbook::Matrix& a, std::int64_t) {
-    return textbook::Result(textbook::cholesky(textbook::symmetric_part(a)), Fault::indefinite);
+    return textbook::Result(textbook::cholesky(textbook::symmetric_part(a)), MatrixFault::indefinite);
   });
 }
 
@@ -39,15 +39,15 @@ void cholesky_kernel(std::span<const Operand> in, const Operand& out, const Attr
     const auto each = [&](std::int64_t k) {
       Workspace space(Workspace::room<T>(n * n));
       T* a = space.take<T>(n * n);
-      if (!load_symmetric(matrix_at<T>(in[0], k), a)) return Fault::not_finite;
+      if (!load_symmetric(matrix_at<T>(in[0], k), a)) return MatrixFault::not_finite;
       // The upper factor by columns is the lower one by rows.
-      if (!Lapack<T>::cholesky(n, a)) return Fault::indefinite;
+      if (!Lapack<T>::cholesky(n, a)) return MatrixFault::indefinite;
       T* to = out.as<T>() + k * n * n;
       for (std::int64_t i = 0; i < n; ++i) {
         std::copy_n(a + i * n, i + 1, to + i * n);
         std::fill(to + i * n + i + 1, to + (i + 1) * n, T(0));
       }
-      return Fault::none;
+      return MatrixFault::none;
     };
     for_each_matrix(leading_shape(in[0]), matrix_count(in[0]), cubic_nanoseconds(n, 0.5), each);
   });
@@ -113,7 +113,7 @@ void qr_kernel(std::span<const Operand> in, const Operand& out, const Attrs&) {
       Workspace space(Workspace::room<T>(m * n) + Workspace::room<T>(n * n) +
                       Workspace::room<T>(work));
       T *a = space.take<T>(m * n), *r = space.take<T>(n * n), *scratch = space.take<T>(work);
-      if (!load_columns(matrix_at<T>(in[0], k), a)) return Fault::not_finite;
+      if (!load_columns(matrix_at<T>(in[0], k), a)) return MatrixFault::not_finite;
       Lapack<T>::qr(m, n, a, r, scratch);
       for (std::int64_t j = 0; j < n; ++j) {
         if (depends(r, j, 1, n, m, std::numeric_limits<T>::epsilon())) r[j * (n + 1)] = 0;
@@ -124,7 +124,7 @@ void qr_kernel(std::span<const Operand> in, const Operand& out, const Attrs&) {
       T* to = out.as<T>() + k * (m + n) * n;
       load_rows(MatrixView<T>{a, m, n, 1, m}, to);
       load_rows(MatrixView<T>{r, n, n, 1, n}, to + m * n);
-      return Fault::none;
+      return MatrixFault::none;
     };
     const double steps = 4 * static_cast<double>(m) / static_cast<double>(n);
     for_each_matrix(leading_shape(in[0]), matrix_count(in[0]), cubic_nanoseconds(n, steps), each);

@@ -20,7 +20,7 @@ Type inverse_type(Args x, const Attrs&) {
 Tensor inverse_reference(Values in, const Attrs&) {
   const std::int64_t n = in[0]->shape().back();
   return textbook::for_each(*in[0], {n, n}, [n](const textbook::Matrix& a, std::int64_t) {
-    return textbook::Result(textbook::solve(a, textbook::identity(n)), Fault::singular);
+    return textbook::Result(textbook::solve(a, textbook::identity(n)), MatrixFault::singular);
   });
 }
 
@@ -36,19 +36,19 @@ void inverse_kernel(std::span<const Operand> in, const Operand& out, const Attrs
       int* pivots = space.take<int>(n);
       // Row-major or column-major is the same here: the inverse of the transpose is the transpose
       // of the inverse.
-      if (!load_rows(matrix_at<T>(in[0], k), a)) return Fault::not_finite;
+      if (!load_rows(matrix_at<T>(in[0], k), a)) return MatrixFault::not_finite;
       if (!Lapack<T>::lu(n, a, pivots) || !Lapack<T>::lu_inverse(n, a, pivots, scratch))
-        return Fault::singular;
+        return MatrixFault::singular;
       if (!std::all_of(a, a + n * n, [](T e) { return std::isfinite(e); })) {
         // The reciprocal of a tiny pivot is infinite; a wider exponent can do without.
         const auto result =
             textbook::solve(textbook::matrix_of(matrix_at<T>(in[0], k)), textbook::identity(n));
-        if (!result) return Fault::singular;
+        if (!result) return MatrixFault::singular;
         std::ranges::transform(result->elements, a,
                                [](textbook::Real e) { return static_cast<T>(e); });
       }
       std::copy_n(a, n * n, out.as<T>() + k * n * n);
-      return Fault::none;
+      return MatrixFault::none;
     };
     for_each_matrix(leading_shape(in[0]), matrix_count(in[0]), cubic_nanoseconds(n, 2), each);
   });

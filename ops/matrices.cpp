@@ -88,8 +88,8 @@ Expr reciprocal_off_diagonal(const Expr& x) {
 Expr as_row(const Expr& v) { return expand_dims(v, v.rank() - 1); }
 Expr as_column(const Expr& v) { return expand_dims(v, v.rank()); }
 
-void require_sound(Fault fault, std::span<const std::int64_t> leading, std::int64_t k) {
-  if (fault == Fault::none) return;
+void require_sound(MatrixFault fault, std::span<const std::int64_t> leading, std::int64_t k) {
+  if (fault == MatrixFault::none) return;
   std::string which = "the matrix";
   if (!leading.empty()) {
     Shape at(leading.size());
@@ -100,28 +100,28 @@ void require_sound(Fault fault, std::span<const std::int64_t> leading, std::int6
                 : text("matrix ", text(at), " of ", text(Shape(leading.begin(), leading.end())));
   }
   switch (fault) {
-    case Fault::none:
+    case MatrixFault::none:
       break;
-    case Fault::not_finite:
+    case MatrixFault::not_finite:
       throw ValueError(which + " holds NaN or infinity");
-    case Fault::right_not_finite:
+    case MatrixFault::right_not_finite:
       throw ValueError("the right side of " + which + " holds NaN or infinity");
-    case Fault::direction_not_finite:
+    case MatrixFault::direction_not_finite:
       throw ValueError("the direction of the derivative by " + which + " holds NaN or infinity");
-    case Fault::dependent:
+    case MatrixFault::dependent:
       throw ValueError("the columns of " + which +
                        " are not independent, so its Q and R have no derivative");
-    case Fault::singular:
+    case MatrixFault::singular:
       throw ValueError(which + " is singular");
-    case Fault::indefinite:
+    case MatrixFault::indefinite:
       throw ValueError(which + " is not positive definite");
-    case Fault::no_convergence:
+    case MatrixFault::no_convergence:
       throw ValueError("the iteration for " + which + " did not converge");
   }
 }
 
 void for_each_matrix(std::span<const std::int64_t> leading, std::int64_t count,
-                     double nanoseconds_each, Fault (*work)(void*, std::int64_t&), void* context) {
+                     double nanoseconds_each, MatrixFault (*work)(void*, std::int64_t&), void* context) {
   // The number of the first with a fault, and the fault, in one.
   constexpr std::int64_t kinds = 8;
   std::atomic<std::int64_t> first = std::numeric_limits<std::int64_t>::max();
@@ -130,8 +130,8 @@ void for_each_matrix(std::span<const std::int64_t> leading, std::int64_t count,
     const Span own = part_of(count, 1, parts, part);
     for (std::int64_t k = own.begin; k < own.end; ++k) {
       std::int64_t number = k;
-      const Fault fault = work(context, number);
-      if (fault == Fault::none) continue;
+      const MatrixFault fault = work(context, number);
+      if (fault == MatrixFault::none) continue;
       const std::int64_t mine = number * kinds + static_cast<std::int64_t>(fault);
       std::int64_t known = first.load();
       while (mine < known && !first.compare_exchange_weak(known, mine)) {
@@ -141,7 +141,7 @@ void for_each_matrix(std::span<const std::int64_t> leading, std::int64_t count,
   });
   const std::int64_t found = first.load();
   if (found != std::numeric_limits<std::int64_t>::max())
-    require_sound(static_cast<Fault>(found % kinds), leading, found / kinds);
+    require_sound(static_cast<MatrixFault>(found % kinds), leading, found / kinds);
 }
 
 }  // namespace cinch

@@ -60,7 +60,7 @@ Expr as_column(const Expr& v);
 // -------------------------------------------------------------------------------------------------
 
 /// What can be wrong with a matrix; each op knows which apply to it.
-enum class Fault : std::uint8_t {
+enum class MatrixFault : std::uint8_t {
   none,
   not_finite,
   right_not_finite,      ///< The right side that belongs to it.
@@ -72,13 +72,13 @@ enum class Fault : std::uint8_t {
 };
 
 /// Throws the ValueError for matrix number `k` of those that `leading` counts; nothing for none.
-void require_sound(Fault fault, std::span<const std::int64_t> leading, std::int64_t k);
+void require_sound(MatrixFault fault, std::span<const std::int64_t> leading, std::int64_t k);
 
 /// Calls work(context, k) for k < count, on several threads where it takes long enough. It returns
-/// a Fault, and may set k to the number in `leading` to report it by. The one with the smallest
+/// a MatrixFault, and may set k to the number in `leading` to report it by. The one with the smallest
 /// number is reported as by require_sound.
 void for_each_matrix(std::span<const std::int64_t> leading, std::int64_t count,
-                     double nanoseconds_each, Fault (*work)(void* context, std::int64_t& k),
+                     double nanoseconds_each, MatrixFault (*work)(void* context, std::int64_t& k),
                      void* context);
 /// The same for a callable taking the number.
 template <class F>

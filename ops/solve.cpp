@@ -37,19 +37,19 @@ Type solve_type(Args x, const Attrs&) {
   return result;
 }
 
-Tensor solve_by(Values in, Fault fault, const auto& solver) {
+Tensor solve_by(Values in, MatrixFault fault, const auto& solver) {
   const Tensor& b = *in[1];
   return textbook::for_each(*in[0], {b.shape().end()[-2], b.shape().back()},
                             [&](const textbook::Matrix& a, std::int64_t k) {
                               const textbook::Matrix right = textbook::matrix_of(b, k);
                               if (!textbook::all_finite(right))
-                                return textbook::Result(Fault::right_not_finite);
+                                return textbook::Result(MatrixFault::right_not_finite);
                               return textbook::Result(solver(a, right), fault);
                             });
 }
 
 Tensor solve_reference(Values in, const Attrs&) {
-  return solve_by(in, Fault::singular, [](const textbook::Matrix& a, const textbook::Matrix& b) {
+  return solve_by(in, MatrixFault::singular, [](const textbook::Matrix& a, const textbook::Matrix& b) {
     return textbook::solve(a, b);
   });
 }
@@ -57,8 +57,8 @@ Tensor solve_reference(Values in, const Attrs&) {
 bool is_lower(const Attrs& attrs) { return attrs.ints[0] != 0; }
 bool is_unit(const Attrs& attrs) { return attrs.ints[1] != 0; }
 /// What a 0 on the diagonal means: with a third number, R of Q R for columns that are dependent.
-Fault triangular_fault(const Attrs& attrs) {
-  return attrs.ints.size() > 2 && attrs.ints[2] != 0 ? Fault::dependent : Fault::singular;
+MatrixFault triangular_fault(const Attrs& attrs) {
+  return attrs.ints.size() > 2 && attrs.ints[2] != 0 ? MatrixFault::dependent : MatrixFault::singular;
 }
 
 Tensor triangular_solve_reference(Values in, const Attrs& attrs) {
@@ -115,11 +115,11 @@ void solve_all(std::span<const Operand> in, const Operand& out, const auto& prep
   const auto slowly = [&](std::int64_t k, T* b) {
     const auto solved = textbook_solver(textbook::matrix_of(matrix_at<T>(in[0], k)),
                                         textbook::matrix_of(matrix_at<T>(in[1], k)));
-    if (!solved) return Fault::singular;
+    if (!solved) return MatrixFault::singular;
     for (std::int64_t i = 0; i < n; ++i) {
       for (std::int64_t j = 0; j < columns; ++j) b[j * n + i] = static_cast<T>((*solved)(i, j));
     }
-    return Fault::none;
+    return MatrixFault::none;
   };
   const auto each = [&](std::int64_t& k) {
     const std::int64_t matrix = k;
@@ -128,18 +128,18 @@ void solve_all(std::span<const Operand> in, const Operand& out, const auto& prep
                     Workspace::room<int>(n));
     T *a = space.take<T>(n * n), *b = space.take<T>(n * columns);
     int* pivots = space.take<int>(n);
-    const Fault fault = prepare(matrix_at<T>(in[0], k), a, pivots);
-    if (fault != Fault::none) return fault;
+    const MatrixFault fault = prepare(matrix_at<T>(in[0], k), a, pivots);
+    if (fault != MatrixFault::none) return fault;
     for (std::int64_t use = 0; use < shared.uses(); ++use) {
       k = shared.number(matrix, use);
-      if (!load_columns(matrix_at<T>(in[1], k), b)) return Fault::right_not_finite;
-      if (const Fault found = finish(a, pivots, b); found != Fault::none) return found;
+      if (!load_columns(matrix_at<T>(in[1], k), b)) return MatrixFault::right_not_finite;
+      if (const MatrixFault found = finish(a, pivots, b); found != MatrixFault::none) return found;
       if (!all_finite(b, n * columns)) {
-        if (const Fault found = slowly(k, b); found != Fault::none) return found;
+        if (const MatrixFault found = slowly(k, b); found != MatrixFault::none) return found;
       }
       load_rows(MatrixView<T>{b, n, columns, 1, n}, out.as<T>() + k * n * columns);
     }
-    return Fault::none;
+    return MatrixFault::none;
   };
   for_each_matrix(leading_shape(out), shared.matrices(),
                   preparing + static_cast<double>(shared.uses()) * applying, each);
@@ -150,12 +150,12 @@ void solve_kernel(std::span<const Operand> in, const Operand& out, const Attrs&)
   dispatch_float(out.dtype, [&]<class T> {
     // The matrix is read as its own transpose.
     const auto prepare = [&](const MatrixView<T>& from, T* a, int* pivots) {
-      if (!load_rows(from, a)) return Fault::not_finite;
-      return Lapack<T>::lu(n, a, pivots) ? Fault::none : Fault::singular;
+      if (!load_rows(from, a)) return MatrixFault::not_finite;
+      return Lapack<T>::lu(n, a, pivots) ? MatrixFault::none : MatrixFault::singular;
     };
     const auto finish = [&](const T* a, const int* pivots, T* b) {
       Lapack<T>::lu_solve(/*transposed=*/true, n, columns, a, pivots, b);
-      return Fault::none;
+      return MatrixFault::none;
     };
     const auto textbook_solver = [](const textbook::Matrix& a, const textbook::Matrix& b) {
       return textbook::solve(a, b);
@@ -169,12 +169,12 @@ void triangular_solve_kernel(std::span<const Operand> in, const Operand& out, co
   const bool lower = is_lower(attrs), unit = is_unit(attrs);
   dispatch_float(out.dtype, [&]<class T> {
     const auto prepare = [&](const MatrixView<T>& from, T* a, int*) {
-      return load_rows(from, a) ? Fault::none : Fault::not_finite;
+      return load_rows(from, a) ? MatrixFault::none : MatrixFault::not_finite;
     };
     const auto finish = [&](const T* a, const int*, T* b) {
       const bool done =
           Lapack<T>::triangular_solve(!lower, /*transposed=*/true, unit, n, columns, a, b);
-      return done ? Fault::none : triangular_fault(attrs);
+      return done ? MatrixFault::none : triangular_fault(attrs);
     };
     const auto textbook_solver = [&](const textbook::Matrix& a, const textbook::Matrix& b) {
       return textbook::triangular_solve(a, b, lower, unit);

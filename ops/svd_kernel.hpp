@@ -26,11 +26,11 @@ void for_each_decomposed(const Operand& x, bool vectors, const auto& put) {
     T *a = space.take<T>(m * n), *s = space.take<T>(k), *u = space.take<T>(of_u),
       *v = space.take<T>(of_v), *scratch = space.take<T>(work);
     int* integers = space.take<int>(8 * k);
-    if (!load_rows(matrix_at<T>(x, number), a)) return Fault::not_finite;
+    if (!load_rows(matrix_at<T>(x, number), a)) return MatrixFault::not_finite;
     if (!Lapack<T>::svd(vectors, n, m, a, s, v, u, scratch, work, integers))
-      return Fault::no_convergence;
+      return MatrixFault::no_convergence;
     put(number, s, u, v);
-    return Fault::none;
+    return MatrixFault::none;
   };
   const double steps =
       (vectors ? 20 : 5) * static_cast<double>(std::max(m, n)) / static_cast<double>(k);

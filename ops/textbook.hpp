@@ -97,14 +97,14 @@ Shape leading_of(const Tensor& x);
 void store(Tensor& to, std::int64_t at, const Matrix& from);
 
 /// A tensor of `shape` with make(k, matrix) for each matrix of x in it, one after the other. `make`
-/// returns a Matrix, or a Fault.
+/// returns a Matrix, or a MatrixFault.
 struct Result {
   Result(Matrix m) : value(std::move(m)) {}
-  Result(Fault f) : fault(f) {}
-  Result(std::optional<Matrix> m, Fault otherwise)
-      : value(std::move(m)), fault(value ? Fault::none : otherwise) {}
+  Result(MatrixFault f) : fault(f) {}
+  Result(std::optional<Matrix> m, MatrixFault otherwise)
+      : value(std::move(m)), fault(value ? MatrixFault::none : otherwise) {}
   std::optional<Matrix> value;
-  Fault fault = Fault::none;
+  MatrixFault fault = MatrixFault::none;
 };
 template <class F>
 Tensor for_each(const Tensor& x, const Shape& own_shape, F&& make) {
@@ -115,7 +115,7 @@ Tensor for_each(const Tensor& x, const Shape& own_shape, F&& make) {
   const std::int64_t count = element_count(leading), size = element_count(own_shape);
   for (std::int64_t k = 0; k < count; ++k) {
     const Matrix a = matrix_of(x, k);
-    const Result one = all_finite(a) ? make(a, k) : Result(Fault::not_finite);
+    const Result one = all_finite(a) ? make(a, k) : Result(MatrixFault::not_finite);
     require_sound(one.fault, leading, k);
     store(result, k * size, *one.value);
   }

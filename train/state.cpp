@@ -42,9 +42,9 @@ Tensor table(const std::vector<EpochReport>& history) {
 }
 
 /// The arrays of a file, asked for one by one.
-class Arrays {
+class SavedArrays {
  public:
-  explicit Arrays(const std::string& path) : path_(path), arrays_(read_npz(path)) {
+  explicit SavedArrays(const std::string& path) : path_(path), arrays_(read_npz(path)) {
     if (!arrays_.contains("training/version")) fail("is not a checkpoint of a training");
     const std::int64_t found = integers("training/version", 1)[0];
     if (found != version)
@@ -114,7 +114,7 @@ Descriptions types(const NamedVariables& variables) {
   return result;
 }
 
-void require_same(const Arrays& arrays, const TrainSetup& setup, const NamedVariables& variables,
+void require_same(const SavedArrays& arrays, const TrainSetup& setup, const NamedVariables& variables,
                   const NamedVariables& params) {
   std::string differences;
   Descriptions settings;
@@ -126,7 +126,7 @@ void require_same(const Arrays& arrays, const TrainSetup& setup, const NamedVari
   if (!differences.empty()) arrays.fail("is a checkpoint of another training:" + differences);
 }
 
-std::vector<EpochReport> history(const Arrays& arrays) {
+std::vector<EpochReport> history(const SavedArrays& arrays) {
   const Tensor& all = arrays.get("training/history", DType::float64, 2);
   const auto data = all.data<double>();
   const auto columns = static_cast<std::size_t>(all.shape()[1]);
@@ -148,7 +148,7 @@ std::vector<EpochReport> history(const Arrays& arrays) {
   return result;
 }
 
-RandomState::State random(const Arrays& arrays) {
+RandomState::State random(const SavedArrays& arrays) {
   constexpr auto count = RandomState::State::word_count;
   const auto words = arrays.integers("training/random", count + 2);
   RandomState::State result;
@@ -211,7 +211,7 @@ void write_state(const std::string& path, const TrainSetup& setup, const TrainSt
 
 TrainState read_state(const std::string& path, const TrainSetup& setup,
                       const NamedVariables& variables, const NamedVariables& params) {
-  Arrays arrays(path);
+  SavedArrays arrays(path);
   require_same(arrays, setup, variables, params);
 
   TrainState s;

@@ -130,8 +130,8 @@ TEST_CASE("first lines: activations and losses are functions and lambdas") {
   const Tensor v = random.uniform(-1, 1, {5, 4}, DType::float32);
   CHECK(evaluate(net(x), {{x, v}}).shape() == Shape{5, 2});
   for (const Activation& a :
-       {mine, Activation(elu), Activation([](const Arg& x) { return elu(x, .5); }),
-        Activation([](const Expr& x) { return x * sigmoid(x); }), Activation(tanh)}) {
+       {mine, Activation(elu), Activation([](const Arg& u) { return elu(u, .5); }),
+        Activation([](const Expr& u) { return u * sigmoid(u); }), Activation(tanh)}) {
     const Autoencoder model = autoencoder({4, 3}, random, {.hidden = a, .output = sigmoid});
     const Expr cost = reconstruction_cost(
         model, x, [](const Arg& t, const Arg& z) { return mean(square(t - z), 1); });
@@ -144,7 +144,7 @@ TEST_CASE("first lines: activations and losses are functions and lambdas") {
   CHECK(Activation(sigmoid) == sigmoid);
   CHECK(Activation(tanh) != sigmoid);
   CHECK(mine == Activation(mine));
-  CHECK(mine != Activation([slope](const Arg& x) { return leaky_relu(x, slope); }));
+  CHECK(mine != Activation([slope](const Arg& u) { return leaky_relu(u, slope); }));
   CHECK_FALSE(Activation());
   CHECK_THROWS_WITH_AS(Activation()(x), doctest::Contains("holds no function"), TypeError);
   CHECK_THROWS_WITH_AS(

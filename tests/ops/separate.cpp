@@ -581,8 +581,8 @@ TEST_CASE("where examples mix in a composed function, the op that does it is nam
        }},
       {"softmax(",
        [](const Expr& x) {
-         const Expr rows = reshape(x, std::vector<Expr>{product({size(x, 0), size(x, 1)})});
-         return reshape(softmax(rows), sizes(x));
+         const Expr merged = reshape(x, std::vector<Expr>{product({size(x, 0), size(x, 1)})});
+         return reshape(softmax(merged), sizes(x));
        }},
   };
   for (const bool symbolic : {false, true}) {

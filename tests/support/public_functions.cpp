@@ -10,10 +10,6 @@ namespace {
 
 using List = std::vector<Expr>;
 
-Shared parameter(const Expr& like) {
-  return Shared(Tensor::full(like.dtype(), like.type().shape(), 0.5), "p");
-}
-
 List values(const Updates& updates) {
   List result;
   for (const Update& update : updates) result.push_back(update.value);
