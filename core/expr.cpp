@@ -258,6 +258,8 @@ Expr apply(const Op& op, std::vector<Expr> inputs, Attrs attrs, Source where) {
   } catch (const TypeError& error) {
     throw TypeError(operands_text(attrs.label.empty() ? op.name : std::string_view(attrs.label),
                                   inputs, where, error.what()));
+  } catch (const ValueError& error) {
+    throw ValueError(operands_text(op.name, inputs, where, error.what()));
   }
 }
 

@@ -49,6 +49,7 @@ Probe probe(std::span<const Expr> roots, const Parameters& parameters,
   const auto add_input = [&](const Expr& e) {
     const Tensor& value = value_of(e, at, who);
     const DType dtype = wanted(e.dtype());
+    const Attribution as(e->where, /*force=*/true);
     // Sizes that are symbols keep being the same symbols.
     const Expr input = variable(
         describe(e), Type{dtype, is_shared(e) ? to_dims(value.shape()) : e.dims()}, e->where);

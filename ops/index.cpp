@@ -54,7 +54,7 @@ Type narrow_type(Args x, const Attrs& attrs) {
   const bool fits =
       !size.known() || !length.known() || length.size() <= std::max<std::int64_t>(size.size(), 1);
   if (!fits) {
-    throw TypeError(
+    throw ValueError(
         text(length.size(), " elements do not lie within an axis of size ", size.size()));
   }
   size = length;

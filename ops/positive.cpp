@@ -173,10 +173,11 @@ struct Product {
 };
 
 /// Whether `e` is a number of elements, or a product of such.
-bool is_count(const Expr& e) {
+bool is_count(const Expr& e, int depth = 8) {
   if (is(e, size_op)) return true;
-  if (is(e, cast_op)) return is_count(e.inputs()[0]);
-  return is(e, mul_op) && is_count(e.inputs()[0]) && is_count(e.inputs()[1]);
+  if (depth == 0) return false;
+  if (is(e, cast_op)) return is_count(e.inputs()[0], depth - 1);
+  return is(e, mul_op) && is_count(e.inputs()[0], depth - 1) && is_count(e.inputs()[1], depth - 1);
 }
 
 /// Ops that put elements elsewhere and change none: their logarithm is that of the elements.

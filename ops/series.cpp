@@ -8,6 +8,7 @@
 #include "ops/arithmetic.hpp"
 #include "ops/root.hpp"
 #include "ops/shape.hpp"
+#include "ops/slopes.hpp"
 #include "ops/special.hpp"
 #include "ops/trigonometry.hpp"
 
@@ -332,6 +333,13 @@ std::optional<Series> applied(const Op* op, const std::vector<Series>& x) {
         waves(u, function_of(u.c[0], std::sinh, sinh), function_of(u.c[0], std::cosh, cosh), 1);
     return op == &sinh_op ? s : c;
   }
+  if (op == &sech_op) {
+    const auto waves_of_u =
+        waves(u, function_of(u.c[0], std::sinh, sinh), function_of(u.c[0], std::cosh, cosh), 1);
+    return quotient(one, waves_of_u.second);
+  }
+  if (op == &one_minus_square_op) return one - u * u;
+  if (op == &exp_of_product_op) return exp_series(u * x[1]);
   if (op == &tanh_op) return tanh_series(u);
   if (op == &sigmoid_op) return sigmoid_series(u);
   if (op == &softplus_op)

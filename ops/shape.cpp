@@ -437,6 +437,10 @@ Expr reshape_with_rest(const Arg& x, std::vector<Expr> all) {
   std::vector<Expr> others;
   Expr* rest = nullptr;
   for (Expr& size : all) {
+    if (size.rank() != 0 || size.dtype() != DType::int64) {
+      refuse_reshape(x, text("sizes must be int64 scalars, one is ", text(size.type()), "  ",
+                             describe(size)));
+    }
     if (!is_constant(size, -1)) {
       others.push_back(size);
       if (size.type().weak) size = cast(size, DType::int64);

