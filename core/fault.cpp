@@ -81,6 +81,7 @@ class Investigation {
   struct Run {
     std::vector<Tensor> results;
     std::vector<Expr> makers;  ///< Of what is not finite, in order.
+    bool refused = false;      ///< An op does not take what is not finite.
   };
 
   /// Computes everything, with numbers in place of what makers make but for those in `kept`; null:
@@ -108,7 +109,8 @@ class Investigation {
         value[node.get()] = &as_shared(node).value();
       } else if (!value.contains(node.get())) {
         if (is_leaf(node)) throw TypeError("variable " + describe(node) + " has no value");
-        value[node.get()] = &(computed[node.get()] = value_of(node, operands, spoiled));
+        value[node.get()] =
+            &(computed[node.get()] = value_of(node, operands, spoiled, result.refused));
       }
       const Tensor& here = *value.at(node.get());
       const bool is_nan = has_nan(here), infinite = has_infinity(here);
@@ -142,11 +144,13 @@ class Investigation {
   std::vector<Expr> roots_, order_, alive_;
   /// NaN where an op refuses what is spoiled, as decompositions do: whose fault that is comes out
   /// all the same.
-  static Tensor value_of(const Expr& node, std::span<const Tensor* const> operands, bool spoiled) {
+  static Tensor value_of(const Expr& node, std::span<const Tensor* const> operands, bool spoiled,
+                         bool& refused) {
     try {
       return interpret_node(node, operands);
     } catch (const ValueError&) {
       if (!spoiled || !is_float(node.dtype()) || !node.type().is_static()) throw;
+      refused = true;
       return Tensor::full(node.dtype(), node.type().shape(),
                           std::numeric_limits<double>::quiet_NaN());
     }
@@ -259,7 +263,7 @@ Inquiry inquire(std::span<const Expr> roots, std::span<const Binding> bindings, 
   const auto plain = it.run(nullptr, [&](const Expr& node, const Tensor& value, auto operands) {
     described.emplace(node.get(), describe_fault(node, value, operands, roots));
   });
-  Inquiry result{plain.results, {}};
+  Inquiry result{plain.results, {}, plain.refused};
   const auto spoils = [&](std::size_t kept, const std::vector<Tensor>& healed) {
     NodeSet nodes;
     for (const Expr& maker : std::span(plain.makers).first(kept)) nodes.insert(maker.get());

@@ -35,6 +35,7 @@ struct Fault {
 struct Inquiry {
   std::vector<Tensor> values;
   std::optional<Fault> fault;
+  bool refused = false;  ///< An op does not take what is not finite; NaN stands for its value.
 };
 
 /// Computes `roots`, rewritten, and looks for the fault where one of them, of those in `watched`

@@ -8,8 +8,8 @@
 #include <list>
 #include <mutex>
 
-#include "core/derivation.hpp"
 #include "core/compile.hpp"
+#include "core/derivation.hpp"
 #include "core/host.hpp"
 #include "core/leaves.hpp"
 
@@ -157,6 +157,9 @@ void Function::Compiled::run_checked(std::vector<Tensor>& outputs) {
       if (refused) std::rethrow_exception(refused);
       throw;
     }
+    // What was not finite from the start is refused in the words of the op that does so.
+    if (refused && found.refused && (!found.fault || is_leaf(found.fault->node)))
+      std::rethrow_exception(refused);
     if (found.fault) throw ValueError("Mode::checked: " + found.fault->text);
     values.resize(found.values.size());
     for (std::size_t k = 0; k < values.size(); ++k) {

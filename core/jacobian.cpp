@@ -25,6 +25,8 @@ Expr batch_elementwise(std::vector<Expr> args, const std::vector<bool>& batched,
   return apply(y.op(), std::move(args), y.attrs(), y->where);
 }
 
+std::string written(const Arg& y) { return "\n  written at " + attributed(y.where()).text(); }
+
 /// Throws GradError where an example of `y` depends on another example of `x`.
 void require_separate_examples(const Expr& y, const Expr& x) {
   const Separation examples(y, x);
@@ -122,7 +124,8 @@ Expr vectorize(const Arg& y, const Expr& x, const Expr& many) {
   const Attribution as(y.where());
   if (many.rank() != x.rank() + 1) {
     throw TypeError("vectorize: " + describe(many) + " (" + text(many.type()) +
-                    ") must have one axis more than " + describe(x) + " (" + text(x.type()) + ")");
+                    ") must have one axis more than " + describe(x) + " (" + text(x.type()) + ")" +
+                    written(y));
   }
   const auto with = [y = y.expr(), x, many](std::vector<Expr> whole) {
     whole.push_back(x);
@@ -136,10 +139,14 @@ Expr jacobian(const Arg& y, const Expr& x, const GradOptions& options) {
   const Attribution as(y.where());
   if (y->rank() < 1 || x.rank() < 1) {
     throw TypeError("jacobian: both need a first axis of examples: " + text(y->type()) + "  " +
-                    describe(y) + ", " + text(x.type()) + "  " + describe(x));
+                    describe(y) + ", " + text(x.type()) + "  " + describe(x) + written(y));
   }
   const Expr shown = showing(y, x);
-  require_separate_examples(shown, x);
+  try {
+    require_separate_examples(shown, x);
+  } catch (const GradError& error) {
+    throw GradError(error.what() + written(y));
+  }
   // One vector-Jacobian product for each output of an example, all at once: seed k is 1 at output k
   // of every example.
   const std::vector<Expr> shape = sizes(y);

@@ -132,6 +132,11 @@ TEST_CASE("what checked mode names is the line of the fault, among neighbours th
         continue;
       }
       CAPTURE(error);
+      // A decomposition is refused as written, where it cannot say whether that matters.
+      if (has(error, "holds NaN or infinity")) continue;
+      // Rewriting may mend an exponential that overflows, log(exp(a)) for one, or move a difference
+      // of two: then another node is the first that fails in what runs.
+      if (has(error, "exp(") && !has(error, line_of(fault_line))) continue;
       if (all_finite(fast)) {
         CHECK(error.empty());
         ++passed;
