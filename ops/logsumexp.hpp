@@ -12,8 +12,4 @@ extern const Op logsumexp_op;
 /// no gradient flows. The same written as log(sum(exp(x))) becomes this.
 Expr logsumexp(const Arg& x, const Axes& axes = -1, bool keepdims = false);
 
-/// log(p) if `p` is a sum of exponentials, its axes gone or kept, perhaps divided by something, as
-/// a mean is; else an empty expression.
-Expr log_of_sum_of_exponentials(const Expr& p);
-
 }  // namespace cinch
