@@ -75,14 +75,23 @@ Expr logsumexp(const Arg& x, const Axes& axes, bool keepdims) {
 
 namespace {
 
+double largest(DType dtype) {
+  return dtype == DType::float32 ? std::numeric_limits<float>::max()
+                                 : std::numeric_limits<double>::max();
+}
+
 Tensor weighted_reference(Values in, const Attrs& attrs) {
   return dispatch_float(in[0]->dtype(), [&]<class T> {
-    const Tensor most = fold_reference<T>(*in[0], attrs, -std::numeric_limits<T>::infinity(),
+    constexpr T low = -std::numeric_limits<T>::infinity();
+    Tensor counting = *in[0];
+    const auto x = counting.data<T>();
+    const auto w = in[1]->data<T>();
+    for (std::size_t i = 0; i < x.size(); ++i) x[i] = w[i] == 0 ? low : x[i];
+    const Tensor most = fold_reference<T>(counting, attrs, low,
                                           [](T a, T b) { return std::isnan(a) || a > b ? a : b; });
     Tensor result(in[0]->dtype(), most.shape());
     const auto to = destinations(in[0]->shape(), attrs.ints);
-    const auto x = in[0]->data<T>(), w = in[1]->data<T>(), m = most.data<T>();
-    const auto y = result.data<T>();
+    const auto m = most.data<T>(), y = result.data<T>();
     for (std::size_t i = 0; i < to.size(); ++i)
       y[to[i]] += w[i] * (std::isinf(m[to[i]]) ? std::exp(x[i]) : std::exp(x[i] - m[to[i]]));
     for (std::size_t k = 0; k < y.size(); ++k)
@@ -93,7 +102,8 @@ Tensor weighted_reference(Values in, const Attrs& attrs) {
 
 }  // namespace
 
-/// log of the sum of w exp(x), from x and w of one shape; NaN where the sum is negative.
+/// log of the sum of w exp(x), from x and w of one shape; NaN where the sum is negative. What has
+/// weight 0 counts for nothing, however large.
 constinit const Op weighted_logsumexp_op{
     .name = "weighted_logsumexp",
     .type = reduce_type,
@@ -101,7 +111,9 @@ constinit const Op weighted_logsumexp_op{
     .operands = Operands::real,
     .grad = [](Args x, const Expr& y, const Expr& gy) -> Grads {
       const auto spread = [&](const Expr& e) { return kept(e, y.attrs().ints, x[0].rank()); };
-      const Expr share = exp(x[0] - spread(switch_(equal(y, -inf), 0, y)));
+      // Bounded, so that weight 0 times it is 0: a masked x may be as large as it likes.
+      const Expr share = minimum(exp(x[0] - spread(switch_(equal(y, -inf), 0, y))),
+                                 largest(x[0].dtype()));
       return {spread(gy) * (x[1] * share), spread(gy) * share};
     },
     .batch = [](Args x, const std::vector<bool>& batched, const Expr& y) -> Expr {
@@ -126,9 +138,10 @@ constinit const Op weighted_logsumexp_op{
         if (x.dims()[static_cast<std::size_t>(axis)] == Dim(0))
           return final_log(sum(w * exp(x), axes));
       }
-      const Expr most = max(x, axes);
+      const Expr counting = switch_(equal(w, 0), -inf, x);
+      const Expr most = max(counting, axes);
       const Expr shift = switch_(abs(most) < inf, most, 0);
-      return final_log(sum(w * exp(x - kept(shift, axes, x.rank())), axes)) + shift;
+      return final_log(sum(w * exp(counting - kept(shift, axes, x.rank())), axes)) + shift;
     },
     .probe = {0.2, 2},
     .examples = []() -> std::vector<Example> {

@@ -172,12 +172,18 @@ struct Product {
   }
 };
 
-/// Whether `e` is a number of elements, or a product of such.
+/// Whether `e` is a number of elements: a size, one of several, or a product of such.
 bool is_count(const Expr& e, int depth = 8) {
   if (is(e, size_op)) return true;
   if (depth == 0) return false;
-  if (is(e, cast_op)) return is_count(e.inputs()[0], depth - 1);
-  return is(e, mul_op) && is_count(e.inputs()[0], depth - 1) && is_count(e.inputs()[1], depth - 1);
+  const auto counts = [&](std::size_t k) {
+    const Expr& input = e.inputs()[k];
+    const std::optional<double> value = number(input);
+    return value ? *value > 0 : is_count(input, depth - 1);
+  };
+  if (is(e, cast_op)) return counts(0);
+  if (is(e, switch_op)) return counts(1) && counts(2);
+  return (is(e, mul_op) || is(e, maximum_op)) && counts(0) && counts(1);
 }
 
 /// Ops that put elements elsewhere and change none: their logarithm is that of the elements.
@@ -574,6 +580,32 @@ Linear linear_of(const std::vector<Power>& exps) {
   return sum;
 }
 
+/// The logarithm of the one weighted sum of `p`, and of the factors of unknown sign, which go into
+/// its weights: only the whole need be positive. Takes them out of `p`.
+Expr take_weighted(Product& p) {
+  const Weighted w = std::move(p.weighted[0]);
+  p.weighted.clear();
+  std::vector<Power> factors;  // Upside down for 1 / sum, whose logarithm is -log(sum).
+  for (const auto& [x, k, counts] : p.rest) {
+    if (!counts) factors.push_back({x, w.k * k});
+  }
+  std::erase_if(p.rest, [](const Power& x) { return !x.counts; });
+  Expr terms = w.terms, weights = p.constant < 0 ? -w.weights : w.weights;
+  p.constant = std::abs(p.constant);
+  std::vector<std::int64_t> axes = w.axes;
+  if (Expr factor = product_of(factors); factor.has_value()) {
+    if (factor.rank() > 0) {
+      if (factor.rank() < w.sum.rank()) factor = broadcast_like(factor, w.sum);
+      const std::int64_t more = factor.rank() - w.sum.rank();  // They lead those of the sum.
+      for (std::int64_t& axis : axes) axis += more;
+      factor = reduction::kept(factor, axes, terms.rank() + more);
+    }
+    weights = weights * factor;
+    if (terms.dims() != weights.dims()) terms = broadcast_like(terms, weights);
+  }
+  return times(w.k, apply(weighted_logsumexp_op, {terms, weights}, {.ints = axes}));
+}
+
 Expr Reader::log_of(Product p) {
   Expr total;
   if (p.rest.empty() && p.differences.size() == 1 && p.differences[0].k == 1) {
@@ -584,12 +616,7 @@ Expr Reader::log_of(Product p) {
     p.constant = std::abs(p.constant);
     p.differences.clear();
   }
-  if (p.weighted.size() == 1 && p.rest.empty() && p.differences.empty() && p.constant > 0) {
-    const Weighted& w = p.weighted[0];
-    total = plus(total,
-                 times(w.k, apply(weighted_logsumexp_op, {w.terms, w.weights}, {.ints = w.axes})));
-    p.weighted.clear();
-  }
+  if (p.weighted.size() == 1 && p.differences.empty()) total = plus(total, take_weighted(p));
   if (p.plain() && !total.has_value()) return {};
   gather(p);
   if (p.constant < 0) {

@@ -427,6 +427,12 @@ TEST_CASE("weights may be variables: sums, pairs and averages of exponentials, p
   const Expr y = -x;
   const Row rows[] = {
       {log(sum(w * exp(x))), logsumexp(x + log(w))},
+      {log(mean(w * exp(x) / 3)), logsumexp(x + log(w)) - std::log(9.)},
+      {log(-2 * sum(-w * exp(x))), logsumexp(x + log(w)) + std::log(2.)},
+      {log(w * sum(w * exp(x))), logsumexp(x + log(w)) + log(w)},
+      {log(max(w) / sum(w * exp(x))), log(max(w)) - logsumexp(x + log(w))},
+      {log(A * sum(w * exp(x))), logsumexp(x + log(w)) + log(A)},
+      {sum(log(w * exp(x) + 3 * w * exp(y))), sum(logaddexp(x + log(w), y + log(3 * w)))},
       {sum(w * exp(y)) / sum(exp(y)), sum(w * softmax(y))},
       {log(prod(w)) * sum(x), sum(log(w)) * sum(x)},
       {log(prod(sigmoid(x)) * prod(w)), sum(log(w)) - sum(softplus(-x))},
@@ -437,13 +443,15 @@ TEST_CASE("weights may be variables: sums, pairs and averages of exponentials, p
            {{800, 799, -800}, {0.5, 2, 3}},
            {{-800, -801, -802}, {1e-200, 3e-180, 2}}}) {
     const std::vector<Binding> given{{x, Tensor::from<double>({3}, std::span(at_x))},
-                                     {w, Tensor::from<double>({3}, std::span(at_w))}};
+                                     {w, Tensor::from<double>({3}, std::span(at_w))},
+                                     {A, Tensor::from<double>({2, 3}, {1, 2, 3, 4, 5, 6})}};
     for (const Row& row : rows) {
       const auto all = [&](const Expr& f) {
-        const Expr g = grad(f, x), h = grad(f, w);
+        const Expr g = grad(sum(f), x), h = grad(sum(f), w);
         return std::vector{f, g, h, grad(sum(g * w) + sum(h), x)};
       };
       const std::vector<Expr> naive = all(row.naive), stable = all(row.stable);
+      double steepest = 1;
       for (std::size_t k = 0; k < naive.size(); ++k) {
         const Tensor got = evaluate(naive[k], given), right = evaluate(stable[k], given);
         for (std::int64_t i = 0; i < got.size(); ++i) {
@@ -452,15 +460,26 @@ TEST_CASE("weights may be variables: sums, pairs and averages of exponentials, p
           CAPTURE(k);
           CAPTURE(right.at(i));
           CAPTURE(got.at(i));
-          // An exponent as large as x is rounded by a few of its last digits.
-          const double rounded = 1e-15 * (10 + std::abs(at_x[0]));
+          // An exponent as large as x is rounded by a few of its last digits, which the slopes
+          // multiply.
+          const double rounded = 1e-15 * (10 + std::abs(at_x[0])) * steepest;
           CHECK((got.at(i) == right.at(i) ||
                  std::abs(got.at(i) - right.at(i)) <= 1e-11 * (1e-300 + std::abs(right.at(i))) ||
                  std::abs(got.at(i) - right.at(i)) <= rounded));
         }
+        for (std::int64_t i = 0; i < right.size(); ++i)
+          steepest = std::max(steepest, std::abs(right.at(i)));
       }
     }
   }
+  // What is masked by weight 0 may be as large as it likes.
+  const std::vector<Binding> masked{{x, Tensor::from<double>({3}, {1, 5000, 2})},
+                                    {w, Tensor::from<double>({3}, {1, 0, 3})}};
+  const Expr bits = log(sum(w * exp(x)));
+  CHECK(evaluate(bits, masked).item() == doctest::Approx(std::log(std::exp(1) + 3 * std::exp(2))));
+  const Tensor slopes = evaluate(grad(bits, x), masked);
+  CHECK(slopes.at(0) == doctest::Approx(1 / (1 + 3 * std::exp(1))));
+  CHECK(slopes.at(1) == 0);
   // What is negative has no logarithm.
   const std::vector<Binding> negative{{x, Tensor::from<double>({2}, {1, 2})},
                                       {w, Tensor::from<double>({2}, {1, -1})}};
