@@ -189,7 +189,9 @@ class Comparison {
     }
     const double difference = std::abs(analytic - result.numeric);
     if (difference > 0 || !result.decided) {
-      const double error = result.error + rounding_ * scale_;
+      // Where both are flat, the numeric slope is nothing but noise.
+      const double noise = both_flat ? std::abs(slope.value) : 0;
+      const double error = result.error + noise + rounding_ * scale_;
       result.excess = difference / (size + error / tolerance_);
       if (result.decided && result.excess > tolerance_) {
         result.excess = difference / (size + (error + left_by_terms_ * nearby(f)) / tolerance_);

@@ -100,6 +100,7 @@ std::span<const Op* const> all_ops() {
       &polygamma_op,
       // slopes
       &sech_op,
+      &sigmoid_slope_op,
       &one_minus_square_op,
       &normal_cdf_op,
       &exp_of_product_op,

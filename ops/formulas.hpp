@@ -221,8 +221,8 @@ using Formulas = std::tuple<
     formula::Log1mexp, formula::LogAddExp, formula::Xlogy, formula::Xlog1py, formula::LogCosh,
     formula::Erf, formula::Erfc, formula::Tan, formula::Sinh, formula::Cosh, formula::Arcsin,
     formula::Arccos, formula::Arctan, formula::Arctan2, formula::Arcsinh, formula::Arccosh,
-    formula::Arctanh, formula::Softsign, formula::Sech, formula::OneMinusSquare,
-    formula::ExpOfProduct, formula::NormalCdf>;
+    formula::Arctanh, formula::Softsign, formula::Sech, formula::SigmoidSlope,
+    formula::OneMinusSquare, formula::ExpOfProduct, formula::NormalCdf>;
 constexpr std::size_t formula_count = std::tuple_size_v<Formulas>;
 
 template <class F, std::size_t I = 0>

@@ -123,6 +123,14 @@ struct Sech : RealUnary {
     return T(2) * t / (T(1) + t * t);
   }
 };
+/// Sigmoid's slope: the sigmoid's own exponential, small on both sides.
+struct SigmoidSlope : RealUnary {
+  CINCH_FORMULA T f(T a) {
+    const T t = Math::exp(-Math::abs(a));
+    const T sum = T(1) + t;
+    return t / (sum * sum);
+  }
+};
 /// 1 - a^2 without losing digits near 1.
 struct OneMinusSquare : RealUnary {
   CINCH_FORMULA T f(T a) { return (T(1) - a) * (T(1) + a); }

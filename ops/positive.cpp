@@ -218,9 +218,11 @@ class Reader {
       if (const std::optional<double> base = number(e.inputs()[0]); base && usual(*base))
         return exponential(std::log(*base) * e.inputs()[1], k, p);
     }
-    const bool bounded = is(e, sigmoid_op) || is(e, sech_op);
+    const bool bounded = is(e, sigmoid_op) || is(e, sech_op) || is(e, sigmoid_slope_op);
     if (k < 0 && (bounded || is(e, cosh_op))) p.divided = true;
     if (is(e, sigmoid_op)) return add_sum(-e.inputs()[0], {}, -k, p);
+    if (is(e, sigmoid_slope_op))
+      return add_sum(0.5 * e.inputs()[0], -0.5 * e.inputs()[0], -2 * k, p);
     if (is(e, cosh_op) || is(e, sech_op)) {
       const double by = is(e, cosh_op) ? k : -k;
       p.constant *= std::pow(0.5, by);
@@ -443,7 +445,8 @@ class Reader {
     }
     Product p;
     if (is(e, exp_op) || is(e, exp2_op) || is(e, sigmoid_op) || is(e, cosh_op) || is(e, sech_op) ||
-        is(e, mul_op) || is(e, div_op) || is(e, square_op) || is(e, sqrt_op) || is(e, pow_op)) {
+        is(e, sigmoid_slope_op) || is(e, mul_op) || is(e, div_op) || is(e, square_op) ||
+        is(e, sqrt_op) || is(e, pow_op)) {
       read(e, 1, p, depth);
     } else if (!is(e, add_op)) {
       return {};
@@ -668,9 +671,12 @@ Expr quotient(const Pair& sum, const Shares& shares, double& constant) {
     result = result.has_value() ? result * factor : factor;
   };
   if (both > 0) {
-    const Expr bell = sech(difference(sum.a, sum.b, 0.5));
-    times_power(bell, 2 * both);
-    constant *= std::pow(0.25, both);
+    if (whole(both)) {
+      times_power(sigmoid_slope(difference(sum.a, sum.b, 1)), both);
+    } else {
+      times_power(sech(difference(sum.a, sum.b, 0.5)), 2 * both);
+      constant *= std::pow(0.25, both);
+    }
   }
   times_power(sigmoid(difference(sum.a, sum.b, 1)), shares.left - both);
   times_power(sigmoid(difference(sum.b, sum.a, 1)), shares.right - both);
@@ -792,7 +798,8 @@ bool mentions_exponential(const Expr& e) {
     if (is_leaf(node) || level > deepest || !seen.insert(node.get()).second) continue;
     const Op& op = node.op();
     if (&op == &exp_op || &op == &exp2_op || &op == &expm1_op || &op == &sigmoid_op ||
-        &op == &softmax_op || &op == &cosh_op || &op == &sinh_op || &op == &sech_op)
+        &op == &softmax_op || &op == &cosh_op || &op == &sinh_op || &op == &sech_op ||
+        &op == &sigmoid_slope_op)
       return true;
     const bool power_of_number = &op == &pow_op && number(node.inputs()[0]);
     if (power_of_number) return true;

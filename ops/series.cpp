@@ -338,6 +338,7 @@ std::optional<Series> applied(const Op* op, const std::vector<Series>& x) {
         waves(u, function_of(u.c[0], std::sinh, sinh), function_of(u.c[0], std::cosh, cosh), 1);
     return quotient(one, waves_of_u.second);
   }
+  if (op == &sigmoid_slope_op) return sigmoid_series(u) * sigmoid_series(-1 * u);
   if (op == &one_minus_square_op) return one - u * u;
   if (op == &exp_of_product_op) return exp_series(u * x[1]);
   if (op == &tanh_op) return tanh_series(u);

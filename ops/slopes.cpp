@@ -14,6 +14,13 @@ constinit const Op sech_op = elementwise<formula::Sech>({
     .name = "sech",
     .grad = [](Args x, const Expr& y, const Expr& gy) -> Grads { return {-gy * y * tanh(x[0])}; },
 });
+constinit const Op sigmoid_slope_op = elementwise<formula::SigmoidSlope>({
+    .name = "sigmoid_slope",
+    .grad = [](Args x, const Expr& y, const Expr& gy) -> Grads {
+      return {-gy * y * tanh(0.5 * x[0])};
+    },
+    .probe = {-6, 6},
+});
 constinit const Op one_minus_square_op = elementwise<formula::OneMinusSquare>({
     .name = "one_minus_square",
     .grad = [](Args x, const Expr&, const Expr& gy) -> Grads { return {-2 * gy * x[0]}; },
@@ -33,6 +40,7 @@ constinit const Op exp_of_product_op = elementwise<formula::ExpOfProduct>({
 });
 
 Expr sech(const Arg& x) { return apply(sech_op, {x}, {}, x.where()); }
+Expr sigmoid_slope(const Arg& x) { return apply(sigmoid_slope_op, {x}, {}, x.where()); }
 Expr one_minus_square(const Arg& x) { return apply(one_minus_square_op, {x}, {}, x.where()); }
 Expr normal_cdf(const Arg& x) { return apply(normal_cdf_op, {x}, {}, x.where()); }
 Expr exp_of_product(const Arg& x, const Arg& y) {

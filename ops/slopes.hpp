@@ -8,11 +8,12 @@
 
 namespace cinch {
 
-extern const Op sech_op, one_minus_square_op, normal_cdf_op, exp_of_product_op;
+extern const Op sech_op, sigmoid_slope_op, one_minus_square_op, normal_cdf_op, exp_of_product_op;
 
-/// 1 / cosh(x), without overflow on the way. Its square is tanh's slope, and sech(x / 2)^2 / 4 is
-/// sigmoid's.
+/// 1 / cosh(x), without overflow on the way. Its square is tanh's slope.
 Expr sech(const Arg& x);
+/// sigmoid(x) sigmoid(-x), sigmoid's slope and the density of the logistic distribution.
+Expr sigmoid_slope(const Arg& x);
 /// 1 - x^2, exact near -1 and 1.
 Expr one_minus_square(const Arg& x);
 /// P(X <= x) for a standard normal X, to the last digits where it is tiny: erfc(-x / sqrt(2)) / 2
