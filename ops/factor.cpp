@@ -5,6 +5,8 @@
 #include <limits>
 
 #include "ops/arithmetic.hpp"
+#include "ops/diagonal.hpp"
+#include "ops/eigen.hpp"
 #include "ops/index.hpp"
 #include "ops/lapack.hpp"
 #include "ops/linalg.hpp"
@@ -28,7 +30,8 @@ Type cholesky_type(Args x, const Attrs&) {
 Tensor cholesky_reference(Values in, const Attrs&) {
   const std::int64_t n = in[0]->shape().back();
   return textbook::for_each(*in[0], {n, n}, [](const textbook::Matrix& a, std::int64_t) {
-    return textbook::Result(textbook::cholesky(textbook::symmetric_part(a)), MatrixFault::indefinite);
+    return textbook::Result(textbook::cholesky(textbook::symmetric_part(a)),
+                            MatrixFault::indefinite);
   });
 }
 
@@ -148,6 +151,26 @@ Grads qr_grad(Args x, const Expr& y, const Expr& gy) {
                            {.ints = {/*lower=*/false, /*unit=*/false, /*of_qr=*/true}}))};
 }
 
+/// Columns orthonormal to those of Q and to each other. One such basis, N, is held; what is left of
+/// it where Q moves is (I - Q Q') N, which is made orthonormal again.
+Expr orthogonal_complement(const Expr& Q) {
+  const Expr m = size(Q, -2), n = size(Q, -1);
+  const auto rejected = [&](const Expr& x) {
+    return x - matrix_product(Q, matrix_product(transposed(Q), x));
+  };
+  const Expr one = broadcast_like(eye(m, Q.dtype()), matrix_product(Q, transposed(Q)));
+  // Eigenvalues of the projection: n times 0, then m - n times 1.
+  const Expr N = narrow(eigh(rejected(one)).vectors, -1, n, m - n);
+  return qr(rejected(stop_gradient(N))).Q;
+}
+
+QR completed(const QR& reduced, const Expr& A) {
+  const auto& [Q, R] = reduced;
+  const Expr N = orthogonal_complement(Q);
+  return {concatenate({Q, N}, -1),
+          concatenate({R, zeros_like(matrix_product(transposed(N), A))}, -2)};
+}
+
 }  // namespace
 
 constinit const Op cholesky_op{
@@ -219,10 +242,23 @@ constinit const Op qr_op{
 
 Expr cholesky(const Arg& A) { return apply(cholesky_op, {A}, {}, A.where()); }
 
-QR qr(const Arg& A) {
+QR qr(const Arg& A, QrMode mode) {
   const Attribution as(A.where());
-  const Expr packed = apply(qr_op, {A}, {}, A.where());
-  return unpacked_qr(packed, packed.inputs()[0]);
+  const auto factors = [&](const Expr& x) {
+    return unpacked_qr(apply(qr_op, {x}, {}, A.where()), x);
+  };
+  if (A->rank() < 2) return factors(A);  // Which the op refuses.
+  const Dim rows = A->dims().end()[-2], columns = A->dims().back();
+  const bool known = rows.known() && columns.known();
+  const bool tall = known && rows.size() >= columns.size();
+  const Expr m = size(A, -2), n = size(A, -1), k = tall ? n : minimum(m, n);
+  QR result = factors(tall ? Expr(A) : narrow(A, -1, 0, k));
+  if (!tall) {
+    const Expr rest = matrix_product(transposed(result.Q), narrow(A, -1, k, n - k));
+    result.R = concatenate({result.R, rest}, -1);
+  }
+  const bool complete = known && rows.size() <= columns.size();
+  return mode == QrMode::reduced || complete ? result : completed(result, A);
 }
 
 }  // namespace cinch

@@ -2,6 +2,8 @@
 // NaN or infinity is a ValueError at run time that names it and the line.
 #pragma once
 
+#include <cstdint>
+
 #include "core/expr.hpp"
 #include "core/op.hpp"
 
@@ -14,13 +16,21 @@ extern const Op cholesky_op, qr_op;
 /// positive definite. Gradient: Murray, Differentiation of the Cholesky decomposition, 2016.
 Expr cholesky(const Arg& A);
 
-/// A = Q R with m >= n: Q (..., m, n) has orthonormal columns, R (..., n, n) is upper triangular
-/// and its diagonal not negative, which makes them unique. Where a column depends on those before
-/// it, but for rounding, the diagonal is 0 and the gradient is a ValueError: Walter and Lehmann,
-/// Algorithmic differentiation of linear algebra functions, 2010.
+/// What of A = Q R is computed for A of more rows than columns; of others, all of Q is reduced.
+enum class QrMode : std::uint8_t {
+  reduced,   ///< Q (..., m, n), R (..., n, n)
+  complete,  ///< Q (..., m, m), R (..., m, n) with rows of 0 below
+};
+
+/// A = Q R: with k = min(m, n), Q (..., m, k) has orthonormal columns, R (..., k, n) is upper
+/// triangular and its diagonal not negative, which makes them unique. Where one of the first k
+/// columns of A depends on those before it, but for rounding, the diagonal is 0 and the gradient is
+/// a ValueError: Walter and Lehmann, Algorithmic differentiation of linear algebra functions, 2010.
+/// In mode complete the further columns of Q are some orthonormal basis of what is orthogonal to A;
+/// derivatives are right, to any order, for functions to which it does not matter which.
 struct QR {
   Expr Q, R;
 };
-QR qr(const Arg& A);
+QR qr(const Arg& A, QrMode mode = QrMode::reduced);
 
 }  // namespace cinch

@@ -160,6 +160,9 @@ TEST_CASE("two ways to one function have the same first and second derivatives")
   const auto [w, V] = eigh(P);
   const auto [U, s, W] = svd(x);
   const auto [Q, R] = qr(transpose(x));
+  const auto [all_Q, all_R] = qr(transpose(x), QrMode::complete);
+  const auto [left_Q, wide_R] = qr(x);
+  const Expr rest = slice(all_Q, 4, 6, 1), Z = numbers({6, 6}, 9);
   const Expr L = cholesky(P);
   struct Row {
     std::string what;
@@ -186,6 +189,13 @@ TEST_CASE("two ways to one function have the same first and second derivatives")
        sum(numbers({6, 4}, 7) * dot(transpose(x), inverse(P - eye(4))))},
       {"least squares by QR", sum(sin(lstsq(transpose(x), numbers({6}, 8)))),
        sum(sin(triangular_solve(R, dot(transpose(Q), numbers({6}, 8)), {.lower = false})))},
+      {"complete QR: the rest's projection", sum(Z * exp(dot(rest, transpose(rest)))),
+       sum(Z * exp(eye(6) - dot(Q, transpose(Q))))},
+      {"complete QR: lengths in the rest", sum(square(dot(transpose(rest), Z))),
+       sum(square(dot(eye(6) - dot(Q, transpose(Q)), Z)))},
+      {"complete QR: the product", sum(sin(dot(all_Q, all_R))), sum(sin(x))},
+      {"wide QR", sum(sin(dot(left_Q, wide_R))) + sum(square(wide_R)),
+       sum(sin(x)) + sum(square(x))},
       {"nuclear norm by eigenvalues", nuclear_norm(x), sum(sqrt(eigvalsh(P - eye(4))))},
       {"spectral norm by eigenvalues", spectral_norm(x), sqrt(max(eigvalsh(P - eye(4))))},
       {"Frobenius norm", square(frobenius_norm(x)), sum(square(singular_values(x)))},
