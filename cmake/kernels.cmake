@@ -7,6 +7,7 @@ if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
 else()
   list(APPEND kernel_flags -Wno-maybe-uninitialized)
 endif()
+set(kernel_sources ops/kernels_baseline.cpp ops/kernels_avx2.cpp ops/kernels_avx512.cpp)
 set_source_files_properties(ops/kernels_baseline.cpp PROPERTIES COMPILE_OPTIONS "${kernel_flags}")
 set_source_files_properties(ops/kernels_avx2.cpp PROPERTIES COMPILE_OPTIONS "${kernel_flags};-march=x86-64-v3;-DCINCH_VECTOR_BYTES=32")
 set_source_files_properties(ops/kernels_avx512.cpp PROPERTIES COMPILE_OPTIONS
