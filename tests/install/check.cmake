@@ -1,7 +1,8 @@
 # Does what README.md says to somebody who uses the library: builds its programs, as printed and by its own commands,
 # with the build type that it prints and with none, and runs them on a few images.
 # Usage: cmake -D way=find_package|add_subdirectory -D build=FOLDER -D flags=... -D compiler=... -D generator=... -P check.cmake
-# `build` holds the library that is installed; for add_subdirectory, which builds the library anew, it is any folder.
+# `build` holds the library that is installed; for add_subdirectory, which builds the library anew, it is any folder, and
+# `options` for that build, `targets` of the library to build with it may be given.
 cmake_minimum_required(VERSION 3.25)
 include(${CMAKE_CURRENT_LIST_DIR}/../readme.cmake)
 get_filename_component(root ${CMAKE_CURRENT_LIST_DIR}/../.. ABSOLUTE)
@@ -63,6 +64,12 @@ if(way STREQUAL "find_package")
   string(REPLACE DESTINATION ${work}/prefix configure_and_build "${configure_and_build}")
 else()
   string(REPLACE "-D CMAKE_PREFIX_PATH=DESTINATION " "" configure_and_build "${configure_and_build}")
+endif()
+
+string(REPLACE "-B build" "-B build ${options}" configure_and_build "${configure_and_build}")
+if(targets)
+  string(REPLACE "--build build" "--build build --target program mistake model ${targets}" configure_and_build
+         "${configure_and_build}")
 endif()
 
 # Forty images of 28 x 28 random pixels.

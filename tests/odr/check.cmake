@@ -1,18 +1,10 @@
-# The flags of the preset "odr" do what they are for: of each pair of definitions of one name, two files with it do not
+# The flags of cmake/odr.cmake do what they are for: of each pair of definitions of one name, two files with it do not
 # become a program unless both are the same. Usage: cmake -D build=FOLDER -D compiler=... -P check.cmake
 cmake_minimum_required(VERSION 3.25)
 set(work ${build}/odr-test)
 file(REMOVE_RECURSE ${work})
-file(READ ${CMAKE_CURRENT_LIST_DIR}/../../CMakePresets.json presets)
-string(JSON count LENGTH ${presets} configurePresets)
-math(EXPR last "${count} - 1")
-foreach(k RANGE ${last})
-  string(JSON name GET ${presets} configurePresets ${k} name)
-  if(name STREQUAL "odr")
-    string(JSON flags GET ${presets} configurePresets ${k} cacheVariables CMAKE_CXX_FLAGS)
-  endif()
-endforeach()
-separate_arguments(flags)
+include(${CMAKE_CURRENT_LIST_DIR}/../../cmake/odr.cmake)
+separate_arguments(flags UNIX_COMMAND "${CMAKE_CXX_FLAGS_INIT}")
 
 # Definitions of Thing, with "," for ";".
 set(definitions "struct Thing { int a, }" "struct Thing { double a, }" "struct Thing { int b, }"
