@@ -34,11 +34,15 @@ struct Mul : NumberBinary {
 struct Div : RealBinary {
   CINCH_FORMULA T f(T a, T b) { return a / b; }
 };
-/// Quotient rounded down; an integer divided by 0 gives 0.
+/// Quotient rounded down, the one that Mod leaves the remainder of: 9 of 1 and 0.1, which is a
+/// little more than a tenth. An integer divided by 0 gives 0.
 struct FloorDiv : NumberBinary {
   CINCH_FORMULA T f(T a, T b) {
     if constexpr (std::is_floating_point_v<T>) {
-      return Math::floor(a / b);
+      const T r = Math::fmod(a, b), ratio = a / b;
+      const T whole = (a - r) / b;  // A whole number but for rounding.
+      const T q = Math::round(r != T(0) && (r < T(0)) != (b < T(0)) ? whole - T(1) : whole);
+      return b == T(0) ? ratio : (q == T(0) ? T(0) * ratio : q);
     } else {
       if (b == 0) return 0;
       if (b == -1) return wrapping(T(0), a, [](auto x, auto y) { return x - y; });

@@ -9,6 +9,7 @@
 
 #include "cinch/cinch.hpp"
 #include "core/interpret.hpp"
+#include "ops/elementwise.hpp"
 #include "ops/kernels.hpp"
 
 using namespace cinch;
@@ -307,5 +308,63 @@ TEST_CASE("whole powers: derivatives to third order at negative bases, at 0 and 
     const Tensor slope = evaluate(d, {{x, Tensor(DType::float64, {4})}});
     for (int k = 0; k < 4; ++k)
       CHECK(slope.at(k) == (k + 1 == order ? falling(order, order, 1) : 0));
+  }
+}
+
+TEST_CASE("quotients rounded down and remainders belong together") {
+  std::mt19937 random(9);
+  std::uniform_real_distribution<double> numbers(-20, 20);
+  for (const DType dtype : {DType::float64, DType::float32}) {
+    const Expr a = variable("a", dtype, {-1}), b = variable("b", dtype, {-1});
+    std::vector<double> as{1, -1, 1, 6, -6, 7, 0, 5, 1e10, 1e-10},
+        bs{.1, .1, -.1, 3, 3, -7, 2, inf, .7, 3};
+    for (int k = 0; k < 2000; ++k) {
+      as.push_back(numbers(random));
+      bs.push_back(k % 3 ? numbers(random) : std::round(numbers(random)) / 10 + 0.05);
+    }
+    const auto n = static_cast<std::int64_t>(as.size());
+    const std::vector<Binding> at{
+        {a, Tensor::from<double>({n}, std::span<const double>(as)).cast(dtype)},
+        {b, Tensor::from<double>({n}, std::span<const double>(bs)).cast(dtype)}};
+    const Expr q = floor_div(a, b), r = mod(a, b);
+    const Tensor quotient = evaluate(q, at), rest = evaluate(r, at);
+    CHECK(quotient == interpret(std::span(&q, 1), at, false)[0]);
+    const double epsilon = dtype == DType::float64 ? 1e-15 : 1e-6;
+    for (std::int64_t k = 0; k < n; ++k) {
+      const double x = at[0].second.at(k), y = at[1].second.at(k);
+      CAPTURE(x);
+      CAPTURE(y);
+      CHECK(quotient.at(k) == std::floor(quotient.at(k)));
+      if (std::isinf(y)) continue;
+      CHECK(std::abs(y * quotient.at(k) + rest.at(k) - x) <= epsilon * (std::abs(x) + std::abs(y)));
+    }
+    CHECK(quotient.at(0) == 9);
+    CHECK(quotient.at(1) == -10);
+    CHECK(quotient.at(2) == -10);
+    CHECK(quotient.at(7) == 0);
+  }
+  struct Row {
+    double a, b, quotient;
+  };
+  for (const KernelTable* table : tables()) {
+    const auto quotient = [&](double a, double b) {
+      return run(*table, formula_index<formula::FloorDiv>(), a, b);
+    };
+    for (const Row& row :
+         {Row{1, .1, 9}, Row{-1, .1, -10}, Row{.3, .1, 2}, Row{-5, inf, -1}, Row{5, -inf, -1},
+          Row{1, 0, inf}, Row{-1, 0, -inf}, Row{-0.0, 3, -0.0}, Row{inf, 2, quiet_nan},
+          Row{0, 0, quiet_nan}, Row{quiet_nan, 1, quiet_nan}, Row{1e300, 1e-300, inf},
+          Row{least, 3, 0}, Row{-least, 3, -1}}) {
+      CAPTURE(row.a);
+      CAPTURE(row.b);
+      const double got = quotient(row.a, row.b);
+      CHECK((std::isnan(row.quotient)
+                 ? std::isnan(got)
+                 : got == row.quotient && std::signbit(got) == std::signbit(row.quotient)));
+    }
+    for (int k = 0; k < 2000; ++k) {
+      const double a = numbers(random), b = numbers(random);
+      CHECK(quotient(a, b) == formula::FloorDiv::f<ExactMath>(a, b));
+    }
   }
 }
