@@ -6,6 +6,7 @@
 #include "core/arena.hpp"
 #include "core/graph.hpp"
 #include "core/leaves.hpp"
+#include "core/naming.hpp"
 #include "core/plan.hpp"
 #include "core/shared.hpp"
 #include "core/strides.hpp"
@@ -18,8 +19,20 @@ constexpr std::align_val_t alignment{64};
 constexpr std::size_t largest_loop =
     200;  // Instructions; longer chains are cut, so that registers stay in cache.
 
-std::size_t bytes_of(const Type& type) {
-  return static_cast<std::size_t>(element_count(type.shape())) * size_of(type.dtype);
+std::string made_by(const Expr& node) {
+  return text(node.type(), "  ", describe(node), "\n  written at ", node->where.text());
+}
+
+/// Bytes of a node's value. Throws where there are so many that sums of them could not be counted.
+std::size_t bytes_of(const Expr& node) {
+  constexpr std::size_t most = std::size_t{1} << 50;
+  const auto count = static_cast<std::size_t>(element_count(node.type().shape()));
+  const std::size_t each = size_of(node.dtype());
+  if (count > most / each) {
+    throw TypeError(
+        text(op_name_of(node), ": the result is too large for any memory\n  ", made_by(node)));
+  }
+  return count * each;
 }
 
 BlockFn copy_block(DType dtype) { return copy_op.block(dtype, dtype); }
@@ -324,7 +337,7 @@ class Planner {
     Place& result = place_[node.get()];
     result = {new_buffer(), {0, row_major(node.type().shape())}};
     size_[static_cast<std::size_t>(result.buffer)] =
-        std::max<std::size_t>(bytes_of(node.type()), 1);
+        std::max<std::size_t>(bytes_of(node), 1);
     return result;
   }
 
@@ -551,10 +564,28 @@ class Planner {
     plan_.owner_ = owner_;
     plan_.partial_offset_ = layout.bytes();
     plan_.arena_bytes_ = layout.bytes() + partial_;
-    plan_.arena_.reset(new (alignment) std::byte[std::max<std::size_t>(plan_.arena_bytes_, 64)]);
+    try {
+      plan_.arena_.reset(new (alignment) std::byte[std::max<std::size_t>(plan_.arena_bytes_, 64)]);
+    } catch (const std::bad_alloc&) {
+      throw_no_memory();
+    }
     for (std::size_t b = 0; b < size_.size(); ++b) {
       if (size_[b] > 0 && born[b] <= end) plan_.buffers_[b] = plan_.arena_.get() + offset[b];
     }
+  }
+
+  [[noreturn]] void throw_no_memory() const {
+    Expr largest;
+    std::size_t most = 0;
+    for (const Expr& node : order_) {
+      if (!place_.contains(node.get()) || node.inputs().empty()) continue;
+      const std::size_t bytes = bytes_of(node);
+      if (bytes > most) most = bytes, largest = node;
+    }
+    throw Error(text("not enough memory for the ", plan_.arena_bytes_,
+                     " bytes of what is computed on the way",
+                     largest.has_value() ? ", of which the largest value is\n  " : "",
+                     largest.has_value() ? made_by(largest) : ""));
   }
 
   struct Use {

@@ -68,7 +68,12 @@ Tensor::Tensor(DType dtype, Shape shape)
     throw TypeError("shape " + text(shape_) + " is too large for memory");
   }
   // Never empty, so that kernels may form pointers into it.
-  storage_.reset(new (alignment) std::byte[std::max<std::size_t>(bytes(), 64)]);
+  try {
+    storage_.reset(new (alignment) std::byte[std::max<std::size_t>(bytes(), 64)]);
+  } catch (const std::bad_alloc&) {
+    throw Error(cinch::text("not enough memory for ", name(dtype), " ", cinch::text(shape_), ", ",
+                            bytes(), " bytes"));
+  }
   std::memset(storage_.get(), 0, bytes());
 }
 

@@ -76,6 +76,41 @@ TEST_CASE("the arena hands out disjoint places, reuses what is given back and cl
   CHECK(layout.bytes() == end);
 }
 
+TEST_CASE("what no memory holds is an error, in the name of an op, and no crash") {
+  const Expr n = lscalar("n"), x = dvector("x");
+  RandomStreams random(1);
+  const std::vector<std::pair<const char*, Expr>> rows{
+      {"arange", arange(n)},
+      {"eye", eye(n)},
+      {"random_normal", random.normal({n})},
+      {"random_uniform", random.uniform({n, 2})},
+      {"cumsum", cumsum(broadcast_to(1.0, {n}), 0)},
+      {"sort", sort(broadcast_to(x, {n, 3}))},
+      {"bincount", bincount(arange(3), n)},
+      {"one_hot", one_hot(arange(3), n)},
+      {"tile", tile(x, {n, 1}) + 1.0},
+      {"repeat", exp(repeat(x, n, 0))},
+  };
+  const Tensor value(DType::float64, {3});
+  for (const auto& [what, y] : rows) {
+    for (const Mode mode : {Mode::fast, Mode::checked}) {
+      const Function f =
+          function({.inputs = {n, x}, .outputs = {y}, .mode = mode, .allow_unused_inputs = true});
+      // 2^50 elements are beyond what a processor can address.
+      for (const int bits : {50, 57, 59, 60, 61, 62}) {
+        CAPTURE(std::string(what));
+        CAPTURE(bits);
+        CHECK_THROWS_AS(f({Tensor(std::int64_t{1} << bits), value}), Error);
+      }
+      CHECK_THROWS_AS(f({Tensor(std::numeric_limits<std::int64_t>::max()), value}), Error);
+    }
+  }
+  const Function f = function({n}, {random.normal({n}) + 1.0f});
+  CHECK_THROWS_WITH_AS(f({std::int64_t{1} << 60}), doctest::Contains("too large for any memory"),
+                       TypeError);
+  CHECK_THROWS_WITH_AS(f({std::int64_t{1} << 60}), doctest::Contains("plan.cpp:"), TypeError);
+}
+
 TEST_CASE("temporaries of a long chain share a few buffers") {
   const Expr x = dmatrix("x");
   constexpr std::int64_t n = 100;
