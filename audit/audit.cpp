@@ -187,8 +187,7 @@ class Auditor {
       }
       one.share = std::sqrt(squares);
       total += one.share;
-      one.mean_over = mean_over(terms_[t].whole, depends_, batch_.examples,
-                                [&](const Expr& e) { return value(e); });
+      one.mean_over = mean_of(terms_[t].whole);
       // A mean over probes, drawn numbers of which there are several for each example, is one
       // value.
       for (const Expr& node : value_nodes(terms_[t].whole)) {
@@ -202,6 +201,28 @@ class Auditor {
       result_.terms.push_back(std::move(one));
     }
     for (AuditTerm& one : result_.terms) one.share = total > 0 ? one.share / total : 0;
+  }
+
+  /// Over how many values of an example a term is a mean. One over units and no examples, as of
+  /// weights, or over pairs of examples is none: numbers of examples tell them apart.
+  std::int64_t mean_of(const Expr& term) const {
+    const std::int64_t n = batch_.examples;
+    const auto with = [&](const std::vector<Tensor>& values, std::int64_t examples) {
+      return mean_over(term, depends_, examples, [&](const Expr& e) {
+        return function(
+            {.inputs = at_.inputs, .outputs = {e}, .allow_unused_inputs = true})(values)[0]
+            .item();
+      });
+    };
+    const std::int64_t result = with(at_.values, n);
+    if (result == 1 || n < 2) return result;
+    try {
+      const std::int64_t all = with(at_.values, 1),
+                         fewer = with(with_examples(at_, batch_, 0, n - 1), 1);
+      return all * (n - 1) == fewer * n ? result : 1;
+    } catch (const Error&) {
+      return result;  // The number of examples is part of the formula.
+    }
   }
 
   const TermFlow& flow_of(std::size_t t, std::size_t parameter) const {
@@ -486,10 +507,13 @@ class Auditor {
     // A sum over an example's values in one term, and their mean in another.
     for (std::size_t t = 0; t < terms_.size(); ++t) {
       const AuditTerm& one = term(t);
-      const bool others_sum = std::ranges::any_of(result_.terms, [&](const AuditTerm& other) {
-        return other.mean_over == 1 &&
-               std::ranges::find(other.reach, Reach::flows) != other.reach.end();
-      });
+      // Of weights alone, as their decay, nothing is summed that could be a mean.
+      bool others_sum = false;
+      for (std::size_t k = 0; k < terms_.size(); ++k) {
+        const AuditTerm& other = term(k);
+        others_sum |= other.mean_over == 1 && reads_examples(terms_[k].whole) &&
+                      std::ranges::find(other.reach, Reach::flows) != other.reach.end();
+      }
       if (one.mean_over == 1 || !others_sum) continue;
       add(Finding::mixed_means, static_cast<int>(t), {}, one.where,
           text(title(t), " is a mean over the ", one.mean_over,
@@ -498,6 +522,13 @@ class Auditor {
                ", and other terms are not: against a sum over these values it counts ",
                one.mean_over, " times less. Where a sum is meant, write mean(sum(..., 1))."));
     }
+  }
+
+  /// Whether a term's value depends on variables that hold examples.
+  bool reads_examples(const Expr& term) const {
+    std::vector<Expr> examples;
+    for (const std::size_t k : batch_.inputs) examples.push_back(at_.inputs[k]);
+    return batch_.examples == 0 || dependents(term, examples).contains(term.get());
   }
 
   void find_saturation() {
@@ -562,7 +593,8 @@ class Auditor {
     put(result_.notes, kind, term, std::move(parameters), where, std::move(text));
   }
 
-  /// The first softmax of the cost along an axis that grows with the number of examples.
+  /// The first softmax of the cost along an axis that grows with the number of examples, while no
+  /// other one does: over (examples, examples), as in contrastive costs, it is meant.
   Expr softmax_over_examples() const {
     const std::int64_t n = batch_.examples;
     if (n < 2) return {};
@@ -571,15 +603,21 @@ class Auditor {
     for (const Expr& node : value_nodes(stable[0])) {
       if (&node.op() != &softmax_op && &node.op() != &log_softmax_op) continue;
       found.push_back(node);
-      lengths.push_back(size(node, node.attrs().ints[0]));
+      std::ranges::copy(sizes(node), std::back_inserter(lengths));
     }
     if (found.empty()) return {};
     const Function run =
         function({.inputs = at_.inputs, .outputs = lengths, .allow_unused_inputs = true});
     const std::vector<Tensor> all = run(at_.values),
                               half = run(with_examples(at_, batch_, 0, n / 2));
-    for (std::size_t k = 0; k < found.size(); ++k) {
-      if (all[k].item() > half[k].item()) return found[k];
+    std::size_t k = 0;
+    for (const Expr& node : found) {
+      bool along = false, others = false;
+      for (std::int64_t axis = 0; axis < node.rank(); ++axis, ++k) {
+        const bool grows = all[k].item() > half[k].item();
+        (axis == node.attrs().ints[0] ? along : others) |= grows;
+      }
+      if (along && !others) return node;
     }
     return {};
   }

@@ -338,6 +338,14 @@ TEST_CASE_FIXTURE(Fixture, "audit finds a mean over values beside a sum over the
   check_finding(report, Finding::mixed_means, 0, report.terms[0].where.line,
                 {"mean over the 6 values of an example", "6 times less"});
   CHECK(report.terms[0].mean_over == 6);
+  // Decay sums weights, not values of examples; a kernel's mean is over pairs of examples.
+  const Expr code = dot(h, V), kernel = exp(-sum(square(expand_dims(code, 1) - code), 2));
+  for (const Expr& right :
+       {mean(square(x - z)) + 1e-3 * sum(square(W)), loss + 1e-3 * mean(square(V)),
+        loss + 0.1 * mean(kernel), loss + 0.1 * mean(relu(1 - std_(h, 0)))}) {
+    const AuditReport none = audit(right, params, at);
+    CHECK_MESSAGE(none.findings.empty(), none.text());
+  }
 }
 
 TEST_CASE_FIXTURE(Fixture, "audit finds the slope of one nonlinearity on the units of another") {
@@ -433,6 +441,16 @@ TEST_CASE_FIXTURE(Fixture, "audit finds a softmax over the examples, and notes o
                             loss + 1e-3 * sum(square(W)), mean(square(max(h, 1)))}) {
     const AuditReport report = audit(right, params, at);
     CHECK_FALSE_MESSAGE(report.has(Finding::examples_mix), report.text());
+  }
+  // Neither are pairs of examples, each of which has the others for its classes.
+  const Expr scores = dot(h, transpose(tanh(h))), own = arange(size(x, 0));
+  for (const Expr& pairs : {mean(categorical_cross_entropy_from_logits(own, scores)),
+                            -mean(diagonal(log_softmax(scores, 0))),
+                            -mean(log(diagonal(exp(scores) / sum(exp(scores), 1, true))))}) {
+    const AuditReport report = audit(pairs, {W, b}, at);
+    CAPTURE(report.text());
+    CHECK(report.findings.empty());
+    CHECK(report.has(Finding::examples_mix));
   }
   // Batch normalisation is meant: a note and no finding.
   const Expr normal = (h - mean(h, 0)) / sqrt(mean(square(h - mean(h, 0)), 0) + 1e-3);
