@@ -27,6 +27,11 @@ Rules add_rules() {
       {"x + -y", x + -y, x - y},
       {"1 + erf", 1 + erf(x), erfc(-x)},
       {"1 + tanh", 1 + tanh(x), 2 * sigmoid(2 * x)},
+      // As cross-entropies are often written. Apart, both have a kink at 0, and no curvature there.
+      {"max + softplus-", maximum(x, 0) + softplus(-abs(x)), softplus(x)},
+      {"relu + softplus-", relu(x) + softplus(-abs(x)), softplus(x)},
+      {"max - y + softplus-", (maximum(x, 0) - y) + softplus(-abs(x)), softplus(x) - y},
+      {"relu - y + softplus-", (relu(x) - y) + softplus(-abs(x)), softplus(x) - y},
   };
   return rules;
 }
@@ -41,6 +46,8 @@ Rules sub_rules() {
       {"1 - exp", 1 - exp(x), -expm1(x)},
       {"1 - erf", 1 - erf(x), erfc(x)},
       {"1 - erfc", 1 - erfc(x), erf(x)},
+      {"1 - normal_cdf", 1 - normal_cdf(x), normal_cdf(-x)},
+      {"1 - erfc / 2", 1 - 0.5 * erfc(x), 0.5 * erfc(-x)},
       {"1 - sigmoid", 1 - sigmoid(x), sigmoid(-x)},
       {"sigmoid - sigmoid^2", sigmoid(x) - square(sigmoid(x)), sigmoid_slope(x)},
       {"sigmoid - sigmoid-", sigmoid(x) - sigmoid(-x), tanh(0.5 * x)},
@@ -80,6 +87,28 @@ Rules div_rules() {
       {"1 / (1 + exp(x))", 1 / (1 + exp(x)), sigmoid(-x)},
       {"exp / (1 + exp)", exp(x) / (1 + exp(x)), sigmoid(x)},
       {"(exp - exp-) / (exp + exp-)", (exp(x) - exp(-x)) / (exp(x) + exp(-x)), tanh(x)},
+  };
+  return rules;
+}
+
+Rules maximum_rules() {
+  static const Expr x = wildcard("x");
+  static const Rule rules[] = {{"max of x and -x", maximum(x, -x), abs(x)}};
+  return rules;
+}
+
+Rules minimum_rules() {
+  static const Expr x = wildcard("x");
+  static const Rule rules[] = {{"min of x and -x", minimum(x, -x), -abs(x)}};
+  return rules;
+}
+
+/// What has no kink after all.
+Rules abs_rules() {
+  static const Expr x = wildcard("x");
+  static const Rule rules[] = {
+      {"abs square", abs(square(x)), square(x)},
+      {"abs abs", abs(abs(x)), abs(x)},
   };
   return rules;
 }
@@ -214,6 +243,7 @@ constinit const Op maximum_op = elementwise<formula::Maximum>({
     .grad = [](Args x, const Expr&, const Expr& gy) -> Grads {
       return {shared_where(x[0] > x[1], x, gy), shared_where(x[1] > x[0], x, gy)};
     },
+    .rules = maximum_rules,
 });
 constinit const Op minimum_op = elementwise<formula::Minimum>({
     .name = "minimum",
@@ -221,6 +251,7 @@ constinit const Op minimum_op = elementwise<formula::Minimum>({
     .grad = [](Args x, const Expr&, const Expr& gy) -> Grads {
       return {shared_where(x[0] < x[1], x, gy), shared_where(x[1] < x[0], x, gy)};
     },
+    .rules = minimum_rules,
 });
 constinit const Op neg_op = elementwise<formula::Neg>({
     .name = "neg",
@@ -236,6 +267,7 @@ constinit const Op abs_op = elementwise<formula::Abs>({
       if (rest.has_value()) rest = rest * sign(x[0]);
       return {sum_of_parts(smooth, rest)};
     },
+    .rules = abs_rules,
 });
 constinit const Op sign_op = elementwise<formula::Sign>({.name = "sign"});
 constinit const Op square_op = elementwise<formula::Square>({

@@ -218,6 +218,19 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("what has no kink after all has its curvature at 0") {
+  const Expr x = dvector("x");
+  for (const Expr& y : {abs(square(x)), abs(x * x), sqrt(square(square(x))), abs(abs(x)) * abs(x),
+                        square(maximum(x, -x)), square(minimum(-x, x))}) {
+    CAPTURE(describe(y));
+    const Expr curvature = grad(sum(grad(sum(y), x)), x);
+    const std::vector<Binding> at{{x, Tensor::from<double>({3}, {-1, 0, 2})}};
+    CHECK(evaluate(curvature, at) == Tensor::from<double>({3}, {2, 2, 2}));
+    CHECK(interpret(std::span(&curvature, 1), at, false)[0] ==
+          Tensor::from<double>({3}, {2, 2, 2}));
+  }
+}
+
 TEST_CASE("powers of norms for other p are those of the sum where they are whole") {
   const Expr x = dmatrix("x");
   const Tensor v = Tensor::from<double>({2, 2}, {0, 0, 0, 2});
