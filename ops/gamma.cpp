@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "core/team.hpp"
+#include "ops/activation.hpp"
 #include "ops/arithmetic.hpp"
 
 namespace cinch {
@@ -180,9 +181,31 @@ Expr polygamma(std::int64_t n, const Arg& x) {
   return apply(polygamma_op, {x}, {.ints = {n + 1}}, x.where());
 }
 
+namespace {
+
+constexpr double large = 15;  // From here on stirling_rest() is exact but for rounding.
+
+/// log Gamma(x) without (x - 1/2) log(x) - x + log(2 pi) / 2.
+Expr stirling_rest(const Expr& x) {
+  const Expr r = 1 / x, q = square(r);
+  return r * (1.0 / 12 + q * (-1.0 / 360 + q * (1.0 / 1260 + q * (-1.0 / 1680 + q / 1188))));
+}
+
+/// log Gamma(x) - log Gamma(x + y) for a large x and y > 0. The two agree in nearly all their
+/// digits where y is small beside x.
+Expr gammaln_difference(const Expr& x, const Expr& y) {
+  const Expr both = x + y;
+  return y - (x - 0.5) * log1p(y / x) - y * log(both) + stirling_rest(x) - stirling_rest(both);
+}
+
+}  // namespace
+
 Expr betaln(const Arg& a, const Arg& b) {
   const Attribution as(a.where());
-  return gammaln(a) + gammaln(b) - gammaln(a + b);
+  const Expr less = a < b, x = switch_(less, b, a), y = switch_(less, a, b);
+  const Expr apart = logical_and(x > large, y > 0);
+  const Expr difference = gammaln_difference(switch_(apart, x, large), switch_(apart, y, 1));
+  return gammaln(y) + switch_(apart, difference, gammaln(x) - gammaln(a + b));
 }
 
 }  // namespace cinch

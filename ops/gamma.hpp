@@ -17,7 +17,8 @@ Expr digamma(const Arg& x);
 /// The `n`-th derivative of digamma, 0 <= n <= 100. At 0, -1, -2, ... infinite for odd n, NaN for
 /// even n > 0. Throws TypeError for another n.
 Expr polygamma(std::int64_t n, const Arg& x);
-/// log of the beta function, log |Gamma(a) Gamma(b) / Gamma(a + b)|.
+/// log of the beta function, log |Gamma(a) Gamma(b) / Gamma(a + b)|, also where one of the two is
+/// far larger than the other.
 Expr betaln(const Arg& a, const Arg& b);
 
 }  // namespace cinch
