@@ -3,6 +3,7 @@
 #include "models/losses.hpp"
 #include "models/sparse.hpp"
 #include "ops/arithmetic.hpp"
+#include "ops/operands.hpp"
 
 namespace cinch {
 
@@ -58,7 +59,10 @@ Corrupted gaussian(const Arg& x, double sd, RandomStreams& random) {
 
 Expr emphasized(const Arg& losses, const Corrupted& corrupted, const Arg& alpha, const Arg& beta) {
   const Attribution as(losses.where());
-  return example_sum(switch_(corrupted.changed, alpha * losses, beta * losses));
+  const char* name = "emphasized";
+  const Expr changed = alike(name, corrupted.changed, losses);
+  return example_sum(
+      switch_(changed, beside(name, alpha, losses) * losses, beside(name, beta, losses) * losses));
 }
 
 }  // namespace cinch

@@ -30,7 +30,8 @@ Corrupted gaussian(const Arg& x, double sd, RandomStreams& random);
 
 /// The sum of each example's element losses, `alpha` times where an element was changed and `beta`
 /// times where not: emphasis on the corrupted entries, section 4.3 there. `losses` has the shape of
-/// x, as binary_cross_entropy(x, z) or square(x - z): (batch, ...) -> (batch).
+/// x, as binary_cross_entropy(x, z) or square(x - z): (batch, ...) -> (batch). TypeError for
+/// another shape, or where a factor would be repeated together with it.
 Expr emphasized(const Arg& losses, const Corrupted& corrupted, const Arg& alpha, const Arg& beta);
 
 }  // namespace cinch

@@ -158,7 +158,7 @@ Expr contrastive_loss(const Arg& same, const Arg& d, const Arg& margin) {
                          same.where().text()));
   }
   const Expr apart = relu(beside(name, margin, d) - d);
-  return switch_(beside(name, same, d), square(d), square(apart));
+  return switch_(beside(name, same, apart), square(d), square(apart));
 }
 
 Expr bernoulli_kl(const Arg& target, const Arg& rho_hat) {

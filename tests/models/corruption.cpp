@@ -112,6 +112,13 @@ TEST_CASE("emphasis weighs the losses of corrupted elements and of the others") 
       losses, constant(Tensor::from<bool>({2, 3}, {true, false, true, false, false, true}))};
   CHECK(evaluate(emphasized(losses, noisy, 10, 0.5)) == Tensor::from<double>({2}, {41, 64.5}));
   CHECK(evaluate(emphasized(losses, noisy, 1, 1)) == evaluate(example_sum(losses)));
+  // What was changed has the losses' shape, and factors do not spread them.
+  const Corrupted others{noisy.x, constant(Tensor(DType::bool_, {2}))};
+  CHECK_THROWS_WITH_AS(emphasized(losses, others, 10, 0.5), doctest::Contains("emphasized: "),
+                       TypeError);
+  CHECK_THROWS_WITH_AS(emphasized(at(losses, 0), Corrupted{noisy.x, at(noisy.changed, 0)},
+                                  constant(Tensor(DType::float64, {2, 1})), 1),
+                       doctest::Contains("emphasized: "), TypeError);
 }
 
 TEST_CASE("levels, counts and deviations that make no sense are refused") {

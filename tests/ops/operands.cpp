@@ -80,6 +80,12 @@ std::vector<Function2> functions() {
        [](const Numbers& a, const Numbers& b) {
          return a[0] > 0.5 ? b[0] * b[0] : (1 - b[0]) * (1 - b[0]);
        }},
+      {"contrastive_loss",
+       [](const Expr& a, const Expr& b) { return contrastive_loss(a > 0.5, 0.25, b); }, each,
+       [](const Numbers& a, const Numbers& b) {
+         const double gap = std::max(0.0, b[0] - 0.25);
+         return a[0] > 0.5 ? 0.0625 : gap * gap;
+       }},
       {"categorical_kl", [](const Expr& a, const Expr& b) { return categorical_kl(a, b); }, last,
        [](const Numbers& a, const Numbers& b) { return sum_over(a, b, kl); }},
       {"cosine_similarity", [](const Expr& a, const Expr& b) { return cosine_similarity(a, b); },
