@@ -81,9 +81,19 @@ Expr log_of_product(const Expr& p) {
   return {};
 }
 
+/// log(softplus(x)), also where softplus vanishes and its slope with it: x + log(log1p(u) / u) for
+/// u = exp(x), as a series where u is small.
+Expr log_softplus(const Expr& x) {
+  constexpr double small = -8;  // The series' next term is below 1e-17 there.
+  const Expr below = x < small, u = exp(switch_(below, x, small));
+  const Expr series = u * (-0.5 + u * (5.0 / 24 + u * (-0.125 + u * (251.0 / 2880))));
+  return switch_(below, x + series, final_log(softplus(switch_(below, small, x))));
+}
+
 /// Of what equations over wildcards cannot carry over.
 Expr simplify_log(const Expr& e) {
   const Expr& p = e.inputs()[0];
+  if (!is_final(e) && &p.op() == &softplus_op) return log_softplus(p.inputs()[0]);
   // One function: the rules say it.
   if (is_final(e) || &p.op() == &exp_op || &p.op() == &sigmoid_op) return {};
   const Expr better = log_of_positive(p);
@@ -103,6 +113,7 @@ Rules log1p_rules() {
       {"log1p exp", log1p(exp(x)), softplus(x)},
       {"log1p (-exp)", log1p(-exp(x)), log1mexp(x)},
       {"log1p (-sigmoid)", log1p(-sigmoid(x)), -softplus(x)},
+      {"log1p (-tanh^2)", log1p(-square(tanh(x))), -2 * log_cosh(x)},
   };
   return rules;
 }

@@ -16,6 +16,7 @@
 #include "ops/prod.hpp"
 #include "ops/reduce.hpp"
 #include "ops/reduction.hpp"
+#include "ops/root.hpp"
 #include "ops/shape.hpp"
 #include "ops/slopes.hpp"
 #include "ops/special.hpp"
@@ -121,6 +122,35 @@ Expr log_of_sum(const Expr& a, const Expr& b) {
   return b.has_value() ? logaddexp(a, b) : softplus(a);
 }
 
+/// log(1 - t + 3 t^2 - 15 t^3 ...), which the tails of a normal distribution have besides their
+/// exponential: to 1e-8 for t up to 1/50, to 1e-16 up to 1/288.
+Expr log_of_tail(const Expr& t) {
+  Expr rest = 1 - 19 * t;
+  for (int k = 17; k > 1; k -= 2) rest = 1 - k * t * rest;
+  return log1p(-(t * rest));
+}
+
+/// log(P(X <= x)) for a standard normal X, also where the probability vanishes.
+Expr log_normal_cdf(const Expr& x) {
+  constexpr double log_root_two_pi = 0.91893853320467274178;
+  // Powers of the probability there, in derivatives, are still numbers.
+  const double edge = x.dtype() == DType::float32 ? -7.1 : -17;
+  const Expr below = x < edge, far = switch_(below, x, edge);
+  const Expr tail =
+      -(0.5 * square(far) + (final_log(-far) + log_root_two_pi)) + log_of_tail(1 / square(far));
+  return switch_(below, tail, final_log(normal_cdf(switch_(below, edge, x))));
+}
+
+/// log(erfc(x)), also where erfc vanishes.
+Expr log_erfc(const Expr& x) {
+  constexpr double log_root_pi = 0.57236494292470008707;
+  const double edge = x.dtype() == DType::float32 ? 5 : 12;
+  const Expr above = x > edge, far = switch_(above, x, edge);
+  const Expr tail =
+      -(square(far) + (final_log(far) + log_root_pi)) + log_of_tail(0.5 / square(far));
+  return switch_(above, tail, final_log(erfc(switch_(above, edge, x))));
+}
+
 struct Power {
   Expr x;
   double k;
@@ -211,7 +241,7 @@ class Reader {
     if (is(e, mul_op) || (is(e, div_op) && !is_final(e)))
       return read_two(e, k, is(e, mul_op) ? k : -k, p, depth);
     if (is(e, square_op)) return read_power(e, e.inputs()[0], 2, k, p, depth);
-    if (is(e, sqrt_op)) return read_power(e, e.inputs()[0], 0.5, k, p, depth);
+    if (is(e, sqrt_op) || is(e, length_op)) return read_power(e, e.inputs()[0], 0.5, k, p, depth);
     if (is(e, pow_op)) {
       if (const std::optional<double> by = number(e.inputs()[1]); by && *by != 0)
         return read_power(e, e.inputs()[0], *by, k, p, depth);
@@ -254,6 +284,13 @@ class Reader {
       }
     }
     rest(e, k, p);
+  }
+
+  /// Whether `e` has factors that overflow.
+  bool grows(const Expr& e) {
+    Product p;
+    read(e, 1, p, deepest);
+    return p.growing > 0;
   }
 
   /// The logarithm of `e`, where it is known to be positive and in other terms than log(e).
@@ -362,6 +399,10 @@ class Reader {
   bool read_sum(const Expr& e, double k, Product& p, int depth) {
     Expr a = e.inputs()[0], b = e.inputs()[1];
     if (number(a)) std::swap(a, b);
+    if (is(a, expm1_op) && number(b) && usual(*number(b) - 1)) {
+      a = exp(a.inputs()[0]);
+      b = literal(*number(b) - 1);
+    }
     const Positive first = positive(a, depth);
     if (!first.log.has_value()) return false;
     bool grows = first.grows;
@@ -394,6 +435,8 @@ class Reader {
     }
     if (is_leaf(e)) return {};
     const Op& op = e.op();
+    if (is(e, normal_cdf_op)) return {log_normal_cdf(e.inputs()[0])};
+    if (is(e, erfc_op)) return {log_erfc(e.inputs()[0])};
     const auto first = [&] { return positive(e.inputs()[0], depth); };
     const auto again = [&](const Expr& x) { return apply(op, {x}, e.attrs()); };
     if (is(e, softmax_op)) return {apply(log_softmax_op, {e.inputs()[0]}, e.attrs())};
@@ -404,7 +447,7 @@ class Reader {
       const bool grows = x.grows || is(e, prod_op);
       return {apply(in_logs, {x.log}, e.attrs()), grows, x.vanishes || is(e, prod_op)};
     }
-    if (is(e, maximum_op) || is(e, minimum_op) || is(e, switch_op)) {
+    if (is(e, maximum_op) || is(e, minimum_op) || is(e, switch_op) || is(e, concatenate_op)) {
       const std::size_t from = is(e, switch_op) ? 1 : 0;
       std::vector<Expr> logs(e.inputs().begin(), e.inputs().end());
       Positive result{{}, false, false};
@@ -446,7 +489,7 @@ class Reader {
     Product p;
     if (is(e, exp_op) || is(e, exp2_op) || is(e, sigmoid_op) || is(e, cosh_op) || is(e, sech_op) ||
         is(e, sigmoid_slope_op) || is(e, mul_op) || is(e, div_op) || is(e, square_op) ||
-        is(e, sqrt_op) || is(e, pow_op)) {
+        is(e, sqrt_op) || is(e, length_op) || is(e, pow_op)) {
       read(e, 1, p, depth);
     } else if (!is(e, add_op)) {
       return {};
@@ -750,6 +793,25 @@ Expr divided_inside(const Product& p, const Expr& e) {
   return result.rank() == e.rank() ? times(p.constant, result) : Expr();
 }
 
+/// (a + b) / d as a / d + b / d where a or b overflows together with d, and a + b, of unknown sign,
+/// has no logarithm.
+Expr divided_apart(const Product& p, const Expr& e) {
+  if (!is(e, div_op) || !p.divided) return {};
+  const Expr &above = e.inputs()[0], &below = e.inputs()[1];
+  if (!is(above, add_op) && !is(above, sub_op)) return {};
+  const bool unread =
+      std::ranges::any_of(p.rest, [&](const Power& x) { return x.x == above && x.k == 1; }) ||
+      std::ranges::any_of(p.weighted,
+                          [&](const Weighted& w) { return w.sum == above && w.k == 1; });
+  if (!unread) return {};
+  Reader reader;
+  const Positive divisor = reader.positive(below, deepest);
+  const Expr &a = above.inputs()[0], &b = above.inputs()[1];
+  if (!divisor.log.has_value() || !divisor.grows || !(reader.grows(a) || reader.grows(b)))
+    return {};
+  return is(above, add_op) ? a / below + b / below : a / below - b / below;
+}
+
 /// The sums of `p` as they are written, where they only multiply and nothing else does.
 Expr plain_sums(const Product& p) {
   Expr result;
@@ -799,20 +861,48 @@ bool mentions_exponential(const Expr& e) {
     const Op& op = node.op();
     if (&op == &exp_op || &op == &exp2_op || &op == &expm1_op || &op == &sigmoid_op ||
         &op == &softmax_op || &op == &cosh_op || &op == &sinh_op || &op == &sech_op ||
-        &op == &sigmoid_slope_op)
+        &op == &sigmoid_slope_op || &op == &normal_cdf_op || &op == &erfc_op)
       return true;
     const bool power_of_number = &op == &pow_op && number(node.inputs()[0]);
     if (power_of_number) return true;
     const bool whole_op = &op == &mul_op || &op == &div_op || &op == &add_op || &op == &sub_op ||
-                          &op == &maximum_op || &op == &minimum_op || &op == &switch_op;
+                          &op == &maximum_op || &op == &minimum_op || &op == &switch_op ||
+                          &op == &concatenate_op;
     const bool first_only = &op == &neg_op || &op == &square_op || &op == &sqrt_op ||
-                            &op == &pow_op || &op == &sum_op || &op == &max_op || &op == &min_op ||
-                            &op == &prod_op || &op == &cast_op || rearranges(op);
+                            &op == &length_op || &op == &pow_op || &op == &sum_op ||
+                            &op == &max_op || &op == &min_op || &op == &prod_op ||
+                            &op == &cast_op || rearranges(op);
     if (!whole_op && !first_only) continue;
     const std::size_t count = whole_op ? node.inputs().size() : 1;
     for (std::size_t k = 0; k < count; ++k) pending.emplace_back(node.inputs()[k], level + 1);
   }
   return false;
+}
+
+/// The q of 1 - q; empty for any other expression.
+Expr complement_of(const Expr& e) {
+  if (is(e, sub_op) && number(e.inputs()[0]) == 1.0) return e.inputs()[1];
+  if (!is(e, add_op)) return {};
+  for (const std::size_t k : {0u, 1u}) {
+    const Expr& other = e.inputs()[1 - k];
+    if (number(e.inputs()[k]) == 1.0 && is(other, neg_op)) return other.inputs()[0];
+  }
+  return {};
+}
+
+/// log(1 - q) by the logarithm of q, as for q = prod(1 - sigmoid(x)), and log(sigmoid(a) -
+/// sigmoid(b)), the share of a logistic distribution between two points: what is left where nearly
+/// all is taken away. NaN where the difference is negative.
+Expr log_of_difference(const Expr& e) {
+  if (const Expr q = complement_of(e); q.has_value()) {
+    if (is(q, sigmoid_op)) return -softplus(q.inputs()[0]);
+    const Positive known = Reader().positive(q, deepest);
+    return known.log.has_value() && !is(known.log, log_op) ? log1mexp(known.log) : Expr();
+  }
+  if (!is(e, sub_op) || !is(e.inputs()[0], sigmoid_op) || !is(e.inputs()[1], sigmoid_op)) return {};
+  // sigmoid(a) - sigmoid(b) = sigmoid(a) sigmoid(-b) (1 - exp(b - a)).
+  const Expr &a = e.inputs()[0].inputs()[0], &b = e.inputs()[1].inputs()[0];
+  return log1mexp(difference(b, a, 1)) - (softplus(-a) + softplus(b));
 }
 
 }  // namespace
@@ -826,7 +916,7 @@ Expr log_of_positive(const Expr& e) {
   if (!mentions_exponential(e)) return {};
   Product p;
   Reader().read(e, 1, p, deepest);
-  if (p.plain()) return {};
+  if (p.plain()) return log_of_difference(e);
   if (p.known.size() == 1 && p.known[0].value == e && is(p.known[0].log, log_op) &&
       p.known[0].log.inputs()[0] == e)
     return {};
@@ -849,6 +939,7 @@ Expr balanced(const Expr& e) {
   const bool may_meet = !p.exps.empty() && (p.growing > 1 || !p.sums.empty()) && wide;
   if (!p.divided && !p.rooted && !may_meet) return {};
   if (const Expr inside = divided_inside(p, e); inside.has_value()) return inside;
+  if (const Expr apart = divided_apart(p, e); apart.has_value()) return apart;
   gather(p);
   find_softmax(p);
   double constant = p.constant;

@@ -45,6 +45,15 @@ Expr simplify_xlogy(const Expr& e) {
   return log_p.has_value() ? times_log(e.inputs()[0], log_p) : Expr();
 }
 
+/// x log(1 + y) as log(1 + y) is written.
+Expr simplify_xlog1py(const Expr& e) {
+  const Expr& p = e.inputs()[1];
+  const Op& of = &p.op() == &neg_op ? p.inputs()[0].op() : p.op();
+  if (&of == &exp_op || &of == &sigmoid_op) return {};  // The rules say it.
+  const Expr log_p = log_of_positive(1 + p);
+  return log_p.has_value() && &log_p.op() != &log_op ? times_log(e.inputs()[0], log_p) : Expr();
+}
+
 /// log(y) to base exp(ln_base) as log(y) is written.
 Expr simplify_other_log(const Expr& e, double ln_base) {
   const Expr log_p = log_of_positive(e.inputs()[0]);
@@ -106,6 +115,7 @@ constinit const Op xlog1py_op = elementwise<formula::Xlog1py>({
       return {gy * log1p(x[1]), gy * ratio(x[0], 1 + x[1])};
     },
     .rules = xlog1py_rules,
+    .simplify = simplify_xlog1py,
     .probe = {-0.7, 3},
 });
 constinit const Op log_cosh_op = elementwise<formula::LogCosh>({

@@ -1,5 +1,6 @@
 #include "ops/trigonometry.hpp"
 
+#include "core/rewrite.hpp"
 #include "ops/activation.hpp"
 #include "ops/arithmetic.hpp"
 #include "ops/elementwise.hpp"
@@ -75,11 +76,23 @@ constinit const Op arccosh_op = elementwise<formula::Arccosh>({
     },
     .probe = {1.3, 3},
 });
+namespace {
+
+/// Where tanh is 1 but for rounding, arctanh would be infinite.
+Rules arctanh_rules() {
+  static const Expr x = wildcard("x");
+  static const Rule rules[] = {{"arctanh tanh", arctanh(tanh(x)), x}};
+  return rules;
+}
+
+}  // namespace
+
 constinit const Op arctanh_op = elementwise<formula::Arctanh>({
     .name = "arctanh",
     .grad = [](Args x, const Expr&, const Expr& gy) -> Grads {
       return {gy / one_minus_square(x[0])};
     },
+    .rules = arctanh_rules,
     .probe = {-0.8, 0.8},
 });
 
