@@ -581,6 +581,14 @@ Expr at(const Arg& x, const Arg& index, std::int64_t axis) {
   const Attribution as(x.where());
   axis = axis_of("at", x, axis);
   Expr i = whole_number(index);
+  if (i.rank() > 0 || i.dtype() != DType::int64) {
+    const bool mask = i.dtype() == DType::bool_;
+    throw TypeError(text("at: an index must be an int64 scalar, it is ", text(i.type()), "  ",
+                         describe(i),
+                         mask ? "\n  Elements where a condition holds: where(condition, x, 0)."
+                              : "\n  Several at once: take(x, indices), gather() or subscript().",
+                         "\n  written at ", attributed(index.where()).text()));
+  }
   if (!constant_value(i) || i.dtype() != DType::int64 || constant_value(i)->item() < 0) {
     i = switch_(i < 0, i + size(x, axis), i);
   }

@@ -170,6 +170,15 @@ concept adds_to = requires(A& a, const B& b) {
   a += b;
 };
 
+TEST_CASE("first lines: an index that is none says what takes it") {
+  const Expr x = dmatrix("x");
+  CHECK_THROWS_WITH_AS(x[lvector("i")], doctest::Contains("take(x, indices)"), TypeError);
+  CHECK_THROWS_WITH_AS(x[x > 0], doctest::Contains("where(condition, x, 0)"), TypeError);
+  CHECK_THROWS_WITH_AS(at(x, 0.5), doctest::Contains("at: an index must be an int64 scalar"),
+                       TypeError);
+  CHECK_THROWS_WITH_AS(at(x, lvector("i"), 1), doctest::Contains("first_lines.cpp:"), TypeError);
+}
+
 TEST_CASE("first lines: what would be misread does not compile") {
   static_assert(equal_comparable<Expr, Expr>);  // "The same node?", for if and algorithms,
   static_assert(!equal_comparable<Expr, int>);  // not elements with a number,
