@@ -7,12 +7,6 @@
 
 namespace cinch {
 
-extern const Op switch_op, cast_op, sum_op, sum_like_op;
-Expr switch_(const Arg& condition, const Arg& a, const Arg& b);
-Expr logical_and(const Arg& a, const Arg& b);
-Expr logical_or(const Arg& a, const Arg& b);
-Expr logical_not(const Arg& a);
-
 namespace {
 
 /// `value` where `chosen` holds, else 0. `chosen` is empty for nowhere.

@@ -10,8 +10,14 @@ namespace cinch {
 
 /// The op behind stop_gradient().
 extern const Op stop_gradient_op;
+/// Ops that the engine looks for in formulas.
+extern const Op switch_op, cast_op, sum_op, sum_like_op;
 
 Expr operator*(const Arg& a, const Arg& b);
+Expr switch_(const Arg& condition, const Arg& a, const Arg& b);
+Expr logical_and(const Arg& a, const Arg& b);
+Expr logical_or(const Arg& a, const Arg& b);
+Expr logical_not(const Arg& a);
 Expr square(const Arg& x);
 Expr sqrt(const Arg& x);
 Expr dot(const Arg& a, const Arg& b);
