@@ -12,6 +12,7 @@
 #include "core/fault.hpp"
 #include "core/function.hpp"
 #include "core/grad.hpp"
+#include "core/refusal.hpp"
 #include "core/rewrite.hpp"
 #include "ops/activation.hpp"
 #include "ops/arithmetic.hpp"
@@ -628,7 +629,8 @@ class Auditor {
     if (softmax.has_value()) {
       add(Finding::examples_mix, -1, {}, softmax->where,
           text("A ", softmax.op().name, " runs over the examples, axis ", softmax.attrs().ints[0],
-               " of ", formula_text(softmax.inputs()[0]), ": what is computed for one depends on the ",
+               " of ", formula_text(softmax.inputs()[0]),
+               ": what is computed for one depends on the ",
                "others. Classes are the last axis: softmax(x), unless the examples are meant."));
     }
     for (std::size_t t = 0; t < terms_.size(); ++t) {
@@ -687,10 +689,9 @@ AuditReport audit(const Arg& cost, const Parameters& parameters, const std::vect
                   const AuditOptions& options) {
   const Attribution as(cost.where());
   if (!is_float(cost->dtype()) || cost->rank() != 0) {
-    throw TypeError("audit: the cost must be a float scalar, it is " + text(cost->type()) + "  " +
-                    describe(cost) + "\n  Take sum() or mean() of it.");
+    refuse("audit", "the cost must be a float scalar\n  Take sum() or mean() of it.", cost);
   }
-  if (parameters.all().empty()) throw TypeError("audit: no parameters are given");
+  if (parameters.all().empty()) refuse("audit", "no parameters are given", cost);
   return Auditor(cost, parameters, at, options).run();
 }
 

@@ -14,6 +14,7 @@
 #include "core/function.hpp"
 #include "core/graph.hpp"
 #include "core/probe.hpp"
+#include "core/refusal.hpp"
 #include "core/slope.hpp"
 
 namespace cinch {
@@ -414,8 +415,7 @@ GradCheck check_grad(const Arg& cost, const Parameters& wrt, const std::vector<B
                      const GradCheckOptions& options) {
   const Attribution as(cost.where());
   if (!is_float(cost->dtype()) || cost->rank() != 0) {
-    throw TypeError("check_grad: the cost must be a float scalar, it is " + text(cost->type()) +
-                    "  " + describe(cost) + "\n  Take sum() or mean() of it.");
+    refuse("check_grad", "the cost must be a float scalar\n  Take sum() or mean() of it.", cost);
   }
   if (options.order < 1 || options.directions < 1 || !(options.tolerance > 0)) {
     throw ValueError(
@@ -423,7 +423,7 @@ GradCheck check_grad(const Arg& cost, const Parameters& wrt, const std::vector<B
              "positive; they are ",
              options.order, ", ", options.directions, " and ", options.tolerance));
   }
-  if (wrt.all().empty()) throw TypeError("check_grad: no parameters are given");
+  if (wrt.all().empty()) refuse("check_grad", "no parameters are given", cost);
   std::vector<Expr> roots = showing(std::span(&cost.expr(), 1), options.consider_constant);
   const std::vector<Expr> order_of_nodes = topological(roots);
   for (const Expr& e : options.consider_constant) {

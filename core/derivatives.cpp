@@ -6,6 +6,7 @@
 #include "core/derivative_of.hpp"
 #include "core/engine_ops.hpp"
 #include "core/graph.hpp"
+#include "core/refusal.hpp"
 
 namespace cinch {
 
@@ -28,24 +29,23 @@ Expr inner(std::span<const Expr> a, std::span<const Expr> b) {
 }
 
 void require_same_shapes(const char* name, std::span<const Expr> wrt, std::span<const Expr> v) {
-  const std::string line = "\n  written at " + attributed({}).text();
-  if (wrt.empty()) throw TypeError(text(name, ": there is nothing to differentiate by", line));
+  const auto refuse = [&](const std::string& what, const std::vector<Expr>& operands) {
+    throw TypeError(refusal(name, what, operands, attributed({})));
+  };
+  if (wrt.empty()) refuse("there is nothing to differentiate by", {});
   if (wrt.size() != v.size()) {
-    throw TypeError(text(name, ": there are ", wrt.size(), " expressions and ", v.size(),
-                         " vectors for them", line));
+    refuse(text("there are ", wrt.size(), " expressions and ", v.size(), " vectors for them"),
+           {wrt.begin(), wrt.end()});
   }
   for (std::size_t k = 0; k < wrt.size(); ++k) {
-    if (!wrt[k].has_value() || !v[k].has_value())
-      throw TypeError(text(name, ": expression ", k, " is empty", line));
+    if (!wrt[k].has_value() || !v[k].has_value()) refuse(text("expression ", k, " is empty"), {});
     bool same = wrt[k].rank() == v[k].rank();
     for (std::size_t axis = 0; same && axis < v[k].dims().size(); ++axis) {
       const Dim a = wrt[k].dims()[axis], b = v[k].dims()[axis];
       same = !a.known() || !b.known() || a == b;
     }
     if (same) continue;
-    throw TypeError(text(name, ": a vector must have the shape of what it belongs to\n  ",
-                         text(wrt[k].type()), "  ", describe(wrt[k]), "\n  ", text(v[k].type()),
-                         "  ", describe(v[k]), line));
+    refuse("a vector must have the shape of what it belongs to", {wrt[k], v[k]});
   }
 }
 
@@ -155,15 +155,14 @@ Expr hessian_vector(const Arg& cost, const Expr& wrt, const Expr& v, const GradO
 Expr jacobian_diagonal(const Arg& y, const Expr& x, const GradOptions& options) {
   const Attribution as(y.where());
   if (y->rank() != 2 || x.rank() != 2) {
-    throw TypeError(text("jacobian_diagonal: both must be (batch, n)\n  ", text(y->type()), "  ",
-                         describe(y), "\n  ", text(x.type()), "  ", describe(x),
-                         "\n  written at ", attributed(y.where()).text()));
+    refuse("jacobian_diagonal", "both must be (batch, n)", y, {x});
   }
   const Dim a = y->dims()[1], b = x.dims()[1];
   if (a.known() && b.known() && !(a == b)) {
-    throw TypeError(text("jacobian_diagonal: the Jacobian of ", describe(y), " by ", describe(x),
-                         " is ", a.size(), " by ", b.size(), ", not square\n  written at ",
-                         attributed(y.where()).text()));
+    refuse("jacobian_diagonal",
+           text("the Jacobian of ", describe(y), " by ", describe(x), " is ", a.size(), " by ",
+                b.size(), ", not square"),
+           y, {x});
   }
   return sum_axes(jacobian(y, x, options) * eye(size(x, 1), y->dtype()), {2});
 }
@@ -186,9 +185,7 @@ Expr hessian_diagonal(const Arg& cost, const Expr& x) {
 std::vector<Expr> per_example_grad(const Arg& costs, const Parameters& wrt) {
   const Attribution as(costs.where());
   if (costs->rank() != 1 || !is_float(costs->dtype())) {
-    throw TypeError(text("per_example_grad: costs must be a float vector, one number an example, ",
-                         "they are\n  ", text(costs->type()), "  ", describe(costs),
-                         "\n  written at ", attributed(costs.where()).text()));
+    refuse("per_example_grad", "costs must be a float vector, one number an example", costs);
   }
   const Expr seed = variable("seed", costs->type());
   const Expr seeds = eye(size(costs, 0), costs->dtype());

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "core/op.hpp"
+#include "core/refusal.hpp"
 
 namespace cinch {
 
@@ -134,10 +135,12 @@ std::string wrapped(const std::string& text) {
   return result;
 }
 
-std::string operands_text(std::string_view name, std::span<const Expr> x, Source where,
-                          const std::string& what) {
-  std::string result = std::string(name) + ": " + what;
-  for (const Expr& e : x) {
+}  // namespace
+
+std::string refusal(std::string_view function, const std::string& what,
+                    std::span<const Expr> operands, Source where) {
+  std::string result = std::string(function) + ": " + what;
+  for (const Expr& e : operands) {
     if (!e.has_value()) {
       result += "\n  an empty expression";
       continue;
@@ -145,12 +148,17 @@ std::string operands_text(std::string_view name, std::span<const Expr> x, Source
     result += "\n  " + text(e.type()) + "  " + describe(e);
     if (e->where.line && !is_ours(e->where)) result += "  (" + e->where.text() + ")";
   }
-  const std::string function = function_text();
-  if (!function.empty() && function != name) result += "\n  in " + function;
+  const std::string called = function_text();
+  if (!called.empty() && called != function) result += "\n  in " + called;
   return wrapped(result + written_text(where));
 }
 
-}  // namespace
+void refuse(std::string_view function, const std::string& what, const Arg& first,
+            const std::vector<Expr>& others) {
+  std::vector<Expr> operands{first};
+  operands.insert(operands.end(), others.begin(), others.end());
+  throw TypeError(refusal(function, what, operands, first.where()));
+}
 
 namespace {
 /// The same bits: 0 and -0 are two constants, and one NaN is another.
@@ -236,6 +244,15 @@ Sizes::Sizes(const Shape& sizes, Source where) {
   for (const std::int64_t n : sizes) all_.push_back(constant(Tensor(n), where));
 }
 
+namespace {
+
+/// The public function that made the node, where its label says so.
+std::string_view name_in_messages(const Op& op, const Attrs& attrs) {
+  return attrs.label.empty() ? op.name : std::string_view(attrs.label);
+}
+
+}  // namespace
+
 Expr apply(const Op& op, std::vector<Expr> inputs, Attrs attrs, Source where) {
   where = attributed(where);
   try {
@@ -256,10 +273,9 @@ Expr apply(const Op& op, std::vector<Expr> inputs, Attrs attrs, Source where) {
     return Expr(std::make_shared<const Node>(op, std::move(inputs), std::move(stored),
                                              std::move(type), where));
   } catch (const TypeError& error) {
-    throw TypeError(operands_text(attrs.label.empty() ? op.name : std::string_view(attrs.label),
-                                  inputs, where, error.what()));
+    throw TypeError(refusal(name_in_messages(op, attrs), error.what(), inputs, where));
   } catch (const ValueError& error) {
-    throw ValueError(operands_text(op.name, inputs, where, error.what()));
+    throw ValueError(refusal(name_in_messages(op, attrs), error.what(), inputs, where));
   }
 }
 
@@ -268,10 +284,7 @@ std::int64_t axis_of(std::string_view op, const Arg& x, std::int64_t axis) {
     if (x->rank() == 0) throw TypeError("needs at least one axis");
     return normalize_axis(axis, x->rank());
   } catch (const TypeError& error) {
-    const std::string function = function_text();
-    throw TypeError(text(op, ": ", error.what(), "\n  ", text(x->type()), "  ", describe(x),
-                         function.empty() || function == op ? "" : "\n  in " + function,
-                         "\n  written at ", x.where().text()));
+    refuse(op, error.what(), x);
   }
 }
 

@@ -4,9 +4,11 @@
 
 #include "core/choice.hpp"
 #include "core/derivation.hpp"
+#include "core/derivative_of.hpp"
 #include "core/graph.hpp"
 #include "core/leaves.hpp"
 #include "core/op.hpp"
+#include "core/refusal.hpp"
 #include "core/rewrite.hpp"
 
 namespace cinch {
@@ -60,19 +62,17 @@ Reach reach(std::span<const Expr> order, const NodeSet& wrt, const NodeSet& cons
   return result;
 }
 
-std::string no_path(const Expr& cost, const Expr& wrt, std::span<const Expr> cuts) {
-  std::string result =
-      "grad: the cost does not depend on " + describe(wrt) + " (" + text(wrt.type()) + ")";
+[[noreturn]] void refuse_path(const Expr& cost, const Expr& wrt, std::span<const Expr> cuts) {
+  std::string what = "the cost does not depend on " + describe(wrt) + " (" + text(wrt.type()) + ")";
   if (!cuts.empty()) {
-    result += " but through what has no gradient:";
+    what += " but through what has no gradient:";
     for (std::size_t i = 0; i < std::min<std::size_t>(cuts.size(), 3); ++i) {
-      result += "\n  " + describe(cuts[i]) + "  at " + cuts[i]->where.text();
+      what += "\n  " + describe(cuts[i]) + "  at " + cuts[i]->where.text();
     }
   }
-  result += "\n  cost: " + describe(cost) + "  at " + cost->where.text() + "\n  written at " +
-            attributed(cost->where).text();
-  return result +
-         "\n  Leave the parameter out, correct the cost, or pass Disconnected::zero to get zeros.";
+  what += "\n  cost: " + describe(cost) + "  at " + cost->where.text() +
+          "\n  Leave the parameter out, correct the cost, or pass Disconnected::zero to get zeros.";
+  throw GradError(refusal("grad", what, {}, attributed(cost->where)));
 }
 
 Expr fitted(const Expr& gradient, const Expr& input) {
@@ -201,7 +201,7 @@ std::vector<Expr> accumulate(const Expr& y, const Expr& v, const std::vector<Exp
     } else {
       // Only the cuts that this parameter feeds.
       const Reach alone = reach(order, {by[k].get()}, constants);
-      throw GradError(no_path(y, wrt[k], alone.cuts));
+      refuse_path(y, wrt[k], alone.cuts);
     }
   }
   result = rebuild(
@@ -224,16 +224,14 @@ std::vector<Expr> accumulate(const Expr& y, const Expr& v, const std::vector<Exp
 std::vector<Expr> Lop(const Arg& y, const Parameters& wrt, const Expr& v,
                       const GradOptions& options) {
   const Attribution as(y.where());
-  const std::string line = "\n  written at " + attributed(y.where()).text();
-  if (!is_float(y->dtype())) {
-    throw TypeError("Lop: what is differentiated must be a float\n  " + text(y->type()) + "  " +
-                    describe(y) + line);
-  }
+  if (!is_float(y->dtype())) refuse("Lop", "what is differentiated must be a float", y);
   for (const Expr& c : options.consider_constant) c.type();  // An empty one would go unnoticed.
   for (const Expr& w : wrt.all()) {
     if (!is_float(w.dtype())) {
-      throw TypeError("grad: cannot differentiate by " + describe(w) + ", it is " + text(w.type()) +
-                      ": only floats change by small steps" + line);
+      refuse("grad",
+             "cannot differentiate by " + describe(w) + ", it is " + text(w.type()) +
+                 ": only floats change by small steps",
+             y, {w});
     }
   }
   return accumulate(y, cast(v, y->dtype()), wrt.all(), options, {});
@@ -246,14 +244,14 @@ Expr Lop(const Arg& y, const Expr& wrt, const Expr& v, const GradOptions& option
 std::vector<Expr> grad(const Arg& cost, const Parameters& wrt, const GradOptions& options) {
   const Attribution as(cost.where());
   if (cost->rank() != 0 || !is_float(cost->dtype())) {
-    const std::string integers =
-        "\n  Whole numbers have no slope: compute the cost from floats, as cast(x, "
-        "DType::float64).";
-    throw TypeError("grad: the cost must be a float scalar, it is " + text(cost->type()) + "  " +
-                    describe(cost) + "\n  made at " + cost.expr()->where.text() +
-                    "\n  written at " + attributed(cost.where()).text() +
-                    (cost->rank() != 0 ? "\n  Take sum() or mean() of it." : "") +
-                    (is_float(cost->dtype()) ? "" : integers));
+    refuse("grad",
+           text("the cost must be a float scalar, it is ", text(cost->type()), "  ", describe(cost),
+                "\n  made at ", cost.expr()->where.text(),
+                cost->rank() != 0 ? "\n  Take sum() or mean() of it." : "",
+                is_float(cost->dtype()) ? ""
+                                        : "\n  Whole numbers have no slope: compute the cost from "
+                                          "floats, as cast(x, DType::float64)."),
+           cost);
   }
   return Lop(cost, wrt, cast(Arg(1.0), cost->dtype()), options);
 }

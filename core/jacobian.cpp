@@ -7,6 +7,7 @@
 #include "core/grad.hpp"
 #include "core/graph.hpp"
 #include "core/op.hpp"
+#include "core/refusal.hpp"
 
 namespace cinch {
 
@@ -25,7 +26,9 @@ Expr batch_elementwise(std::vector<Expr> args, const std::vector<bool>& batched,
   return apply(y.op(), std::move(args), y.attrs(), y->where);
 }
 
-std::string written(const Arg& y) { return "\n  written at " + attributed(y.where()).text(); }
+[[noreturn]] void refuse_to_separate(const std::string& why, const Expr& y, const Expr& x) {
+  throw GradError(refusal("jacobian", why, std::vector{y, x}, attributed(y->where)));
+}
 
 /// Throws GradError where an example of `y` depends on another example of `x`.
 void require_separate_examples(const Expr& y, const Expr& x) {
@@ -35,28 +38,30 @@ void require_separate_examples(const Expr& y, const Expr& x) {
         node.op().trace && std::ranges::any_of(node.inputs(), [](const Expr& input) {
           return !input.type().is_static();
         });
-    throw GradError("jacobian: examples mix in " + describe(node) + " (" + text(node.type()) +
-                    ") at " + node->where.text() +
-                    "\n  The Jacobian is per example: the first axis of " + describe(x) +
-                    " must stay an axis of its own up to " + describe(y) +
-                    ". For all outputs by all inputs there is jacobian_full()." +
-                    (sizes_decide ? "\n  Not all sizes are known here: where known ones would keep "
-                                    "examples apart, declare them."
-                                  : ""));
+    refuse_to_separate("examples mix in " + describe(node) + " (" + text(node.type()) + ") at " +
+                           node->where.text() +
+                           "\n  The Jacobian is per example: the first axis of " + describe(x) +
+                           " must stay an axis of its own up to " + describe(y) +
+                           ". For all outputs by all inputs there is jacobian_full()." +
+                           (sizes_decide ? "\n  Not all sizes are known here: where known ones "
+                                           "would keep examples apart, declare them."
+                                         : ""),
+                       y, x);
   }
   const Place& place = examples.in_result();
   if (!place.found()) return;
   if (place.axis != 0) {
-    throw GradError("jacobian: the examples must be the first axis of " + describe(y) +
-                    ", they are axis " + std::to_string(place.axis));
+    refuse_to_separate(text("the examples must be the first axis of ", describe(y),
+                            ", they are axis ", place.axis, ": put them first with moveaxis()"),
+                       y, x);
   }
   const Dim of_y = y.dims()[0], of_x = x.dims()[0];
   if (!(place.outer == Count() && place.inner == Count()) ||
       (of_y.known() && of_x.known() && !(of_y == of_x))) {
-    throw GradError("jacobian: the first axis of " + describe(y) + " (" + text(y.type()) +
-                    ") must be the examples of " + describe(x) + " (" + text(x.type()) +
-                    ") and nothing else: it has several positions for each example, or one for "
-                    "several");
+    refuse_to_separate(
+        text("the first axis of ", describe(y), " must be the examples of ", describe(x),
+             " and nothing else: it has several positions for each example, or one for several"),
+        y, x);
   }
 }
 
@@ -123,9 +128,8 @@ Expr vectorized(const Expr& y, const Expr& x, const Expr& values) {
 Expr vectorize(const Arg& y, const Expr& x, const Expr& many) {
   const Attribution as(y.where());
   if (many.rank() != x.rank() + 1) {
-    throw TypeError("vectorize: " + describe(many) + " (" + text(many.type()) +
-                    ") must have one axis more than " + describe(x) + " (" + text(x.type()) + ")" +
-                    written(y));
+    refuse("vectorize", describe(many) + " must have one axis more than " + describe(x), y,
+           {x, many});
   }
   const auto with = [y = y.expr(), x, many](std::vector<Expr> whole) {
     whole.push_back(x);
@@ -138,15 +142,10 @@ Expr vectorize(const Arg& y, const Expr& x, const Expr& many) {
 Expr jacobian(const Arg& y, const Expr& x, const GradOptions& options) {
   const Attribution as(y.where());
   if (y->rank() < 1 || x.rank() < 1) {
-    throw TypeError("jacobian: both need a first axis of examples: " + text(y->type()) + "  " +
-                    describe(y) + ", " + text(x.type()) + "  " + describe(x) + written(y));
+    refuse("jacobian", "both need a first axis of examples", y, {x});
   }
   const Expr shown = showing(y, x);
-  try {
-    require_separate_examples(shown, x);
-  } catch (const GradError& error) {
-    throw GradError(error.what() + written(y));
-  }
+  require_separate_examples(shown, x);
   // One vector-Jacobian product for each output of an example, all at once: seed k is 1 at output k
   // of every example.
   const std::vector<Expr> shape = sizes(y);

@@ -103,7 +103,7 @@ void Shared::set(Tensor value, Source where) {
     throw TypeError(
         "set: shared variable " + describe(*this) + " is " + text(type()) + ", the new value is " +
         text(type_of(value)) +
-        ": convert it with cast() or reshaped(), or make a new variable\n  written at " +
+        "\n  Convert it with cast() or reshaped(), or make a new variable.\n  written at " +
         where.text());
   }
   mine = std::move(value);

@@ -6,17 +6,22 @@
 #include "core/graph.hpp"
 #include "core/leaves.hpp"
 #include "core/op.hpp"
+#include "core/refusal.hpp"
 #include "core/shared.hpp"
 
 namespace cinch::checking {
 
 namespace {
 
+[[noreturn]] void refuse(std::string_view who, const std::string& what) {
+  throw TypeError(refusal(who, what, {}, attributed({})));
+}
+
 const Tensor& value_of(const Expr& e, const std::vector<Binding>& at, std::string_view who) {
   const auto found = std::ranges::find(at, e, &Binding::first);
   if (found == at.end()) {
     if (is_shared(e)) return as_shared(e).value();
-    throw TypeError(text(who, ": no value is given for ", describe(e), " (", text(e.type()), ")"));
+    refuse(who, text("no value is given for ", describe(e), " (", text(e.type()), ")"));
   }
   const Tensor& value = found->second;
   const Type given = type_of(value);
@@ -25,8 +30,8 @@ const Tensor& value_of(const Expr& e, const std::vector<Binding>& at, std::strin
     fits = !e.dims()[k].known() || e.dims()[k] == given.dims[k];
   }
   if (!fits) {
-    throw TypeError(text(who, ": ", describe(e), " is ", text(e.type()), ", its value is ",
-                         text(given), ": convert it with cast() or reshaped()"));
+    refuse(who, text(describe(e), " is ", text(e.type()), ", its value is ", text(given),
+                     ": convert it with cast() or reshaped()"));
   }
   return value;
 }
@@ -60,11 +65,10 @@ Probe probe(std::span<const Expr> roots, const Parameters& parameters,
     return input;
   };
   for (const Expr& w : parameters.all()) {
-    if (!w.has_value()) throw TypeError(text(who, ": a parameter is an empty expression"));
-    if (done.contains(w.get())) throw TypeError(text(who, ": ", describe(w), " is given twice"));
+    if (!w.has_value()) refuse(who, "a parameter is an empty expression");
+    if (done.contains(w.get())) refuse(who, describe(w) + " is given twice");
     if (!is_float(w.dtype())) {
-      throw TypeError(
-          text(who, ": ", describe(w), " is ", text(w.type()), ", parameters must be float"));
+      refuse(who, text(describe(w), " is ", text(w.type()), ", parameters must be float"));
     }
     result.parameters.push_back(add_input(w));
   }

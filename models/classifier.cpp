@@ -1,5 +1,6 @@
 #include "models/classifier.hpp"
 
+#include "core/refusal.hpp"
 #include "ops/arithmetic.hpp"
 #include "ops/loss.hpp"
 #include "ops/operands.hpp"
@@ -51,8 +52,7 @@ Expr predict(const Arg& logits) {
 Expr error_rate(const Arg& labels, const Arg& logits) {
   const Attribution as(labels.where());
   if (labels->dtype() != DType::int64 || labels->rank() != 1) {
-    throw TypeError(text("error_rate: labels must be int64 (batch): ", text(labels->type()), "  ",
-                         describe(labels), "\n  written at ", labels.where().text()));
+    refuse("error_rate", "labels must be int64 (batch)", labels, {logits});
   }
   return mean(not_equal(predict(logits), class_labels("error_rate", labels, logits, -1)));
 }

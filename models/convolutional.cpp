@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "core/refusal.hpp"
 #include "ops/convolution.hpp"
 
 namespace cinch {
@@ -26,9 +27,10 @@ Expr ConvolutionalAutoencoder::encode(const Arg& x) const {
   for (const std::size_t axis : {2u, 3u}) {
     const Dim size = x->dims()[axis];
     if (!size.known() || size.size() % shrinks == 0) continue;
-    throw TypeError(text("a convolutional autoencoder with strides of ", shrinks,
-                         " together needs a height and width divisible by that: pad ",
-                         text(x->type()), "  ", describe(x), "\n  written at ", x.where().text()));
+    refuse("encode",
+           text("an encoder with strides of ", shrinks,
+                " together needs a height and width divisible by that: pad the images"),
+           x);
   }
   return h;
 }

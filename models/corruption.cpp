@@ -1,5 +1,6 @@
 #include "models/corruption.hpp"
 
+#include "core/refusal.hpp"
 #include "models/losses.hpp"
 #include "models/sparse.hpp"
 #include "ops/arithmetic.hpp"
@@ -31,8 +32,8 @@ Corrupted masking(const Arg& x, double level, RandomStreams& random) {
 Corrupted masking_count(const Arg& x, std::int64_t count, RandomStreams& random) {
   const Attribution as(x.where());
   if (x->rank() != 2 || count < 0) {
-    throw TypeError(text("masking_count: a count >= 0 of elements of each row, got ", count, " of ",
-                         text(x->type()), "  ", describe(x), "\n  written at ", x.where().text()));
+    refuse("masking_count",
+           text("a count >= 0 of elements of each row, got ", count, " of ", text(x->type())), x);
   }
   const Expr lots = random.uniform(sizes(x), 0, 1, x->dtype());
   const Expr changed = count > 0 ? largest(lots, count) : lots < 0;

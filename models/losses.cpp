@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/refusal.hpp"
 #include "ops/activation.hpp"
 #include "ops/arithmetic.hpp"
 #include "ops/operands.hpp"
@@ -14,12 +15,9 @@ namespace {
 /// The sum over all axes but the first of `each`, which `function` made of x and z.
 Expr sum_of_each(const char* function, const Expr& each, std::initializer_list<Arg> operands) {
   if (each.rank() < 2) {
-    std::string what;
-    for (const Arg& x : operands) what += "\n  " + text(x->type()) + "  " + describe(x);
-    throw TypeError(text(function,
-                         ": a number for each example needs a first axis of examples and others to "
-                         "sum over:",
-                         what, "\n  written at ", operands.begin()->where().text()));
+    refuse(function,
+           "a number for each example needs a first axis of examples and others to sum over",
+           *operands.begin(), {operands.begin() + 1, operands.end()});
   }
   std::vector<std::int64_t> axes;
   for (std::int64_t axis = 1; axis < each.rank(); ++axis) axes.push_back(axis);
@@ -53,8 +51,8 @@ void require_fit(const Loss& loss, const Activation& output, Source where) {
   const Activation unbounded[] = {linear, tanh, relu, softplus};
   if (loss != cross_entropy || !std::ranges::count(unbounded, output)) return;
   throw TypeError(
-      text("cross_entropy needs reconstructions in (0, 1), which this output does not "
-           "give: make it sigmoid, or take squared_error\n  written at ",
+      text("cross_entropy needs reconstructions in (0, 1), which this output does not give\n"
+           "  Make it sigmoid, or take squared_error.\n  written at ",
            where.text()));
 }
 

@@ -3,6 +3,7 @@
 #include "core/derivatives.hpp"
 #include "core/graph.hpp"
 #include "core/op.hpp"
+#include "core/refusal.hpp"
 #include "models/losses.hpp"
 #include "ops/arithmetic.hpp"
 #include "ops/linalg.hpp"
@@ -27,11 +28,10 @@ void require_elementwise(const Expr& y, const Expr& a) {
     if (!depends) continue;
     dependent.insert(node.get());
     if (node.op().elementwise()) continue;
-    throw TypeError(text("the closed form needs an activation of each element by itself, and ",
-                         node.op().name,
-                         " joins several: take the derivatives of layer(x) by x, "
-                         "as jacobian_norm2(h, x)\n  written at ",
-                         y->where.text()));
+    refuse("activation",
+           text("the closed form needs an activation of each element by itself\n  ", node.op().name,
+                " joins several: take the derivatives of layer(x) by x, as jacobian_norm2(h, x)"),
+           Arg(y, y->where));
   }
 }
 
@@ -79,9 +79,7 @@ Expr mean_change(const Expr& y, const Expr& x, const F& combine, const Noise& n,
 
 void require_vectors(const char* function, const Arg& y, const Expr& x) {
   if (y->rank() == 2 && x.rank() == 2) return;
-  throw TypeError(text(function, ": both must be (batch, n): ", text(y->type()), "  ", describe(y),
-                       ", ", text(x.type()), "  ", describe(x), "\n  written at ",
-                       y.where().text()));
+  refuse(function, "both must be (batch, n)", y, {x});
 }
 
 }  // namespace

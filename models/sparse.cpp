@@ -1,5 +1,6 @@
 #include "models/sparse.hpp"
 
+#include "core/refusal.hpp"
 #include "ops/along.hpp"
 #include "ops/arithmetic.hpp"
 #include "ops/index.hpp"
@@ -10,11 +11,6 @@
 namespace cinch {
 
 namespace {
-
-[[noreturn]] void refuse(const std::string& what, const Arg& x) {
-  throw TypeError(
-      text(what, "\n  ", text(x->type()), "  ", describe(x), "\n  written at ", x.where().text()));
-}
 
 /// Which are among a share of the largest along axis 0.
 Expr lifetime_winners(const char* function, const Arg& h, double rate) {
@@ -34,7 +30,7 @@ Expr largest(const Arg& x, std::int64_t count, std::int64_t axis) {
   axis = axis_of("largest", x, axis);
   const Dim length = x->dims()[static_cast<std::size_t>(axis)];
   if (count < 1 || (length.known() && count > length.size())) {
-    refuse(text("largest: between 1 and all elements along axis ", axis, ", not ", count), x);
+    refuse("largest", text("between 1 and all elements along axis ", axis, ", not ", count), x);
   }
   const Expr positions = topk(x, count, axis).indices;
   return add_along_axis(ones_like(cast(positions, x->dtype())), positions, x, axis) > 0;
@@ -42,24 +38,24 @@ Expr largest(const Arg& x, std::int64_t count, std::int64_t axis) {
 
 Expr k_sparse(const Arg& h, std::int64_t k) {
   const Attribution as(h.where());
-  if (h->rank() != 2) refuse("k_sparse: codes must be (batch, units)", h);
+  if (h->rank() != 2) refuse("k_sparse", "codes must be (batch, units)", h);
   const Dim units = h->dims()[1];
   if (k < 1 || (units.known() && k > units.size())) {
-    refuse(text("k_sparse: k must be between 1 and the number of units, got ", k), h);
+    refuse("k_sparse", text("k must be between 1 and the number of units, got ", k), h);
   }
   return switch_(largest(h, k, 1), h, 0);
 }
 
 Expr winner_take_all(const Arg& h, double rate) {
   const Attribution as(h.where());
-  if (h->rank() != 2) refuse("winner_take_all: codes must be (batch, units)", h);
+  if (h->rank() != 2) refuse("winner_take_all", "codes must be (batch, units)", h);
   return switch_(lifetime_winners("winner_take_all", h, rate), h, 0);
 }
 
 Expr spatial_winners(const Arg& maps, double rate) {
   const Attribution as(maps.where());
   if (maps->rank() != 4) {
-    refuse("spatial_winners: maps must be (batch, channels, height, width)", maps);
+    refuse("spatial_winners", "maps must be (batch, channels, height, width)", maps);
   }
   const Expr flat = flatten(maps, 2);
   const Expr winner = equal(arange(size(flat, 2)), expand_dims(argmax(flat, 2), 2));

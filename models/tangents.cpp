@@ -2,6 +2,7 @@
 
 #include "core/grad.hpp"
 #include "core/graph.hpp"
+#include "core/refusal.hpp"
 #include "models/losses.hpp"
 #include "ops/arithmetic.hpp"
 #include "ops/index.hpp"
@@ -13,13 +14,8 @@ namespace cinch {
 
 namespace {
 
-[[noreturn]] void refuse(const std::string& what, const Arg& y, const Expr& x) {
-  throw TypeError(text(what, ": ", text(y->type()), "  ", describe(y), ", ", text(x.type()), "  ",
-                       describe(x), "\n  written at ", y.where().text()));
-}
-
 void require_vectors(const char* function, const Arg& y, const Expr& x) {
-  if (y->rank() != 2 || x.rank() != 2) refuse(text(function, ": both must be (batch, n)"), y, x);
+  if (y->rank() != 2 || x.rank() != 2) refuse(function, "both must be (batch, n)", y, {x});
 }
 
 }  // namespace
@@ -31,7 +27,7 @@ Expr tangents(const Arg& h, const Expr& x, std::int64_t count) {
   for (const Dim most : {h->dims()[1], x.dims()[1]}) {
     fits = fits && (!most.known() || count <= most.size());
   }
-  if (!fits) refuse(text("tangents: there are not ", count, " directions"), h, x);
+  if (!fits) refuse("tangents", text("there are not ", count, " directions"), h, {x});
   return stop_gradient(narrow(svd(jacobian(h, x)).V, 2, 0, count));
 }
 
@@ -39,7 +35,7 @@ Expr tangent_penalty(const Arg& o, const Expr& x, const Expr& directions) {
   const Attribution as(o.where());
   require_vectors("tangent_penalty", o, x);
   if (directions.rank() != 3) {
-    refuse("tangent_penalty: directions must be (batch, n, count)", Arg(directions, o.where()), x);
+    refuse("tangent_penalty", "directions must be (batch, n, count)", o, {x, directions});
   }
   return example_sum(square(batched_dot(jacobian(o, x), directions)));
 }

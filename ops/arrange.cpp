@@ -4,6 +4,7 @@
 #include <limits>
 #include <numeric>
 
+#include "core/refusal.hpp"
 #include "ops/arithmetic.hpp"
 #include "ops/index.hpp"
 #include "ops/shape.hpp"
@@ -13,25 +14,21 @@ namespace cinch {
 
 namespace {
 
-[[noreturn]] void fail(std::string_view name, const Arg& x, const std::string& what) {
-  throw TypeError(text(name, ": ", what, "\n  ", text(x->type()), "  ", describe(x),
-                       "\n  written at ", x.where().text()));
-}
-
 /// How often or how far: an int64 scalar.
 Expr number_from(std::string_view name, const Arg& x, const Arg& number) {
   const Expr result = whole_number(number);
   if (result.dtype() != DType::int64 || result.rank() != 0) {
-    fail(name, x,
-         text("takes a number or an int64 scalar, got ", text(result.type()), "  ",
-              describe(result)));
+    refuse(name,
+           text("takes a number or an int64 scalar, got ", text(result.type()), "  ",
+                describe(result)),
+           x);
   }
   return result;
 }
 Expr count_from(std::string_view name, const Arg& x, const Arg& number) {
   const Expr result = number_from(name, x, number);
   const Tensor* value = constant_value(result);
-  if (value && value->item() < 0) fail(name, x, "a count cannot be negative");
+  if (value && value->item() < 0) refuse(name, "a count cannot be negative", x);
   return result;
 }
 
@@ -60,13 +57,13 @@ Expr moveaxis(const Arg& x, const std::vector<std::int64_t>& from,
               const std::vector<std::int64_t>& to) {
   const Attribution as(x.where());
   if (from.size() != to.size())
-    fail("moveaxis", x, text(from.size(), " axes cannot go to ", to.size(), " places"));
+    refuse("moveaxis", text(from.size(), " axes cannot go to ", to.size(), " places"), x);
   std::vector<std::int64_t> order(index(x->rank()), -1);
   std::vector<bool> moves(order.size());
   for (std::size_t k = 0; k < from.size(); ++k) {
     const std::int64_t source = axis_of("moveaxis", x, from[k]);
     std::int64_t& place = order[index(axis_of("moveaxis", x, to[k]))];
-    if (moves[index(source)] || place >= 0) fail("moveaxis", x, "an axis or a place comes twice");
+    if (moves[index(source)] || place >= 0) refuse("moveaxis", "an axis or a place comes twice", x);
     moves[index(source)] = true;
     place = source;
   }
@@ -139,11 +136,12 @@ std::vector<Expr> split(const Arg& x, std::int64_t parts, std::int64_t axis) {
   axis = axis_of("split", x, axis);
   const Dim n = x->dims()[index(axis)];
   if (parts < 1 || parts > most_parts)
-    fail("split", x, text("cannot make ", parts, " parts, but 1 to ", most_parts));
+    refuse("split", text("cannot make ", parts, " parts, but 1 to ", most_parts), x);
   if (n.known() && n.size() % parts != 0) {
-    fail("split", x,
-         text("axis ", axis, " of size ", n.size(), " does not make ", parts,
-              " equal parts: split_sizes() makes others"));
+    refuse("split",
+           text("axis ", axis, " of size ", n.size(), " does not make ", parts,
+                " equal parts: split_sizes() makes others"),
+           x);
   }
   // reshape refuses a size that turns out not to be divisible.
   std::vector<Expr> all = sizes(x);
@@ -164,9 +162,9 @@ std::vector<Expr> split_sizes(const Arg& x, const Sizes& lengths, std::int64_t a
   std::int64_t left = std::numeric_limits<std::int64_t>::max();
   for (const Expr& length : lengths.all()) {
     if (const Tensor* number = constant_value(length); number && number->rank() == 0) {
-      if (number->item() < 0) fail("split_sizes", x, "a part cannot have a negative size");
+      if (number->item() < 0) refuse("split_sizes", "a part cannot have a negative size", x);
       if (number->item() > static_cast<double>(left))
-        fail("split_sizes", x, "the parts are larger than any axis");
+        refuse("split_sizes", "the parts are larger than any axis", x);
       left -= static_cast<std::int64_t>(number->item());
     }
     counts.push_back(count_from("split_sizes", x, length));
@@ -175,8 +173,8 @@ std::vector<Expr> split_sizes(const Arg& x, const Sizes& lengths, std::int64_t a
   const Dim n = x->dims()[index(axis)];
   const Tensor* sum = constant_value(total);
   if (n.known() && sum && n.size() != static_cast<std::int64_t>(sum->item())) {
-    fail("split_sizes", x,
-         text("axis ", axis, " has size ", n.size(), ", the parts make up ", sum->item()));
+    refuse("split_sizes",
+           text("axis ", axis, " has size ", n.size(), ", the parts make up ", sum->item()), x);
   }
   // Where the size shows at run time only, reshape checks it.
   std::vector<Expr> all = sizes(x);
@@ -196,15 +194,16 @@ std::vector<Expr> unstack(const Arg& x, std::int64_t axis, std::optional<std::in
   axis = axis_of("unstack", x, axis);
   const Dim n = x->dims()[index(axis)];
   if (!n.known() && !count) {
-    fail("unstack", x,
-         text("how many parts axis ", axis,
-              " has must be known when the expression is built: give ", "`count`"));
+    refuse("unstack",
+           text("how many parts axis ", axis,
+                " has must be known when the expression is built: give ", "`count`"),
+           x);
   }
   const std::int64_t parts = count.value_or(n.known() ? n.size() : 0);
   if (parts < 0 || (n.known() && n.size() != parts))
-    fail("unstack", x, text("axis ", axis, " does not have ", parts, " parts"));
+    refuse("unstack", text("axis ", axis, " does not have ", parts, " parts"), x);
   if (parts > most_parts)
-    fail("unstack", x, text("cannot make ", parts, " expressions, at most ", most_parts));
+    refuse("unstack", text("cannot make ", parts, " expressions, at most ", most_parts), x);
   std::vector<Expr> all = sizes(x);
   all[index(axis)] = constant(Tensor(parts));
   const Expr whole = n.known() ? x.expr() : reshape(x, all);  // Which checks the size.
@@ -252,16 +251,19 @@ Expr positions_in(const Expr& n, const Sides& width, PadMode mode) {
 Expr pad(const Arg& x, const std::vector<Sides>& widths, PadMode mode, const Arg& value) {
   const Attribution as(x.where());
   if (widths.size() != 1 && widths.size() != index(x->rank())) {
-    fail("pad", x,
-         text("takes one width, or one for each of the ", x->rank(), " axes, got ", widths.size()));
+    refuse(
+        "pad",
+        text("takes one width, or one for each of the ", x->rank(), " axes, got ", widths.size()),
+        x);
   }
   if (value->rank() != 0)
-    fail("pad", x, "the value must be a scalar, it is " + text(value->type()));
+    refuse("pad", "the value must be a scalar, it is " + text(value->type()), x);
   const Expr v = cast(value, x->dtype());
   Expr result = x;
   for (std::int64_t axis = 0; axis < x->rank(); ++axis) {
     const Sides& width = widths[widths.size() == 1 ? 0 : index(axis)];
-    if (width.before < 0 || width.after < 0) fail("pad", x, "a width cannot be negative: slice it");
+    if (width.before < 0 || width.after < 0)
+      refuse("pad", "a width cannot be negative: slice it", x);
     if (width.before == 0 && width.after == 0) continue;
     result = mode == PadMode::constant
                  ? padded_with(result, axis, width, v)

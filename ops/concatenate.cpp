@@ -3,6 +3,7 @@
 #include <xtensor/xmath.hpp>
 
 #include "core/leaves.hpp"
+#include "core/refusal.hpp"
 #include "ops/arithmetic.hpp"
 #include "ops/index.hpp"
 #include "ops/operands.hpp"
@@ -149,10 +150,11 @@ constinit const Op concatenate_op{
 
 Expr concatenate(const std::vector<Expr>& parts, std::int64_t axis, Source where) {
   const Attribution as(where);
-  if (parts.empty()) throw TypeError("concatenate: nothing to concatenate, at " + where.text());
-  if (parts[0].rank() == 0)
-    throw TypeError("concatenate: scalars have no axis to join along: use stack\n  written at " +
-                    where.text());
+  const auto refuse = [&](const std::string& what) {
+    throw TypeError(refusal("concatenate", what, parts, attributed(where)));
+  };
+  if (parts.empty()) refuse("nothing to concatenate");
+  if (parts[0].rank() == 0) refuse("scalars have no axis to join along: use stack");
   return apply(concatenate_op, parts,
                {.ints = {axis_of("concatenate", Arg(parts[0], where), axis)}}, where);
 }

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "core/examples.hpp"
+#include "core/refusal.hpp"
 #include "ops/arithmetic.hpp"
 #include "ops/index.hpp"
 #include "ops/linalg.hpp"
@@ -265,8 +266,7 @@ Attrs diagonal_attrs(std::string_view name, const Arg& x, std::int64_t offset, s
                      std::int64_t axis2) {
   const std::int64_t row = axis_of(name, x, axis1), column = axis_of(name, x, axis2);
   if (row == column) {
-    throw TypeError(text(name, ": the two axes are both axis ", row, "\n  ", text(x->type()), "  ",
-                         describe(x), "\n  written at ", x.where().text()));
+    refuse(name, text("the two axes are both axis ", row), x);
   }
   return {.ints = {row, column, offset}};
 }
@@ -275,8 +275,7 @@ Attrs diagonal_attrs(std::string_view name, const Arg& x, std::int64_t offset, s
 template <class F>
 Expr masked(std::string_view name, const Arg& x, const Expr& other, F&& kept) {
   if (x->rank() < 2) {
-    throw TypeError(text(name, ": needs two axes or more\n  ", text(x->type()), "  ", describe(x),
-                         "\n  written at ", x.where().text()));
+    refuse(name, "needs two axes or more", x);
   }
   const Expr rows = expand_dims(arange(size(x, -2)), 1), columns = arange(size(x, -1));
   return switch_(kept(rows, columns), x, other);
@@ -300,8 +299,7 @@ Expr diag(const Arg& x, std::int64_t offset) {
   const Attribution as(x.where());
   if (x->rank() == 2) return diagonal(x, offset);
   if (x->rank() != 1) {
-    throw TypeError(text("diag: takes a vector or a matrix\n  ", text(x->type()), "  ", describe(x),
-                         "\n  written at ", x.where().text()));
+    refuse("diag", "takes a vector or a matrix", x);
   }
   const Expr n = offset == 0 ? size(x, 0) : computed(size(x, 0) + std::abs(offset));
   return embed_diagonal(x, broadcast_to(cast(Arg(0.0), x->dtype()), {n, n}), offset);

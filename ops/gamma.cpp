@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "core/refusal.hpp"
 #include "core/team.hpp"
 #include "ops/activation.hpp"
 #include "ops/arithmetic.hpp"
@@ -175,8 +176,7 @@ Expr digamma(const Arg& x) { return polygamma(0, x); }
 
 Expr polygamma(std::int64_t n, const Arg& x) {
   if (n < 0 || n > most_order) {
-    throw TypeError(text("polygamma: the order must be in [0, ", most_order, "], it is ", n, "\n  ",
-                         text(x->type()), "  ", describe(x), "\n  written at ", x.where().text()));
+    refuse("polygamma", text("the order must be in [0, ", most_order, "], it is ", n), x);
   }
   return apply(polygamma_op, {x}, {.ints = {n + 1}}, x.where());
 }

@@ -1,5 +1,6 @@
 #include "ops/grid.hpp"
 
+#include "core/refusal.hpp"
 #include "ops/activation.hpp"
 #include "ops/arithmetic.hpp"
 #include "ops/arrange.hpp"
@@ -14,11 +15,6 @@
 namespace cinch {
 
 namespace {
-
-[[noreturn]] void refuse(const char* name, const std::string& what, const Arg& x) {
-  throw TypeError(text(name, ": ", what, "\n  ", text(x->type()), "  ", describe(x),
-                       "\n  written at ", x.where().text()));
-}
 
 void require_scalar(const char* name, const char* what, const Arg& x) {
   if (x->rank() != 0) refuse(name, text(what, " must be a scalar"), x);

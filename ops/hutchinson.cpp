@@ -1,6 +1,7 @@
 #include "ops/hutchinson.hpp"
 
 #include "core/derivatives.hpp"
+#include "core/refusal.hpp"
 #include "ops/arithmetic.hpp"
 #include "ops/reduce.hpp"
 
@@ -12,8 +13,8 @@ namespace {
 Estimate over_probes(const Expr& value, const Expr& seed, const Expr& like, RandomStreams& random,
                      const HutchinsonOptions& options, const char* name) {
   if (options.probes < 2) {
-    throw TypeError(
-        text(name, ": ", options.probes, " probes have no standard error: take at least 2"));
+    refuse(name, text(options.probes, " probes have no standard error: take at least 2"),
+           Arg(value, attributed({})));
   }
   std::vector<Expr> shape{constant(Tensor(options.probes))};
   for (const Expr& size : sizes(like)) shape.push_back(size);
@@ -39,8 +40,7 @@ Estimate divergence_estimate(const Arg& y, const Expr& x, RandomStreams& random,
                              const HutchinsonOptions& options) {
   const Attribution as(y.where());
   if (y->rank() != 2 || x.rank() != 2) {
-    throw TypeError(text("divergence_estimate: both must be (batch, n): ", text(y->type()), "  ",
-                         describe(y), ", ", text(x.type()), "  ", describe(x)));
+    refuse("divergence_estimate", "both must be (batch, n)", y, {x});
   }
   const Expr seed = variable("seed", x.type());
   const Expr value = sum(Lop(y, x, seed) * seed, 1);

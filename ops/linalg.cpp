@@ -3,6 +3,7 @@
 #include <xtensor-blas/xlinalg.hpp>
 #include <xtensor/xview.hpp>
 
+#include "core/refusal.hpp"
 #include "core/team.hpp"
 #include "ops/arithmetic.hpp"
 #include "ops/blas.hpp"
@@ -283,9 +284,7 @@ Expr dot(const Arg& a, const Arg& b) {
   if (a->rank() == 1 && b->rank() == 1) {
     const Dim n = a->dims()[0], m = b->dims()[0];
     if (n.known() && m.known() && !(n == m)) {
-      throw TypeError(text("dot: vectors of different lengths\n  ", text(a->type()), "  ",
-                           describe(a), "\n  ", text(b->type()), "  ", describe(b),
-                           "\n  written at ", a.where().text()));
+      refuse("dot", "vectors of different lengths", a, {b});
     }
     return squeeze(squeeze(dot(expand_dims(a, 0), expand_dims(b, 1)), 1), 0);
   }
@@ -301,9 +300,7 @@ Expr batched_dot(const Arg& a, const Arg& b) {
 Expr outer(const Arg& a, const Arg& b) {
   const Attribution as(a.where());
   if (a->rank() != 1 || b->rank() != 1) {
-    throw TypeError(text("outer: takes vectors: flatten() others, or use tensordot(a, b, 0)\n  ",
-                         text(a->type()), "  ", describe(a), "\n  ", text(b->type()), "  ",
-                         describe(b), "\n  written at ", a.where().text()));
+    refuse("outer", "takes vectors: flatten() others, or use tensordot(a, b, 0)", a, {b});
   }
   return expand_dims(a, -1) * expand_dims(b, 0);
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/refusal.hpp"
 #include "ops/activation.hpp"
 #include "ops/arithmetic.hpp"
 #include "ops/index.hpp"
@@ -16,11 +17,12 @@ namespace cinch {
 
 namespace {
 
-[[noreturn]] void refuse(const char* name, const Arg& t, const Arg& p, std::int64_t axis) {
-  throw TypeError(text(name, ": targets must be floats with the axes of the predictions, or int64 ",
-                       "labels without axis ", axis, "\n  targets      ", text(t->type()), "  ",
-                       describe(t), "\n  predictions  ", text(p->type()), "  ", describe(p),
-                       "\n  written at ", t.where().text()));
+[[noreturn]] void refuse_targets(const char* name, const Arg& t, const Arg& p, std::int64_t axis) {
+  refuse(name,
+         text("targets must be floats with the axes of the predictions, or int64 labels without "
+              "axis ",
+              axis),
+         t, {p});
 }
 
 /// Whether k is the class that `labels` say, for every class k along `axis`.
@@ -33,10 +35,7 @@ Expr is_label(const Expr& labels, const Expr& like, std::int64_t axis) {
 /// (classes) along `axis` of `like`.
 Expr along(const char* name, const Arg& weights, const Arg& like, std::int64_t axis) {
   if (weights->rank() != 1) {
-    throw TypeError(text(name, ": class weights must be (classes)\n  weights      ",
-                         text(weights->type()), "  ", describe(weights), "\n  predictions  ",
-                         text(like->type()), "  ", describe(like), "\n  written at ",
-                         like.where().text()));
+    refuse(name, "class weights must be (classes)", like, {weights});
   }
   std::vector<std::int64_t> pattern(static_cast<std::size_t>(like->rank()), -1);
   pattern[static_cast<std::size_t>(axis)] = 0;
@@ -50,8 +49,7 @@ Expr cross_entropy_along(const char* name, const Arg& t, const Arg& p, std::int6
                          const ClassOptions& options, Weighted&& weighted) {
   axis = axis_of(name, p, axis);
   if (!(options.smoothing >= 0 && options.smoothing < 1)) {
-    throw TypeError(text(name, ": smoothing must be in [0, 1), it is ", options.smoothing,
-                         "\n  written at ", t.where().text()));
+    refuse(name, text("smoothing must be in [0, 1), it is ", options.smoothing), t, {p});
   }
   const auto cost = [&](Expr q) {
     if (options.smoothing > 0)
@@ -61,7 +59,7 @@ Expr cross_entropy_along(const char* name, const Arg& t, const Arg& p, std::int6
   };
   if (is_float(t->dtype()) && t->rank() == p->rank() && !options.ignore)
     return cost(beside_along(name, t, p, axis));
-  if (t->dtype() != DType::int64 || t->rank() != p->rank() - 1) refuse(name, t, p, axis);
+  if (t->dtype() != DType::int64 || t->rank() != p->rank() - 1) refuse_targets(name, t, p, axis);
   const auto one_class = [&](const Expr& labels) {
     return cost(cast(is_label(class_labels(name, labels, p, axis), p, axis), p->dtype()));
   };
@@ -153,9 +151,7 @@ Expr contrastive_loss(const Arg& same, const Arg& d, const Arg& margin) {
   const Attribution as(same.where());
   const char* name = "contrastive_loss";
   if (same->dtype() != DType::bool_) {
-    throw TypeError(text(name, ": whether two are the same must be bool, as in equal(a, b)\n  ",
-                         text(same->type()), "  ", describe(same), "\n  written at ",
-                         same.where().text()));
+    refuse(name, "whether two are the same must be bool, as in equal(a, b)", same, {d});
   }
   const Expr apart = relu(beside(name, margin, d) - d);
   return switch_(beside(name, same, apart), square(d), square(apart));

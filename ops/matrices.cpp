@@ -20,15 +20,6 @@ void require_matrices(const Expr& x, bool square) {
   }
 }
 
-void refuse(std::string_view function, const std::string& what, const Arg& first,
-            const std::vector<Expr>& others) {
-  std::string message =
-      text(function, ": ", what, "\n  ", text(first->type()), "  ", describe(first));
-  for (const Expr& other : others)
-    message += text("\n  ", text(other.type()), "  ", describe(other));
-  throw TypeError(message + "\n  written at " + first.where().text());
-}
-
 Dims leading_dims(const Expr& x) { return {x.dims().begin(), x.dims().end() - 2}; }
 
 Dim smaller_side(const Expr& x) {
@@ -121,7 +112,8 @@ void require_sound(MatrixFault fault, std::span<const std::int64_t> leading, std
 }
 
 void for_each_matrix(std::span<const std::int64_t> leading, std::int64_t count,
-                     double nanoseconds_each, MatrixFault (*work)(void*, std::int64_t&), void* context) {
+                     double nanoseconds_each, MatrixFault (*work)(void*, std::int64_t&),
+                     void* context) {
   // The number of the first with a fault, and the fault, in one.
   constexpr std::int64_t kinds = 8;
   std::atomic<std::int64_t> first = std::numeric_limits<std::int64_t>::max();

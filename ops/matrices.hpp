@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "core/op.hpp"
+#include "core/refusal.hpp"
 #include "core/team.hpp"
 
 namespace cinch {
@@ -22,9 +23,6 @@ namespace cinch {
 
 /// Throws TypeError unless x has two axes or more, and the last two are equal if `square`.
 void require_matrices(const Expr& x, bool square);
-/// What apply() would throw if a function made of several ops were one.
-[[noreturn]] void refuse(std::string_view function, const std::string& what, const Arg& first,
-                         const std::vector<Expr>& others = {});
 /// The sizes before the last two.
 Dims leading_dims(const Expr& x);
 /// The smaller of a matrix's two sizes: a symbol of its own where neither is known.
@@ -75,8 +73,8 @@ enum class MatrixFault : std::uint8_t {
 void require_sound(MatrixFault fault, std::span<const std::int64_t> leading, std::int64_t k);
 
 /// Calls work(context, k) for k < count, on several threads where it takes long enough. It returns
-/// a MatrixFault, and may set k to the number in `leading` to report it by. The one with the smallest
-/// number is reported as by require_sound.
+/// a MatrixFault, and may set k to the number in `leading` to report it by. The one with the
+/// smallest number is reported as by require_sound.
 void for_each_matrix(std::span<const std::int64_t> leading, std::int64_t count,
                      double nanoseconds_each, MatrixFault (*work)(void* context, std::int64_t& k),
                      void* context);

@@ -1,5 +1,6 @@
 #include "ops/nonlinearity.hpp"
 
+#include "core/refusal.hpp"
 #include "ops/activation.hpp"
 #include "ops/arithmetic.hpp"
 #include "ops/arrange.hpp"
@@ -88,9 +89,7 @@ Expr prelu(const Arg& x, const Arg& slope, std::int64_t axis) {
   if (slope->rank() == 0) return leaky_relu(x, slope);
   axis = axis_of("prelu", x, axis);
   if (slope->rank() != 1) {
-    throw TypeError(text("prelu: slopes must be one number or (channels)\n  ", text(x->type()),
-                         "  ", describe(x), "\n  ", text(slope->type()), "  ", describe(slope),
-                         "\n  written at ", x.where().text()));
+    refuse("prelu", "slopes must be one number or (channels)", x, {slope});
   }
   std::vector<std::int64_t> pattern(static_cast<std::size_t>(x->rank()), -1);
   pattern[static_cast<std::size_t>(axis)] = 0;
@@ -133,8 +132,7 @@ Expr glu(const Arg& x, std::int64_t axis) {
   axis = axis_of("glu", x, axis);
   const Dim n = x->dims()[static_cast<std::size_t>(axis)];
   if (n.known() && n.size() % 2 != 0) {
-    throw TypeError(text("glu: axis ", axis, " of size ", n.size(), " has no two halves\n  ",
-                         text(x->type()), "  ", describe(x), "\n  written at ", x.where().text()));
+    refuse("glu", text("axis ", axis, " of size ", n.size(), " has no two halves"), x);
   }
   const std::vector<Expr> halves = split(x, 2, axis);
   return halves[0] * sigmoid(halves[1]);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/refusal.hpp"
 #include "core/team.hpp"
 #include "ops/along.hpp"
 #include "ops/positions.hpp"
@@ -168,8 +169,7 @@ Expr sort(const Arg& x, std::int64_t axis, bool descending) {
 TopK topk(const Arg& x, std::int64_t k, std::int64_t axis, bool largest) {
   const Attribution as(x.where());
   if (k < 0) {
-    throw TypeError(text("topk: cannot give ", k, " elements\n  ", text(x->type()), "  ",
-                         describe(x), "\n  written at ", x.where().text()));
+    refuse("topk", text("cannot give ", k, " elements"), x);
   }
   const Expr indices = sorted_positions("topk", x, axis, largest, k);
   return {take_along_axis(x, indices, axis), indices};

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/refusal.hpp"
 #include "ops/arithmetic.hpp"
 #include "ops/arrange.hpp"
 #include "ops/linalg.hpp"
@@ -13,11 +14,6 @@
 namespace cinch {
 
 namespace {
-
-[[noreturn]] void refuse(const char* name, const std::string& what, const Arg& a, const Arg& b) {
-  throw TypeError(text(name, ": ", what, "\n  ", text(a->type()), "  ", describe(a), "\n  ",
-                       text(b->type()), "  ", describe(b), "\n  written at ", a.where().text()));
-}
 
 /// Sizes of `a` and `b`, of as many axes, repeated to each other.
 std::vector<Expr> repeated_sizes(const std::vector<Expr>& a, const std::vector<Expr>& b) {
@@ -64,7 +60,7 @@ Expr stacks_product(const Expr& left, const Expr& right) {
 
 Expr matmul(const Arg& a, const Arg& b) {
   const Attribution as(a.where());
-  if (a->rank() == 0 || b->rank() == 0) refuse("matmul", "a scalar is no matrix: use *", a, b);
+  if (a->rank() == 0 || b->rank() == 0) refuse("matmul", "a scalar is no matrix: use *", a, {b});
   const Expr left = a->rank() == 1 ? expand_dims(a, 0) : a.expr(),
              right = b->rank() == 1 ? expand_dims(b, 1) : b.expr();
   Expr y = stacks_product(left, right);
@@ -75,14 +71,15 @@ Expr matmul(const Arg& a, const Arg& b) {
 Expr tensordot(const Arg& a, const Arg& b, const std::vector<std::int64_t>& axes_a,
                const std::vector<std::int64_t>& axes_b) {
   const Attribution as(a.where());
-  if (axes_a.size() != axes_b.size()) refuse("tensordot", "as many axes of each are needed", a, b);
+  if (axes_a.size() != axes_b.size())
+    refuse("tensordot", "as many axes of each are needed", a, {b});
   std::vector<std::int64_t> own[2], summed[2];
   for (const bool second : {false, true}) {
     const Arg& x = second ? b : a;
     for (const std::int64_t given : second ? axes_b : axes_a) {
       const std::int64_t axis = axis_of("tensordot", x, given);
       if (std::ranges::find(summed[second], axis) != summed[second].end())
-        refuse("tensordot", text("axis ", axis, " comes twice"), a, b);
+        refuse("tensordot", text("axis ", axis, " comes twice"), a, {b});
       summed[second].push_back(axis);
     }
     for (std::int64_t axis = 0; axis < x->rank(); ++axis) {
@@ -115,7 +112,7 @@ Expr tensordot(const Arg& a, const Arg& b, const std::vector<std::int64_t>& axes
 Expr tensordot(const Arg& a, const Arg& b, std::int64_t count) {
   const Attribution as(a.where());
   if (count < 0 || count > a->rank() || count > b->rank())
-    refuse("tensordot", text("both must have ", count, " axes to sum over"), a, b);
+    refuse("tensordot", text("both must have ", count, " axes to sum over"), a, {b});
   std::vector<std::int64_t> last, first;
   for (std::int64_t k = 0; k < count; ++k) {
     last.push_back(a->rank() - count + k);
@@ -126,7 +123,7 @@ Expr tensordot(const Arg& a, const Arg& b, std::int64_t count) {
 
 Expr kron(const Arg& a, const Arg& b) {
   const Attribution as(a.where());
-  if (a->rank() != 2 || b->rank() != 2) refuse("kron", "takes matrices", a, b);
+  if (a->rank() != 2 || b->rank() != 2) refuse("kron", "takes matrices", a, {b});
   const Expr blocks = dimshuffle(a, {0, -1, 1, -1}) * dimshuffle(b, {-1, 0, -1, 1});
   return reshape(blocks, std::vector<Expr>{product({size(a, 0), size(b, 0)}),
                                            product({size(a, 1), size(b, 1)})});
@@ -141,7 +138,7 @@ Expr cross(const Arg& first, const Arg& second, std::int64_t axis) {
     const Dim n = x.dims()[static_cast<std::size_t>(from_end + x.rank())];
     if (n == Dim(3)) return x;
     if (n.known())
-      refuse("cross", "vectors must have three elements along the axis", first, second);
+      refuse("cross", "vectors must have three elements along the axis", first, {second});
     std::vector<Expr> all = sizes(x);  // reshape refuses another size when it runs.
     all[static_cast<std::size_t>(from_end + x.rank())] = constant(Tensor(std::int64_t{3}));
     return reshape(x, all);
@@ -158,8 +155,7 @@ Expr matrix_power(const Arg& A, std::int64_t n) {
       A->rank() >= 2 && (A->dims().back() == A->dims()[A->dims().size() - 2] ||
                          !A->dims().back().known() || !A->dims()[A->dims().size() - 2].known());
   if (!square_ones) {
-    throw TypeError(text("matrix_power: takes square matrices (..., n, n)\n  ", text(A->type()),
-                         "  ", describe(A), "\n  written at ", A.where().text()));
+    refuse("matrix_power", "takes square matrices (..., n, n)", A);
   }
   if (n < 0) return matrix_power(inverse(A), -n);
   const Expr real = A->dtype() == DType::bool_ ? cast(A, DType::int64) : A.expr();

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "core/refusal.hpp"
+
 namespace cinch::reduction {
 
 namespace {
@@ -93,8 +95,7 @@ Expr reduce(const Op& op, const Arg& x, const Axes& axes, bool keepdims) {
   try {
     chosen = axes.of_rank(x->rank());
   } catch (const TypeError& error) {
-    throw TypeError(text(op.name, ": ", error.what(), "\n  ", text(x->type()), "  ", describe(x),
-                         "\n  written at ", x.where().text()));
+    refuse(op.name, error.what(), x);
   }
   const Expr y = apply(op, {x}, {.ints = chosen}, x.where());
   return keepdims ? kept(y, chosen, x->rank()) : y;

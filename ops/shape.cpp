@@ -8,6 +8,7 @@
 
 #include "core/examples.hpp"
 #include "core/leaves.hpp"
+#include "core/refusal.hpp"
 #include "ops/arithmetic.hpp"
 #include "ops/sizes.hpp"
 #include "ops/xtensor_view.hpp"
@@ -358,7 +359,8 @@ Expr product(const std::vector<Expr>& factors) {
 
 Expr dimshuffle(const Arg& x, const std::vector<std::int64_t>& pattern) {
   const Expr y = apply(dimshuffle_op, {x}, {.ints = pattern}, x.where());
-  // Two in a row stay two: the one between may be differentiated by, or given. Rewriting joins them.
+  // Two in a row stay two: the one between may be differentiated by, or given. Rewriting joins
+  // them.
   return keeps_axes(y) ? x.expr() : y;
 }
 
@@ -381,8 +383,7 @@ Expr expand_dims(const Arg& x, std::int64_t axis) {
   try {
     axis = normalize_axis(axis, x->rank() + 1);
   } catch (const TypeError& error) {
-    throw TypeError(text("expand_dims: ", error.what(), "\n  ", text(x->type()), "  ", describe(x),
-                         "\n  written at ", x.where().text()));
+    refuse("expand_dims", error.what(), x);
   }
   std::vector<std::int64_t> pattern(static_cast<std::size_t>(x->rank()));
   std::iota(pattern.begin(), pattern.end(), 0);
@@ -406,8 +407,7 @@ Expr reshape(const Arg& x, const std::vector<Expr>& sizes) {
 namespace {
 
 [[noreturn]] void refuse_reshape(const Arg& x, const std::string& what) {
-  throw TypeError(text("reshape: ", what, "\n  ", text(x->type()), "  ", describe(x),
-                       "\n  written at ", x.where().text()));
+  refuse("reshape", what, x);
 }
 
 /// The size that -1 stands for, given the others. Those that are sizes of x stay out of the
@@ -438,8 +438,8 @@ Expr reshape_with_rest(const Arg& x, std::vector<Expr> all) {
   Expr* rest = nullptr;
   for (Expr& size : all) {
     if (size.rank() != 0 || size.dtype() != DType::int64) {
-      refuse_reshape(x, text("sizes must be int64 scalars, one is ", text(size.type()), "  ",
-                             describe(size)));
+      refuse_reshape(
+          x, text("sizes must be int64 scalars, one is ", text(size.type()), "  ", describe(size)));
     }
     if (!is_constant(size, -1)) {
       others.push_back(size);

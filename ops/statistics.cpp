@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/refusal.hpp"
 #include "ops/arithmetic.hpp"
 #include "ops/arrange.hpp"
 #include "ops/diagonal.hpp"
@@ -59,14 +60,11 @@ Expr with_kept_axes(Expr y, const std::vector<std::int64_t>& reduced, std::int64
 
 Expr quantile(const Arg& x, const Arg& q, const Axes& axes, bool keepdims) {
   const Attribution as(x.where());
-  const auto refuse = [&](const std::string& what) {
-    throw TypeError(text("quantile: ", what, "\n  ", text(x->type()), "  ", describe(x), "\n  ",
-                         text(q->type()), "  ", describe(q), "\n  written at ", x.where().text()));
-  };
-  if (q->rank() > 1) refuse("q must be a number or (k)");
+  if (q->rank() > 1) refuse("quantile", "q must be a number or (k)", x, {q});
   if (const Tensor* value = constant_value(q)) {
     for (std::int64_t k = 0; k < value->size(); ++k) {
-      if (!(value->at(k) >= 0 && value->at(k) <= 1)) refuse("q must be in [0, 1]");
+      if (!(value->at(k) >= 0 && value->at(k) <= 1))
+        refuse("quantile", "q must be in [0, 1]", x, {q});
     }
   }
   if (x->rank() == 0) return cast(x, is_float(x->dtype()) ? x->dtype() : DType::float64);
@@ -112,9 +110,7 @@ Expr average(const Arg& x, const Arg& weights, std::int64_t axis) {
     w = dimshuffle(w, pattern);
   }
   if (w.rank() != x->rank()) {
-    throw TypeError(text("average: weights must have x's shape or be (n) along the axis\n  ",
-                         text(x->type()), "  ", describe(x), "\n  ", text(weights->type()), "  ",
-                         describe(weights), "\n  written at ", x.where().text()));
+    refuse("average", "weights must have x's shape or be (n) along the axis", x, {weights});
   }
   w = beside_along("average", w, x, axis);
   return sum(w * x, axis) / sum(broadcast_like(w, x), axis);
@@ -124,8 +120,7 @@ namespace {
 
 Expr deviations(const char* name, const Arg& x) {
   if (x->rank() != 2) {
-    throw TypeError(text(name, ": takes (variables, observations)\n  ", text(x->type()), "  ",
-                         describe(x), "\n  written at ", x.where().text()));
+    refuse(name, "takes (variables, observations)", x);
   }
   return x - mean(x, 1, /*keepdims=*/true);
 }

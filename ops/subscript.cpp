@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/refusal.hpp"
 #include "ops/arithmetic.hpp"
 #include "ops/arrange.hpp"
 #include "ops/index.hpp"
@@ -13,10 +14,7 @@ namespace cinch {
 
 namespace {
 
-[[noreturn]] void fail(const Arg& x, const std::string& what) {
-  throw TypeError(text("subscript: ", what, "\n  ", text(x->type()), "  ", describe(x),
-                       "\n  written at ", x.where().text()));
-}
+[[noreturn]] void fail(const Arg& x, const std::string& what) { refuse("subscript", what, x); }
 
 /// An int64 index from an argument that may be a literal.
 Expr index_from(const Arg& x, const Arg& i) {

@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "core/examples.hpp"
+#include "core/refusal.hpp"
 #include "ops/along.hpp"
 #include "ops/arithmetic.hpp"
 #include "ops/diagonal.hpp"
@@ -155,9 +156,10 @@ Expr gather(const Arg& x, const std::vector<Expr>& indices) {
   const Attribution as(x.where());
   const auto count = static_cast<std::int64_t>(indices.size());
   if (count == 0 || count > x->rank()) {
-    throw TypeError(text("gather: takes 1 to ", x->rank(), " index tensors, one for each of the ",
-                         "first axes, got ", count, "\n  ", text(x->type()), "  ", describe(x),
-                         "\n  written at ", x.where().text()));
+    refuse("gather",
+           text("takes 1 to ", x->rank(), " index tensors, one for each of the ",
+                "first axes, got ", count),
+           x);
   }
   const std::vector<Expr> all = sizes(x);
   if (count == 1) return take(x, indices[0]);
@@ -200,10 +202,12 @@ Path path_to(std::string_view name, const Arg& x, const Expr& part) {
   Expr e = part;
   while (!(e == x.expr())) {
     if (!selects(e.op())) {
-      throw TypeError(text(name, ": ", describe(part), " is not a part of ", describe(x),
-                           ": it is made by ", e.op().name, " of ", describe(e),
-                           "\n  A part is x under slice, at, take, take_along_axis, gather, ",
-                           "diagonal, reshape or transpose.\n  written at ", x.where().text()));
+      refuse(name,
+             text(describe(part), " is not a part of ", describe(x), ": it is made by ",
+                  e.op().name, " of ", describe(e),
+                  "\n  A part is x under slice, at, take, take_along_axis, gather, diagonal, "
+                  "reshape or transpose."),
+             x, {part});
     }
     path.push_back(e);
     e = Expr(e.inputs()[0]);
@@ -298,9 +302,7 @@ Expr fitted(std::string_view name, const Arg& x, const Expr& part, const Expr& v
   try {
     return broadcast_like(v, part);
   } catch (const TypeError&) {
-    throw TypeError(text(name, ": the value does not broadcast to the part\n  ", text(v.type()),
-                         "  ", describe(value), "\n  ", text(part.type()), "  ", describe(part),
-                         "\n  written at ", x.where().text()));
+    refuse(name, "the value does not broadcast to the part", Arg(v, x.where()), {part});
   }
 }
 
@@ -326,8 +328,7 @@ Expr inc_subtensor(const Arg& x, const Expr& part, const Arg& value) {
   const Attribution as(x.where());
   const Path path = path_to("inc_subtensor", x, part);
   if (x->dtype() == DType::bool_) {
-    throw TypeError("inc_subtensor: bools cannot be added: cast them first\n  written at " +
-                    x.where().text());
+    refuse("inc_subtensor", "bools cannot be added: cast them first", x);
   }
   return x + back(path, fitted("inc_subtensor", x, part, value));
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/refusal.hpp"
 #include "ops/arithmetic.hpp"
 #include "ops/shape.hpp"
 
@@ -148,9 +149,7 @@ bool dense_inside(const Strided& where, const Shape& shape, std::size_t axes) {
 }
 
 void fail(std::string_view function, const std::string& what, Args operands, Source where) {
-  std::string message = text(function, ": ", what);
-  for (const Expr& e : operands) message += "\n  " + text(e.type()) + "  " + describe(e);
-  throw TypeError(message + "\n  written at " + where.text());
+  throw TypeError(refusal(function, what, operands, where));
 }
 
 }  // namespace cinch

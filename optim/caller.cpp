@@ -5,12 +5,13 @@
 #include <limits>
 
 #include "core/grad.hpp"
+#include "core/refusal.hpp"
 #include "core/rewrite.hpp"
 
 namespace cinch::optimizer {
 
 std::string Caller::message(const std::string& what) const {
-  return text(name_, ": ", what, "\n  written at ", where_.text());
+  return refusal(name_, what, {}, where_);
 }
 
 void Caller::refuse_value(const std::string& what) const { throw ValueError(message(what)); }
