@@ -1,5 +1,6 @@
 #include "core/derivative_of.hpp"
 
+#include "core/derivation.hpp"
 #include "core/graph.hpp"
 #include "core/op.hpp"
 
@@ -7,12 +8,22 @@ namespace cinch {
 
 Expr as_derivative(const Expr& value, const Expr& by) { return apply(derivative_op, {value, by}); }
 
-GradOptions options_for(const Expr& y, const Expr& x, const GradOptions& given) {
+Expr of_each_example(const Expr& value, const Expr& y) {
+  return apply(derivative_op, {value, y}, {.ints = {1}});
+}
+
+Expr each_example_of(const Expr& value) {
+  const bool marked = &value.op() == &derivative_op && !value.attrs().ints.empty();
+  return marked ? Expr(value.inputs()[1]) : Expr();
+}
+
+bool is_flat_derivative(const Expr& formula, const Expr& x) {
+  const Expr y = showing(formula, x);
   NodeSet depends{x.get()};  // But through derivatives by x.
   NodeSet derived;           // From such derivatives, by what has a gradient.
   for (const Expr& node : topological(std::span(&y, 1), depends)) {
     if (node == x) continue;
-    if (&node.op() == &derivative_op && node.inputs()[1] == x) {
+    if (&node.op() == &derivative_op && node.attrs().ints.empty() && node.inputs()[1] == x) {
       derived.insert(node.get());
       continue;
     }
@@ -23,10 +34,7 @@ GradOptions options_for(const Expr& y, const Expr& x, const GradOptions& given) 
       if (flows && derived.contains(node.inputs()[i].get())) derived.insert(node.get());
     }
   }
-  GradOptions result = given;
-  if (derived.contains(y.get()) && !depends.contains(y.get()))
-    result.disconnected = Disconnected::zero;
-  return result;
+  return derived.contains(y.get()) && !depends.contains(y.get());
 }
 
 }  // namespace cinch

@@ -103,7 +103,7 @@ Expr all_rows(const Expr& y, const Expr& x, const GradOptions& options) {
   std::vector<Expr> seeds_shape{outputs};
   seeds_shape.insert(seeds_shape.end(), shape.begin(), shape.end());
   const Expr seeds = reshape(eye(outputs, y.dtype()), seeds_shape);
-  const Expr pulled = Lop(y, x, seed, options_for(showing(y, x), x, options));
+  const Expr pulled = Lop(y, x, seed, options);
   const Expr rows = vectorize(pulled, seed, seeds);  // (outputs, x's axes...)
   std::vector<Expr> all = shape;
   for (const Expr& size : sizes(x)) all.push_back(size);
@@ -190,7 +190,8 @@ std::vector<Expr> per_example_grad(const Arg& costs, const Parameters& wrt) {
   const Expr seed = variable("seed", costs->type());
   const Expr seeds = eye(size(costs, 0), costs->dtype());
   std::vector<Expr> result;
-  for (const Expr& pulled : Lop(costs, wrt, seed)) result.push_back(vectorize(pulled, seed, seeds));
+  for (const Expr& pulled : Lop(costs, wrt, seed))
+    result.push_back(of_each_example(vectorize(pulled, seed, seeds), costs));
   return result;
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/derivative_of.hpp"
 #include "core/host.hpp"
 #include "core/leaves.hpp"
 
@@ -288,6 +289,10 @@ Count Separation::symbol_for(std::vector<std::int64_t> key) {
 }
 
 Place Separation::place_of(const Expr& node) {
+  if (const Expr y = each_example_of(node); y.has_value() && !mixed_.contains(y.get())) {
+    const auto found = places_.find(y.get());
+    if (found != places_.end() && found->second == Place{.axis = 0}) return found->second;
+  }
   std::vector<Place> places(node.inputs().size());
   bool any = false;
   for (std::size_t i = 0; i < places.size(); ++i) {

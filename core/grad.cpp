@@ -196,7 +196,7 @@ std::vector<Expr> accumulate(const Expr& y, const Expr& v, const std::vector<Exp
     const auto found = gradient.find(by[k].get());
     if (found != gradient.end()) {
       result.push_back(found->second);
-    } else if (options.disconnected == Disconnected::zero) {
+    } else if (options.disconnected == Disconnected::zero || is_flat_derivative(y, wrt[k])) {
       result.push_back(broadcast_like(cast(Arg(0.0), wrt[k].dtype()), wrt[k]));
     } else {
       // Only the cuts that this parameter feeds.

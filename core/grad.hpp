@@ -23,9 +23,9 @@ struct GradOptions {
 /// again. `cost` is a float scalar; `wrt` may be any float expressions that it is computed from.
 /// The cost is first brought to its numerically stable form (see rewrite.hpp), so that a gradient
 /// is finite where the stable formula's is; all nodes of the cost can be asked for afterwards, in
-/// the gradient too. Throws GradError for a parameter that the cost does not
-/// depend on, or depends on only through ops without a gradient, which it names; TypeError for a
-/// cost that is not a scalar.
+/// the gradient too. Throws GradError for a parameter that the cost does not depend on, unless it
+/// is made of Jacobians by it, which are constant then, or depends on only through ops without a
+/// gradient, which it names; TypeError for a cost that is not a scalar.
 std::vector<Expr> grad(const Arg& cost, const Parameters& wrt, const GradOptions& options = {});
 /// {W} is a list as well.
 std::vector<Expr> grad(const Arg& cost, std::initializer_list<Expr> wrt,

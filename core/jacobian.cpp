@@ -152,7 +152,7 @@ Expr jacobian(const Arg& y, const Expr& x, const GradOptions& options) {
   Expr outputs = constant(Tensor(std::int64_t{1}));
   for (std::size_t k = 1; k < shape.size(); ++k) outputs = product({outputs, shape[k]});
   const Expr seed = variable("seed", y->type());
-  const Expr pulled = Lop(shown, x, seed, options_for(shown, x, options));
+  const Expr pulled = Lop(shown, x, seed, options);
   std::vector<Expr> seed_sizes{outputs, constant(Tensor(std::int64_t{1}))};
   seed_sizes.insert(seed_sizes.end(), shape.begin() + 1, shape.end());
   std::vector<Expr> full_sizes = seed_sizes;
@@ -168,7 +168,7 @@ Expr jacobian(const Arg& y, const Expr& x, const GradOptions& options) {
   std::vector<std::int64_t> order{own};
   for (std::int64_t axis = 0; axis < own; ++axis) order.push_back(axis);
   for (std::int64_t axis = 1; axis < x.rank(); ++axis) order.push_back(own + axis);
-  return as_derivative(dimshuffle(reshape(rows, split), order), x);
+  return as_derivative(of_each_example(dimshuffle(reshape(rows, split), order), y), x);
 }
 
 }  // namespace cinch

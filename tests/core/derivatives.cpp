@@ -209,6 +209,44 @@ TEST_CASE("per-example gradients are those of each example alone") {
   CHECK(distance(value(sum(each[0], 0), m.at), value(grad(sum(m.losses), m.W), m.at)) < 1e-12);
 }
 
+TEST_CASE("per-example gradients and Jacobians are of each example in what is taken of them next") {
+  Encoder m;
+  // Element (n, i..., j...) of the Jacobian is element (n, i..., n, j...) of the whole one.
+  const auto check = [&](const Expr& g, const Expr& x) {
+    const Tensor J = value(jacobian(g, x), m.at), whole = value(jacobian_full(g, x), m.at);
+    const std::int64_t n = J.shape()[0], inputs = 4, outputs = J.size() / (n * inputs);
+    REQUIRE(whole.size() == J.size() * n);
+    double most = 0;
+    for (std::int64_t e = 0; e < n; ++e) {
+      for (std::int64_t i = 0; i < outputs; ++i) {
+        for (std::int64_t other = 0; other < n; ++other) {
+          for (std::int64_t j = 0; j < inputs; ++j) {
+            const double all = whole.at(((e * outputs + i) * n + other) * inputs + j);
+            const double one = other == e ? J.at((e * outputs + i) * inputs + j) : 0;
+            CHECK(all == doctest::Approx(one).epsilon(1e-11).scale(1));
+            most = std::max(most, std::abs(one));
+          }
+        }
+      }
+    }
+    CHECK(most > 1e-3);
+  };
+  for (const Expr& losses : {m.losses, sum(square(m.h), 1), sum(tanh(m.z), 1) * sum(m.h, 1)}) {
+    for (const Expr& g : per_example_grad(losses, std::vector<Expr>{m.W, m.b})) {
+      check(g, m.x);
+      check(square(g) + 1, m.x);
+    }
+  }
+  check(jacobian(m.h, m.x), m.x);
+  check(jacobian(m.z, m.h), m.x);
+  // Losses whose examples mix have no such Jacobian, nor has a sum over examples.
+  const Expr mixed = sum(m.h - mean(m.h, 0), 1);
+  CHECK_THROWS_WITH_AS(jacobian(per_example_grad(mixed, m.W), m.x),
+                       doctest::Contains("examples mix"), GradError);
+  CHECK_THROWS_AS(jacobian(per_example_grad(m.losses, m.W) + grad(sum(m.losses), m.W), m.x),
+                  GradError);
+}
+
 TEST_CASE("every derivative can be differentiated again") {
   Encoder m;
   const Expr v = dmatrix("v"), vW = dmatrix("vW");

@@ -352,7 +352,8 @@ TEST_CASE("where one example depends on another, jacobian names the op and its l
   CHECK_THROWS_AS(jacobian(x * 1, dmatrix("unrelated")), GradError);
 }
 
-TEST_CASE("a Jacobian that is constant has the derivative 0, and nothing else that is constant has") {
+TEST_CASE(
+    "a Jacobian that is constant has the derivative 0, and nothing else that is constant has") {
   const Shared W(random({3, 2}), "W");
   for (const bool symbolic : {false, true}) {
     const Expr x = variable("x", DType::float64, symbolic ? Shape{-1, -1} : Shape{4, 3});
@@ -365,6 +366,19 @@ TEST_CASE("a Jacobian that is constant has the derivative 0, and nothing else th
       CHECK(zeros.shape() == Shape{4, evaluate(h, {{x, value}}).shape()[1], 3, 3});
       CHECK(evaluate(jacobian(sum_of_squares, x), {{x, value}}) == Tensor(DType::float64, {4, 3}));
       CHECK(evaluate(jacobian_full(J, x), {{x, value}}).size() == zeros.size() * 4);
+      // So it is of a cost made of it, beside others or not, in every kind of derivative.
+      const Tensor none(DType::float64, {4, 3});
+      const Expr cost = sum(sum_of_squares) + sum(square(W));
+      for (const Expr& zero :
+           {grad(cost, x), grad(sum(J), x), Lop(J, x, ones_like(J)), grad(mean(tanh(J)), x),
+            hessian_vector(cost, x, ones_like(x)), Rop(cost, x, x) + zeros_like(x)}) {
+        CHECK(evaluate(zero, {{x, value}}) == none);
+      }
+      CHECK_THROWS_WITH_AS(grad(sum(square(W)), x), doctest::Contains("does not depend on"),
+                           GradError);
+      CHECK_THROWS_AS(grad(sum(stop_gradient(J)), x), GradError);
+      CHECK_THROWS_AS(grad(sum(J) + sum(sign(x)), x), GradError);
+      CHECK_THROWS_AS(grad(sum(J), dmatrix("unrelated")), GradError);
       // What is cut on purpose is not constant.
       CHECK_THROWS_WITH_AS(jacobian(stop_gradient(J), x), doctest::Contains("does not depend on"),
                            GradError);
@@ -374,7 +388,8 @@ TEST_CASE("a Jacobian that is constant has the derivative 0, and nothing else th
     }
     CHECK_THROWS_AS(jacobian(sign(x), x), GradError);
     CHECK_THROWS_AS(jacobian(ones_like(x), x), GradError);
-    CHECK(evaluate(hessian_diagonal(sum(2 * x), x), {{x, value}}) == Tensor(DType::float64, {4, 3}));
+    CHECK(evaluate(hessian_diagonal(sum(2 * x), x), {{x, value}}) ==
+          Tensor(DType::float64, {4, 3}));
   }
 }
 
