@@ -54,10 +54,13 @@ Tensor healed(Tensor value, bool meant) {
   return value;
 }
 
-/// The formulas as they run, all sizes known, and who makes what is not finite.
+enum class Form { running, written };
+
+/// The formulas as they run, or as they were written, all sizes known, and who makes what is not
+/// finite. What is bound to a value need not be a variable.
 class Investigation {
  public:
-  Investigation(std::span<const Expr> roots, std::span<const Binding> bindings) {
+  Investigation(std::span<const Expr> roots, std::span<const Binding> bindings, Form form) {
     NodeMap<Expr> done;
     for (const auto& [x, value] : bindings) {
       const Expr& sized = alive_.emplace_back(variable(describe(x), type_of(value), x->where));
@@ -70,13 +73,20 @@ class Investigation {
       const Tensor* constant = constant_value(node);
       infinities_are_written_ = infinities_are_written_ || (constant && has_infinity(*constant));
     }
-    roots_ = rewrite(written);
+    for (const Expr& node : topological(roots)) {
+      if (const auto sized = done.find(node.get()); sized != done.end())
+        original_.emplace(sized->second.get(), node);
+    }
+    roots_ = form == Form::running ? rewrite(written) : written;
     order_ = topological(roots_);
     for (const Expr& node : order_) {
       for (const Expr& input : node.inputs()) ++uses_[input.get()];
     }
     for (const Expr& root : roots_) ++uses_[root.get()];
   }
+
+  /// The user's node that a node of the written form stands for.
+  const Expr& original(const Expr& node) const { return original_.at(node.get()); }
 
   struct Run {
     std::vector<Tensor> results;
@@ -110,7 +120,7 @@ class Investigation {
       } else if (!value.contains(node.get())) {
         if (is_leaf(node)) throw TypeError("variable " + describe(node) + " has no value");
         value[node.get()] =
-            &(computed[node.get()] = value_of(node, operands, spoiled, result.refused));
+            &(computed[node.get()] = value_of(node, operands, spoiled || kept, result.refused));
       }
       const Tensor& here = *value.at(node.get());
       const bool is_nan = has_nan(here), infinite = has_infinity(here);
@@ -143,13 +153,14 @@ class Investigation {
 
   std::vector<Expr> roots_, order_, alive_;
   /// NaN where an op refuses what is spoiled, as decompositions do: whose fault that is comes out
-  /// all the same.
-  static Tensor value_of(const Expr& node, std::span<const Tensor* const> operands, bool spoiled,
+  /// all the same. So it is where numbers were put in place, which an op need not take: NaN then is
+  /// replaced like any other.
+  static Tensor value_of(const Expr& node, std::span<const Tensor* const> operands, bool may_refuse,
                          bool& refused) {
     try {
       return interpret_node(node, operands);
     } catch (const ValueError&) {
-      if (!spoiled || !is_float(node.dtype()) || !node.type().is_static()) throw;
+      if (!may_refuse || !is_float(node.dtype()) || !node.type().is_static()) throw;
       refused = true;
       return Tensor::full(node.dtype(), node.type().shape(),
                           std::numeric_limits<double>::quiet_NaN());
@@ -158,6 +169,7 @@ class Investigation {
 
   NodeMap<const Tensor*> values_;
   NodeMap<std::size_t> uses_;
+  NodeMap<Expr> original_;
   bool infinities_are_written_ = false;
 };
 
@@ -192,7 +204,7 @@ std::string remedy(const Expr& node, double made) {
   if (op == "log" || op == "sqrt" || op == "log1p" || op == "arcsin" || op == "arccos" ||
       op == "arccosh" || op == "arctanh" || op == "erfinv") {
     return text("Keep its argument inside the range of ", op,
-                ", with maximum() or clip() say; where() has to choose the argument, not the "
+                ", with maximum() or clip() say.\n  where() has to choose the argument, not the "
                 "result.");
   }
   if (op == "div") {
@@ -207,6 +219,14 @@ std::string remedy(const Expr& node, double made) {
   return "";
 }
 
+bool same_line(Source a, Source b) {
+  return a.line == b.line && std::string_view(a.file) == b.file;
+}
+
+bool alike(const Expr& a, const Expr& b) {
+  return &a.op() == &b.op() && same_line(a->where, b->where);
+}
+
 /// The user's node on that line, with that op, whose formula reads as it was written. What was
 /// computed from numbers when the formula was rewritten is the last one there. `node` itself where
 /// there are none or several.
@@ -214,10 +234,7 @@ Expr as_written(const Expr& node, std::span<const Expr> roots) {
   const bool computed = constant_value(node) != nullptr;
   Expr result;
   for (const Expr& e : topological(roots)) {
-    const bool same = (computed ? !is_leaf(e) : &e.op() == &node.op()) &&
-                      e->where.line == node->where.line &&
-                      std::string_view(e->where.file) == node->where.file;
-    if (!same) continue;
+    if (!(computed ? !is_leaf(e) && same_line(e->where, node->where) : alike(e, node))) continue;
     if (result.has_value() && !computed) return node;
     result = e;
   }
@@ -249,6 +266,53 @@ Fault describe_fault(const Expr& node, const Tensor& value, std::span<const Tens
   return {node, element, std::move(what)};
 }
 
+/// A form that rewriting makes may join nodes of several lines, as a quotient takes an exponential
+/// of another line in, and stands on the line of the last. The user's own node that it has its NaN
+/// or infinity from: the one without which there is one fault less like `blamed`. None where such a
+/// node stands on that line as written, or nothing else explains it.
+std::optional<Fault> fault_as_written(const Expr& blamed, std::span<const Expr> roots,
+                                      std::span<const Binding> bindings) {
+  constexpr std::size_t most = 64;  // Each costs a rewriting.
+  struct Suspect {
+    Expr node;
+    Tensor value;
+    Fault fault;
+  };
+  std::vector<Suspect> suspects;
+  std::vector<Expr> on_line;
+  for (const Expr& e : topological(roots)) {
+    if (alike(e, blamed)) return {};
+    if (same_line(e->where, blamed->where)) on_line.push_back(e);
+  }
+  NodeSet behind;
+  for (const Expr& e : topological(on_line)) behind.insert(e.get());
+  const Investigation written(roots, bindings, Form::written);
+  written.run(nullptr, [&](const Expr& node, const Tensor& value, auto operands) {
+    const Expr& mine = written.original(node);
+    if (suspects.size() < most && behind.contains(mine.get()))
+      suspects.push_back({mine, value, describe_fault(mine, value, operands, roots)});
+  });
+  if (suspects.empty()) return {};
+  if (suspects.size() == 1) return suspects[0].fault;
+  const auto faults_without = [&](const auto& is_healed) {
+    std::vector<Binding> at(bindings.begin(), bindings.end());
+    for (const Suspect& s : suspects) {
+      if (is_healed(s)) at.emplace_back(s.node, healed(s.value, /*meant=*/false));
+    }
+    const Investigation changed(roots, at, Form::running);
+    return std::ranges::count_if(changed.run(nullptr).makers,
+                                 [&](const Expr& maker) { return alike(maker, blamed); });
+  };
+  const auto before = faults_without([](const Suspect&) { return false; });
+  for (const Suspect& one : suspects) {
+    if (faults_without([&](const Suspect& s) { return &s == &one; }) < before) return one.fault;
+  }
+  for (const Suspect& one : suspects) {
+    if (faults_without([&](const Suspect& s) { return &s != &one; }) > 0) return one.fault;
+  }
+  return {};
+}
+
 }  // namespace
 
 bool is_faulty(const Tensor& value, Watch watch) {
@@ -258,7 +322,7 @@ bool is_faulty(const Tensor& value, Watch watch) {
 
 Inquiry inquire(std::span<const Expr> roots, std::span<const Binding> bindings, Watch watch,
                 const std::vector<bool>& watched) {
-  const Investigation it(roots, bindings);
+  const Investigation it(roots, bindings, Form::running);
   NodeMap<Fault> described;
   const auto plain = it.run(nullptr, [&](const Expr& node, const Tensor& value, auto operands) {
     described.emplace(node.get(), describe_fault(node, value, operands, roots));
@@ -295,7 +359,13 @@ Inquiry inquire(std::span<const Expr> roots, std::span<const Binding> bindings, 
     });
     bad = nan == plain.makers.end() ? 1 : static_cast<std::size_t>(nan - plain.makers.begin()) + 1;
   }
-  result.fault = described.at(plain.makers[bad - 1].get());
+  const Expr& blamed = plain.makers[bad - 1];
+  try {
+    result.fault = fault_as_written(blamed, roots, bindings);
+  } catch (const Error&) {
+    // An op does not take what it is given as written: then what runs is all that is known.
+  }
+  if (!result.fault) result.fault = described.at(blamed.get());
   return result;
 }
 

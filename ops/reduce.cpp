@@ -92,7 +92,9 @@ Tensor extreme_reference(Values in, const Attrs& attrs) {
 Grads extreme_grad(Args x, const Expr& y, const Expr& gy) {
   const auto& axes = y.attrs().ints;
   const Expr chosen = cast(equal(x[0], kept(y, axes, x[0].rank())), x[0].dtype());
-  return {chosen / sum(chosen, axes, /*keepdims=*/true) * kept(gy, axes, x[0].rank())};
+  const Expr share = kept(gy, axes, x[0].rank()) / sum(chosen, axes, /*keepdims=*/true);
+  // As a choice, of the whole shape, so that what is not chosen may be infinite and its slope NaN.
+  return {chosen * broadcast_like(share, x[0])};
 }
 
 constexpr Accumulator sum_accumulator{
