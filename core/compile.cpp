@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/accumulate.hpp"
+#include "core/engine_ops.hpp"
 #include "core/host.hpp"
 #include "core/leaves.hpp"
 
@@ -37,12 +38,43 @@ bool is_count_of_none(const Expr& e) {
   return std::ranges::any_of(e.inputs().first(count), of_input);
 }
 
+/// What surely gets into one of the roots if it is NaN: not what a choice leaves out, nor, where
+/// values decide, what it may leave out. Sizes are known.
+NodeSet surely_passed_on(std::span<const Expr> roots) {
+  NodeSet result;
+  std::vector<Expr> left(roots.begin(), roots.end());
+  while (!left.empty()) {
+    const Expr node = left.back();
+    left.pop_back();
+    if (!is_float(node.dtype()) || !result.insert(node.get()).second) continue;
+    const std::string_view op = node.op().name;
+    if (op == "minimum" || op == "maximum") continue;  // One of two infinities stays behind.
+    if (&node.op() == &switch_op) {
+      const Expr condition = rewrite(node.inputs().first(1)).front();
+      if (is_constant(condition, 1)) left.push_back(node.inputs()[1]);
+      if (is_constant(condition, 0)) left.push_back(node.inputs()[2]);
+      continue;
+    }
+    for (std::size_t k = 0; k < node.inputs().size(); ++k) {
+      if (!(node.op().shape_only >> k & 1u)) left.push_back(node.inputs()[k]);
+    }
+  }
+  return result;
+}
+
 /// Throws ValueError where an update divides by a number of elements that is 0, as the mean over a
 /// minibatch without rows does: it would make NaN of the variable. Sizes are known.
 void require_elements(const Program& program, std::span<const Expr> roots) {
-  const std::vector<Expr> order = topological(roots.subspan(program.output_count));
+  const std::span<const Expr> updates = roots.subspan(program.output_count);
+  const std::vector<Expr> order = topological(updates);
+  const auto divides_by_none = [](const Expr& node) {
+    const bool is_empty = node.type().is_static() && element_count(node.type().shape()) == 0;
+    return node.op().name == "div" && !is_empty && is_count_of_none(node.inputs()[1]);
+  };
+  if (std::ranges::none_of(order, divides_by_none)) return;
+  const NodeSet passed_on = surely_passed_on(updates);
   for (const Expr& node : order) {
-    if (node.op().name != "div" || !is_count_of_none(node.inputs()[1])) continue;
+    if (!divides_by_none(node) || !passed_on.contains(node.get())) continue;
     // The part of something that is no part at all, or what came empty.
     std::string because;
     for (const Expr& part : order) {
@@ -60,7 +92,7 @@ void require_elements(const Program& program, std::span<const Expr> roots) {
     if (because.empty()) continue;
     throw ValueError(text(program.name,
                           ": an update divides by the number of elements of nothing, "
-                          "as a mean does, which would make it NaN\n  ",
+                          "as a mean does, which\n  would make it NaN\n  ",
                           because, "\n  written at ", node->where.text(),
                           "\n  Make as many steps as there are whole minibatches."));
   }

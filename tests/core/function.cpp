@@ -582,6 +582,24 @@ TEST_CASE("the mean over a slice beyond the data is an error where it would get 
     CHECK(has(error, "as a mean does"));
     CHECK(w.get() == before);
   }
+  // What is not chosen, or summed over nothing, is no mistake.
+  const Expr n = cast(size(batch, 0), DType::float64), s = sum(batch, 0);
+  for (const Expr& step :
+       {where(n > 0, s / n, 0.0), where(n <= 0, 0.0 * s, s / n), s / maximum(n, 1),
+        sum(batch / n, 0), where(n > 0, g, 0.0), where(is_nan(s / n), 0.0, s / n)}) {
+    const Tensor before = w.get();
+    const Function f =
+        function({.inputs = {k}, .outputs = {cost}, .updates = {{w, w - 0.01 * step}}});
+    f({3});
+    CHECK(w.get() == before);
+    f({2});
+    CHECK_FALSE(w.get() == before);
+    w.set(before);
+  }
+  // A NaN from elsewhere comes back as it is, where nobody watches.
+  Shared v(Tensor(1.0), "v");
+  function({.inputs = {k}, .updates = {{v, log(v - 2) + where(n > 0, sum(s) / n, 0.0)}}})({3});
+  CHECK(std::isnan(v.get().item()));
   // Without updates it is NaN, as in NumPy; sums of nothing are 0, and so are their gradients.
   CHECK(std::isnan(function({.inputs = {k}, .outputs = {cost}})({3})[0].item()));
   const Expr total = sum(square(sum(batch * w, 1)));
