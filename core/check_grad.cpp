@@ -178,9 +178,11 @@ class Comparison {
     const double seen =
         std::max({1e-5 * size, 1e-5 * std::abs(slope.value), 1e-8 * whole, smallest});
     // Where only the smallest steps can be used, as at a kink, what is seen to be flat need not be.
-    // A derivative may be a staircase, whose own derivative is 0 between the jumps.
+    // A derivative may be a staircase, flat between steps that are no rounding: it does not change
+    // by a bit where the smallest slope that counts would.
+    const bool on_a_step = higher_ && slope.still >= 0x1p-20 && slope.jump >= 1e-6 * slope.size;
     const bool seen_flat =
-        slope.flat && (higher_ || slope.error <= std::max(1e-6 * whole, smallest));
+        slope.flat && (on_a_step || slope.error <= std::max(1e-6 * whole, smallest));
     const bool both_flat = seen_flat && std::abs(analytic) <= 1e-12 * whole;
     result.decided = std::isfinite(analytic) && (slope.error <= seen || both_flat);
     if (!result.decided && stands_still(f) && std::abs(analytic) <= left_ * scale_) {

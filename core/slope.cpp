@@ -46,6 +46,7 @@ class Search {
                              std::abs(scaled_difference(v.data() + 1, 7))});
     const double rounding = std::numeric_limits<double>::epsilon() * size + smallest_noise;
     const bool flat = high - low <= 8 * rounding;
+    if (high == low) still_ = std::max(still_, h);
     if (!flat && noise > 1e-3 * (high - low)) {
       // No rounding of a smooth function: the step is too large to see how f runs, or f jumps, or
       // its rounding is coarse.
@@ -74,7 +75,12 @@ class Search {
     }
   }
 
-  const Slope& best() const { return best_; }
+  Slope best() const {
+    Slope result = best_;
+    result.still = still_;
+    result.jump = rough_;
+    return result;
+  }
 
  private:
   void keep(const Slope& slope) {
@@ -89,7 +95,7 @@ class Search {
 
   const std::function<double(double)>& f_;
   double at_zero_;
-  double floor_ = 0, rough_ = 0;
+  double floor_ = 0, rough_ = 0, still_ = 0;
   Slope best_{0, infinite, 0, false}, candidate_ = best_;
 };
 

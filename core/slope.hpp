@@ -11,6 +11,8 @@ struct Slope {
   double error = 0;   ///< Bound on the distance from the derivative: truncation and rounding.
   double size = 0;    ///< Largest |f| that was met at a step that could be used.
   bool flat = false;  ///< f did not move at all, or by no more than its rounding.
+  double still = 0;   ///< The largest step at which it did not move by a bit.
+  double jump = 0;    ///< What it jumped by at larger ones.
 };
 
 /// f'(0) from central differences of eighth order. At each step tried, the truncation is judged by
