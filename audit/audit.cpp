@@ -124,10 +124,12 @@ class Auditor {
                      .allow_unused_inputs = true})(at_.values);
   }
   double value(const Expr& e) const { return values({e})[0].item(); }
-  bool has_dead_layer() const {
-    return std::ranges::any_of(nonlinearities(root(), depends_), [&](const Nonlinearity& n) {
-      return n.op == "relu" && norm(value_tensor(n.node)) == 0;
-    });
+  /// A layer of relu units that are all 0 for every example; empty where there is none.
+  Expr dead_layer() const {
+    for (const Nonlinearity& n : nonlinearities(root(), depends_)) {
+      if (n.op == "relu" && norm(value_tensor(n.node)) == 0) return n.node;
+    }
+    return {};
   }
 
   void add(Finding kind, int term, std::vector<std::string> parameters, Source where,
@@ -313,10 +315,13 @@ class Auditor {
     for (const auto& [stops, parameters] : partly) report_stops(t, stops, parameters, true, wrong);
     if (!zero.empty()) {
       // A layer of few relu units may be 0 for all of a few examples by chance.
-      put(has_dead_layer() ? result_.notes : result_.findings, Finding::zero_gradient,
+      const Expr dead = dead_layer();
+      put(dead.has_value() ? result_.notes : result_.findings, Finding::zero_gradient,
           static_cast<int>(t), zero, one.where,
-          text(title(t), " has a gradient by ", joined(zero),
-               ", but all of it is 0 here: a factor of 0, or units that do not move."));
+          text(title(t), " has a gradient by ", joined(zero), ", but all of it is 0 here: ",
+               dead.has_value()
+                   ? text("the relu units at ", dead->where.text(), " are all 0 for every example.")
+                   : "a factor of 0, or units that do not move."));
     }
     if (undecided) {
       report_kink(t);
@@ -538,12 +543,17 @@ class Auditor {
     for (const Nonlinearity& n : found) outputs.push_back(n.node);
     if (outputs.empty()) return;
     const std::vector<Tensor> computed = values(outputs);
+    for (std::size_t i = 0; i < found.size(); ++i)
+      result_.units.push_back(count_units(found[i], computed[i], options_.saturation));
+    const bool none_alive = std::ranges::all_of(result_.units, [](const AuditUnits& units) {
+      return units.op != "relu" || units.stuck == units.units;
+    });
     for (std::size_t i = 0; i < found.size(); ++i) {
-      const AuditUnits units = count_units(found[i], computed[i], options_.saturation);
-      result_.units.push_back(units);
+      const AuditUnits& units = result_.units[i];
       const bool relu = units.op == "relu";
       // Of a few units some are 0 for these examples, and not for others: new weights are that way.
-      if (relu && !many_far(found[i], units)) continue;
+      const bool all = units.stuck == units.units && (none_alive || units.units >= beyond_chance);
+      if (relu && !all && !many_far(found[i], units)) continue;
       // One or two examples say little of a unit.
       const bool several = computed[i].rank() > 1 && computed[i].shape()[0] >= 4;
       const double stuck = static_cast<double>(units.stuck) /
@@ -570,6 +580,9 @@ class Auditor {
     constexpr double by_chance = 0.4;  // Of a layer of few units.
     return far >= std::max(options_.most_stuck, by_chance) * static_cast<double>(units.units);
   }
+  /// So many relu units are not all 0 by chance, where new weights make each so in two cases of
+  /// five.
+  static constexpr std::int64_t beyond_chance = 8;
   Tensor value_tensor(const Expr& e) const { return values({e})[0]; }
 
   void find_targets() {

@@ -269,6 +269,36 @@ TEST_CASE_FIXTURE(Fixture, "audit finds parameters that no term reaches, and ter
                 {"depends on no parameter"});
 }
 
+TEST_CASE_FIXTURE(Fixture,
+                  "a model whose relu units are all dead is told so, near to life or not") {
+  for (const std::int64_t units : {1, 2, 4, 30}) {
+    for (const double below : {1e-6, 0.02, 0.5, 100.0}) {
+      for (const bool by_maximum : {false, true}) {
+        const Shared U(random({6, units}, 11), "U"), d(random({units}, 12), "d"),
+            T(random({units, 6}, 13), "T");
+        const Expr a = dot(x, U) + d;
+        const Expr low = a - (evaluate(max(a), at).item() + below);
+        const Expr code = by_maximum ? maximum(low, 0) : relu(low);
+        const int line = __LINE__ - 1;
+        const AuditReport report =
+            audit(mean(sum(square(x - dot(code, T) - c), 1)), std::vector{U, d, T, c}, at);
+        CAPTURE(units);
+        CAPTURE(below);
+        const std::string all = text(units, " of ", units, " relu units are 0 for every example");
+        check_finding(report, Finding::dead, -1, line, {all.c_str()});
+        CHECK_FALSE(report.text().find("Nothing looks like a mistake") != std::string::npos);
+      }
+    }
+  }
+  // One layer of many units, with others that live.
+  const Shared U(random({6, 20}, 11), "U"), T(random({20, 5}, 13), "T"), R(random({5, 6}, 14), "R");
+  const Expr first = dot(x, U), code = relu(first - (evaluate(max(first), at).item() + 0.01));
+  const int line = __LINE__ - 1;
+  const Expr out = dot(relu(dot(code, T) + 1), R);
+  check_finding(audit(mean(sum(square(x - out), 1)), std::vector{U, T, R}, at), Finding::dead, -1,
+                line, {"20 of 20 relu units"});
+}
+
 TEST_CASE_FIXTURE(Fixture, "audit finds saturated units and dead ones") {
   const auto units = [&](const Expr& code) {
     return audit(mean(sum(square(x - dot(code, V) - c), 1)), params, at);
