@@ -159,13 +159,16 @@ constinit const Op checked_shape_op{
     .examples = []() -> std::vector<Example> {
       const Type m{DType::float64, {3, 4}}, v{DType::float64, {4}}, s{DType::float64, {}},
           row{DType::float64, {1, 4}};
-      const auto f = [](Args x) { return beside("f", x[0], x[1]) * x[1]; };
-      return {{{m, v}, f},
-              {{v, m}, f},
-              {{m, row}, f},
-              {{s, m}, f},
-              {{m, v}, [](Args x) { return beside_along("f", x[0], x[1], -1) * x[1]; }},
-              {{m, m}, [](Args x) { return alike("f", x[0], x[1]) * x[1]; }}};
+      // The node itself: where all sizes are known the functions have none left.
+      const auto node = [](Fit fit, std::int64_t axis = 0) {
+        return [=](Args x) {
+          return apply(checked_shape_op, {x[0], x[1]}, {.ints = {fit, axis, 0}, .label = "f"}) *
+                 x[1];
+        };
+      };
+      return {{{m, v}, node(repeated)},           {{v, m}, node(repeated)},
+              {{m, row}, node(repeated)},         {{s, m}, node(repeated)},
+              {{m, v}, node(repeated_along, -1)}, {{m, m}, node(same)}};
     },
 };
 

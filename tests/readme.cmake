@@ -16,20 +16,21 @@ function(readme_section title result)
   set(${result} "${text}" PARENT_SCOPE)
 endfunction()
 
-# The first block of `language` under a heading.
-function(readme_block title language result)
+# What the parentheses of `pattern` hold where it matches first under a heading.
+function(readme_match title pattern what result)
   readme_section("${title}" text)
-  if(NOT text MATCHES "```${language}\n([^`]+)```")
-    message(FATAL_ERROR "README.md has no ${language} block under \"${title}\"")
+  if(NOT text MATCHES "${pattern}")
+    message(FATAL_ERROR "README.md has no ${what} under \"${title}\"")
   endif()
   set(${result} "${CMAKE_MATCH_1}" PARENT_SCOPE)
 endfunction()
 
+# The first block of `language` under a heading.
+macro(readme_block title language result)
+  readme_match("${title}" "```${language}\n([^`]+)```" "${language} block" ${result})
+endmacro()
+
 # The first block under a heading whose lines begin with four spaces, which it keeps, and with `first` after them.
-function(readme_lines title first result)
-  readme_section("${title}" text)
-  if(NOT text MATCHES "\n(    ${first}[^\n]*\n(    [^\n]*\n)*)")
-    message(FATAL_ERROR "README.md has no lines \"${first}\" under \"${title}\"")
-  endif()
-  set(${result} "${CMAKE_MATCH_1}" PARENT_SCOPE)
-endfunction()
+macro(readme_lines title first result)
+  readme_match("${title}" "\n(    ${first}[^\n]*\n(    [^\n]*\n)*)" "lines \"${first}\"" ${result})
+endmacro()

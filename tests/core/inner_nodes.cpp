@@ -5,23 +5,18 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 
 #include "cinch/cinch.hpp"
 #include "core/derivation.hpp"
 #include "core/leaves.hpp"
 #include "support/random_program.hpp"
 #include "support/samples.hpp"
+#include "support/settings.hpp"
 
 using namespace cinch;
 using namespace cinch::testing;
 
 namespace {
-
-std::int64_t number_from(const char* variable, std::int64_t otherwise) {
-  const char* text = std::getenv(variable);
-  return text ? std::atoll(text) : otherwise;
-}
 
 /// Makes expressions, or says which error kept it from that.
 struct Attempt {

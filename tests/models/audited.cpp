@@ -1,23 +1,18 @@
 // What audit() says of right costs: nothing.
 #include <doctest/doctest.h>
 
-#include <cstdlib>
 #include <string>
 #include <vector>
 
 #include "audit/audit.hpp"
 #include "cinch/cinch.hpp"
+#include "support/settings.hpp"
 #include "variants.hpp"
 
 using namespace cinch;
 using namespace cinch::testing;
 
 namespace {
-
-std::int64_t from_environment(const char* name, std::int64_t otherwise) {
-  const char* value = std::getenv(name);
-  return value ? std::atoll(value) : otherwise;
-}
 
 /// Costs as the programs in examples/ train them, in float32, small.
 std::vector<Variant> as_in_examples() {
@@ -104,7 +99,7 @@ std::vector<Variant> as_in_examples() {
 }  // namespace
 
 TEST_CASE("audit() accuses no right cost, whatever the draws and the number of examples") {
-  const std::int64_t seeds = from_environment("CINCH_AUDIT_SEEDS", 2);
+  const std::int64_t seeds = number_from("CINCH_AUDIT_SEEDS", 2);
   std::vector<std::int64_t> sizes{4, 20};
   if (seeds >= 10) sizes = {4, 5, 20, 100, 1000};
   std::vector<Variant> all = variants();
