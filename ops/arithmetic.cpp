@@ -435,6 +435,10 @@ Expr operator>=(const Arg& a, const Arg& b) { return apply(less_equal_op, {b, a}
 Expr logical_and(const Arg& a, const Arg& b) { return binary(and_op, a, b); }
 Expr logical_or(const Arg& a, const Arg& b) { return binary(or_op, a, b); }
 Expr logical_not(const Arg& a) { return unary(not_op, a); }
+Expr logical_xor(const Arg& a, const Arg& b) {
+  const Attribution as(a.where());
+  return not_equal(cast(a, DType::bool_), cast(b, DType::bool_));
+}
 Expr is_nan(const Arg& x) { return unary(is_nan_op, x); }
 Expr switch_(const Arg& condition, const Arg& a, const Arg& b) {
   return apply(switch_op, {condition, a, b}, {}, condition.where());

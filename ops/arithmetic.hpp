@@ -64,6 +64,7 @@ Expr operator>=(const Arg& a, const Arg& b);
 Expr logical_and(const Arg& a, const Arg& b);
 Expr logical_or(const Arg& a, const Arg& b);
 Expr logical_not(const Arg& a);
+Expr logical_xor(const Arg& a, const Arg& b);
 /// The same as formulas: both operands are always computed.
 inline Expr operator&&(const Arg& a, const Arg& b) { return logical_and(a, b); }
 inline Expr operator||(const Arg& a, const Arg& b) { return logical_or(a, b); }

@@ -4,6 +4,7 @@
 
 #include "core/examples.hpp"
 #include "core/leaves.hpp"
+#include "core/refusal.hpp"
 #include "ops/arithmetic.hpp"
 #include "ops/reduce.hpp"
 #include "ops/shape.hpp"
@@ -207,6 +208,22 @@ Expr sum_like(const Arg& x, const Arg& like) {
   const Expr y = apply(sum_like_op, {numbers, like}, {}, x.where());
   const Expr simpler = simplify_sum_like(y);
   return simpler.has_value() ? simpler : y;
+}
+
+Expr zeros(const Sizes& sizes, DType dtype, Source where) {
+  const Attribution as(where);
+  return full(sizes, cast(Arg(0.0), dtype));
+}
+
+Expr ones(const Sizes& sizes, DType dtype, Source where) {
+  const Attribution as(where);
+  return full(sizes, cast(Arg(1.0), dtype));
+}
+
+Expr full(const Sizes& sizes, const Arg& value) {
+  const Attribution as(value.where());
+  if (value->rank() != 0) refuse("full", "the value must be a scalar", value);
+  return broadcast_to(value, sizes);
 }
 
 Expr zeros_like(const Arg& x) {

@@ -7,6 +7,7 @@
 
 #include "core/examples.hpp"
 #include "core/leaves.hpp"
+#include "core/refusal.hpp"
 #include "ops/along.hpp"
 #include "ops/arithmetic.hpp"
 #include "ops/positions.hpp"
@@ -633,6 +634,21 @@ Expr scatter_add(const Arg& x, const Arg& indices, const Arg& like) {
 Expr arange(const Arg& n) {
   const Attribution as(n.where());
   return apply(arange_op, {whole_number(n)}, {}, n.where());
+}
+
+Expr arange(const Arg& start, const Arg& stop, const Arg& step) {
+  const Attribution as(start.where());
+  for (const Arg* x : {&start, &stop, &step}) {
+    if ((*x)->rank() != 0)
+      refuse("arange", "start, stop and step must be scalars", start, {stop, step});
+  }
+  const Expr from = start + 0 * Arg(step);
+  const Expr way = stop - start;
+  const Expr steps = is_float(way.dtype()) || is_float(step->dtype())
+                         ? cast(ceil(way / step), DType::int64)
+                         : -floor_div(-way, step);
+  const Expr count = computed(maximum(switch_(equal(step, 0), 0, steps), 0));
+  return from + cast(arange(count), from.dtype()) * step;
 }
 
 Expr one_hot(const Arg& labels, const Arg& classes, DType dtype) {

@@ -42,6 +42,9 @@ Expr scatter_add(const Arg& x, const Arg& indices, const Arg& like);
 
 /// 0, 1, ..., n - 1 as int64.
 Expr arange(const Arg& n);
+/// start, start + step, ... as far as they are before `stop`, as NumPy's; scalars, of which the
+/// dtype is that of start + step. A step of 0 gives none. Gradients flow to start and step.
+Expr arange(const Arg& start, const Arg& stop, const Arg& step = std::int64_t{1});
 /// 1 at labels[i] in row i, else 0: (n) -> (n, classes). Labels outside give a row of zeros.
 Expr one_hot(const Arg& labels, const Arg& classes, DType dtype = DType::float32);
 

@@ -5,8 +5,10 @@
 #include "core/refusal.hpp"
 #include "ops/arithmetic.hpp"
 #include "ops/arrange.hpp"
+#include "ops/diagonal.hpp"
 #include "ops/linalg.hpp"
 #include "ops/operands.hpp"
+#include "ops/reduce.hpp"
 #include "ops/shape.hpp"
 #include "ops/sizes.hpp"
 #include "ops/solve.hpp"
@@ -57,6 +59,121 @@ Expr stacks_product(const Expr& left, const Expr& right) {
 }
 
 }  // namespace
+
+namespace {
+
+/// What einsum() is asked for: a letter for each axis.
+struct Subscripts {
+  std::vector<std::string> operands;
+  std::string result;
+};
+
+bool has(const std::string& letters, char letter) {
+  return letters.find(letter) != std::string::npos;
+}
+
+/// Throws TypeError, without the operands, for what cannot be read.
+Subscripts read_subscripts(const std::string& text_of_all) {
+  Subscripts result;
+  std::string all;  // Each letter as often as it comes.
+  const std::size_t arrow = text_of_all.find("->");
+  result.operands.emplace_back();
+  for (const char c : text_of_all.substr(0, arrow)) {
+    if (c == ' ') continue;
+    if (c == ',') {
+      result.operands.emplace_back();
+    } else if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z')) {
+      result.operands.back() += c;
+      all += c;
+    } else {
+      throw TypeError(text("\"", text_of_all, "\" has \"", c, "\" where a letter is needed"));
+    }
+  }
+  if (arrow == std::string::npos) {
+    for (const char c : all) {
+      if (std::ranges::count(all, c) == 1) result.result += c;
+    }
+    std::ranges::sort(result.result);
+    return result;
+  }
+  for (const char c : text_of_all.substr(arrow + 2)) {
+    if (c == ' ') continue;
+    if (!has(all, c) || has(result.result, c))
+      throw TypeError(text("the result of \"", text_of_all, "\" has \"", c, "\", ",
+                           has(all, c) ? "twice" : "which no operand has"));
+    result.result += c;
+  }
+  return result;
+}
+
+/// `x` with a single axis for each letter; `letters` loses what comes again.
+Expr with_diagonals(Expr x, std::string& letters) {
+  for (std::size_t i = 0; i < letters.size(); ++i) {
+    const std::size_t again = letters.find(letters[i], i + 1);
+    if (again == std::string::npos) continue;
+    x = diagonal(x, 0, static_cast<std::int64_t>(i), static_cast<std::int64_t>(again));
+    const char letter = letters[i];
+    letters.erase(again, 1);
+    letters.erase(i, 1);
+    letters += letter;
+    --i;
+  }
+  return x;
+}
+
+}  // namespace
+
+Expr einsum(const std::string& subscripts, const std::vector<Expr>& operands, Source where) {
+  const Attribution as(where);
+  const auto refuse_with = [&](const std::string& what) {
+    throw TypeError(refusal("einsum", what, operands, attributed(where)));
+  };
+  Subscripts read;
+  try {
+    read = read_subscripts(subscripts);
+  } catch (const TypeError& e) {
+    refuse_with(e.what());
+  }
+  if (read.operands.size() != operands.size())
+    refuse_with(text("\"", subscripts, "\" is for ", read.operands.size(), " operands, not for ",
+                     operands.size()));
+  std::string letters = read.result;  // Those of the result first.
+  std::vector<Dim> known;             // Their sizes.
+  for (const std::string& own : read.operands) {
+    for (const char c : own) {
+      if (!has(letters, c)) letters += c;
+    }
+  }
+  known.resize(letters.size(), Dim::unknown());
+  Expr total;
+  for (std::size_t k = 0; k < operands.size(); ++k) {
+    std::string& own = read.operands[k];
+    const Expr& x = operands[k];
+    if (x.rank() != static_cast<std::int64_t>(own.size()))
+      refuse_with(
+          text("operand ", k, " has ", x.rank(), " axes, and \"", own, "\" names ", own.size()));
+    for (std::size_t axis = 0; axis < own.size(); ++axis) {
+      Dim& size = known[letters.find(own[axis])];
+      const Dim here = x.dims()[axis];
+      if (size.known() && here.known() && !(size == here))
+        refuse_with(text("\"", own[axis], "\" is ", here.size(), " in operand ", k, " and ",
+                         size.size(), " before"));
+      if (here.known()) size = here;
+    }
+    const Expr each = with_diagonals(x, own);
+    std::vector<std::int64_t> pattern;
+    for (const char c : letters) {
+      const std::size_t axis = own.find(c);
+      pattern.push_back(axis == std::string::npos ? -1 : static_cast<std::int64_t>(axis));
+    }
+    const Expr spread = dimshuffle(each, pattern);
+    total = total.has_value() ? total * spread : spread;
+  }
+  std::vector<std::int64_t> summed;
+  for (std::size_t k = read.result.size(); k < letters.size(); ++k)
+    summed.push_back(static_cast<std::int64_t>(k));
+  return summed.empty() ? total : sum(total, summed);
+}
 
 Expr matmul(const Arg& a, const Arg& b) {
   const Attribution as(a.where());

@@ -1,6 +1,7 @@
 // Products of tensors, made of those of matrices (ops/linalg.hpp).
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "core/expr.hpp"
@@ -18,6 +19,13 @@ Expr matmul(const Arg& a, const Arg& b);
 Expr tensordot(const Arg& a, const Arg& b, const std::vector<std::int64_t>& axes_a,
                const std::vector<std::int64_t>& axes_b);
 Expr tensordot(const Arg& a, const Arg& b, std::int64_t count = 2);
+/// Einstein's sum, as NumPy's: a letter for each axis of each operand, then "->" and those of the
+/// result; letters that are not among these are summed over, and a letter that an operand has twice
+/// is its diagonal. Without "->" the result has the letters that come once, in alphabetical order.
+/// "ij,jk->ik" is a product of matrices. Products of several operands are computed in the cheapest
+/// order. Throws TypeError where letters and axes do not fit; "..." is not read.
+Expr einsum(const std::string& subscripts, const std::vector<Expr>& operands,
+            Source where = Source::here());
 /// The Kronecker product of matrices: (m, n), (p, q) -> (m p, n q), a_ij b in block i, j.
 Expr kron(const Arg& a, const Arg& b);
 /// The vector product of vectors of three elements along `axis`; the other axes of one operand are

@@ -32,6 +32,11 @@ Expr concatenate(const std::vector<Expr>& parts, std::int64_t axis, Source where
 /// The operands, all of one shape, along a new axis.
 Expr stack(const std::vector<Expr>& parts, std::int64_t axis = 0, Source where = Source::here());
 
+/// Tensors of these sizes, numbers or int64 scalars, with one value everywhere: zeros({n, 3}).
+Expr zeros(const Sizes& sizes, DType dtype = DType::float32, Source where = Source::here());
+Expr ones(const Sizes& sizes, DType dtype = DType::float32, Source where = Source::here());
+/// `value` is a scalar, of whose dtype the tensor is; literals give float64 and int64.
+Expr full(const Sizes& sizes, const Arg& value);
 /// Constant tensors of a symbolic shape.
 Expr zeros_like(const Arg& x);
 Expr ones_like(const Arg& x);

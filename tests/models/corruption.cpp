@@ -13,7 +13,7 @@ using namespace cinch::testing;
 
 namespace {
 
-const Tensor ones = Tensor::full(DType::float64, {400, 50}, 0.5);
+const Tensor all_ones = Tensor::full(DType::float64, {400, 50}, 0.5);
 
 /// Where the corrupted input differs from 0.5, and where `changed` says so.
 struct Counts {
@@ -34,7 +34,7 @@ Counts count(const Corrupted& corrupted, Mode mode = Mode::fast) {
 }  // namespace
 
 TEST_CASE("masking and salt-and-pepper change the share of elements asked for") {
-  const Expr x = constant(ones);
+  const Expr x = constant(all_ones);
   for (const double level : {0.0, 0.1, 0.3, 1.0}) {
     CAPTURE(level);
     RandomStreams random(1);
@@ -50,7 +50,7 @@ TEST_CASE("masking and salt-and-pepper change the share of elements asked for") 
 
 TEST_CASE("a fixed count of zeros falls on every example, at other places each time") {
   RandomStreams random(1);
-  const Expr x = constant(ones);
+  const Expr x = constant(all_ones);
   const Corrupted noisy = masking_count(x, 12, random);
   const Function zeros = function({.outputs = {noisy.x, sum(noisy.changed, 1)}});
   const auto first = zeros(), second = zeros();
@@ -68,7 +68,7 @@ TEST_CASE("a fixed count of zeros falls on every example, at other places each t
 
 TEST_CASE("salt and pepper are equally many, of the values asked for") {
   RandomStreams random(1);
-  const Tensor x = evaluate(salt_and_pepper(constant(ones), 0.5, random, -1, 2).x);
+  const Tensor x = evaluate(salt_and_pepper(constant(all_ones), 0.5, random, -1, 2).x);
   double low = 0, high = 0, kept = 0;
   for (std::int64_t i = 0; i < x.size(); ++i) {
     low += x.at(i) == -1;
@@ -82,7 +82,7 @@ TEST_CASE("salt and pepper are equally many, of the values asked for") {
 
 TEST_CASE("gaussian noise has the standard deviation asked for and changes everything") {
   RandomStreams random(1);
-  const Corrupted noisy = gaussian(constant(ones), 0.2, random);
+  const Corrupted noisy = gaussian(constant(all_ones), 0.2, random);
   const auto v = function({.outputs = {var(noisy.x), mean(noisy.x), sum(noisy.changed)}})();
   CHECK(v[0].item() == doctest::Approx(0.04).epsilon(0.04));  // Four deviations of 20000 draws.
   CHECK(v[1].item() == doctest::Approx(0.5).epsilon(0.012));
@@ -90,7 +90,7 @@ TEST_CASE("gaussian noise has the standard deviation asked for and changes every
 }
 
 TEST_CASE("corruption repeats from its seed, in both modes") {
-  const Expr x = constant(ones);
+  const Expr x = constant(all_ones);
   const auto draw = [&](std::int64_t seed, Mode mode) {
     RandomStreams random(seed);
     const std::vector<Expr> all{masking(x, 0.3, random).x, masking_count(x, 5, random).x,
@@ -123,7 +123,7 @@ TEST_CASE("emphasis weighs the losses of corrupted elements and of the others") 
 
 TEST_CASE("levels, counts and deviations that make no sense are refused") {
   RandomStreams random(1);
-  const Expr x = constant(ones);
+  const Expr x = constant(all_ones);
   for (const double level : {-0.1, 1.5, std::nan("")}) {
     CHECK_THROWS_WITH_AS(masking(x, level, random),
                          doctest::Contains("masking: the level is a probability in [0, 1], got"),

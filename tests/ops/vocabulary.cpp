@@ -4,7 +4,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
+#include <random>
+#include <string>
 
 #include "cinch/cinch.hpp"
 #include "core/interpret.hpp"
@@ -133,6 +136,29 @@ TEST_CASE("everyday functions hold in every way that ops do") {
       {"matmul of a vector",
        {three, Type{DType::float64, {2, 3, 4}}},
        [](Args x) { return matmul(x[0], x[1]); }},
+      {"einsum",
+       {cube, m},
+       [](Args x) {
+         return einsum("nij,ij->n", {x[0], x[1]});
+       },
+       {},
+       true},
+      {"einsum of three",
+       {m, m, v},
+       [](Args x) {
+         return einsum("ij,kj,l->ikl", {x[0], x[1], x[2]});
+       }},
+      {"einsum of a diagonal",
+       {Type{DType::float64, {2, 3, 3}}},
+       [](Args x) { return einsum("nii->ni", {x[0]}); },
+       {},
+       true},
+      {"arange", {Type{DType::float64, {}}}, [](Args x) { return arange(x[0], x[0] + 2, 0.3); }},
+      {"full",
+       {Type{DType::float64, {}}},
+       [](Args x) {
+         return full({2, 3}, square(x[0]));
+       }},
       {"tensordot",
        {cube, m},
        [](Args x) {
@@ -635,4 +661,121 @@ TEST_CASE("conv3d is the sum over its filters, with every option, and differenti
   CHECK_THROWS_WITH_AS(conv3d(variable("x", DType::float64, {1, 3, 5, 5, 5}),
                               variable("w", DType::float64, {2, 4, 3, 3, 3})),
                        doctest::Contains("conv3d: the input has 3 channels"), TypeError);
+}
+
+TEST_CASE("einsum is the loop over all its letters") {
+  std::mt19937 random(8);
+  const auto pick = [&](std::size_t n) {
+    return std::uniform_int_distribution<std::size_t>(0, n - 1)(random);
+  };
+  const std::string alphabet = "ijkZ";
+  const std::int64_t lengths[] = {2, 3, 1, 4};
+  int without_arrow = 0;
+  for (int round = 0; round < 300; ++round) {
+    std::string subscripts, used;
+    std::vector<std::string> of_operands(1 + pick(3));
+    std::vector<Expr> operands;
+    std::vector<Binding> at;
+    for (std::string& letters : of_operands) {
+      const std::size_t rank = pick(4);
+      Shape shape;
+      for (std::size_t k = 0; k < rank; ++k) {
+        letters += alphabet[pick(4)];
+        shape.push_back(lengths[alphabet.find(letters.back())]);
+        if (used.find(letters.back()) == std::string::npos) used += letters.back();
+      }
+      const Type type{DType::float64, round % 2 ? to_dims(shape) : Dims(rank, Dim::unknown())};
+      operands.push_back(variable("x", type));
+      at.emplace_back(operands.back(),
+                      RandomState(static_cast<std::uint32_t>(round)).normal(0, 1, shape));
+      subscripts += (operands.size() == 1 ? "" : ", ") + letters;
+    }
+    std::string result;
+    if (pick(3) == 0) {
+      ++without_arrow;
+      std::string all;
+      for (const std::string& letters : of_operands) all += letters;
+      for (const char c : std::string("Zijk")) {  // Capitals come first.
+        if (std::ranges::count(all, c) == 1) result += c;
+      }
+    } else {
+      for (const char c : used) {
+        if (pick(2)) result.insert(pick(result.size() + 1), 1, c);
+      }
+      subscripts += " -> " + result;
+    }
+    Shape shape;
+    for (const char c : result) shape.push_back(lengths[alphabet.find(c)]);
+    Tensor expected(DType::float64, shape);
+    std::int64_t index[4];
+    const auto offset = [&](const std::string& letters) {
+      std::int64_t at_letters = 0;
+      for (const char c : letters)
+        at_letters = at_letters * lengths[alphabet.find(c)] + index[alphabet.find(c)];
+      return at_letters;
+    };
+    const auto bound = [&](std::size_t k) {
+      return used.find(alphabet[k]) == std::string::npos ? 1 : lengths[k];
+    };
+    for (index[0] = 0; index[0] < bound(0); ++index[0]) {
+      for (index[1] = 0; index[1] < bound(1); ++index[1]) {
+        for (index[2] = 0; index[2] < bound(2); ++index[2]) {
+          for (index[3] = 0; index[3] < bound(3); ++index[3]) {
+            double product = 1;
+            for (std::size_t k = 0; k < operands.size(); ++k)
+              product *= at[k].second.at(offset(of_operands[k]));
+            expected.data<double>()[static_cast<std::size_t>(offset(result))] += product;
+          }
+        }
+      }
+    }
+    CAPTURE(subscripts);
+    for (const Tensor& got : both_modes(einsum(subscripts, operands), at))
+      CHECK(same(got, expected));
+  }
+  CHECK(without_arrow > 50);
+  const Expr a = dmatrix("a"), known = variable("b", DType::float64, {3, 4}),
+             other = variable("c", DType::float64, {5, 4});
+  const auto message = [](const std::function<Expr()>& make) {
+    try {
+      make();
+    } catch (const TypeError& e) {
+      return std::string(e.what());
+    }
+    return std::string("no error");
+  };
+  const std::pair<std::string, std::string> refused[] = {
+      {message([&] { return einsum("ij,jk->ik", {a}); }), "is for 2 operands, not for 1"},
+      {message([&] { return einsum("ijk->i", {a}); }), "operand 0 has 2 axes"},
+      {message([&] { return einsum("ij->k", {a}); }), "which no operand has"},
+      {message([&] { return einsum("ij->ii", {a}); }), "twice"},
+      {message([&] { return einsum("...j->j", {a}); }), "where a letter is needed"},
+      {message([&] {
+         return einsum("ij,ij->i", {known, other});
+       }),
+       "\"i\" is 5 in operand 1 and 3 before"},
+  };
+  for (const auto& [got, part] : refused) {
+    CAPTURE(got);
+    CHECK(got.find("einsum: ") == 0);
+    CHECK(got.find(part) != std::string::npos);
+    CHECK(got.find("vocabulary.cpp:") != std::string::npos);
+  }
+}
+
+TEST_CASE("arange, zeros, ones and full are NumPy's") {
+  const auto whole = [](const Expr& y) { return evaluate(y); };
+  CHECK(whole(arange(2, 5)) == Tensor::from<std::int64_t>({3}, {2, 3, 4}));
+  CHECK(whole(arange(5, -2, -3)) == Tensor::from<std::int64_t>({3}, {5, 2, -1}));
+  CHECK(whole(arange(5, 2)).size() == 0);
+  CHECK(whole(arange(0, 3, 0)).size() == 0);
+  CHECK(same(whole(arange(0.5, 2, 0.5)), doubles({3}, {0.5, 1, 1.5})));
+  CHECK(same(whole(arange(1, 2, 0.4)), doubles({3}, {1, 1.4, 1.8})));
+  const Expr n = lscalar("n");
+  CHECK(evaluate(sum(arange(n, 2 * n, 2)), {{n, 5}}).item() == 5 + 7 + 9);
+  CHECK(evaluate(zeros({n, 3}), {{n, 2}}) == Tensor(DType::float32, {2, 3}));
+  CHECK(evaluate(ones({n}, DType::int64), {{n, 2}}) == Tensor::from<std::int64_t>({2}, {1, 1}));
+  CHECK(whole(full({2}, 7)) == Tensor::from<std::int64_t>({2}, {7, 7}));
+  CHECK(whole(full({}, 0.5)).item() == 0.5);
+  CHECK(whole(logical_xor(arange(3), 1)) == evaluate(equal(arange(3), 0)));
 }
