@@ -212,8 +212,8 @@ class Auditor {
     const std::int64_t n = batch_.examples;
     const auto with = [&](const std::vector<Tensor>& values, std::int64_t examples) {
       return mean_over(term, depends_, examples, [&](const Expr& e) {
-        return function(
-            {.inputs = at_.inputs, .outputs = {e}, .allow_unused_inputs = true})(values)[0]
+        return function({.inputs = at_.inputs, .outputs = {e}, .allow_unused_inputs = true})(
+                   values)[0]
             .item();
       });
     };
@@ -396,7 +396,8 @@ class Auditor {
     for (std::size_t i = 0; i < shown; ++i) {
       what += text(formula_text(stops[i]), "  at ", stops[i]->where.text(), "\n");
     }
-    what += remedy(stops[0], constant_set_);
+    const auto held = std::ranges::find_if(stops, is_held);
+    what += remedy(held != stops.end() ? *held : stops[0], constant_set_);
     std::optional<double> mended;
     // What grad() was told to hold has a gradient as it stands.
     const bool told = constant_set_.contains(stops[0].get());
@@ -411,9 +412,23 @@ class Auditor {
       what += text("\nWithout the stop the gradient's norm would be ", number(*mended), ", not ",
                    number(now), ".");
     }
-    add(partial ? Finding::partial_gradient : Finding::no_gradient, static_cast<int>(t), names,
-        stops[0]->where, what, mended);
+    auto& into = is_target(t, stops) ? result_.notes : result_.findings;
+    into.push_back({partial ? Finding::partial_gradient : Finding::no_gradient, static_cast<int>(t),
+                    names, stops[0]->where, what, mended});
   }
+
+  /// Whether a term holds what it makes of the examples by stop_gradient(), and something else of
+  /// it moves: codes and codebooks, a teacher's output, a value to go through. What holds weights
+  /// alone, or all that a term is, is held by mistake.
+  bool is_target(std::size_t t, const std::vector<Expr>& stops) const {
+    const std::vector<Reach>& reach = result_.terms[t].reach;
+    const bool flows = std::ranges::find(reach, Reach::flows) != reach.end();
+    return flows && batch_.examples > 0 && std::ranges::any_of(stops, is_held) &&
+           std::ranges::all_of(stops, [&](const Expr& stop) {
+             return is_held(stop) ? reads_examples(stop) : !is_float(stop.dtype());
+           });
+  }
+  static bool is_held(const Expr& stop) { return &stop.op() == &stop_gradient_op; }
 
   void find_copies(std::size_t t) {
     for (const Copy& copy : copies(terms_[t].whole, at_)) {
@@ -558,7 +573,8 @@ class Auditor {
       const bool several = computed[i].rank() > 1 && computed[i].shape()[0] >= 4;
       const double stuck = static_cast<double>(units.stuck) /
                            static_cast<double>(std::max<std::int64_t>(units.units, 1));
-      const bool too_stuck = several && stuck >= options_.most_stuck;
+      const bool by_chance = !relu && units.stuck == 1 && units.units > 1;
+      const bool too_stuck = several && stuck >= options_.most_stuck && !by_chance;
       if (!too_stuck && (relu || units.saturated < options_.most_saturated)) continue;
       std::string what =
           relu ? text(units.stuck, " of ", units.units,
