@@ -91,7 +91,8 @@ Tensor weighted_reference(Values in, const Attrs& attrs) {
                                           [](T a, T b) { return std::isnan(a) || a > b ? a : b; });
     Tensor result(in[0]->dtype(), most.shape());
     const auto to = destinations(in[0]->shape(), attrs.ints);
-    const auto m = most.data<T>(), y = result.data<T>();
+    const auto m = most.data<T>();
+    const auto y = result.data<T>();
     for (std::size_t i = 0; i < to.size(); ++i)
       y[to[i]] += w[i] * (std::isinf(m[to[i]]) ? std::exp(x[i]) : std::exp(x[i] - m[to[i]]));
     for (std::size_t k = 0; k < y.size(); ++k)
