@@ -44,14 +44,14 @@ struct LogAddExp : RealBinary {
 struct Xlogy : RealBinary {
   CINCH_FORMULA T f(T a, T b) {
     const T product = a * Math::log(b);
-    return (a == T(0)) & (b >= T(0)) ? T(0) : product;
+    return ((a == T(0)) & (b >= T(0))) ? T(0) : product;
   }
 };
 /// a log(1 + b), and 0 where a is 0 and b is a number >= -1.
 struct Xlog1py : RealBinary {
   CINCH_FORMULA T f(T a, T b) {
     const T product = a * Math::log1p(b);
-    return (a == T(0)) & (b >= T(-1)) ? T(0) : product;
+    return ((a == T(0)) & (b >= T(-1))) ? T(0) : product;
   }
 };
 /// log(cosh(a)) without overflow: by the series of cosh(a) - 1 near 0, where cosh has lost what

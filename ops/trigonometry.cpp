@@ -47,7 +47,8 @@ constinit const Op hypot_op = elementwise<formula::Hypot>({
       // The squares are used where y is 0 only, so that none is too large or too small.
       const Expr none = equal(y, 0), length = switch_(none, 1, y);
       const Expr s = square(switch_(none, x[0], 1)) + square(switch_(none, x[1], 0));
-      const auto [smooth, rest] = halved_by_root(gy, s, y);
+      const auto [by_root, others] = halved_by_root(gy, s, y);
+      const Expr &smooth = by_root, &rest = others;  // What a lambda may use.
       const auto along = [&](const Expr& side) {
         return sum_of_parts(
             smooth.has_value() ? smooth * (2 * side) : Expr(),

@@ -359,7 +359,9 @@ std::vector<std::pair<std::string, Expr>> held_costs(const Expr& h, const Expr& 
 TEST_CASE("check_grad holds what stop_gradient() holds, and says so") {
   const Shared W(random({4, 3}, 1), "W"), V(random({3, 3}, 2), "V");
   const Expr h = tanh(dot(constant(random({5, 4}, 3)), W));
-  for (const auto& [name, cost] : held_costs(h, V)) {
+  for (const auto& [label, held] : held_costs(h, V)) {
+    const auto& name = label;
+    const Expr& cost = held;
     for (const int order : {1, 2}) {
       CAPTURE(name);
       CAPTURE(order);

@@ -92,13 +92,14 @@ TEST_CASE("what no memory holds is an error, in the name of an op, and no crash"
       {"repeat", exp(repeat(x, n, 0))},
   };
   const Tensor value(DType::float64, {3});
-  for (const auto& [what, y] : rows) {
+  for (const auto& [label, y] : rows) {
+    const std::string what = label;
     for (const Mode mode : {Mode::fast, Mode::checked}) {
       const Function f =
           function({.inputs = {n, x}, .outputs = {y}, .mode = mode, .allow_unused_inputs = true});
       // 2^50 elements are beyond what a processor can address.
       for (const int bits : {50, 57, 59, 60, 61, 62}) {
-        CAPTURE(std::string(what));
+        CAPTURE(what);
         CAPTURE(bits);
         CHECK_THROWS_AS(f({Tensor(std::int64_t{1} << bits), value}), Error);
       }

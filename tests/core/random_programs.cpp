@@ -192,7 +192,8 @@ std::string fault_beyond(const RandomProgram& program, int trials, Counts* count
     Updates updates;
     std::vector<std::size_t> numbers;
     for (std::size_t k = 0; k < roots.size(); ++k) {
-      for (const auto& [x, value] : program.bindings) {
+      for (const auto& [bound, value] : program.bindings) {
+        const Expr& x = bound;
         const bool taken = std::ranges::any_of(stored, [&](const auto& s) { return s.first == x; });
         if (taken || plain[k].dtype() != value.dtype() || plain[k].shape() != value.shape())
           continue;

@@ -126,9 +126,10 @@ TEST_CASE("Q and R have no derivative where a column depends on others, and say 
     return "no error";
   };
   for (const double scale : {1.0, 1e-200, 1e150}) {
-    for (const auto& [m, n, rank] :
+    for (const auto& [of_rows, of_columns, of_rank] :
          std::vector<std::tuple<std::int64_t, std::int64_t, std::int64_t>>{
              {3, 3, 2}, {5, 3, 2}, {5, 4, 1}, {2, 2, 0}, {40, 7, 6}}) {
+      const std::int64_t m = of_rows, n = of_columns, rank = of_rank;
       const Tensor value =
           rank == 0 ? Tensor(DType::float64, {m, n})
                     : evaluate(scale * dot(numbers({m, rank}, 1), numbers({rank, n}, 2)));

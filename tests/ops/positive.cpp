@@ -562,7 +562,7 @@ TEST_CASE("weights may be variables: sums, pairs and averages of exponentials, p
         const Tensor got = evaluate(naive[k], given), right = evaluate(stable[k], given);
         for (std::int64_t i = 0; i < got.size(); ++i) {
           CAPTURE(describe(row.naive, 5));
-          CAPTURE(at_x[0]);
+          CAPTURE(given[0].second.at(0));
           CAPTURE(k);
           CAPTURE(right.at(i));
           CAPTURE(got.at(i));

@@ -498,8 +498,8 @@ TEST_CASE("betaln keeps its digits where one argument is far larger than the oth
         const auto at = static_cast<double>(static_cast<float>(size));
         for (int k = 1; k <= 6; ++k) {
           Real value = std::lgamma(static_cast<Real>(k)), first = 0, second = 0;
-          for (int i = 0; i < k; ++i) {
-            const Real x = static_cast<Real>(at) + i;
+          for (int j = 0; j < k; ++j) {
+            const Real x = static_cast<Real>(at) + j;
             value -= std::log(x), first -= 1 / x, second += 1 / (x * x);
           }
           const std::vector<Tensor> got =
@@ -754,7 +754,8 @@ TEST_CASE("einsum is the loop over all its letters") {
        }),
        "\"i\" is 5 in operand 1 and 3 before"},
   };
-  for (const auto& [got, part] : refused) {
+  for (const auto& [message_of_one, part] : refused) {
+    const std::string& got = message_of_one;
     CAPTURE(got);
     CHECK(got.find("einsum: ") == 0);
     CHECK(got.find(part) != std::string::npos);
