@@ -1,8 +1,11 @@
 #include "ops/lapack.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
+#include <limits>
 #include <type_traits>
+#include <utility>
 
 #include "ops/blas.hpp"
 
@@ -56,10 +59,45 @@ auto routine(S* of_floats, D* of_doubles) {
   }
 }
 
+/// Whether a pivot may be below the range of normal numbers: OpenBLAS 0.3.29 passes over such
+/// columns as if there were nothing to exchange or to divide.
+template <class T>
+bool has_tiny_elements(std::int64_t count, const T* a) {
+  constexpr T limit = std::numeric_limits<T>::min() / std::numeric_limits<T>::epsilon();
+  return std::any_of(a, a + count, [](T e) { return e != 0 && std::abs(e) < limit; });
+}
+
+/// What getrf does, with a quotient for each element below a pivot. False where a pivot is 0.
+template <class T>
+bool eliminate(std::int64_t n, T* a, int* pivots) {
+  bool regular = true;
+  const auto at = [&](std::int64_t i, std::int64_t j) -> T& { return a[j * n + i]; };
+  for (std::int64_t j = 0; j < n; ++j) {
+    std::int64_t most = j;
+    for (std::int64_t i = j + 1; i < n; ++i) {
+      if (std::abs(at(i, j)) > std::abs(at(most, j))) most = i;
+    }
+    pivots[j] = narrow(most + 1);
+    if (at(most, j) == 0) {
+      regular = false;
+      continue;
+    }
+    if (most != j) {
+      for (std::int64_t k = 0; k < n; ++k) std::swap(at(j, k), at(most, k));
+    }
+    for (std::int64_t i = j + 1; i < n; ++i) {
+      at(i, j) /= at(j, j);
+      for (std::int64_t k = j + 1; k < n; ++k) at(i, k) -= at(i, j) * at(j, k);
+    }
+  }
+  return regular;
+}
+
 }  // namespace
 
 template <class T>
 bool Lapack<T>::lu(std::int64_t n, T* a, int* pivots) {
+  if (has_tiny_elements(n * n, a)) return eliminate(n, a, pivots);
   const int size = narrow(n), lda = leading(n);
   int info = 0;
   routine<T>(sgetrf_, dgetrf_)(&size, &size, a, &lda, pivots, &info);
