@@ -39,8 +39,8 @@ Expr Lop(const Arg& y, const Expr& wrt, const Expr& v, const GradOptions& option
 
 /// Per-example Jacobian: element (n, i, j) is d y[n, i] / d x[n, j]. `y` is (batch, ...) and `x` is
 /// (batch, ...); the axes after the first are kept, y's before x's: (batch, y's axes..., x's
-/// axes...). Throws GradError naming the op where one example's y depends on another example's x, and
-/// as grad() where y does not depend on x. Where y is itself a Jacobian by x, as in
+/// axes...). Throws GradError naming the op where one example's y depends on another example's x,
+/// and as grad() where y does not depend on x. Where y is itself a Jacobian by x, as in
 /// jacobian(jacobian(h, x), x), that is no mistake: second derivatives of a linear layer are 0.
 Expr jacobian(const Arg& y, const Expr& x, const GradOptions& options = {});
 

@@ -26,8 +26,8 @@ inline Expr& operator*=(Expr& a, const Arg& b) { return a = Arg(a, b.where()) * 
 inline Expr& operator/=(Expr& a, const Arg& b) { return a = Arg(a, b.where()) / b; }
 
 /// Quotient rounded down, the one that mod() leaves the remainder of: b * floor_div(a, b) + mod(a,
-/// b) is a but for rounding, as in Python and NumPy, so that floor_div(1, 0.1) is 9: 0.1 is a little
-/// more than a tenth. Has no gradient, and says so where one is asked for.
+/// b) is a but for rounding, as in Python and NumPy, so that floor_div(1, 0.1) is 9: 0.1 is a
+/// little more than a tenth. Has no gradient, and says so where one is asked for.
 Expr floor_div(const Arg& a, const Arg& b);
 /// a - b * floor(a / b): the remainder with the sign of b.
 Expr mod(const Arg& a, const Arg& b);

@@ -26,7 +26,6 @@ bool convolution_accepts(const Strided& where, const Shape& shape) {
 
 namespace {
 
-
 /// One tensor: (groups, outer, a dense block of three axes).
 template <class T>
 struct Blocks {
@@ -182,7 +181,8 @@ void for_each_example(const ConvolutionSizes& s, std::size_t bytes, F&& work) {
 }
 
 template <class T>
-void convolve(const ConvolutionSizes& s, const Operand& x_in, const Operand& w_in, const Operand& y_out) {
+void convolve(const ConvolutionSizes& s, const Operand& x_in, const Operand& w_in,
+              const Operand& y_out) {
   const Blocks<T> x(x_in), w(w_in), y(y_out);
   for_each_example(s, sizeof(T), [&](std::int64_t g, std::int64_t b) {
     const T* seen = x.at(g, b);
@@ -198,7 +198,8 @@ void convolve(const ConvolutionSizes& s, const Operand& x_in, const Operand& w_i
 }
 
 template <class T>
-void convolve_data(const ConvolutionSizes& s, const Operand& y_in, const Operand& w_in, const Operand& x_out) {
+void convolve_data(const ConvolutionSizes& s, const Operand& y_in, const Operand& w_in,
+                   const Operand& x_out) {
   const Blocks<T> y(y_in), w(w_in), x(x_out);
   for_each_example(s, sizeof(T), [&](std::int64_t g, std::int64_t b) {
     const bool direct = sees_all(s);

@@ -49,16 +49,17 @@ Tensor solve_by(Values in, MatrixFault fault, const auto& solver) {
 }
 
 Tensor solve_reference(Values in, const Attrs&) {
-  return solve_by(in, MatrixFault::singular, [](const textbook::Matrix& a, const textbook::Matrix& b) {
-    return textbook::solve(a, b);
-  });
+  return solve_by(
+      in, MatrixFault::singular,
+      [](const textbook::Matrix& a, const textbook::Matrix& b) { return textbook::solve(a, b); });
 }
 
 bool is_lower(const Attrs& attrs) { return attrs.ints[0] != 0; }
 bool is_unit(const Attrs& attrs) { return attrs.ints[1] != 0; }
 /// What a 0 on the diagonal means: with a third number, R of Q R for columns that are dependent.
 MatrixFault triangular_fault(const Attrs& attrs) {
-  return attrs.ints.size() > 2 && attrs.ints[2] != 0 ? MatrixFault::dependent : MatrixFault::singular;
+  return attrs.ints.size() > 2 && attrs.ints[2] != 0 ? MatrixFault::dependent
+                                                     : MatrixFault::singular;
 }
 
 Tensor triangular_solve_reference(Values in, const Attrs& attrs) {

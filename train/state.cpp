@@ -114,8 +114,8 @@ Descriptions types(const NamedVariables& variables) {
   return result;
 }
 
-void require_same(const SavedArrays& arrays, const TrainSetup& setup, const NamedVariables& variables,
-                  const NamedVariables& params) {
+void require_same(const SavedArrays& arrays, const TrainSetup& setup,
+                  const NamedVariables& variables, const NamedVariables& params) {
   std::string differences;
   Descriptions settings;
   for (const auto& [name, value] : setup) settings[name] = text(value);
