@@ -291,7 +291,7 @@ class Auditor {
       if (!f.mentions) continue;
       std::vector<Expr> stops;
       for (const Expr& stop : f.stops) {
-        const bool held = &stop.op() == &stop_gradient_op;
+        const bool held = is_held(stop);
         excused = excused || held;
         // A gradient that is right in spite of a held part needs none through it.
         const bool counts = !f.flows || (!is_choice(stop, terms_[t].whole) &&
@@ -421,12 +421,15 @@ class Auditor {
   /// it moves: codes and codebooks, a teacher's output, a value to go through. What holds weights
   /// alone, or all that a term is, is held by mistake.
   bool is_target(std::size_t t, const std::vector<Expr>& stops) const {
-    const std::vector<Reach>& reach = result_.terms[t].reach;
-    const bool flows = std::ranges::find(reach, Reach::flows) != reach.end();
-    return flows && batch_.examples > 0 && std::ranges::any_of(stops, is_held) &&
+    return flows(t) && batch_.examples > 0 && std::ranges::any_of(stops, is_held) &&
            std::ranges::all_of(stops, [&](const Expr& stop) {
              return is_held(stop) ? reads_examples(stop) : !is_float(stop.dtype());
            });
+  }
+  /// Whether a term has a gradient to any parameter.
+  bool flows(std::size_t t) const {
+    const std::vector<Reach>& reach = result_.terms[t].reach;
+    return std::ranges::find(reach, Reach::flows) != reach.end();
   }
   static bool is_held(const Expr& stop) { return &stop.op() == &stop_gradient_op; }
 
@@ -526,16 +529,13 @@ class Auditor {
       add(Finding::batch_scale, static_cast<int>(t), {}, one.where, what);
     }
     // A sum over an example's values in one term, and their mean in another.
+    // Of weights alone, as their decay, nothing is summed that could be a mean.
+    bool any_sum = false;
+    for (std::size_t t = 0; t < terms_.size(); ++t)
+      any_sum = any_sum || (term(t).mean_over == 1 && flows(t) && reads_examples(terms_[t].whole));
     for (std::size_t t = 0; t < terms_.size(); ++t) {
       const AuditTerm& one = term(t);
-      // Of weights alone, as their decay, nothing is summed that could be a mean.
-      bool others_sum = false;
-      for (std::size_t k = 0; k < terms_.size(); ++k) {
-        const AuditTerm& other = term(k);
-        others_sum |= other.mean_over == 1 && reads_examples(terms_[k].whole) &&
-                      std::ranges::find(other.reach, Reach::flows) != other.reach.end();
-      }
-      if (one.mean_over == 1 || !others_sum) continue;
+      if (one.mean_over == 1 || !any_sum) continue;
       add(Finding::mixed_means, static_cast<int>(t), {}, one.where,
           text(title(t), " is a mean over the ", one.mean_over,
                batch_.examples > 1 ? " values of an example as well as over the examples"

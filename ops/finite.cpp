@@ -21,12 +21,12 @@ Expr count(const Expr& x, const Axes& axes, bool keepdims) {
   return sum(cast(logical_not(is_nan(x)), x.dtype()), axes, keepdims);
 }
 
-double largest(DType dtype) {
+}  // namespace
+
+double largest_number(DType dtype) {
   return dtype == DType::float32 ? std::numeric_limits<float>::max()
                                  : std::numeric_limits<double>::max();
 }
-
-}  // namespace
 
 Expr is_inf(const Arg& x) {
   const Attribution as(x.where());
@@ -41,7 +41,7 @@ Expr is_finite(const Arg& x) {
 Expr nan_to_num(const Arg& x, const Replacements& r) {
   const Attribution as(x.where());
   if (!is_float(x->dtype())) return x;
-  const double most = largest(x->dtype());
+  const double most = largest_number(x->dtype());
   const Expr low = switch_(equal(x, -inf), r.minus_infinity.value_or(-most), x);
   const Expr high = switch_(equal(x, inf), r.infinity.value_or(most), low);
   return switch_(is_nan(x), r.nan, high);

@@ -11,6 +11,9 @@ namespace cinch {
 Expr is_inf(const Arg& x);
 Expr is_finite(const Arg& x);
 
+/// The largest number of a float dtype that is finite.
+double largest_number(DType dtype);
+
 /// What takes the place of NaN and the infinities; by default 0 and the largest number of the
 /// dtype.
 struct Replacements {

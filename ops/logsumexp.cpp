@@ -6,6 +6,7 @@
 #include "ops/activation.hpp"
 #include "ops/arithmetic.hpp"
 #include "ops/expansion.hpp"
+#include "ops/finite.hpp"
 #include "ops/positive.hpp"
 #include "ops/reduction.hpp"
 #include "ops/shape.hpp"
@@ -75,11 +76,6 @@ Expr logsumexp(const Arg& x, const Axes& axes, bool keepdims) {
 
 namespace {
 
-double largest(DType dtype) {
-  return dtype == DType::float32 ? std::numeric_limits<float>::max()
-                                 : std::numeric_limits<double>::max();
-}
-
 Tensor weighted_reference(Values in, const Attrs& attrs) {
   return dispatch_float(in[0]->dtype(), [&]<class T> {
     constexpr T low = -std::numeric_limits<T>::infinity();
@@ -113,8 +109,8 @@ constinit const Op weighted_logsumexp_op{
     .grad = [](Args x, const Expr& y, const Expr& gy) -> Grads {
       const auto spread = [&](const Expr& e) { return kept(e, y.attrs().ints, x[0].rank()); };
       // Bounded, so that weight 0 times it is 0: a masked x may be as large as it likes.
-      const Expr share = minimum(exp(x[0] - spread(switch_(equal(y, -inf), 0, y))),
-                                 largest(x[0].dtype()));
+      const Expr share =
+          minimum(exp(x[0] - spread(switch_(equal(y, -inf), 0, y))), largest_number(x[0].dtype()));
       return {spread(gy) * (x[1] * share), spread(gy) * share};
     },
     .batch = [](Args x, const std::vector<bool>& batched, const Expr& y) -> Expr {

@@ -58,10 +58,6 @@ Expr stacks_product(const Expr& left, const Expr& right) {
   return reshape(products, all);
 }
 
-}  // namespace
-
-namespace {
-
 /// What einsum() is asked for: a letter for each axis.
 struct Subscripts {
   std::vector<std::string> operands;
