@@ -171,7 +171,8 @@ bool same_bits(const Tensor& a, const Tensor& b) {
 bool operator==(const Attrs& a, const Attrs& b) {
   const bool same_value =
       a.value == b.value || (a.value && b.value && same_bits(*a.value, *b.value));
-  return a.ints == b.ints && a.dtype == b.dtype && a.state == b.state && a.id == b.id && same_value;
+  return a.ints == b.ints && a.dtype == b.dtype && a.state == b.state && a.id == b.id && same_value &&
+         a.formula == b.formula;
 }
 
 const Attrs& Expr::attrs(Source where) const {

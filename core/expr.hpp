@@ -22,6 +22,7 @@ struct Node;
 struct Op;
 struct SharedState;
 class Arg;
+class Expr;
 
 /// What an op needs to know besides its inputs; compared by value. Most nodes have none.
 struct Attrs {
@@ -30,7 +31,8 @@ struct Attrs {
   std::shared_ptr<const Tensor> value = nullptr;  ///< Of a constant.
   std::shared_ptr<SharedState> state = nullptr;   ///< Of a shared variable.
   std::uint64_t id = 0;                           ///< Makes an input different from all others.
-  std::string label = {};                         ///< The user's name for it; not compared.
+  std::vector<Expr> formula = {};  ///< Of what an op computes, in variables of its own.
+  std::string label = {};          ///< The user's name for it; not compared.
 };
 bool operator==(const Attrs& a, const Attrs& b);
 

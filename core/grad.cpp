@@ -138,6 +138,17 @@ Grads gradients_of(const Expr& node, const Expr& formula, const Expr& gy) {
   return replaced(gradients_inside_choice(value, gy), {{value, node}});
 }
 
+/// The same graphs, in terms that have a derivative wherever the whole has one.
+std::vector<Expr> smoothed(std::vector<Expr> roots) {
+  std::vector<std::vector<Expr> (*)(std::span<const Expr>)> ways;
+  for (const Expr& node : topological(roots)) {
+    const auto way = node.op().smoothed;
+    if (way && std::ranges::find(ways, way) == ways.end()) ways.push_back(way);
+  }
+  for (const auto way : ways) roots = way(roots);
+  return roots;
+}
+
 std::vector<Expr> accumulate(const Expr& y, const Expr& v, const std::vector<Expr>& wrt,
                              const GradOptions& options, const std::vector<Expr>& whole) {
   std::vector<Expr> named = wrt;
@@ -151,7 +162,7 @@ std::vector<Expr> accumulate(const Expr& y, const Expr& v, const std::vector<Exp
   Holder held(named);
   std::vector<Expr> roots{held(y)};
   for (const Expr& node : named) roots.push_back(held.stand_in(node));
-  roots = rewrite(roots, {.fold_constants = false});
+  roots = smoothed(rewrite(roots, {.fold_constants = false}));
   NodeMap<Expr> original;
   for (std::size_t k = 0; k < named.size(); ++k) {
     // Rewriting may have taken a named node for another one that computes the same.

@@ -7,6 +7,7 @@
 #include "core/rewrite.hpp"
 #include "ops/activation.hpp"
 #include "ops/elementwise.hpp"
+#include "ops/even.hpp"
 #include "ops/positive.hpp"
 #include "ops/reduce.hpp"
 #include "ops/root.hpp"
@@ -261,12 +262,8 @@ constinit const Op neg_op = elementwise<formula::Neg>({
 });
 constinit const Op abs_op = elementwise<formula::Abs>({
     .name = "abs",
-    .grad = [](Args x, const Expr& y, const Expr& gy) -> Grads {
-      auto [smooth, rest] = halved_by_root(gy, square(x[0]), y);
-      if (smooth.has_value()) smooth = smooth * (2 * x[0]);
-      if (rest.has_value()) rest = rest * sign(x[0]);
-      return {sum_of_parts(smooth, rest)};
-    },
+    .grad = [](Args x, const Expr&, const Expr& gy) -> Grads { return {gy * sign(x[0])}; },
+    .smoothed = functions_of_squares,
     .rules = abs_rules,
 });
 constinit const Op sign_op = elementwise<formula::Sign>({.name = "sign"});
@@ -279,10 +276,8 @@ constinit const Op square_op = elementwise<formula::Square>({
 });
 constinit const Op sqrt_op = elementwise<formula::Sqrt>({
     .name = "sqrt",
-    .grad = [](Args x, const Expr& y, const Expr& gy) -> Grads {
-      const auto [smooth, rest] = halved_by_root(gy, x[0], y);
-      return {sum_of_parts(smooth, rest.has_value() ? 0.5 * rest / y : Expr())};
-    },
+    .grad = [](Args, const Expr& y, const Expr& gy) -> Grads { return {0.5 * gy / y}; },
+    .smoothed = functions_of_squares,
     .rules = sqrt_rules,
     .simplify = balanced,
     .probe = {0.3, 3},

@@ -1,11 +1,8 @@
-// Derivatives of what is built on a length, where the length is 0.
+// Lengths and other roots, whose slope at 0 is a convention.
 //
-// y = sqrt(s) has no derivative at s = 0, but a smooth even function f of it, such as y^2, cosh(y)
-// or (1 + y) exp(-y), has: f'(y) / (2 y), whose limit is f''(0) / 2. Reverse differentiation meets
-// the two factors apart, as 0 times infinity. So the gradient of a root looks at what comes back to
-// it, a sum of terms c(y) g with c a function of y alone, and divides c by y as a power series
-// where y is 0. The quotient there is a polynomial of s, so that its own derivatives are right as
-// well.
+// y = sqrt(s) has no derivative at s = 0. Its slope there is 0, a value whose own derivative is
+// NaN: a convention has none, and 0 would be one more in silence. Smooth functions of y have their
+// derivatives all the same: even.hpp.
 #pragma once
 
 #include "core/expr.hpp"
@@ -29,15 +26,5 @@ Expr power_of_root(const Expr& root, double q);
 /// 0 in the shape of s. Its derivatives by s are 0 up to `order` - 1, and from then on NaN where s
 /// is 0: for values at 0 that are a convention, whose change means nothing.
 Expr flat(const Expr& s, std::int64_t order);
-
-/// gy, the gradient that comes back to y = sqrt(s), divided by 2 y.
-struct HalvedByRoot {
-  Expr smooth;  ///< What has a limit where y is 0, already divided; empty if there is no such part.
-  Expr rest;    ///< The part that is not divided yet; empty if there is none.
-};
-HalvedByRoot halved_by_root(const Expr& gy, const Expr& s, const Expr& y);
-
-/// a + b, of which either may be empty, not both.
-Expr sum_of_parts(const Expr& a, const Expr& b);
 
 }  // namespace cinch

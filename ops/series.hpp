@@ -1,10 +1,8 @@
-// Power series of expressions: what a function of one node alone does near 0.
+// Power series of expressions: what a scalar formula of one variable does just above 0.
 #pragma once
 
 #include <array>
 #include <optional>
-#include <unordered_map>
-#include <unordered_set>
 
 #include "core/expr.hpp"
 #include "core/graph.hpp"
@@ -34,37 +32,53 @@ class Coefficient {
   double value_ = 0, size_ = 0;  ///< size_: of the terms that value_ is a sum of.
 };
 
-/// c[0] + c[1] y + c[2] y^2 ...
-struct Series {
-  static constexpr std::size_t terms = 8;
+/// Whether `a` is 0 whatever its variables are: known to be, or so at values drawn at random.
+bool identically_zero(const Coefficient& a);
 
-  std::array<Coefficient, terms> c;
-  bool varies = false;  ///< Whether it is a function of y at all.
+/// c[0] + c[1] v + c[2] v^2 ...
+struct Series {
+  static constexpr std::size_t most = 24;     ///< Terms, where all coefficients are numbers.
+  static constexpr std::size_t unknown = 12;  ///< Terms, where some are expressions.
+
+  std::array<Coefficient, most> c;
+  std::size_t terms = most;  ///< How many are right.
+  bool varies = false;       ///< Whether it is a function of v at all.
+  /// Whether the formula itself, at v = 0, says something else: 0 / 0, or a value chosen for there.
+  bool removable = false;
+  bool jumps = false;  ///< Whether that is not c[0], or may not be.
 };
 
-/// Finds what depends on the node `y` alone, element by element: constants, scalars that do not
-/// depend on what y depends on, and elementwise functions of these.
-class SeriesAround {
- public:
-  explicit SeriesAround(Expr y) : y_(std::move(y)) {}
+/// The first coefficient that is not 0 for certain; `terms` if there is none.
+std::size_t order_of(const Series& a);
 
-  /// The series of `e` in y around y = 0; nothing where `e` is something else, or has none there,
-  /// or is so large that looking at it is not worth the while.
+/// The value of a condition at v = 0, and just above.
+struct Truth {
+  bool at = false, beside = false;
+  Expr unknown = {};  ///< Where variables decide: the condition, the same at both.
+};
+
+/// Reads formulas of scalars as power series of the variable `v`, which is not negative. All else
+/// that they depend on is coefficients.
+class SeriesIn {
+ public:
+  explicit SeriesIn(Expr v) : v_(std::move(v)) {}
+
+  /// Nothing where the formula has no series around v = 0 that is known here, or is so large that
+  /// looking at it is not worth the while.
   const std::optional<Series>& of(const Expr& e);
-  /// The value where y is 0 of a bool that depends on y alone.
-  std::optional<bool> truth(const Expr& e);
 
  private:
   std::optional<Series> find(const Expr& e);
-  std::optional<Series> find_function(const Expr& e);
-  std::optional<bool> find_truth(const Expr& e);
-  bool independent(const Expr& e);
+  std::optional<Series> choice(const Expr& condition, const Expr& yes, const Expr& no);
+  std::optional<Series> larger(const Expr& a, const Expr& b, bool largest);
+  std::optional<Truth> truth(const Expr& condition);
+  std::optional<Truth> comparison(const Op& op, const Expr& a, const Expr& b);
 
-  Expr y_;
+  Expr v_;
   NodeMap<std::optional<Series>> known_;
-  std::optional<NodeSet> leaves_;     // That y's value depends on.
+  std::vector<Expr> alive_;           // Addresses are keys: none may be used again.
   static constexpr int deepest = 60;  // Recursion, so that it costs little stack.
-  int budget_ = 300, depth_ = 0;      // Nodes to look at.
+  int budget_ = 400, depth_ = 0;      // Nodes to look at.
 };
 
 }  // namespace cinch

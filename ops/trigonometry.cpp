@@ -4,6 +4,7 @@
 #include "ops/activation.hpp"
 #include "ops/arithmetic.hpp"
 #include "ops/elementwise.hpp"
+#include "ops/even.hpp"
 #include "ops/root.hpp"
 #include "ops/slopes.hpp"
 
@@ -44,18 +45,15 @@ constinit const Op hypot_op = elementwise<formula::Hypot>({
     .name = "hypot",
     .commutative = true,
     .grad = [](Args x, const Expr& y, const Expr& gy) -> Grads {
-      // The squares are used where y is 0 only, so that none is too large or too small.
       const Expr none = equal(y, 0), length = switch_(none, 1, y);
+      // The squares are used where y is 0 only, so that none is too large or too small.
       const Expr s = square(switch_(none, x[0], 1)) + square(switch_(none, x[1], 0));
-      const auto [by_root, others] = halved_by_root(gy, s, y);
-      const Expr &smooth = by_root, &rest = others;  // What a lambda may use.
       const auto along = [&](const Expr& side) {
-        return sum_of_parts(
-            smooth.has_value() ? smooth * (2 * side) : Expr(),
-            rest.has_value() ? rest * switch_(none, flat(s, 1), side / length) : Expr());
+        return gy * switch_(none, flat(s, 1), side / length);
       };
       return {along(x[0]), along(x[1])};
     },
+    .smoothed = functions_of_squares,
     .probe = {0.5, 2},
 });
 constinit const Op sinh_op = elementwise<formula::Sinh>({
