@@ -106,6 +106,7 @@ class Auditor {
     find_scales();
     find_saturation();
     find_targets();
+    find_squashed();
     find_mixing();
     find_left_out();
     return std::move(result_);
@@ -615,6 +616,19 @@ class Auditor {
                  ". ", high > 1.5 && low >= 0 ? "Divide pixels by 255" : "Scale them into [0, 1]",
                  ", or take squared_error."));
       }
+    }
+  }
+
+  void find_squashed() {
+    const std::vector<Expr> stable = rewrite(std::span(&root(), 1));
+    for (const Squashed& s : squashed_twice(stable[0])) {
+      const std::string_view name = &s.inner.op() == &softmax_op ? "softmax" : "sigmoid";
+      add(Finding::squashed_twice, -1, {}, s.outer->where,
+          text("A ", name, " is taken of ", formula_text(s.inner), ", which is a ", name,
+               " already, of line ", s.inner->where.line,
+               ": all it gives lies close together, and hardly any gradient passes. A loss that "
+               "takes scores wants what comes before the ",
+               name, "."));
     }
   }
 

@@ -49,6 +49,7 @@ enum class Finding {
   out_of_range,      ///< The target of a cross-entropy lies outside [0, 1].
   examples_mix,      ///< What an example adds depends on the others; a finding where a softmax is
                      ///< taken over them, else a note.
+  squashed_twice,    ///< A sigmoid or softmax of what is one already.
   not_trained,       ///< A note: a stored variable has a gradient and is no parameter.
 };
 

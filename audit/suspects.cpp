@@ -9,6 +9,7 @@
 #include "core/rewrite.hpp"
 #include "ops/activation.hpp"
 #include "ops/arithmetic.hpp"
+#include "ops/shape.hpp"
 
 namespace cinch {
 
@@ -148,6 +149,24 @@ std::vector<ForeignSlope> foreign_slopes(const Expr& term) {
       if (!nonlinear(h) || is(h, tanh_op)) continue;
       result.push_back({node, h, "1 - h^2", "tanh", right(h)});
     }
+  }
+  return result;
+}
+
+std::vector<Squashed> squashed_twice(const Expr& cost) {
+  // Signs, moves and copies change nothing.
+  const auto behind = [](Expr e) {
+    while (is(e, neg_op) || is(e, copy_op) || is(e, dimshuffle_op) || is(e, broadcast_to_op))
+      e = Expr(e.inputs()[0]);
+    return e;
+  };
+  std::vector<Squashed> result;
+  for (const Expr& node : value_nodes(cost)) {
+    const bool softmax = is(node, softmax_op) || is(node, log_softmax_op);
+    // log(sigmoid(p)) is -softplus(-p).
+    if (!softmax && !is(node, sigmoid_op) && !is(node, softplus_op)) continue;
+    const Expr inner = behind(node.inputs()[0]);
+    if (is(inner, softmax ? softmax_op : sigmoid_op)) result.push_back({node, inner});
   }
   return result;
 }

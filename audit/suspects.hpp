@@ -33,6 +33,13 @@ struct ForeignSlope {
 };
 std::vector<ForeignSlope> foreign_slopes(const Expr& term);
 
+/// A sigmoid of a sigmoid or a softmax of a softmax, with nothing between: scores were to be given,
+/// not probabilities. Also under a logarithm, as where a loss takes it. `cost` in its stable form.
+struct Squashed {
+  Expr outer, inner;
+};
+std::vector<Squashed> squashed_twice(const Expr& cost);
+
 /// Sigmoid, tanh and relu units in `cost`, whose values are outputs. Sigmoids that a logarithm
 /// undoes are left out: such a pair has a gradient however saturated they are.
 struct Nonlinearity {

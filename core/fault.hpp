@@ -52,7 +52,7 @@ Inquiry inquire(std::span<const Expr> roots, std::span<const Binding> bindings,
 
 /// Said where results are not finite and the same formulas, computed op by op, are.
 inline constexpr std::string_view only_compiled =
-    "Computed op by op the formula stays finite here; the compiled one does not: a value is at the "
-    "edge of its dtype's range.";
+    "Computed op by op the formula stays finite here; the compiled one does not:\n  a value is at "
+    "the edge of its dtype's range.";
 
 }  // namespace cinch

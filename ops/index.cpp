@@ -258,6 +258,16 @@ Tensor scatter_add_reference(Values in, const Attrs&) {
 
 /// Rows are taken: examples come with the rows that they are in, or are chosen by what the indices
 /// count.
+/// A part of the examples is not all of them; from the first on, as many as there are, is.
+Place trace_narrow(const Flow& flow) {
+  const Place& place = flow.place(0);
+  const std::int64_t axis = flow.y.attrs().ints[0];
+  const Expr& x = flow.inputs()[0];
+  const bool whole = is_constant(flow.inputs()[1], 0) && flow.y.attrs().ints[1] == 1 &&
+                     flow.size(flow.y, axis) == flow.size(x, axis);
+  return place.axis != axis || whole ? place : Place();
+}
+
 Place trace_take(const Flow& flow) {
   const Place &rows = flow.place(0), &indices = flow.place(1);
   if (!rows.found()) return indices;
@@ -358,9 +368,7 @@ constinit const Op narrow_op{
           if (batched[1]) return narrow_many(x, batched[0], y);
           return narrow(x[0], y.attrs().ints[0] + 1, x[1], x[2], y.attrs().ints[1]);
         },
-    .follow = [](Args, std::span<const std::int64_t> axes, const Expr& y) -> std::int64_t {
-      return axes[0] == y.attrs().ints[0] ? -1 : axes[0];
-    },
+    .trace = trace_narrow,
     .simplify = simplify_narrow,
     .size_of = [](const Expr& y, std::int64_t) { return Expr(y.inputs()[2]); },
     .view = narrow_view,
@@ -528,6 +536,11 @@ constinit const Op eye_op{
 
 namespace {
 
+bool same_size(const Expr& a, const Expr& b) {
+  return a == b || (&a.op() == &size_op && &b.op() == &size_op && a.inputs()[0] == b.inputs()[0] &&
+                    a.attrs() == b.attrs());
+}
+
 /// A position as NumPy reads it: counted from the end if negative, clipped to [low, n + high].
 Expr clipped(const Expr& p, const Expr& n, std::int64_t low, std::int64_t high) {
   if (const Tensor* a = constant_value(p), *b = constant_value(n); a && b) {
@@ -536,6 +549,8 @@ Expr clipped(const Expr& p, const Expr& n, std::int64_t low, std::int64_t high) 
     if (at < 0) at += size;
     return constant(Tensor(std::max(low, std::min(at, size + high))));
   }
+  if (high == 0 && same_size(p, n)) return n;
+  if (low == 0 && is_constant(p, 0)) return p;
   return maximum(minimum(switch_(p < 0, p + n, p), n + high), low);
 }
 
@@ -555,6 +570,8 @@ Expr slice(const Arg& x, const Arg& start, const Arg& stop, std::int64_t axis, s
     const std::int64_t distance = b->data<std::int64_t>()[0] - a->data<std::int64_t>()[0];
     const std::int64_t away = step > 0 ? step - 1 : step + 1;
     length = constant(Tensor(std::max<std::int64_t>((distance + away) / step, 0)));
+  } else if (is_constant(from, 0) && step == 1) {
+    length = to;
   } else {
     length = step == 1 ? maximum(to - from, 0)
                        : maximum(floor_div(to - from + (step > 0 ? step - 1 : step + 1), step), 0);

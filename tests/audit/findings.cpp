@@ -484,6 +484,32 @@ TEST_CASE_FIXTURE(Fixture, "audit finds pixels from 0 to 255 in a cross-entropy"
   CHECK_FALSE(audit(mean(squared_error(x, s)), params, {{x, pixels}}).has(Finding::out_of_range));
 }
 
+TEST_CASE_FIXTURE(Fixture, "audit finds what is squashed twice, however it is spelt") {
+  const Expr a = dot(h, V) + c, s = sigmoid(a), p = softmax(a);
+  const auto bce = [&](const Expr& q) { return -mean(sum(x * log(q) + (1 - x) * log(1 - q), 1)); };
+  const auto nll = [&](const Expr& q) { return -mean(sum(x * log(q), 1)); };
+  for (const Expr& wrong :
+       {bce(sigmoid(s)), mean(binary_cross_entropy_from_logits(x, s)),
+        mean(cross_entropy(x, 1 / (1 + exp(-s)))), mean(sum(square(x - sigmoid(s)), 1)),
+        nll(softmax(p)), mean(categorical_cross_entropy_from_logits(argmax(x, 1), p)),
+        -mean(sum(x * log_softmax(p), 1)), nll(exp(p) / sum(exp(p), 1, true)),
+        mean(sum(square(x - softmax(p)), 1))}) {
+    const AuditReport report = audit(wrong, params, at);
+    CAPTURE(report.text());
+    CHECK(report.has(Finding::squashed_twice));
+  }
+  const Expr V2 = transpose(W);
+  for (const Expr& right :
+       {bce(s), mean(binary_cross_entropy_from_logits(x, a)), nll(p),
+        mean(categorical_cross_entropy_from_logits(argmax(x, 1), a)),
+        bce(sigmoid(dot(sigmoid(dot(x, W) + b), V2))), mean(sum(square(x - s * sigmoid(-a)), 1)),
+        nll(softmax(dot(softmax(dot(x, W)), V2))), mean(sum(softplus(-a) + softplus(a), 1))}) {
+    const AuditReport report = audit(right, params, at);
+    CAPTURE(report.text());
+    CHECK_FALSE(report.has(Finding::squashed_twice));
+  }
+}
+
 TEST_CASE_FIXTURE(Fixture, "audit finds a softmax over the examples, and notes other mixing") {
   const Expr a = dot(h, V) + c;
   const auto nll = [&](const Expr& p) { return -mean(sum(x * log(p), 1)); };

@@ -603,6 +603,15 @@ TEST_CASE("where examples mix in a composed function, the op that does it is nam
     CHECK(refusal([&] { jacobian(twice, x); }).find("several positions for each example") !=
           std::string::npos);
     CHECK(refusal([&] { jacobian(tile(x, {2, 1}), x); }).find("nothing else") != std::string::npos);
+    // A slice of all of them is no mixing, one of some is.
+    for (const Expr& all :
+         {slice(x, 0, size(x, 0)), slice_from(x, 0), cinch::rows(x, 0, size(x, 0))}) {
+      CAPTURE(describe(all));
+      CHECK(evaluate(jacobian(exp(all), x), {{x, value}}) ==
+            evaluate(jacobian(exp(x), x), {{x, value}}));
+    }
+    CHECK_THROWS_AS(jacobian(slice(x, 0, 3), x), GradError);
+    CHECK_THROWS_AS(jacobian(slice(x, 0, size(x, 0), 0, 2), x), GradError);
     // What only lends its shape may mix what it likes.
     CHECK(examples_are_separate(exp(x) * size(softmax(dot(x, transpose(x)), 0), 1), x));
   }
