@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "core/engine_ops.hpp"
 #include "core/leaves.hpp"
 #include "ops/activation.hpp"
 #include "ops/along.hpp"
 #include "ops/arithmetic.hpp"
+#include "ops/complement.hpp"
 #include "ops/expansion.hpp"
 #include "ops/index.hpp"
 #include "ops/logsumexp.hpp"
@@ -27,6 +29,7 @@ namespace cinch::exponentials {
 namespace {
 
 constexpr std::int64_t largest_constant = 4096;  // Elements that are looked at for their signs.
+constexpr std::size_t most_addends = 8;
 constexpr double ln2 = 0.69314718055994530942;
 
 /// Whether `e` is a number of elements: a size, one of several, or a product of such.
@@ -53,6 +56,26 @@ void exponential(const Expr& x, double k, Product& p) {
   p.exps.push_back({x, k});
   ++p.growing;
   if (k < 0) p.divided = true;
+}
+
+/// a b, also as c x^2 where one is c times the other.
+Expr product_in_exponent(const Expr& e) {
+  Linear a, b;
+  a.add(e.inputs()[0], 1);
+  b.add(e.inputs()[1], 1);
+  const bool same = a.terms.size() == 1 && b.terms.size() == 1 && a.constant == 0 &&
+                    b.constant == 0 && a.terms[0].first == b.terms[0].first;
+  if (!same) return e.inputs()[0] * e.inputs()[1];
+  return times(a.terms[0].second * b.terms[0].second, square(a.terms[0].first));
+}
+
+/// Whether `e` is op(x), and not where that is known not to vanish.
+bool is_tail(const Expr& e, const Op& op) { return is(e, op) && !is_final(e); }
+
+std::optional<Tail> tail_of(const Expr& e) {
+  if (is_tail(e, normal_cdf_op)) return normal_cdf_tail(e.inputs()[0]);
+  if (is_tail(e, erfc_op)) return erfc_tail(e.inputs()[0]);
+  return {};
 }
 
 void read_constant(const Expr& e, double value, double k, Product& p) {
@@ -82,7 +105,8 @@ void Reader::read(const Expr& e, double k, Product& p, int depth) {
   if (value) return read_constant(e, *value, k, p);
   if (depth == 0 || --budget_ < 0) return rest(e, k, p);
   if (is_count(e)) return p.rest.push_back({e, k, true});
-  if (is(e, exp_op)) return exponential(e.inputs()[0], k, p);
+  if (is(e, exp_op) && !is_final(e)) return exponential(e.inputs()[0], k, p);
+  if (is(e, exp_of_product_op)) return exponential(product_in_exponent(e), k, p);
   if (is(e, exp2_op)) return exponential(ln2 * e.inputs()[0], k, p);
   if (is(e, neg_op) && whole(k)) {
     if (odd(k)) p.constant = -p.constant;
@@ -118,16 +142,28 @@ void Reader::read(const Expr& e, double k, Product& p, int depth) {
       return add_difference(e.inputs()[0].inputs()[0], e.inputs()[1].inputs()[0], k, p);
   }
   if (is(e, add_op) && read_sum(e, k, p, depth)) return;
+  if (const Expr parts = spread_complement(e); parts.has_value() && whole(k))
+    return read(parts, k, p, depth - 1);
   if (const Positive known = positive(e, depth); known.log.has_value()) {
-    p.known.push_back({e, known.log, k, known.grows});
+    const bool late = is(e, softplus_op);  // It vanishes where its argument is below -700.
+    p.known.push_back({e, known.log, k, known.grows, known.vanishes, tail_of(e)});
     p.growing += known.grows && k > 0;
-    p.divided |= k < 0 && (known.grows || known.vanishes);
+    p.divided |= k < 0 && (known.grows || known.vanishes) && !late;
+    p.mildly |= k < 0 && late;
     return;
   }
-  if (std::abs(k) == 1 && (is(e, sum_op) || is(e, add_op) || is(e, sub_op))) {
-    std::optional<Weighted> sum = is(e, sum_op) ? weighted_sum(e, depth) : two_terms(e, depth);
-    if (sum) {
+  if (const Expr q = complement_of(e); q.has_value() && whole(k) && std::abs(k) <= 2) {
+    if (const Positive taken = positive(q, depth); taken.log.has_value() && taken.grows) {
+      if (odd(k)) p.constant = -p.constant;
+      return add_difference(taken.log, {}, k, p);
+    }
+  }
+  if (whole(k)) {
+    if (std::optional<Weighted> sum = weighted(e, depth)) {
       sum->k = k;
+      p.divided |= k < 0 && sum->grows;
+      p.mildly |= k < 0;
+      p.growing += k > 0 && sum->grows && !sum->pair.empty();
       p.weighted.push_back(std::move(*sum));
       return;
     }
@@ -149,41 +185,99 @@ Positive Reader::positive(const Expr& e, int depth) {
   return known_[e.get()] = result;
 }
 
-/// `e` as weight * exp(log), where the exponential may overflow.
-std::optional<Reader::Term> Reader::term(const Expr& e, int depth) {
+std::optional<Addend> Reader::addend(const Expr& e, int depth) {
   Product p;
   read(e, 1, p, depth);
-  if (p.growing == 0 || !p.differences.empty() || !p.weighted.empty()) return {};
-  Product weight{.constant = p.constant, .rest = std::move(p.rest)};
+  shift_weighted(p);
+  if (p.plain()) return Addend{e, {}};
+  for (const Pair& d : p.differences) {
+    p.rest.push_back({tanh(difference(d.a, d.b, 0.5)), d.k});
+    p.sums.push_back(d);
+  }
+  p.differences.clear();
+  const bool vanishes = !p.exps.empty() || std::ranges::any_of(p.sums, [](const Pair& x) {
+    return x.k < 0 || x.b.has_value();
+  }) || std::ranges::any_of(p.known, [](const Known& x) { return x.vanishes; });
+  const bool grows = p.growing > 0;
+  const Product weight{.constant = p.constant, .rest = std::move(p.rest)};
   p.constant = 1;
   p.rest.clear();
-  const Expr log = log_of(std::move(p));
-  if (!log.has_value()) return {};
-  const Expr rest = product_of(weight.rest);
-  return Term{rest.has_value() ? times(weight.constant, rest) : literal(weight.constant), log};
+  const Expr log = log_of(std::move(p)), rest = product_of(weight.rest);
+  if (!log.has_value()) return Addend{e, {}};
+  return Addend{rest.has_value() ? times(weight.constant, rest) : literal(weight.constant), log,
+                grows, vanishes};
+}
+
+std::optional<Weighted> Reader::weighted(const Expr& e, int depth) {
+  if (is_leaf(e) || depth == 0) return {};
+  if (is(e, sum_op)) return weighted_sum(e, depth);
+  if (std::optional<Weighted> sum = unchosen(e)) return sum;
+  if (const Expr parts = spread_complement(e); parts.has_value()) return sum_of_terms(parts, depth);
+  if (is(e, add_op) || is(e, sub_op)) return sum_of_terms(e, depth);
+  if (!rearranges(e.op())) return {};
+  std::optional<Weighted> sum = weighted(e.inputs()[0], depth - 1);
+  if (sum) sum->moves.push_back(e);
+  return sum;
 }
 
 std::optional<Weighted> Reader::weighted_sum(const Expr& e, int depth) {
   const Expr& x = e.inputs()[0];
-  const std::optional<Term> each = term(x, depth - 1);
-  if (!each) return {};
-  return Weighted{e, broadcast_if_other(each->log, x),
-                  broadcast_if_other(cast(each->weight, x.dtype()), x), e.attrs().ints, 1};
+  for (const std::int64_t axis : e.attrs().ints) {
+    if (x.dims()[static_cast<std::size_t>(axis)] == Dim(0)) return {};  // There is no largest term.
+  }
+  const std::optional<Addend> each = addend(x, depth - 1);
+  if (!each || !(each->grows || each->vanishes)) return {};
+  return Weighted{.sum = e,
+                  .terms = broadcast_if_other(each->log, x),
+                  .weights = broadcast_if_other(cast(each->weight, x.dtype()), x),
+                  .axes = e.attrs().ints,
+                  .log = each->log,
+                  .grows = each->grows};
 }
 
-std::optional<Weighted> Reader::two_terms(const Expr& e, int depth) {
-  const std::optional<Term> a = term(e.inputs()[0], depth - 1), b = term(e.inputs()[1], depth - 1);
-  if (!a || !b) return {};
-  const auto pair = [&](const Expr& first, const Expr& second) {
-    return stack(
-        {broadcast_like(cast(first, e.dtype()), e), broadcast_like(cast(second, e.dtype()), e)},
-        -1);
-  };
-  return Weighted{e,
-                  pair(a->log, b->log),
-                  pair(a->weight, is(e, sub_op) ? -b->weight : b->weight),
-                  {e.rank()},
-                  1};
+/// Adds the addends of sign * e to `found`; false if there are too many.
+bool Reader::collect(const Expr& e, double sign, int depth, std::vector<Addend>& found) {
+  if (depth == 0 || found.size() >= most_addends) return false;
+  if (is(e, neg_op)) return collect(e.inputs()[0], -sign, depth - 1, found);
+  const bool sum = is(e, add_op) || is(e, sub_op);
+  const bool one_factor = !sum || positive(e, depth - 1).log.has_value() || unchosen(e) ||
+                          spread_complement(e).has_value();
+  if (!one_factor) {
+    return collect(e.inputs()[0], sign, depth - 1, found) &&
+           collect(e.inputs()[1], is(e, sub_op) ? -sign : sign, depth - 1, found);
+  }
+  std::optional<Addend> one = addend(e, depth - 1);
+  if (!one) one = Addend{e, {}};
+  one->weight = times(sign, one->weight);
+  found.push_back(std::move(*one));
+  return true;
+}
+
+/// a + b, where one overflows, or vanishes while the other may be 0.
+std::optional<Weighted> Reader::sum_of_terms(const Expr& e, int depth) {
+  // The share between two points of a logistic distribution cancels: log_of_difference() knows it.
+  if (is(e, sub_op) && is(e.inputs()[0], sigmoid_op) && is(e.inputs()[1], sigmoid_op)) return {};
+  std::vector<Addend> all;
+  if (!collect(e, 1, depth, all)) return {};
+  const auto grow = std::ranges::count_if(all, [](const Addend& x) { return x.grows; });
+  const bool may_be_0 = std::ranges::all_of(
+      all, [](const Addend& x) { return x.vanishes || !number(x.weight) || x.log.has_value(); });
+  const bool vanish = std::ranges::any_of(all, [](const Addend& x) { return x.vanishes; });
+  if (all.size() < 2 || (grow == 0 && !(vanish && may_be_0))) return {};
+  // Slopes by two tiny weights would be squares of their inverses: those are for the op of sums.
+  const bool one_number = number(all[0].weight) || number(all[1].weight);
+  if (all.size() == 2 && one_number)
+    return Weighted{.sum = e, .pair = std::move(all), .grows = grow > 0};
+  std::vector<Expr> terms, weights;
+  for (const Addend& x : all) {
+    terms.push_back(broadcast_like(cast(x.log.has_value() ? x.log : literal(0), e.dtype()), e));
+    weights.push_back(broadcast_like(cast(x.weight, e.dtype()), e));
+  }
+  return Weighted{.sum = e,
+                  .terms = stack(terms, -1),
+                  .weights = stack(weights, -1),
+                  .axes = {e.rank()},
+                  .grows = grow > 0};
 }
 
 void Reader::read_two(const Expr& e, double k, double second, Product& p, int depth) {
@@ -196,10 +290,35 @@ void Reader::read_two(const Expr& e, double k, double second, Product& p, int de
 
 void Reader::read_power(const Expr& e, const Expr& x, double by, double k, Product& p, int depth) {
   const bool powers = whole(by) && whole(k);
-  if (!powers && !sign_known(x, depth)) return rest(e, k, p);
+  if (!powers && !sign_known(x, depth))
+    return read_root(x, by * k, p, depth) ? void() : rest(e, k, p);
   const std::size_t before = p.exps.size() + p.sums.size() + p.known.size();
   read(x, k * by, p, depth - 1);
   if (!whole(by) && p.exps.size() + p.sums.size() + p.known.size() > before) p.rooted = true;
+}
+
+/// (u v)^k as u^k v^k for a positive u; false if there is none.
+bool Reader::read_root(const Expr& x, double k, Product& p, int depth) {
+  Product q;
+  read(x, 1, q, depth - 1);
+  if (q.plain() || !q.differences.empty() || q.constant == 0) return false;
+  shift_weighted(q);
+  Expr others = product_of(q.rest);
+  if (!others.has_value()) {
+    if (q.constant < 0) return false;
+  } else if (q.constant < 0) {
+    others = -others;
+  }
+  p.constant *= std::pow(std::abs(q.constant), k);
+  for (const Power& f : q.exps) p.exps.push_back({f.x, f.k * k});
+  for (const Pair& f : q.sums) p.sums.push_back({f.a, f.b, f.k * k});
+  for (const Known& f : q.known)
+    p.known.push_back({f.value, f.log, f.k * k, f.grows, f.vanishes, f.tail});
+  if (others.has_value()) p.rest.push_back({others, k});
+  p.growing += k > 0 ? q.growing : 0;
+  p.divided |= k < 0;
+  p.rooted = true;
+  return true;
 }
 
 bool Reader::sign_known(const Expr& e, int depth) {
@@ -247,11 +366,17 @@ Positive Reader::find(const Expr& e, int depth) {
   }
   if (is_leaf(e)) return {};
   const Op& op = e.op();
-  if (is(e, normal_cdf_op)) return {log_normal_cdf(e.inputs()[0])};
-  if (is(e, erfc_op)) return {log_erfc(e.inputs()[0])};
+  if (is_tail(e, normal_cdf_op)) return {log_of_tail(normal_cdf_tail(e.inputs()[0]))};
+  if (is_tail(e, erfc_op)) return {log_of_tail(erfc_tail(e.inputs()[0]))};
   const auto first = [&] { return positive(e.inputs()[0], depth); };
   const auto again = [&](const Expr& x) { return apply(op, {x}, e.attrs()); };
   if (is(e, softmax_op)) return {apply(log_softmax_op, {e.inputs()[0]}, e.attrs())};
+  if (is(e, softplus_op)) return {log(e)};
+  if (const Expr q = complement_of(e); q.has_value() && is_share(q, depth)) {
+    if (const Expr back = complement_of(q); back.has_value()) return positive(back, depth);
+    const Positive taken = positive(q, depth);
+    if (taken.log.has_value() && !is(taken.log, log_op)) return {log1mexp(taken.log)};
+  }
   if (is(e, sum_op) || is(e, max_op) || is(e, min_op) || is(e, prod_op)) {
     const Positive x = first();
     if (!x.log.has_value()) return {};
@@ -354,6 +479,37 @@ Linear linear_of(const std::vector<Power>& exps) {
   return sum;
 }
 
+Expr log_of_factors(const Product& p) {
+  std::vector<Power> exps = p.exps;
+  Expr total;
+  for (const Known& x : p.known) {
+    if (!x.tail) continue;
+    // Where an exponent has the same square, they are one before either is rounded.
+    const Tail& tail = *x.tail;
+    Linear all = linear_of(exps);
+    const double by = x.k * tail.coefficient;
+    const auto same = std::ranges::find_if(all.terms, [&](const auto& term) {
+      return is(term.first, square_op) && term.first.inputs()[0] == tail.x;
+    });
+    if (same == all.terms.end()) {
+      exps.push_back({switch_(tail.far, tail.coefficient * square(tail.x), 0), x.k});
+      continue;
+    }
+    const auto [term, k] = *same;
+    const Expr far = k + by == 0 ? literal(0) : times(k + by, term);
+    exps.clear();
+    for (const auto& [other, c] : all.terms) {
+      if (!(other == term)) exps.push_back({other, c});
+    }
+    if (all.constant != 0) exps.push_back({literal(all.constant), 1});
+    exps.push_back({switch_(tail.far, far, times(k, term)), 1});
+  }
+  total = exponent_of(exps);
+  for (const auto& [a, b, k] : p.sums) total = plus(total, times(k, log_of_sum(a, b)));
+  for (const Known& x : p.known) total = plus(total, times(x.k, x.tail ? x.tail->rest : x.log));
+  return total;
+}
+
 std::optional<Shares> take_up(const Pair& sum, Linear& exponent) {
   const double k = -sum.k;
   Linear apart;
@@ -379,7 +535,8 @@ void gather(Product& p) {
     p.sums.push_back(d);
   }
   p.differences.clear();
-  for (const Weighted& w : p.weighted) p.rest.push_back({w.sum, w.k});
+  for (const Weighted& w : p.weighted)
+    p.rest.push_back({w.moves.empty() ? w.sum : w.moves.back(), w.k});
   p.weighted.clear();
   std::vector<Pair> sums;
   for (const Pair& sum : p.sums) {
@@ -403,18 +560,84 @@ void gather(Product& p) {
 
 namespace {
 
+constexpr double inf = std::numeric_limits<double>::infinity();
+
+/// The largest exponent whose exponential is a number.
+double largest_exponent(DType dtype) { return dtype == DType::float32 ? 88 : 709; }
+
+Expr log_of_size(const Expr& weight) {
+  const std::optional<double> value = number(weight);
+  return value ? literal(std::log(std::abs(*value))) : final_log(abs(weight));
+}
+
+/// A exp(a) + B exp(b) as exp(shift) (1 of the two's weights + what the other is beside it).
+struct Shifted {
+  Expr second_is_larger, shift;
+  Expr first_led, second_led;  ///< What is left where the first, or the second, is the larger one.
+  Expr first_excess;           ///< first_led - 1 where the first weight is 1, else empty.
+};
+
+Shifted shifted(const Addend& a, const Addend& b) {
+  const Expr x = difference(b.log, a.log, 1);
+  // By weights, too: what has weight 0 may be as large as it likes.
+  const Expr larger = x > log_of_size(a.weight) - log_of_size(b.weight);
+  const Expr apart = switch_(larger, -x, x);
+  const double most = largest_exponent(x.dtype());
+  const Expr ratio = final_exp(switch_(apart > most, most, apart));
+  const Expr other = b.weight * ratio;
+  return {larger,
+          switch_(larger, b.log.has_value() ? b.log : literal(0),
+                  a.log.has_value() ? a.log : literal(0)),
+          a.weight + other, b.weight + a.weight * ratio, number(a.weight) == 1.0 ? other : Expr()};
+}
+
+/// log(A exp(a) + B exp(b)); NaN where the sum is negative.
+Expr log_of_pair(Addend a, Addend b) {
+  if (!b.log.has_value()) std::swap(a, b);
+  const Shifted s = shifted(a, b);
+  const Expr first =
+      s.first_excess.has_value() ? final_log1p(s.first_excess) : final_log(s.first_led);
+  return s.shift + switch_(s.second_is_larger, final_log(s.second_led), first);
+}
+
+/// `x`, of which there is one for each element of the sum, moved as the sum is.
+Expr moved(const Weighted& w, Expr x) {
+  for (const Expr& node : w.moves) {
+    std::vector<Expr> inputs(node.inputs().begin(), node.inputs().end());
+    inputs[0] = broadcast_if_other(x, node.inputs()[0]);
+    x = apply(node.op(), std::move(inputs), node.attrs());
+  }
+  return x;
+}
+
 /// The logarithm of the one weighted sum of `p`, and of the factors of unknown sign, which go into
 /// its weights: only the whole need be positive. Takes them out of `p`.
 Expr take_weighted(Product& p) {
   const Weighted w = std::move(p.weighted[0]);
   p.weighted.clear();
+  if (!w.moves.empty()) {
+    const Expr sum = w.pair.empty()
+                         ? apply(weighted_logsumexp_op, {w.terms, w.weights}, {.ints = w.axes})
+                         : log_of_pair(w.pair[0], w.pair[1]);
+    return times(w.k, moved(w, sum));
+  }
   std::vector<Power> factors;  // Upside down for 1 / sum, whose logarithm is -log(sum).
   for (const auto& [x, k, counts] : p.rest) {
     if (!counts) factors.push_back({x, w.k * k});
   }
   std::erase_if(p.rest, [](const Power& x) { return !x.counts; });
-  Expr terms = w.terms, weights = p.constant < 0 ? -w.weights : w.weights;
+  const double sign = p.constant < 0 ? -1 : 1;
   p.constant = std::abs(p.constant);
+  if (!w.pair.empty()) {
+    Addend a = w.pair[0], b = w.pair[1];
+    const Expr factor = product_of(factors);
+    for (Addend* each : {&a, &b}) {
+      each->weight = times(sign, each->weight);
+      if (factor.has_value()) each->weight = each->weight * factor;
+    }
+    return times(w.k, log_of_pair(a, b));
+  }
+  Expr terms = w.terms, weights = times(sign, w.weights);
   std::vector<std::int64_t> axes = w.axes;
   if (Expr factor = product_of(factors); factor.has_value()) {
     if (factor.rank() > 0) {
@@ -431,8 +654,33 @@ Expr take_weighted(Product& p) {
 
 }  // namespace
 
+void shift_weighted(Product& p) {
+  for (const Weighted& w : p.weighted) {
+    if (!w.pair.empty()) {
+      const Shifted s = shifted(w.pair[0], w.pair[1]);
+      p.exps.push_back({moved(w, s.shift), w.k});
+      p.rest.push_back({moved(w, switch_(s.second_is_larger, s.second_led, s.first_led)), w.k});
+      continue;
+    }
+    const Expr most = max(switch_(equal(w.weights, 0), -inf, w.terms), w.axes);
+    const Expr shift = stop_gradient(switch_(abs(most) < inf, most, 0));
+    const Expr apart = w.terms - reduction::kept(shift, w.axes, w.terms.rank());
+    const double largest = largest_exponent(apart.dtype());
+    const Expr ratio = final_exp(switch_(apart > largest, largest, apart));
+    p.exps.push_back({moved(w, shift), w.k});
+    p.rest.push_back({moved(w, sum_axes(w.weights * ratio, w.axes)), w.k});
+  }
+  p.weighted.clear();
+}
+
 Expr log_of(Product p) {
   Expr total;
+  const bool with_moves =
+      std::ranges::any_of(p.weighted, [](const Weighted& w) { return !w.moves.empty(); });
+  const bool only = p.rest.empty() && p.constant > 0;
+  const bool powers =
+      std::ranges::any_of(p.weighted, [](const Weighted& w) { return std::abs(w.k) != 1; });
+  if (p.weighted.size() > 1 || powers || (with_moves && !only)) shift_weighted(p);
   if (p.rest.empty() && p.differences.size() == 1 && p.differences[0].k == 1) {
     // log(exp(a) - exp(b)), NaN where it is negative.
     const Pair d = p.differences[0];
@@ -476,7 +724,8 @@ Expr log_of(Product p) {
     if (mirrored) p.constant *= std::pow(2, k);
     total = plus(total, times(k, mirrored ? log_cosh(a) : log_of_sum(a, b)));
   }
-  for (const auto& [value, log, k, grows] : p.known) total = plus(total, times(k, log));
+  for (const auto& [value, log, k, grows, vanishes, tail] : p.known)
+    total = plus(total, times(k, log));
   if (!total.has_value()) return {};
   if (p.constant != 1) total = total + std::log(p.constant);
   const Expr rest = product_of(p.rest);

@@ -10,6 +10,7 @@
 #include "core/expr.hpp"
 #include "core/graph.hpp"
 #include "ops/exponents.hpp"
+#include "ops/normal_tail.hpp"
 
 namespace cinch::exponentials {
 
@@ -25,15 +26,27 @@ struct Pair {
 struct Known {
   Expr value, log;
   double k;
-  bool grows;
+  bool grows, vanishes = true;
+  std::optional<Tail> tail = {};  ///< What of its logarithm exponents may cancel.
 };
 
-/// A sum of terms weight * exp(log), of which nothing says that it is positive.
+/// weight * exp(log), the weight of any sign; an empty log is 0.
+struct Addend {
+  Expr weight, log;
+  bool grows = false, vanishes = false;
+};
+
+/// A sum of addends, of which nothing says that it is positive: over axes of `terms`, their
+/// logarithms, with `weights` of the same shape, or of a pair of addends.
 struct Weighted {
-  Expr sum;             ///< As it was written.
-  Expr terms, weights;  ///< Their logarithms, over the axes that the sum goes over.
-  std::vector<std::int64_t> axes;
-  double k;
+  Expr sum;  ///< As it was written.
+  Expr terms = {}, weights = {};
+  std::vector<std::int64_t> axes = {};
+  std::vector<Addend> pair = {};
+  Expr log = {};                 ///< Of each term, before it was repeated to the weights' shape.
+  std::vector<Expr> moves = {};  ///< Nodes that move the sum's elements, from the inside out.
+  bool grows = false;
+  double k = 1;
 };
 
 /// What is known of a positive expression.
@@ -52,8 +65,9 @@ struct Product {
   std::vector<Known> known = {};
   std::vector<Weighted> weighted = {};
   bool divided = false;  ///< By something that overflows or vanishes.
-  bool rooted = false;   ///< A root, or a power that is not whole, was taken of such.
-  int growing = 0;       ///< Factors that overflow.
+  bool mildly = false;  ///< By what vanishes so late that only another such factor makes it matter.
+  bool rooted = false;  ///< A root, or a power that is not whole, was taken of such.
+  int growing = 0;      ///< Factors that overflow.
 
   bool plain() const {
     return exps.empty() && sums.empty() && differences.empty() && known.empty() && weighted.empty();
@@ -77,15 +91,14 @@ class Reader {
   Positive positive(const Expr& e, int depth);
 
  private:
-  struct Term {
-    Expr weight, log;
-  };
-
-  std::optional<Term> term(const Expr& e, int depth);
+  std::optional<Addend> addend(const Expr& e, int depth);
+  bool collect(const Expr& e, double sign, int depth, std::vector<Addend>& found);
   std::optional<Weighted> weighted_sum(const Expr& e, int depth);
-  std::optional<Weighted> two_terms(const Expr& e, int depth);
+  std::optional<Weighted> weighted(const Expr& e, int depth);
+  std::optional<Weighted> sum_of_terms(const Expr& e, int depth);
   void read_two(const Expr& e, double k, double second, Product& p, int depth);
   void read_power(const Expr& e, const Expr& x, double by, double k, Product& p, int depth);
+  bool read_root(const Expr& x, double k, Product& p, int depth);
   bool sign_known(const Expr& e, int depth);
   bool read_sum(const Expr& e, double k, Product& p, int depth);
   Positive find(const Expr& e, int depth);
@@ -102,8 +115,15 @@ bool rearranges(const Op& op);
 /// log of what `p` says, empty where that is log of the whole.
 Expr log_of(Product p);
 
+/// Each weighted sum of `p` as an exponential, of its largest term, times what is left, which
+/// neither overflows nor vanishes unless terms cancel.
+void shift_weighted(Product& p);
+
 /// The factors of `rest` as one expression; empty if there are none.
 Expr product_of(const std::vector<Power>& rest);
+
+/// log of the exponentials, sums and known values of `p`.
+Expr log_of_factors(const Product& p);
 
 /// Sum of the exponents, as they are written and as multiples of terms.
 Expr exponent_of(const std::vector<Power>& exps);

@@ -5,10 +5,20 @@
 
 namespace cinch::exponentials {
 
-/// log(P(X <= x)) for a standard normal X, also where the probability vanishes.
-Expr log_normal_cdf(const Expr& x);
+/// The logarithm of a value as log(value) = coefficient x^2 + rest where `far` holds, and
+/// log(value) = rest elsewhere. The rest is small beside x^2 there.
+struct Tail {
+  Expr x, far;
+  double coefficient;
+  Expr rest;
+};
 
-/// log(erfc(x)), also where erfc vanishes.
-Expr log_erfc(const Expr& x);
+/// Of P(X <= x) for a standard normal X.
+Tail normal_cdf_tail(const Expr& x);
+/// Of erfc(x).
+Tail erfc_tail(const Expr& x);
+
+/// log(value), also where the value vanishes.
+Expr log_of_tail(const Tail& tail);
 
 }  // namespace cinch::exponentials

@@ -2,14 +2,17 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "core/engine_ops.hpp"
 #include "core/graph.hpp"
 #include "core/leaves.hpp"
 #include "ops/activation.hpp"
 #include "ops/arithmetic.hpp"
+#include "ops/complement.hpp"
 #include "ops/expansion.hpp"
 #include "ops/factors.hpp"
+#include "ops/logsumexp.hpp"
 #include "ops/prod.hpp"
 #include "ops/reduce.hpp"
 #include "ops/reduction.hpp"
@@ -24,6 +27,8 @@ namespace cinch {
 using namespace exponentials;
 
 namespace {
+
+constexpr double inf = std::numeric_limits<double>::infinity();
 
 /// (exp(a) + exp(b))^-k times the exponentials that it has taken up.
 Expr quotient(const Pair& sum, const Shares& shares, double& constant) {
@@ -83,32 +88,29 @@ void find_softmax(Product& p) {
       if (p.exps[j].k != 1) continue;
       const Expr share = softmax_of(p.exps[j].x, p.known[i].value);
       if (!share.has_value()) continue;
-      p.known[i] = {share, apply(log_softmax_op, {share.inputs()[0]}, share.attrs()), 1, false};
+      p.known[i] = {
+          share, apply(log_softmax_op, {share.inputs()[0]}, share.attrs()), 1, false, true, {}};
       p.exps.erase(p.exps.begin() + static_cast<std::ptrdiff_t>(j));
       break;
     }
   }
 }
 
-/// log of the exponentials, sums and known values of `p`.
-Expr log_of_factors(const Product& p) {
-  Expr total = exponent_of(p.exps);
-  for (const auto& [a, b, k] : p.sums) total = plus(total, times(k, log_of_sum(a, b)));
-  for (const auto& [value, log, k, grows] : p.known) total = plus(total, times(k, log));
-  return total;
-}
-
 /// A sum of weight * exp(log) with all else in the exponents; empty where there is no such sum, or
 /// nothing that it is divided by.
 Expr divided_inside(const Product& p, const Expr& e) {
-  const bool one = p.weighted.size() == 1 && p.weighted[0].k == 1 && p.differences.empty();
+  const bool one = p.weighted.size() == 1 && p.weighted[0].k == 1 && p.weighted[0].moves.empty() &&
+                   p.differences.empty();
   if (!one || !p.divided || !is(p.weighted[0].sum, sum_op)) return {};
   if (p.exps.empty() && p.sums.empty() && p.known.empty()) return {};
   const Weighted& w = p.weighted[0];
   const Expr others = log_of_factors(p);
   if (others.rank() > 0 && others.rank() != w.sum.rank()) return {};
   const Expr spread = others.rank() == 0 ? others : reduction::kept(others, w.axes, w.terms.rank());
-  const Expr sum = sum_axes(w.weights * exp(w.terms + spread), w.axes);
+  // What has weight 0 may be as large as it likes.
+  const Expr terms = w.terms + spread;
+  const Expr masked = logical_and(equal(w.weights, 0), terms > 0);
+  const Expr sum = sum_axes(w.weights * exp(switch_(masked, 0, terms)), w.axes);
   const Expr rest = product_of(p.rest);
   const Expr result = rest.has_value() ? rest * sum : sum;
   return result.rank() == e.rank() ? times(p.constant, result) : Expr();
@@ -131,6 +133,68 @@ Expr divided_apart(const Product& p, const Expr& e) {
   if (!divisor.log.has_value() || !divisor.grows || !(reader.grows(a) || reader.grows(b)))
     return {};
   return is(above, add_op) ? a / below + b / below : a / below - b / below;
+}
+
+std::size_t count_of_factors(const Product& p) {
+  return p.exps.size() + p.sums.size() + p.known.size() + p.weighted.size() + p.differences.size();
+}
+
+/// Whether `term` is in what `e` is computed from, as far as formulas written by hand go.
+bool is_made_of(const Expr& e, const Expr& term) {
+  std::vector<std::pair<Expr, int>> pending{{e, 0}};
+  NodeSet seen;
+  while (!pending.empty() && seen.size() < 50) {
+    const auto [node, level] = pending.back();
+    pending.pop_back();
+    if (node == term) return true;
+    if (is_leaf(node) || level > deepest || !seen.insert(node.get()).second) continue;
+    for (const Expr& input : node.inputs()) pending.emplace_back(input, level + 1);
+  }
+  return false;
+}
+
+/// Whether one argument makes an exponential of `p` overflow and another factor vanish.
+bool exponentials_meet(const Product& p) {
+  const Linear exponent = linear_of(p.exps);
+  return std::ranges::any_of(exponent.terms, [&](const auto& term) {
+    return std::ranges::any_of(p.known,
+                               [&](const Known& x) {
+                                 return x.vanishes && x.k > 0 && is_made_of(x.value, term.first);
+                               }) ||
+           std::ranges::any_of(p.sums, [&](const Pair& sum) {
+             Linear both;
+             both.add(sum.a, 1);
+             both.add(sum.b, -1);
+             return sum.k < 0 && both.coefficient(term.first) != 0;
+           });
+  });
+}
+
+/// 1 where a factor of `p` is a number whose exponent is one, as x / x is, also where it vanishes
+/// or overflows. NaN stays NaN.
+Expr ratio_of_equals(const Product& p) {
+  const Expr log = !p.known.empty()  ? p.known[0].log
+                   : !p.sums.empty() ? log_of_sum(p.sums[0].a, p.sums[0].b)
+                                     : Expr();
+  return log.has_value() ? final_exp(log - log) : Expr();
+}
+
+/// w exp(x) / sum(w exp(x)) with the largest x taken out of both. Where w is 0, x may be as large
+/// as it likes.
+Expr masked_softmax(Product p) {
+  const bool one = p.weighted.size() == 1 && p.weighted[0].k == -1 && p.weighted[0].log.has_value();
+  if (!one || !p.differences.empty()) return {};
+  const Weighted sum = std::move(p.weighted[0]);
+  p.weighted.clear();
+  if (p.exps.empty() && p.sums.empty() && p.known.empty()) return {};
+  const Expr above = log_of_factors(p);
+  if (!parallel(above, {}, sum.log, {})) return {};
+  Product below{.weighted = {sum}};
+  shift_weighted(below);
+  const Expr apart = above - below.exps[0].x;
+  p.rest.push_back(below.rest[0]);
+  const Expr share = product_of(p.rest) * exp(switch_(apart > 0, -inf, apart));
+  return times(p.constant, share);
 }
 
 /// The sums of `p` as they are written, where they only multiply and nothing else does.
@@ -161,7 +225,7 @@ Expr bounded_factors(const Product& p, double& constant) {
       return {};
     multiply(quotient(sum, *shares, factor));
   }
-  for (const auto& [value, log, k, grows] : p.known) {
+  for (const auto& [value, log, k, grows, vanishes, tail] : p.known) {
     if (k <= 0 || !whole(k) || grows) return {};
     multiply(power(value, k));
   }
@@ -180,9 +244,10 @@ bool mentions_exponential(const Expr& e) {
     pending.pop_back();
     if (is_leaf(node) || level > deepest || !seen.insert(node.get()).second) continue;
     const Op& op = node.op();
-    if (&op == &exp_op || &op == &exp2_op || &op == &expm1_op || &op == &sigmoid_op ||
-        &op == &softmax_op || &op == &cosh_op || &op == &sinh_op || &op == &sech_op ||
-        &op == &sigmoid_slope_op || &op == &normal_cdf_op || &op == &erfc_op)
+    if ((&op == &exp_op && !is_final(node)) || &op == &softplus_op || &op == &exp2_op ||
+        &op == &expm1_op || &op == &sigmoid_op || &op == &softmax_op || &op == &cosh_op ||
+        &op == &sinh_op || &op == &sech_op || &op == &sigmoid_slope_op || &op == &normal_cdf_op ||
+        &op == &erfc_op)
       return true;
     const bool power_of_number = &op == &pow_op && number(node.inputs()[0]);
     if (power_of_number) return true;
@@ -200,33 +265,23 @@ bool mentions_exponential(const Expr& e) {
   return false;
 }
 
-/// The q of 1 - q; empty for any other expression.
-Expr complement_of(const Expr& e) {
-  if (is(e, sub_op) && number(e.inputs()[0]) == 1.0) return e.inputs()[1];
-  if (!is(e, add_op)) return {};
-  for (const std::size_t k : {0u, 1u}) {
-    const Expr& other = e.inputs()[1 - k];
-    if (number(e.inputs()[k]) == 1.0 && is(other, neg_op)) return other.inputs()[0];
-  }
-  return {};
-}
-
-/// log(1 - q) by the logarithm of q, as for q = prod(1 - sigmoid(x)), and log(sigmoid(a) -
-/// sigmoid(b)), the share of a logistic distribution between two points: what is left where nearly
-/// all is taken away. NaN where the difference is negative.
-Expr log_of_difference(const Expr& e) {
-  if (const Expr q = complement_of(e); q.has_value()) {
-    if (is(q, sigmoid_op)) return -softplus(q.inputs()[0]);
-    const Positive known = Reader().positive(q, deepest);
-    return known.log.has_value() && !is(known.log, log_op) ? log1mexp(known.log) : Expr();
-  }
-  if (!is(e, sub_op) || !is(e.inputs()[0], sigmoid_op) || !is(e.inputs()[1], sigmoid_op)) return {};
-  // sigmoid(a) - sigmoid(b) = sigmoid(a) sigmoid(-b) (1 - exp(b - a)).
-  const Expr &a = e.inputs()[0].inputs()[0], &b = e.inputs()[1].inputs()[0];
-  return log1mexp(difference(b, a, 1)) - (softplus(-a) + softplus(b));
-}
-
 }  // namespace
+
+Expr softmax_by_logarithm(const Expr& x) {
+  if (is_leaf(x)) return {};
+  if (is(x, log_softmax_op)) return apply(softmax_op, {x.inputs()[0]}, x.attrs());
+  if (rearranges(x.op())) {
+    const Expr inner = softmax_by_logarithm(x.inputs()[0]);
+    if (!inner.has_value()) return {};
+    std::vector<Expr> inputs(x.inputs().begin(), x.inputs().end());
+    inputs[0] = inner;
+    return apply(x.op(), std::move(inputs), x.attrs());
+  }
+  if (!is(x, sub_op)) return {};
+  const Expr total = along_one_axis(x.inputs()[1], logsumexp_op, x.inputs()[0]);
+  if (!total.has_value() || !(total.inputs()[0] == x.inputs()[0])) return {};
+  return apply(softmax_op, {x.inputs()[0]}, total.attrs());
+}
 
 bool is_positive(const Expr& e) {
   if (const std::optional<double> value = number(e)) return *value > 0;
@@ -255,12 +310,17 @@ Expr balanced(const Expr& e) {
   }
   Reader().read(e, 1, p, deepest);
   if (p.plain()) return {};
+  p.divided |= p.mildly && count_of_factors(p) > 1;
   const bool wide =
       std::ranges::any_of(p.exps, [&](const Power& x) { return x.x.dims() == e.dims(); });
-  const bool may_meet = !p.exps.empty() && (p.growing > 1 || !p.sums.empty()) && wide;
+  const bool meets = exponentials_meet(p);
+  const bool may_meet = !p.exps.empty() && (p.growing > 1 || !p.sums.empty() || meets) && wide;
   if (!p.divided && !p.rooted && !may_meet) return {};
+  if (const Expr masked = masked_softmax(p); masked.has_value()) return masked;
   if (const Expr inside = divided_inside(p, e); inside.has_value()) return inside;
   if (const Expr apart = divided_apart(p, e); apart.has_value()) return apart;
+  if (p.divided || p.growing > 1) shift_weighted(p);
+  const Expr one = ratio_of_equals(p);
   gather(p);
   find_softmax(p);
   double constant = p.constant;
@@ -268,11 +328,13 @@ Expr balanced(const Expr& e) {
   if (!positive.has_value() && !p.rooted) positive = plain_sums(p);
   if (!positive.has_value()) {
     // Products of exponentials and what is bounded are left alone, as they are what they say.
-    if (!p.divided && !p.rooted && p.growing < 2) return {};
-    if (p.exps.empty() && p.known.empty() && p.sums.empty()) {
-      if (p.rest.empty()) return {};
-    } else {
+    if (!p.divided && !p.rooted && p.growing < 2 && !meets) return {};
+    const bool nothing = p.exps.empty() && p.known.empty() && p.sums.empty();
+    if (!nothing) {
       positive = exp(log_of_factors(p));
+    } else if (p.rest.empty()) {
+      if (!one.has_value()) return {};
+      positive = one;
     }
   }
   const Expr rest = product_of(p.rest);
