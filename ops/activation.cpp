@@ -102,7 +102,7 @@ Expr simplify_log(const Expr& e) {
 
 Expr simplify_log1p(const Expr& e) {
   const Expr& p = e.inputs()[0];
-  if (&p.op() == &exp_op) return {};
+  if (is_final(e) || &p.op() == &exp_op) return {};
   const Expr sum = log_of_positive(1 + p);
   return sum.has_value() && &sum.op() != &log_op ? sum : Expr();
 }
@@ -124,6 +124,8 @@ constinit const Op exp_op = elementwise<formula::Exp>({
     .name = "exp",
     .grad = [](Args, const Expr& y, const Expr& gy) -> Grads { return {gy * y}; },
     .rules = exp_rules,
+    .simplify =
+        [](const Expr& e) { return is_final(e) ? Expr() : softmax_by_logarithm(e.inputs()[0]); },
 });
 constinit const Op expm1_op = elementwise<formula::Expm1>({
     .name = "expm1",

@@ -28,6 +28,8 @@ Rules add_rules() {
       {"x + -y", x + -y, x - y},
       {"1 + erf", 1 + erf(x), erfc(-x)},
       {"1 + tanh", 1 + tanh(x), 2 * sigmoid(2 * x)},
+      {"1/2 + tanh / 2", 0.5 + 0.5 * tanh(x), sigmoid(2 * x)},
+      {"1/2 + half tanh", 0.5 + tanh(x) / 2, sigmoid(2 * x)},
       // As cross-entropies are often written. Apart, both have a kink at 0, and no curvature there.
       {"max + softplus-", maximum(x, 0) + softplus(-abs(x)), softplus(x)},
       {"relu + softplus-", relu(x) + softplus(-abs(x)), softplus(x)},
@@ -43,6 +45,7 @@ Rules sub_rules() {
       {"x - 0", x - 0, x},
       {"0 - x", 0 - x, -x},
       {"x - -y", x - -y, x + y},
+      {"1 - (1 - x)", 1 - (1 - x), x},
       {"exp - 1", exp(x) - 1, expm1(x)},
       {"1 - exp", 1 - exp(x), -expm1(x)},
       {"1 - erf", 1 - erf(x), erfc(x)},
@@ -56,6 +59,8 @@ Rules sub_rules() {
       {"2 sigmoid - 1", 2 * sigmoid(x) - 1, tanh(0.5 * x)},
       {"1 - 2 sigmoid", 1 - 2 * sigmoid(x), -tanh(0.5 * x)},
       {"1 - tanh", 1 - tanh(x), 2 * sigmoid(-2 * x)},
+      {"1/2 - tanh / 2", 0.5 - 0.5 * tanh(x), sigmoid(-2 * x)},
+      {"1/2 - half tanh", 0.5 - tanh(x) / 2, sigmoid(-2 * x)},
       {"1 - tanh^2", 1 - square(tanh(x)), square(sech(x))},
   };
   return rules;
@@ -66,6 +71,9 @@ Rules mul_rules() {
   static const Rule rules[] = {
       {"x * 1", x * 1, x},
       {"x * -1", x * -1, -x},
+      {"2 (x / 2)", 2 * (0.5 * x), x},
+      {"2 half x", 2 * (x / 2), x},
+      {"half 2 x", 0.5 * (2 * x), x},
       {"x * x", x * x, square(x)},
       {"sigmoid sigmoid-", sigmoid(x) * sigmoid(-x), sigmoid_slope(x)},
       {"-x * -y", -x * -y, x * y},
@@ -84,6 +92,7 @@ Rules div_rules() {
   static const Expr x = wildcard("x");
   static const Rule rules[] = {
       {"x / 1", x / 1, x},
+      {"2 x / 2", (2 * x) / 2, x},
       {"1 / (1 + exp(-x))", 1 / (1 + exp(-x)), sigmoid(x)},
       {"1 / (1 + exp(x))", 1 / (1 + exp(x)), sigmoid(-x)},
       {"exp / (1 + exp)", exp(x) / (1 + exp(x)), sigmoid(x)},

@@ -21,6 +21,10 @@ bool is_positive(const Expr& e);
 /// gives log(w) + x. Empty where that says no more than log(e).
 Expr log_of_positive(const Expr& e);
 
+/// exp(x) where that is a softmax, or elements of one: of x = log_softmax(z) or z - logsumexp(z);
+/// else empty.
+Expr softmax_by_logarithm(const Expr& x);
+
 /// The product, quotient, power or root `e` without parts that overflow or vanish on the way to a
 /// number: exp(x) / (exp(x) + exp(y)) is sigmoid(x - y). Empty where nothing is to be mended.
 Expr balanced(const Expr& e);

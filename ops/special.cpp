@@ -5,6 +5,7 @@
 #include "core/rewrite.hpp"
 #include "ops/activation.hpp"
 #include "ops/arithmetic.hpp"
+#include "ops/complement.hpp"
 #include "ops/elementwise.hpp"
 #include "ops/positive.hpp"
 #include "ops/slopes.hpp"
@@ -88,6 +89,7 @@ constinit const Op log1mexp_op = elementwise<formula::Log1mexp>({
     .grad = [](Args x, const Expr&, const Expr& gy) -> Grads {
       return {gy * (exp(x[0]) / expm1(x[0]))};
     },
+    .simplify = exponentials::simplify_log1mexp,
     .probe = {-3, -0.2},
 });
 constinit const Op logaddexp_op = elementwise<formula::LogAddExp>({
