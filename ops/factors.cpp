@@ -177,6 +177,19 @@ bool Reader::grows(const Expr& e) {
   return p.growing > 0;
 }
 
+namespace {
+/// Of the outermost reader on this thread.
+thread_local int* shared_budget = nullptr;
+}  // namespace
+
+Reader::Reader() : budget_(shared_budget ? *shared_budget : own_budget_) {
+  if (!shared_budget) shared_budget = &own_budget_;
+}
+
+Reader::~Reader() {
+  if (shared_budget == &own_budget_) shared_budget = nullptr;
+}
+
 Positive Reader::positive(const Expr& e, int depth) {
   const auto known = known_.find(e.get());
   if (known != known_.end()) return known->second;
@@ -301,8 +314,8 @@ void Reader::read_power(const Expr& e, const Expr& x, double by, double k, Produ
 bool Reader::read_root(const Expr& x, double k, Product& p, int depth) {
   Product q;
   read(x, 1, q, depth - 1);
-  if (q.plain() || !q.differences.empty() || q.constant == 0) return false;
-  shift_weighted(q);
+  // Of a sum whose sign is not known nothing is gained.
+  if (q.plain() || !q.differences.empty() || !q.weighted.empty() || q.constant == 0) return false;
   Expr others = product_of(q.rest);
   if (!others.has_value()) {
     if (q.constant < 0) return false;

@@ -78,9 +78,15 @@ struct Product {
   }
 };
 
-/// Reads expressions as products. One for each formula: it looks at so many nodes and no more.
+/// Reads expressions as products. One for each formula: it looks at so many nodes and no more. One
+/// that is made while another one reads, on this thread, looks at what that one has left.
 class Reader {
  public:
+  Reader();
+  ~Reader();
+  Reader(const Reader&) = delete;
+  Reader& operator=(const Reader&) = delete;
+
   /// Multiplies `e` to the power k into `p`.
   void read(const Expr& e, double k, Product& p, int depth);
 
@@ -105,8 +111,9 @@ class Reader {
   Positive bounded_sum(const Expr& e, int depth);
 
   NodeMap<Positive> known_;
-  int budget_ = 200;  // Nodes looked at: formulas written by hand have fewer, generated ones do not
-                      // become slow.
+  // Nodes to look at: formulas written by hand have fewer, generated ones do not become slow.
+  int own_budget_ = 250;
+  int& budget_;
 };
 
 /// Whether an op puts elements elsewhere and changes none: their logarithm is that of the elements.
