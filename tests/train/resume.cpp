@@ -187,6 +187,8 @@ Ended run_child(const std::string& output, const std::function<void(std::FILE*)>
   const pid_t child = fork();
   REQUIRE(child >= 0);
   if (child == 0) {
+    std::signal(SIGINT, SIG_DFL);  // Not doctest's.
+    std::signal(SIGTERM, SIG_DFL);
     try {
       std::FILE* out = std::fopen(output.c_str(), "w");
       work(out);
