@@ -14,10 +14,10 @@ using namespace cinch::testing;
 namespace {
 
 /// Programs with arguments that are done in no time, on small_data().
-struct Program {
+struct SmallRun {
   const char *name, *arguments, *other;  ///< `other`: an option that decides results.
 };
-const std::vector<Program> programs = {
+const std::vector<SmallRun> programs = {
     {"mlp", "--batch 10 --hidden 5", "--decay 0.5"},
     {"logistic_regression", "--batch 10", "--rate 0.17"},
     {"contractive_autoencoder", "--batch 10 --hidden 5", "--lambda 0.3"},
@@ -27,7 +27,7 @@ const std::vector<Program> programs = {
     {"k_sparse", "--batch 10", "--dtype float64"},
 };
 
-std::string command(const Program& p, const std::string& data, const std::string& more) {
+std::string command(const SmallRun& p, const std::string& data, const std::string& more) {
   return std::string(p.arguments) + " --data " + data + " " + more;
 }
 
@@ -36,7 +36,7 @@ std::string command(const Program& p, const std::string& data, const std::string
 TEST_CASE("a run's folder knows how it was made, and resuming refuses what differs") {
   const Scratch scratch, other_scratch;
   const std::string data = small_data(scratch), out = scratch.path + "/out";
-  for (const Program& p : programs) {
+  for (const SmallRun& p : programs) {
     CAPTURE(p.name);
     std::filesystem::remove_all(out);
     const std::string to = " --epochs 1 --output " + out;
@@ -52,7 +52,7 @@ TEST_CASE("a run's folder knows how it was made, and resuming refuses what diffe
     REQUIRE(first.status == 0);
     const std::string record = contents(out + "/run.txt");
     CAPTURE(record);
-    for (const std::string line :
+    for (const std::string& line :
          {std::string("program: ") + p.name, std::string("version: "), std::string("commit: "),
           std::string("--seed: "), std::string("--batch: 10\n"), std::string("data: ")})
       CHECK(record.find(line) != std::string::npos);
@@ -69,7 +69,7 @@ TEST_CASE("a run's folder knows how it was made, and resuming refuses what diffe
     CHECK(contents(out + "/run.txt") == record);
   }
   // Other data of the same size.
-  const Program& p = programs[0];
+  const SmallRun& p = programs[0];
   const std::string changed = scratch.path + "/changed";
   std::filesystem::copy(data, changed, std::filesystem::copy_options::recursive);
   {
@@ -89,7 +89,7 @@ TEST_CASE("a run's folder knows how it was made, and resuming refuses what diffe
 TEST_CASE("exit codes tell interrupted runs, errors and output that is lost apart") {
   const Scratch scratch;
   const std::string data = small_data(scratch);
-  for (const Program& p : programs) {
+  for (const SmallRun& p : programs) {
     CAPTURE(p.name);
     const std::string out = scratch.path + "/" + p.name;
     const Ran ran = interrupt_example(p.name, command(p, data, "--epochs 1000000 --output " + out));
@@ -104,7 +104,7 @@ TEST_CASE("exit codes tell interrupted runs, errors and output that is lost apar
     CHECK(ran.output.ends_with(": interrupted; --resume goes on from here\n"));
     CHECK_FALSE(std::filesystem::exists(out + "/results.md"));
   }
-  const Program& p = programs[1];
+  const SmallRun& p = programs[1];
   const std::string out = scratch.path + "/lost";
   const Ran lost =
       run_example(p.name, command(p, data, "--epochs 1 --output " + out + " > /dev/full"));
@@ -118,12 +118,12 @@ TEST_CASE("exit codes tell interrupted runs, errors and output that is lost apar
 TEST_CASE("two runs do not share a folder") {
   const Scratch scratch;
   const std::string data = small_data(scratch), out = scratch.path + "/out";
-  const Program& p = programs[2];
+  const SmallRun& p = programs[2];
   const std::string call =
       std::string(CINCH_EXAMPLES_DIR) + "/" + p.name + " " + command(p, data, "--output " + out);
-  const Ran both = run_command("timeout --foreground --preserve-status -s INT 2 " + call +
+  const Ran both = run_command("{ timeout --foreground --preserve-status -s INT 2 " + call +
                                " --epochs 1000000 > /dev/null & sleep 1; " + call +
-                               " --epochs 1; echo second ended with $?; wait");
+                               " --epochs 1; echo second ended with $?; wait; }");
   CAPTURE(both.output);
   CHECK(both.output.find("is being written by another run (process ") != std::string::npos);
   CHECK(both.output.find("second ended with 1") != std::string::npos);
