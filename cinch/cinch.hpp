@@ -14,6 +14,7 @@
 #include "core/team.hpp"
 #include "core/tensor.hpp"
 #include "core/variables.hpp"
+#include "io/bytes.hpp"
 #include "io/csv.hpp"
 #include "io/idx.hpp"
 #include "io/image.hpp"

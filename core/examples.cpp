@@ -90,7 +90,7 @@ void Count::append_to(std::vector<std::int64_t>& key) const {
 // -------------------------------------------------------------------------------------------------
 
 const std::vector<Digit>& Flow::digits(std::size_t i) const {
-  static const std::vector<Digit> none;
+  static const auto& none = *new std::vector<Digit>;
   const auto found = all_->digits_.find(inputs()[i].get());
   return found == all_->digits_.end() ? none : found->second;
 }

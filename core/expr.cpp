@@ -16,8 +16,6 @@ thread_local Source attributed_line{};
 /// The function that errors on this thread are reported in; null for none.
 thread_local const char* attributed_function = nullptr;
 
-const Attrs no_attrs;
-
 DType promoted(std::span<const Expr> x, bool& weak) {
   bool any_strong = false;
   DType strong = DType::bool_, literals = DType::bool_;
@@ -176,8 +174,9 @@ bool operator==(const Attrs& a, const Attrs& b) {
 }
 
 const Attrs& Expr::attrs(Source where) const {
+  static const Attrs& none = *new Attrs;  // Never destroyed: programs compute while they end.
   const Node& mine = node(where);
-  return mine.attrs ? *mine.attrs : no_attrs;
+  return mine.attrs ? *mine.attrs : none;
 }
 
 void Expr::throw_empty(Source where) {

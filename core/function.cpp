@@ -5,19 +5,25 @@
 #include <cmath>
 #include <cstring>
 #include <exception>
+#include <functional>
 #include <list>
 #include <mutex>
+#include <set>
 
 #include "core/compile.hpp"
 #include "core/derivation.hpp"
 #include "core/host.hpp"
 #include "core/leaves.hpp"
+#include "core/team.hpp"
 
 namespace cinch {
 
 namespace {
 
-constexpr std::size_t most_plans = 16;  // Kept; the one used longest ago goes first.
+// Of the plans that are kept, the one used longest ago goes first. Sizes that come back after their
+// plan was given up, as the lengths of sequences do, are worth keeping more plans for.
+constexpr std::size_t fewest_plans = 16, most_plans = 256, most_plan_bytes = std::size_t{256} << 20;
+constexpr std::size_t most_known_sizes = 4096;
 
 /// Writes the scalar `from` into the scalar `to`, of another dtype.
 void convert(const Tensor& from, Tensor& to) {
@@ -27,6 +33,9 @@ void convert(const Tensor& from, Tensor& to) {
     });
   });
 }
+
+/// What set() does, for who holds the variable.
+void put(const Shared& target, Tensor value) { target.attrs().state->value = std::move(value); }
 
 /// `value` as input `x` wants it: itself, or converted in `converted`, a scalar of x's dtype.
 const Tensor* fitted(const Expr& x, const Tensor& value, Tensor& converted,
@@ -66,11 +75,21 @@ struct Function::Compiled {
   struct Entry {
     std::vector<std::int64_t> key;  // Sizes of the arguments, one after the other, then the host's.
     std::unique_ptr<Plan> plan;
+    bool recurs = false;  // Its plan was given up before, and made again.
     std::int64_t calls = 0;
     double nanoseconds = 0;  // Of the calls that were measured.
   };
   std::list<Entry> plans;  // Most recently used first.
-  std::size_t plans_made = 0;
+  std::map<std::vector<std::int64_t>, std::list<Entry>::iterator> plan_at;
+  std::set<std::vector<std::int64_t>> known;  // Sizes that a plan was made for.
+  std::size_t plans_made = 0, plan_bytes = 0;
+  /// The variables that a call reads or changes, in the order of their addresses, so that calls
+  /// that wait for each other do not do so in a circle.
+  struct Use {
+    SharedState* state;
+    bool changes;
+  };
+  std::vector<Use> uses;
   bool profiling = false;
   std::mutex mutex;
   // Reused at each call, so that it allocates nothing.
@@ -78,6 +97,26 @@ struct Function::Compiled {
   std::vector<const void*> addresses;
   std::vector<const Tensor*> given;
   std::vector<Tensor> converted;
+
+  /// Holds them for the time of a call.
+  class Holding {
+   public:
+    explicit Holding(const std::vector<Use>& uses) : uses_(uses) {
+      for (const Use& use : uses_)
+        use.changes ? use.state->access.lock() : use.state->access.lock_shared();
+    }
+    ~Holding() {
+      for (const Use& use : uses_)
+        use.changes ? use.state->access.unlock() : use.state->access.unlock_shared();
+    }
+    Holding(const Holding&) = delete;
+    Holding& operator=(const Holding&) = delete;
+
+   private:
+    const std::vector<Use>& uses_;
+  };
+  void note_uses();
+  void give_plans_up();
 
   void run(std::span<const Tensor* const> arguments, std::vector<Tensor>& outputs);
   void run_checked(std::vector<Tensor>& outputs);
@@ -105,16 +144,50 @@ Function::Compiled::Entry& Function::Compiled::entry_for(std::span<const Tensor*
   for (const Tensor* argument : arguments)
     key.insert(key.end(), argument->shape().begin(), argument->shape().end());
   for (std::size_t k = 0; k < host.sizes().size(); ++k) key.push_back(host.size(k));
-  const auto found = std::ranges::find(plans, key, &Entry::key);
-  if (found == plans.end()) {
-    plans.push_front({key, plan_of(key, nullptr)});
-    plans.front().plan->set_profiling(profiling);
-    ++plans_made;
-    if (plans.size() > most_plans) plans.pop_back();
-  } else if (found != plans.begin()) {
-    plans.splice(plans.begin(), plans, found);
+  if (!plans.empty() && plans.front().key == key) return plans.front();
+  const auto found = plan_at.find(key);
+  if (found != plan_at.end()) {
+    plans.splice(plans.begin(), plans, found->second);
+    return plans.front();
   }
+  plans.push_front({key, plan_of(key, nullptr), known.contains(key)});
+  plan_at.emplace(key, plans.begin());
+  if (known.size() >= most_known_sizes) known.clear();
+  known.insert(key);
+  plans.front().plan->set_profiling(profiling);
+  plan_bytes += plans.front().plan->arena_bytes();
+  ++plans_made;
+  give_plans_up();
   return plans.front();
+}
+
+void Function::Compiled::give_plans_up() {
+  const auto give_up = [&](std::list<Entry>::iterator entry) {
+    plan_bytes -= entry->plan->arena_bytes();
+    plan_at.erase(entry->key);
+    plans.erase(entry);
+  };
+  const auto met_once = static_cast<std::size_t>(std::ranges::count(plans, false, &Entry::recurs));
+  if (met_once > fewest_plans) {
+    auto last = std::prev(plans.end());
+    while (last->recurs) --last;
+    give_up(last);
+  }
+  while (plans.size() > most_plans || (plans.size() > fewest_plans && plan_bytes > most_plan_bytes))
+    give_up(std::prev(plans.end()));
+}
+
+void Function::Compiled::note_uses() {
+  std::vector<Expr> all = program.written;
+  all.insert(all.end(), program.roots.begin(), program.roots.end());
+  for (const Shared& variable : shared_variables(all))
+    uses.push_back({variable.attrs().state.get(), false});
+  for (const Shared& target : program.targets) {
+    SharedState* state = target.attrs().state.get();
+    const auto found = std::ranges::find(uses, state, &Use::state);
+    found == uses.end() ? uses.push_back({state, true}) : void(found->changes = true);
+  }
+  std::ranges::sort(uses, std::less<>(), &Use::state);
 }
 
 std::vector<Binding> Function::Compiled::bindings() const {
@@ -176,7 +249,7 @@ void Function::Compiled::run_checked(std::vector<Tensor>& outputs) {
     }
   }
   for (std::size_t k = 0; k < program.targets.size(); ++k)
-    program.targets[k].set(std::move(values[count + k]));
+    put(program.targets[k], std::move(values[count + k]));
   values.resize(count);
   outputs = std::move(values);
 }
@@ -201,7 +274,7 @@ void Function::Compiled::commit_watched(Plan& plan, std::span<const Tensor> outp
   std::vector<Tensor> after;
   for (std::size_t k = 0; k < before.size(); ++k) {
     after.push_back(program.targets[k].value());
-    program.targets[k].set(std::move(before[k]));
+    put(program.targets[k], std::move(before[k]));
   }
   const Inquiry found = inquire(program.written, bindings(), watch, counts);
   if (found.fault) throw ValueError(what + "\n" + found.fault->text);
@@ -209,7 +282,7 @@ void Function::Compiled::commit_watched(Plan& plan, std::span<const Tensor> outp
   for (std::size_t k = 0; k < found.values.size(); ++k)
     meant = meant || (counts[k] && is_faulty(found.values[k], watch));
   if (!meant) throw ValueError(what + "\n" + std::string(only_compiled));
-  for (std::size_t k = 0; k < after.size(); ++k) program.targets[k].set(std::move(after[k]));
+  for (std::size_t k = 0; k < after.size(); ++k) put(program.targets[k], std::move(after[k]));
 }
 
 void Function::Compiled::run(std::span<const Tensor* const> arguments,
@@ -220,6 +293,7 @@ void Function::Compiled::run(std::span<const Tensor* const> arguments,
         text(program.name, ": takes ", inputs.size(), " arguments, got ", arguments.size()));
   }
   const std::scoped_lock lock(mutex);
+  const Holding holding(uses);
   for (std::size_t k = 0; k < arguments.size(); ++k) {
     given[k] = fitted(inputs[k], *arguments[k], converted[k], program.name);
     // An argument that is the memory of a variable to be updated must not change on the way.
@@ -316,7 +390,10 @@ std::vector<Tensor> Function::call(const std::map<std::string, Tensor>& argument
 
 const std::vector<Expr>& Function::graph() const { return compiled().program.roots; }
 const Program& Function::program() const { return compiled().program; }
-std::size_t Function::plans_made() const { return compiled().plans_made; }
+std::size_t Function::plans_made() const {
+  const std::scoped_lock lock(compiled().mutex);
+  return compiled().plans_made;
+}
 
 std::string Function::plan_text() const {
   const std::scoped_lock lock(compiled().mutex);
@@ -400,6 +477,7 @@ Substitutions chained(const Substitutions& givens) {
 }  // namespace
 
 Function function(FunctionSpec spec) {
+  threads();  // A CINCH_THREADS that is no number is no fault of a formula.
   if (spec.mode == Mode::fast && spec.watch == Watch::everywhere)
     throw ValueError(spec.name +
                      ": Watch::everywhere looks at each op of the formula, set Mode::checked too");
@@ -424,7 +502,7 @@ Function function(FunctionSpec spec) {
       throw TypeError(spec.name + ": a given is an empty expression");
     if (to.type().weak) to = cast(to, from.dtype());
     require_fitting(spec.name, "given", from, to);
-    const auto same = [&](const auto& given) { return given.first == from; };
+    const auto same = [&from = from](const auto& given) { return given.first == from; };
     if (std::ranges::count_if(spec.givens, same) > 1)
       throw TypeError(spec.name + ": two givens for " + describe(from) + ": only one can hold");
   }
@@ -481,6 +559,7 @@ Function function(FunctionSpec spec) {
   program.output_count = spec.outputs.size();
   program.targets = std::move(targets);
   program.roots = std::move(roots);
+  compiled->note_uses();
   Function result;
   result.compiled_ = std::move(compiled);
   return result;
@@ -495,14 +574,38 @@ Function function(std::vector<Expr> inputs, std::vector<Expr> outputs, Updates u
                                .mode = mode});
 }
 
+namespace {
+
+Tensor evaluate_at(const Arg& expr, std::vector<Expr> variables,
+                   std::span<const Tensor* const> values) {
+  return std::move(function({.inputs = std::move(variables),
+                             .outputs = {expr},
+                             .allow_unused_inputs = true,
+                             .name = "evaluate"})
+                       .call(values)
+                       .front());
+}
+
+}  // namespace
+
 Tensor evaluate(const Arg& expr, const std::vector<Binding>& bindings) {
-  FunctionSpec spec{.outputs = {expr}, .allow_unused_inputs = true, .name = "evaluate"};
+  std::vector<Expr> variables;
   std::vector<const Tensor*> values;
   for (const auto& [variable, value] : bindings) {
-    spec.inputs.push_back(variable);
+    variables.push_back(variable);
     values.push_back(&value);
   }
-  return function(std::move(spec)).call(values).front();
+  return evaluate_at(expr, std::move(variables), values);
+}
+
+Tensor evaluate(const Arg& expr, std::initializer_list<BoundNow> bindings) {
+  std::vector<Expr> variables;
+  std::vector<const Tensor*> values;
+  for (const BoundNow& bound : bindings) {
+    variables.push_back(bound.variable);
+    values.push_back(&bound.value);
+  }
+  return evaluate_at(expr, std::move(variables), values);
 }
 
 }  // namespace cinch

@@ -22,7 +22,8 @@ namespace cinch {
 /// How a function runs.
 enum class Mode {
   fast,     ///< Rewritten and planned once for each set of input sizes; later calls with the same
-            ///< sizes only compute.
+            ///< sizes only compute. Plans are kept for the last 16 sets of sizes, and, of those that
+            ///< come back later, for up to 256 that together take less than 256 MiB.
   checked,  ///< As written, op by op. Where that makes a NaN or an infinity of a result, as log(z)
             ///< of a sigmoid that is 0, the result is that of the form that Mode::fast computes.
 };
@@ -53,8 +54,10 @@ struct FunctionSpec {
   bool profile = false;           ///< Measure each step, for profile(): see explain.hpp.
 };
 
-/// A compiled function. Copies share the compiled code. Calls of one function from several threads
-/// take turns; calls of functions that share no variables that change are independent.
+/// A compiled function. Copies share the compiled code. It may be called from several threads:
+/// calls of one function take turns, and so do calls of functions one of which changes a variable
+/// that the other one uses, so that each finds all variables as they were before the other or after
+/// it; all others are independent.
 class Function {
  public:
   Function() = default;
@@ -108,13 +111,25 @@ class Function {
 
 /// Compiles. Throws TypeError for a variable that is not an input, an input that is not used, an
 /// update whose type is not its variable's, two updates of one variable, or a given whose type does
-/// not fit, or for a variable that is given already; ValueError for Watch::everywhere in Mode::fast.
+/// not fit, or for a variable that is given already; ValueError for Watch::everywhere in
+/// Mode::fast.
 Function function(FunctionSpec spec);
 /// As in Theano: function({x}, {cost}, updates, givens).
 Function function(std::vector<Expr> inputs, std::vector<Expr> outputs, Updates updates = {},
                   Substitutions givens = {}, Mode mode = Mode::fast);
 
-/// The value of one expression, for once. Its variables get their values from `bindings`.
+/// A variable and its value during one call, which is not copied.
+struct BoundNow {
+  BoundNow(const Expr& x, const Tensor& value_of_x) : variable(x), value(value_of_x) {}
+  BoundNow(const Binding& binding) : BoundNow(binding.first, binding.second) {}
+
+  const Expr& variable;
+  const Tensor& value;
+};
+
+/// The value of one expression, for once. Its variables get their values from `bindings`; those in
+/// braces, evaluate(sum(x), {{x, images}}), are not copied.
 Tensor evaluate(const Arg& expr, const std::vector<Binding>& bindings = {});
+Tensor evaluate(const Arg& expr, std::initializer_list<BoundNow> bindings);
 
 }  // namespace cinch

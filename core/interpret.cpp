@@ -1,7 +1,9 @@
 #include "core/interpret.hpp"
 
 #include <cmath>
+#include <new>
 #include <optional>
+#include <stdexcept>
 
 #include "core/graph.hpp"
 #include "core/leaves.hpp"
@@ -60,11 +62,22 @@ void require_sizes(const Expr& node, std::span<const Tensor* const> values) {
 
 Tensor interpret_node(const Expr& node, std::span<const Tensor* const> operands) {
   require_sizes(node, operands);
+  const auto explained = [&](const char* what) {
+    return text(op_name_of(node), ": ", what, "\n  in ", describe(node), "  at ",
+                node->where.text());
+  };
   try {
     return node.op().reference(operands, node.attrs());
   } catch (const ValueError& error) {
-    throw ValueError(text(op_name_of(node), ": ", error.what(), "\n  in ", describe(node), "  at ",
-                          node->where.text()));
+    throw ValueError(explained(error.what()));
+  } catch (const TypeError& error) {  // The result has too many elements.
+    throw TypeError(explained(error.what()));
+  } catch (const Error& error) {
+    throw Error(explained(error.what()));
+  } catch (const std::bad_alloc&) {
+    throw Error(explained("not enough memory"));
+  } catch (const std::length_error&) {
+    throw Error(explained("not enough memory"));
   }
 }
 

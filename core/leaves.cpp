@@ -2,6 +2,9 @@
 
 #include <atomic>
 #include <cmath>
+#include <mutex>
+#include <shared_mutex>
+#include <utility>
 
 #include "core/graph.hpp"
 #include "core/shared.hpp"
@@ -89,10 +92,17 @@ Shared::Shared(Tensor value, std::string label, Source where) {
 }
 
 const Tensor& Shared::value(Source where) const { return attrs(where).state->value; }
+Tensor Shared::get(Source where) const {
+  const SharedState& state = *attrs(where).state;
+  const std::shared_lock lock(state.access);
+  return state.value;
+}
 const std::string& Shared::label() const { return attrs().label; }
 
 void Shared::set(Tensor value, Source where) {
-  Tensor& mine = attrs(where).state->value;
+  SharedState& state = *attrs(where).state;
+  const std::unique_lock lock(state.access);
+  Tensor& mine = state.value;
   if (value.rank() == 0 && mine.rank() == 0) {
     Tensor converted = value.cast(mine.dtype());
     const bool rounded = is_float(value.dtype()) && is_float(mine.dtype()) &&
@@ -106,7 +116,7 @@ void Shared::set(Tensor value, Source where) {
         "\n  Convert it with cast() or reshaped(), or make a new variable.\n  written at " +
         where.text());
   }
-  mine = std::move(value);
+  std::swap(mine, value);  // The old one goes after the lock.
 }
 
 bool is_shared(const Expr& expr) { return &expr.op() == &shared_op; }

@@ -69,10 +69,15 @@ enum class Operands : std::uint8_t {
   choice,   ///< The first must be bool; the others are brought to their promoted dtype.
 };
 
-/// An identity `left` = `right` over wildcards, applied from left to right.
+/// An identity `left` = `right` over wildcards, applied from left to right. Its two sides are never
+/// let go of: rules are kept from their first use on, and what a program's own static objects and
+/// detached threads compute while it ends needs them still.
 struct Rule {
   std::string_view name;
-  Expr left, right;
+  const Expr &left, &right;
+
+  Rule(std::string_view name_of_it, Expr from, Expr to)
+      : name(name_of_it), left(*new Expr(std::move(from))), right(*new Expr(std::move(to))) {}
 };
 using Rules = std::span<const Rule>;
 

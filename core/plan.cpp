@@ -31,6 +31,12 @@ void Plan::run_step(const Step& step) {
     } catch (const ValueError& error) {
       throw ValueError(cinch::text(op_name_of(kernel->node), ": ", error.what(), "\n  in ",
                                    describe(kernel->node), "  at ", kernel->node->where.text()));
+    } catch (const Error& error) {
+      throw Error(cinch::text(op_name_of(kernel->node), ": ", error.what(), "\n  in ",
+                              describe(kernel->node), "  at ", kernel->node->where.text()));
+    } catch (const std::bad_alloc&) {
+      throw Error(cinch::text(op_name_of(kernel->node), ": not enough memory\n  in ",
+                              describe(kernel->node), "  at ", kernel->node->where.text()));
     }
   } else if (const auto* move = std::get_if<MoveStep>(&step)) {
     const std::int64_t start = reinterpret_cast<const std::int64_t*>(
@@ -82,7 +88,7 @@ void Plan::set_profiling(bool on) {
 }
 
 const void* Plan::result(std::size_t k) const {
-  return buffers_[static_cast<std::size_t>(results_[k])];
+  return buffers_[static_cast<std::size_t>(results_[k])] + result_offsets_[k];
 }
 
 void Plan::commit() { run_all(commits_, steps_.size()); }

@@ -109,6 +109,7 @@ class Plan {
   std::vector<std::pair<std::size_t, SharedState*>>
       shared_;  // Buffers whose address is looked up at each run.
   std::vector<int> results_;
+  std::vector<std::int64_t> result_offsets_;  // Bytes from the beginning of the buffer.
   std::vector<Shape> shapes_;
   std::vector<Expr> alive_;  // Constants and states that buffers point into.
   std::unique_ptr<std::byte, Free> arena_;

@@ -54,7 +54,9 @@ class Planner {
       // So must the new value of a variable that is another one's old value, before that one
       // changes.
       const bool shows_shared = results[k].target && is_shared(roots[k]);
-      if (roots[k].op().view || shows_shared)
+      const bool lies_elsewhere =
+          roots[k].op().view && (results[k].target || !shows_whole_rows(roots[k]));
+      if (lies_elsewhere || shows_shared)
         roots[k] = apply(copy_op, {roots[k]}, {}, roots[k]->where);
     }
     order_ = topological(roots);
@@ -99,6 +101,21 @@ class Planner {
     owner_.push_back(static_cast<int>(owner_.size()));
     size_.push_back(0);
     return static_cast<int>(owner_.size()) - 1;
+  }
+
+  /// Whether a view, or a view of views, lies in row-major order in what it shows, as some rows of
+  /// an input do: then an output needs no copy.
+  static bool shows_whole_rows(const Expr& root) {
+    std::vector<Expr> views{root};
+    while (views.back().op().view) views.emplace_back(views.back().inputs()[0]);
+    Strided from{0, row_major(views.back().type().shape())};
+    for (auto view = views.rbegin() + 1; view != views.rend(); ++view) {
+      Strided where;
+      if (!view->op().view(from, *view, where)) return false;
+      from = where;
+    }
+    from.offset = 0;
+    return is_row_major(from, root.type().shape());
   }
 
   static bool is_loop(const Expr& node) { return node.op().elementwise() || node.op().accumulator; }
@@ -336,8 +353,7 @@ class Planner {
   Place& new_place(const Expr& node) {
     Place& result = place_[node.get()];
     result = {new_buffer(), {0, row_major(node.type().shape())}};
-    size_[static_cast<std::size_t>(result.buffer)] =
-        std::max<std::size_t>(bytes_of(node), 1);
+    size_[static_cast<std::size_t>(result.buffer)] = std::max<std::size_t>(bytes_of(node), 1);
     return result;
   }
 
@@ -370,6 +386,8 @@ class Planner {
   }
 
   void emit_loop(const Group& group, std::vector<Plan::Step>& steps) {
+    // What no memory holds would take for ever too, be it of one number repeated.
+    for (const Expr& node : group.nodes) bytes_of(node.op().accumulator ? node.inputs()[0] : node);
     LoopSpec spec{.shape = group.shape};
     NodeMap<int> value;
     const auto add_input = [&](const Expr& input) {
@@ -528,9 +546,13 @@ class Planner {
   void finish(std::span<const Expr> roots, std::span<const PlanResult> results) {
     for (std::size_t k = 0; k < roots.size(); ++k) {
       plan_.results_.push_back(-1);
+      plan_.result_offsets_.push_back(0);
       plan_.shapes_.push_back(roots[k].type().shape());
       if (written_.contains(roots[k].get())) continue;
-      const int buffer = place(roots[k]).buffer;
+      const Place& lies = place(roots[k]);
+      const int buffer = lies.buffer;
+      plan_.result_offsets_.back() =
+          lies.where.offset * static_cast<std::int64_t>(size_of(roots[k].dtype()));
       uses_.push_back({owner(buffer), true, 0});
       plan_.results_.back() = buffer;
       if (results[k].target)

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "core/access.hpp"
 #include "core/expr.hpp"
 
 namespace cinch {
@@ -14,6 +15,8 @@ namespace cinch {
 /// The value behind a shared variable.
 struct SharedState {
   Tensor value;
+  /// Held while a function computes with the value, get() copies it or set() replaces it.
+  mutable Access access;
   std::string label;
   /// What every function that reads the variable assigns to it after a call, unless its own updates
   /// say otherwise: how random streams advance. Empty for ordinary variables.
@@ -21,7 +24,9 @@ struct SharedState {
 };
 
 /// An expression whose value is stored, read by any number of functions and changed by their
-/// updates or by set(). Copies share the value. Its type, shape included, never changes.
+/// updates or by set(). Copies share the value. Its type, shape included, never changes. Functions,
+/// get() and set() may be called from several threads at once: each finds the value as it was before
+/// another one or after it, and set() waits for the calls that compute with the value.
 class Shared : public Expr {
  public:
   Shared() = default;
@@ -31,8 +36,9 @@ class Shared : public Expr {
   // Each throws TypeError, with `where`, the caller's line, for Shared().
 
   /// A copy of the value.
-  Tensor get(Source where = Source::here()) const { return value(where); }
-  /// The value itself, valid until the next call of a function that updates it.
+  Tensor get(Source where = Source::here()) const;
+  /// The value itself, valid until the next set() or call of a function that updates it, in
+  /// whatever thread.
   const Tensor& value(Source where = Source::here()) const;
   /// Throws TypeError unless `value` has the variable's dtype and shape; a scalar literal is
   /// converted.

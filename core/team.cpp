@@ -11,9 +11,13 @@
 #include <exception>
 #include <mutex>
 #include <new>
+#include <system_error>
 #include <thread>
 #include <vector>
 
+#if defined(__unix__) || defined(__APPLE__)
+#include <pthread.h>
+#endif
 #if defined(__linux__)
 #include <sched.h>
 #endif
@@ -85,8 +89,7 @@ thread_local bool inside_part = false;
 /// displaced, unless it is in the middle of a part. Which thread computes a part leaves no trace.
 class Team {
  public:
-  Team() : size_(threads_wanted()) {}
-  ~Team() { dismiss(); }
+  explicit Team(int size) : size_(size) {}
 
   int size() const { return size_.load(std::memory_order_relaxed); }
 
@@ -96,6 +99,9 @@ class Team {
     size_ = n;
   }
 
+  /// From now on every caller does its work itself. Threads that serve another go on.
+  void work_alone() { size_ = 1; }
+
   void share(std::int64_t parts, void (*work)(void*, std::int64_t), void* context) {
     std::unique_lock lock(busy_, std::defer_lock);
     if (parts < 2 || inside_part || size() < 2 || !lock.try_lock()) {
@@ -103,6 +109,10 @@ class Team {
       return;
     }
     if (workers_.empty()) engage();
+    if (workers_.empty()) {
+      for (std::int64_t part = 0; part < parts; ++part) work(context, part);
+      return;
+    }
     const std::uint32_t job = job_.load(std::memory_order_relaxed) + 1;
     const auto members = static_cast<std::int64_t>(workers_.size()) + 1;
     // Late threads may still look at the job before; nothing can be claimed while this one is
@@ -187,7 +197,15 @@ class Team {
     const auto count = static_cast<std::size_t>(size() - 1);
     shares_ = std::vector<Share>(count + 1);
     workers_count_ = count;
-    for (std::size_t k = 0; k < count; ++k) workers_.emplace_back([this, k] { serve(k + 1); });
+    workers_.reserve(count);
+    try {
+      for (std::size_t k = 0; k < count; ++k) workers_.emplace_back([this, k] { serve(k + 1); });
+    } catch (const std::system_error&) {
+      // There are no more threads to be had. Nobody asks again, as that takes longer than most
+      // kernels.
+      size_ = static_cast<int>(workers_.size()) + 1;
+      workers_count_ = workers_.size();
+    }
   }
 
   void dismiss() {
@@ -215,9 +233,49 @@ class Team {
   std::exception_ptr error_;
 };
 
+std::atomic<Team*> the_team = nullptr;
+
+std::atomic<int> calls_inside = 0;  // Of UntilExit.
+std::atomic<bool> exiting = false;
+thread_local bool exits = false;
+
+/// In a child of fork(), which has none of the threads. What they and other callers were in the
+/// middle of is left as it was.
+void found_anew() {
+  if (const Team* parents = the_team.load()) the_team = new Team(parents->size());
+  inside_part = false;
+  calls_inside = 0;
+}
+
+void stop_calls() {
+  exits = true;
+  exiting = true;
+  if (Team* team = the_team.load()) team->work_alone();
+  while (calls_inside.load() != 0) std::this_thread::yield();
+}
+
+void watch_process() {
+  static const bool once = [] {
+    std::atexit(stop_calls);
+#if defined(__unix__) || defined(__APPLE__)
+    pthread_atfork(nullptr, nullptr, found_anew);
+#endif
+    return true;
+  }();
+  (void)once;
+}
+
+/// The team is made at the first use and never destroyed: its threads end with the process, so that
+/// whatever computes while the program ends, static objects or detached threads, finds it whole.
 Team& team() {
-  static Team the_team;
-  return the_team;
+  if (Team* team = the_team.load(std::memory_order_acquire)) return *team;
+  static const bool once = [] {
+    the_team = new Team(threads_wanted());
+    watch_process();
+    return true;
+  }();
+  (void)once;
+  return *the_team;
 }
 
 }  // namespace
@@ -231,6 +289,15 @@ void set_threads(int n) {
 }
 
 int threads() { return team().size(); }
+
+UntilExit::UntilExit() {
+  watch_process();
+  calls_inside.fetch_add(1);
+  if (!exiting.load() || exits) return;
+  calls_inside.fetch_sub(1);
+  while (true) std::this_thread::sleep_for(std::chrono::hours(1));
+}
+UntilExit::~UntilExit() { calls_inside.fetch_sub(1); }
 
 void share_work(std::int64_t parts, void (*work)(void*, std::int64_t), void* context) {
   team().share(parts, work, context);
@@ -248,21 +315,42 @@ std::int64_t parts_for(double nanoseconds, std::int64_t units) {
   return static_cast<std::int64_t>(std::bit_floor(static_cast<std::uint64_t>(most)));
 }
 
-std::byte* thread_scratch(std::size_t bytes) {
-  struct Memory {
-    std::byte* data = nullptr;
-    std::size_t size = 0;
-    ~Memory() { ::operator delete[](data, std::align_val_t{64}); }
-  };
-  thread_local Memory memory;
-  if (memory.size < bytes) {
-    ::operator delete[](memory.data, std::align_val_t{64});
-    memory.data = nullptr;
-    memory.size = 0;
-    memory.data = static_cast<std::byte*>(::operator new[](bytes, std::align_val_t{64}));
-    memory.size = bytes;
+namespace {
+/// The memories of this thread.
+thread_local constinit ThreadMemory* memories = nullptr;
+}  // namespace
+
+/// Frees the memories of a thread that ends.
+struct Sweeper {
+  bool armed = false;
+
+  static void release(ThreadMemory& memory) {
+    ::operator delete[](memory.data_, std::align_val_t{64});
+    memory.data_ = nullptr;
+    memory.size_ = 0;
   }
-  return memory.data;
+  ~Sweeper() {
+    for (; memories; memories = memories->next_) release(*memories);
+  }
+};
+
+std::byte* ThreadMemory::grow(std::size_t bytes) {
+  if (!listed_) {
+    // Once only: afterwards the thread may be ending, and the sweeper gone.
+    thread_local Sweeper sweeper;
+    sweeper.armed = listed_ = true;
+    next_ = memories;
+    memories = this;
+  }
+  Sweeper::release(*this);
+  data_ = static_cast<std::byte*>(::operator new[](bytes, std::align_val_t{64}));
+  size_ = bytes;
+  return data_;
+}
+
+std::byte* thread_scratch(std::size_t bytes) {
+  thread_local constinit ThreadMemory memory;
+  return memory.get(std::max<std::size_t>(bytes, 1));
 }
 
 }  // namespace cinch

@@ -12,8 +12,12 @@ namespace cinch {
 /// processor this process may run on. Until it is called, the environment variable CINCH_THREADS
 /// says how many, and without it 0. Results are the same bits for any number. Throws ValueError for
 /// a negative number, or more than 256. May be called at any time; waits for kernels that run.
+/// Where the system gives fewer threads (a limit on processes, no address space), kernels work with
+/// those there are, the calling one at least, and threads() says how many. A process that was
+/// forked has a team of its own; static objects and detached threads may compute to the very end of
+/// the program.
 void set_threads(int n);
-/// How many threads kernels may use.
+/// How many threads kernels may use. Throws ValueError where CINCH_THREADS is no such number.
 int threads();
 
 /// Calls work(context, part) for every part in [0, parts), on several threads at once, in no
@@ -42,8 +46,39 @@ Span part_of(std::int64_t n, std::int64_t unit, std::int64_t parts, std::int64_t
 /// `units`, the same for any number of threads.
 std::int64_t parts_for(double nanoseconds, std::int64_t units);
 
-/// Memory of the calling thread for temporaries within one part, 64-byte aligned. Grows to the
-/// largest size asked for and stays; what it held is lost when it grows.
+/// Held around calls of a library that gives up its memory when the program exits, as OpenBLAS
+/// does: exit waits for the calls that other threads are in the middle of, and later ones of theirs
+/// never return. The thread that exits may go on calling.
+class UntilExit {
+ public:
+  UntilExit();
+  ~UntilExit();
+  UntilExit(const UntilExit&) = delete;
+  UntilExit& operator=(const UntilExit&) = delete;
+};
+
+/// Memory of one thread, 64-byte aligned. Grows to the largest size asked for and stays until the
+/// thread ends; what it held is lost when it grows. Nothing but a thread_local variable:
+///
+///     thread_local constinit ThreadMemory memory;
+///     std::byte* bytes = memory.get(count);
+class ThreadMemory {
+ public:
+  std::byte* get(std::size_t bytes) { return bytes <= size_ ? data_ : grow(bytes); }
+
+ private:
+  friend struct Sweeper;
+  std::byte* grow(std::size_t bytes);
+
+  // It has no destructor: what is computed while the thread ends may ask for it after all
+  // destructors of its thread_local variables have run.
+  std::byte* data_ = nullptr;
+  std::size_t size_ = 0;
+  ThreadMemory* next_ = nullptr;
+  bool listed_ = false;
+};
+
+/// A ThreadMemory for temporaries within one part.
 std::byte* thread_scratch(std::size_t bytes);
 
 }  // namespace cinch

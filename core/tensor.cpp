@@ -41,10 +41,14 @@ std::size_t size_of(DType dtype) {
 }
 
 std::int64_t element_count(const Shape& shape) {
-  std::int64_t count = 1;
+  // The axes that are not empty must be countable too, in bytes: strides are products of them.
+  constexpr std::int64_t most_extent = std::numeric_limits<std::int64_t>::max() / 8;
+  std::int64_t count = 1, extent = 1;
   for (const std::int64_t size : shape) {
     if (size < 0) throw TypeError(text("a shape cannot hold the negative size ", size));
-    if (__builtin_mul_overflow(count, size, &count)) {
+    const bool too_many = __builtin_mul_overflow(extent, std::max<std::int64_t>(size, 1), &extent);
+    count *= too_many ? 0 : size;
+    if (too_many || (count == 0 && extent > most_extent)) {
       throw TypeError("shape " + text(shape) + " has more elements than an int64 can count");
     }
   }
@@ -63,18 +67,22 @@ void Tensor::Free::operator()(std::byte* storage) const { ::operator delete[](st
 
 Tensor::Tensor(DType dtype, Shape shape)
     : dtype_(dtype), shape_(std::move(shape)), size_(element_count(shape_)) {
-  constexpr auto most = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
+  constexpr std::uint64_t most = std::uint64_t{1} << 50;  // More than any memory.
   if (static_cast<std::uint64_t>(size_) > most / size_of(dtype)) {
     throw TypeError("shape " + text(shape_) + " is too large for memory");
   }
+  allocate();
+  std::memset(storage_.get(), 0, bytes());
+}
+
+void Tensor::allocate() {
   // Never empty, so that kernels may form pointers into it.
   try {
     storage_.reset(new (alignment) std::byte[std::max<std::size_t>(bytes(), 64)]);
   } catch (const std::bad_alloc&) {
-    throw Error(cinch::text("not enough memory for ", name(dtype), " ", cinch::text(shape_), ", ",
+    throw Error(cinch::text("not enough memory for ", name(dtype_), " ", cinch::text(shape_), ", ",
                             bytes(), " bytes"));
   }
-  std::memset(storage_.get(), 0, bytes());
 }
 
 Tensor Tensor::full(DType dtype, Shape shape, double value) {
@@ -86,7 +94,7 @@ Tensor Tensor::full(DType dtype, Shape shape, double value) {
 Tensor::Tensor(const Tensor& other)
     : dtype_(other.dtype_), shape_(other.shape_), size_(other.size_) {
   const void* from = other.raw();  // Throws where there is nothing to copy.
-  storage_.reset(new (alignment) std::byte[std::max<std::size_t>(bytes(), 64)]);
+  allocate();
   std::memcpy(storage_.get(), from, bytes());
 }
 

@@ -174,6 +174,7 @@ class Tensor {
     return from_elements<T>(
         {static_cast<std::int64_t>(rows.size()), static_cast<std::int64_t>(columns)}, all);
   }
+  void allocate();
   static void require_length(std::size_t length, std::size_t wanted);
   void require_value() const {
     if (!storage_) [[unlikely]]

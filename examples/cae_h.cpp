@@ -22,8 +22,7 @@ struct Settings {
   bool exact = false;
 };
 
-/// Returns whether it was interrupted.
-bool fit(const Options& o, const Settings& settings, const DataSets& data, double gamma,
+void fit(const Options& o, const Settings& settings, const DataSets& data, double gamma,
          Results& results) {
   const std::string name = "gamma_" + number(gamma);
   RandomState random(o.seed);
@@ -48,7 +47,7 @@ bool fit(const Options& o, const Settings& settings, const DataSets& data, doubl
                      .name = "step"});
   t.data = {&data.training.images};
   t.names = {"cost", "reconstruction", "contraction", "change", "limit"};
-  const TrainResult trained = train(t);
+  const TrainResult trained = train_to_end(t);
 
   const auto test = [&](const Expr& value) {
     return number(evaluate(value, {{x, data.test.images}}).item());
@@ -66,7 +65,6 @@ bool fit(const Options& o, const Settings& settings, const DataSets& data, doubl
                .x_label = "epoch",
                .curves = {curve(trained, 2, "||J||^2"),
                           curve(trained, 3, "E ||J(x) - J(x + e)||^2", /*right_axis=*/true)}});
-  return trained.stopped == TrainResult::Stopped::interrupted;
 }
 
 void fit_all(const Options& o, const Settings& settings) {
@@ -75,7 +73,7 @@ void fit_all(const Options& o, const Settings& settings) {
   Results results(o, text("CAE+H, ", settings.exact ? "exact" : "stochastic", ", lambda ",
                           settings.lambda, ", sd ", settings.sd));
   for (const double gamma : settings.gamma) {
-    if (fit(o, settings, data, gamma, results)) break;
+    fit(o, settings, data, gamma, results);
   }
   results.write();
 }

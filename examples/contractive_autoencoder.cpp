@@ -22,6 +22,7 @@ void fit(const Options& o, const Settings& settings) {
   const DType dtype = o.type();
   const std::string folder = data_folder(o.data);
   ImageSet data = load_training(folder, dtype, /*divisor=*/256, {0, o.images, /*or_fewer=*/true});
+  note_data(o, data.images);
   const std::int64_t rows = data.images.shape()[0], pixels = data.images.shape()[1];
   if (o.batch > rows)
     throw ValueError(text("--batch ", o.batch, ": there are only ", rows, " images"));
@@ -85,6 +86,7 @@ void fit(const Options& o, const Settings& settings) {
   if (!o.quiet)
     std::printf("filters, reconstructions, training curve, parameters and log are in %s\n",
                 o.output.c_str());
+  require_whole(trained);
 }
 
 }  // namespace

@@ -24,8 +24,7 @@ struct Settings {
   std::string tied = "both";
 };
 
-/// Returns whether it was interrupted.
-bool fit(const Options& o, const Settings& settings, const DataSets& data, bool tied,
+void fit(const Options& o, const Settings& settings, const DataSets& data, bool tied,
          Results& results, Plot& plot) {
   const std::string name = tied ? "tied" : "untied";
   RandomState random(o.seed);
@@ -51,7 +50,7 @@ bool fit(const Options& o, const Settings& settings, const DataSets& data, bool 
   t.data = {&data.training.images};
   t.names = {"cost", "error", "penalty", "encoder", "decoder"};
   t.shuffle = o.seed;
-  const TrainResult trained = train(t);
+  const TrainResult trained = train_to_end(t);
 
   const auto test = [&](const Expr& value) {
     return number(evaluate(value, {{x, data.test.images}}).item());
@@ -71,7 +70,6 @@ bool fit(const Options& o, const Settings& settings, const DataSets& data, bool 
                        data.tiling()));
   write_png(o.output + "/filters_" + name + ".png",
             tile_images(evaluate(transpose(encoder.W)), data.tiling()));
-  return trained.stopped == TrainResult::Stopped::interrupted;
 }
 
 void fit_all(const Options& o, const Settings& settings) {
@@ -79,9 +77,8 @@ void fit_all(const Options& o, const Settings& settings) {
   expect(o, "untied, the encoder's weights end smaller than tied ones and the decoder's larger");
   Results results(o, "Contractive autoencoder as in Keras, lambda " + number(settings.lambda));
   Plot plot{.title = "Norms of the weights", .x_label = "epoch", .curves = {}, .y_label = "norm"};
-  const bool interrupted =
-      settings.tied != "yes" && fit(o, settings, data, /*tied=*/false, results, plot);
-  if (settings.tied != "no" && !interrupted) fit(o, settings, data, /*tied=*/true, results, plot);
+  if (settings.tied != "yes") fit(o, settings, data, /*tied=*/false, results, plot);
+  if (settings.tied != "no") fit(o, settings, data, /*tied=*/true, results, plot);
   plot_if_any(o.output + "/weights.png", plot);
   results.write();
 }

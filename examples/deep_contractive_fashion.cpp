@@ -46,7 +46,7 @@ void fit(const Options& o, const Settings& settings) {
   t.validate = function({.inputs = {x}, .outputs = {cost}, .name = "validation"});
   t.validation_data = {&data.validation.images};
   t.shuffle = o.seed;
-  const TrainResult trained = train(t);
+  const TrainResult trained = train_to_end(t);
 
   Results results(o, "Deep contractive autoencoder, lambda " + number(settings.lambda));
   const auto test = [&](const Expr& value) {

@@ -42,8 +42,7 @@ Expr cost_of(const Autoencoder& model, const Expr& x, const Corrupted& noisy, do
   return mean(emphasized(losses, noisy, 2 * emphasis, 2 * (1 - emphasis)));
 }
 
-/// Returns whether it was interrupted.
-bool fit(const Options& o, const Settings& settings, const DataSets& data, double level,
+void fit(const Options& o, const Settings& settings, const DataSets& data, double level,
          Results& results) {
   const std::string name = "corruption_" + number(level);
   RandomState random(o.seed);
@@ -64,7 +63,7 @@ bool fit(const Options& o, const Settings& settings, const DataSets& data, doubl
                      .name = "step"});
   t.data = {&data.training.images};
   t.names = {"cost"};
-  const TrainResult trained = train(t);
+  const TrainResult trained = train_to_end(t);
 
   // All models are tested on the same noise: that of the highest level.
   const double most = std::ranges::max(settings.corruption);
@@ -90,7 +89,6 @@ bool fit(const Options& o, const Settings& settings, const DataSets& data, doubl
   const Expr shown = concatenate({ten(x), ten(test.x), ten(model.reconstruct(test.x))}, 0);
   write_png(o.output + "/reconstructions_" + name + ".png",
             tile_images(evaluate(shown, {{x, data.test.images}}), tiling));
-  return trained.stopped == TrainResult::Stopped::interrupted;
 }
 
 void fit_all(const Options& o, const Settings& settings) {
@@ -102,7 +100,7 @@ void fit_all(const Options& o, const Settings& settings) {
   expect(o, "costs fall every epoch; trained with noise, an autoencoder loses far less to noise");
   Results results(o, "Denoising autoencoder, " + settings.noise);
   for (const double level : settings.corruption) {
-    if (fit(o, settings, data, level, results)) break;
+    fit(o, settings, data, level, results);
   }
   results.write();
 }

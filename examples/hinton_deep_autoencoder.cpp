@@ -87,7 +87,7 @@ void fit(const Options& o, const Settings& settings) {
   t.names = {"cost", "squared error"};
   t.shuffle = o.seed;
   if (!o.quiet) std::printf("all layers\n");
-  seconds += train(t).state.seconds;
+  seconds += train_to_end(t).state.seconds;
 
   const auto [pca_error, pca_images] =
       pca(data.training.images, data.test.images, settings.hidden.back());

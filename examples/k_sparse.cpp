@@ -58,8 +58,7 @@ Figures figures(const Expr& x, const Expr& before, const Expr& h, const Expr& co
   return result;
 }
 
-/// Returns whether it was interrupted.
-bool fit(const Options& o, const Settings& settings, const DataSets& data, const std::string& name,
+void fit(const Options& o, const Settings& settings, const DataSets& data, const std::string& name,
          Results& results) {
   const bool winners = name == "winner_take_all";
   RandomState random(o.seed);
@@ -80,7 +79,7 @@ bool fit(const Options& o, const Settings& settings, const DataSets& data, const
   t.data = {&data.training.images};
   t.names = {"cost", "share not 0"};
   t.shuffle = o.seed;
-  const TrainResult trained = train(t);
+  const TrainResult trained = train_to_end(t);
 
   const Figures test = figures(x, all, h, cost, data.test.images, o.batch);
   results.add(name + ", training error an image", number(last(trained)));
@@ -98,7 +97,6 @@ bool fit(const Options& o, const Settings& settings, const DataSets& data, const
   write_png(
       o.output + "/pairs_" + name + ".png",
       tile_pairs(shown.images, evaluate(model.decode(h), {{x, shown.images}}), data.tiling()));
-  return trained.stopped == TrainResult::Stopped::interrupted;
 }
 
 void fit_all(const Options& o, const Settings& settings) {
@@ -108,7 +106,7 @@ void fit_all(const Options& o, const Settings& settings) {
   expect(o, "filters like strokes; of k-sparse units just the asked for share is not 0");
   Results results(o, "k-sparse and winner-take-all autoencoders");
   for (const std::string& code : settings.codes) {
-    if (fit(o, settings, data, code, results)) break;
+    fit(o, settings, data, code, results);
   }
   results.write();
 }

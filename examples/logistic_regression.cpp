@@ -34,7 +34,7 @@ void fit(const Options& o) {
   t.early_stopping = EarlyStopping{.patience = 5000};
   t.params = model.params();
   t.restore_best = true;
-  const TrainResult trained = train(t);
+  const TrainResult trained = train_to_end(t);
 
   Results results(o, "Logistic regression", data.mnist);
   results.add("epochs", number(static_cast<double>(trained.state.epoch)), "74");

@@ -41,7 +41,7 @@ void fit(const Options& o, const Settings& settings) {
   t.early_stopping = EarlyStopping{.patience = 10000};
   t.params = model.params();
   t.restore_best = true;
-  const TrainResult trained = train(t);
+  const TrainResult trained = train_to_end(t);
 
   Results results(o, "Multilayer perceptron", data.mnist);
   results.add("hidden units", number(static_cast<double>(settings.hidden)), "500");

@@ -33,7 +33,7 @@ struct Settings {
   std::int64_t runs = 1;           ///< Fine-tunings of each, by seeds of their own: means count.
   std::vector<std::string> kinds = {};
   std::vector<double> values = {};  ///< Instead of the kinds' own.
-  bool grid = false;
+  bool grid = false, paper = false;
 };
 
 /// One row of the table: a cost of x with a setting of its own, and the values to try.
@@ -290,7 +290,7 @@ void compare(const Options& o, const Settings& s) {
            s.scale, ", ", s.runs, " runs, seed ", o.seed, ", ", o.dtype),
       o.resume);
   Results results(o, text("Pretraining compared: ", s.hidden, " sigmoid units, then fine-tuned"),
-                  data.mnist);
+                  data.mnist && s.paper);
   double minutes = 0;
   for (const Kind& kind : kinds()) {
     if (!s.kinds.empty() && std::ranges::find(s.kinds, kind.name) == s.kinds.end()) continue;
@@ -372,7 +372,7 @@ int main(int argc, char** argv) {
   for (CLI::Option* option : app.get_options()) option->capture_default_str();
   app.parse_complete_callback([&] {
     if (preset != "paper") return;
-    s.grid = true;
+    s.grid = s.paper = true;
     if (!*hidden) s.hidden = 1000;
     if (!*epochs) s.pretraining_epochs = 60;
     if (!*pretraining_rate) s.pretraining_rate = 0.05;

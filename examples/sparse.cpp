@@ -22,8 +22,7 @@ struct Settings {
   std::int64_t hidden = 200;
 };
 
-/// Returns whether it was interrupted.
-bool fit(const Options& o, const Settings& settings, const DataSets& data, const std::string& name,
+void fit(const Options& o, const Settings& settings, const DataSets& data, const std::string& name,
          Results& results) {
   RandomState random(o.seed);
   const Autoencoder model = autoencoder(
@@ -47,7 +46,7 @@ bool fit(const Options& o, const Settings& settings, const DataSets& data, const
   t.data = {&data.training.images};
   t.names = {"cost", "reconstruction", "activity"};
   t.shuffle = o.seed;
-  const TrainResult trained = train(t);
+  const TrainResult trained = train_to_end(t);
 
   const auto test = [&](const Expr& value) {
     return evaluate(value, {{x, data.test.images}}).item();
@@ -63,7 +62,6 @@ bool fit(const Options& o, const Settings& settings, const DataSets& data, const
   write_png(o.output + "/pairs_" + name + ".png",
             tile_pairs(data.test.images, evaluate(model.reconstruct(x), {{x, data.test.images}}),
                        data.tiling()));
-  return trained.stopped == TrainResult::Stopped::interrupted;
 }
 
 void fit_all(const Options& o, const Settings& settings) {
@@ -71,7 +69,7 @@ void fit_all(const Options& o, const Settings& settings) {
   expect(o, "far fewer active units with a penalty, for a somewhat larger cross-entropy");
   Results results(o, "Sparse autoencoders");
   for (const std::string& penalty : settings.penalties) {
-    if (fit(o, settings, data, penalty, results)) break;
+    fit(o, settings, data, penalty, results);
   }
   results.write();
 }

@@ -91,7 +91,7 @@ void fit(const Options& o, const Settings& settings) {
   t.params = model.params();
   t.restore_best = true;
   if (!o.quiet) std::printf("fine-tuning\n");
-  const TrainResult tuned = train(t);
+  const TrainResult tuned = train_to_end(t);
 
   Results results(o, "Stacked denoising autoencoder", data.mnist);
   std::string layers = text(data.pixels());

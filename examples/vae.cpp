@@ -76,7 +76,7 @@ void fit(const Options& o, const Settings& s) {
   t.validation_data = {&data.validation.images};
   t.validation_batch = 1000;
   t.names = {"cost", "reconstruction", "divergence"};
-  const TrainResult trained = train(t);
+  const TrainResult trained = train_to_end(t);
 
   const Posterior code = model.encode(x);
   const Function measure =

@@ -49,7 +49,7 @@ void fit(const Options& o, std::int64_t hidden, double lambda) {
                      .updates = sgd(cost, model.params(), o.rate)});
   t.data = {&data.training.images};
   t.names = {"cost", "reconstruction", "penalty"};
-  train(t);
+  train_to_end(t);
 
   // 5. What came of it, on images that it has not seen.
   const auto on_test = [&](const Expr& e) { return evaluate(e, {{x, data.test.images}}); };

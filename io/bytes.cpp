@@ -4,7 +4,13 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
+#include <cstdlib>
+#include <cstring>
 #include <filesystem>
+#include <limits>
+#include <mutex>
+#include <optional>
 #include <system_error>
 
 #include "io/file.hpp"
@@ -16,21 +22,47 @@ namespace {
 constexpr std::size_t chunk_size = 1 << 16;
 constexpr std::array<std::uint8_t, 2> gzip_magic = {0x1f, 0x8b};
 
+std::int64_t size_of_file(const std::string& path) {
+  std::error_code error;
+  const auto size = std::filesystem::file_size(path, error);
+  if (error) file_error(path, "cannot be read: " + error.message());
+  return static_cast<std::int64_t>(size);
+}
+
+FileLimit limit_wanted() {
+  FileLimit result;
+  const char* text = std::getenv("CINCH_FILE_LIMIT");
+  if (!text || !*text) return result;
+  std::int64_t mebibytes = 0;
+  const char* end = text + std::strlen(text);
+  const auto [stop, error] = std::from_chars(text, end, mebibytes);
+  constexpr std::int64_t most = std::int64_t{1} << 40;
+  if (error != std::errc() || stop != end || mebibytes < 1 || mebibytes > most)
+    throw ValueError(
+        cinch::text("CINCH_FILE_LIMIT=", text, " must be a number of MiB, from 1 to ", most));
+  result.bytes = mebibytes << 20;
+  return result;
+}
+
+std::mutex limit_mutex;
+std::optional<FileLimit> limit_now;
+
 class PlainFile final : public ByteStream {
  public:
   explicit PlainFile(const std::string& path)
-      : ByteStream(path), path_(path), file_(open_file(path, "rb")) {}
+      : ByteStream(path), path_(path), file_(open_file(path, "rb")) {
+    limit_to(limit_for(size_of_file(path)));
+  }
 
  protected:
   std::size_t next(std::span<std::uint8_t> out) override {
     return read_some(file_.get(), path_, out);
   }
   void rewind() override { std::rewind(file_.get()); }
-  std::int64_t measure() override {
-    std::error_code error;
-    const auto size = std::filesystem::file_size(path_, error);
-    if (error) fail("cannot be read: " + error.message());
-    return static_cast<std::int64_t>(size);
+  std::int64_t measure() override { return size_of_file(path_); }
+  void pass(std::int64_t count) override {
+    if (fseeko(file_.get(), static_cast<off_t>(count), SEEK_CUR) != 0)
+      fail("cannot be read: " + system_reason());
   }
 
  private:
@@ -43,6 +75,7 @@ class GzipFile final : public ByteStream {
  public:
   explicit GzipFile(const std::string& path)
       : ByteStream(path), path_(path), file_(open_file(path, "rb")) {
+    limit_to(limit_for(size_of_file(path)));
     constexpr int gzip_only = 16;
     if (inflateInit2(&inflate_, MAX_WBITS + gzip_only) != Z_OK) fail("zlib cannot be started");
   }
@@ -96,6 +129,26 @@ class GzipFile final : public ByteStream {
 
 }  // namespace
 
+void set_file_limit(const FileLimit& limit) {
+  if (limit.bytes < 1 || !(limit.times > 0))
+    throw ValueError(text("set_file_limit: ", limit.bytes, " bytes and ", limit.times,
+                          " times must be positive"));
+  const std::scoped_lock lock(limit_mutex);
+  limit_now = limit;
+}
+
+FileLimit file_limit() {
+  const std::scoped_lock lock(limit_mutex);
+  if (!limit_now) limit_now = limit_wanted();
+  return *limit_now;
+}
+
+std::int64_t limit_for(std::int64_t size) {
+  const FileLimit limit = file_limit();
+  const double by_size = limit.times * static_cast<double>(size);
+  return std::max(limit.bytes, static_cast<std::int64_t>(std::min(by_size, 0x1p62)));
+}
+
 std::int64_t ByteStream::remaining() {
   if (remaining_ < 0) remaining_ = measure();
   return remaining_;
@@ -114,12 +167,35 @@ void ByteStream::read(std::span<std::uint8_t> out, const char* part) {
 }
 
 void ByteStream::skip(std::int64_t count, const char* part) {
+  if (count > remaining())
+    fail(text("ends early: ", part, " begin after ", count, " bytes, ", remaining(), " remain"));
+  pass(count);
+  remaining_ -= count;
+}
+
+void ByteStream::pass(std::int64_t count) {
   std::array<std::uint8_t, chunk_size> buffer;
-  for (std::int64_t left = count; left > 0;) {
-    const auto step = std::min(static_cast<std::size_t>(left), buffer.size());
-    read(std::span(buffer).first(step), part);
-    left -= static_cast<std::int64_t>(step);
+  while (count > 0) {
+    const auto step = std::min(static_cast<std::size_t>(count), buffer.size());
+    const std::size_t got = next(std::span(buffer).first(step));
+    if (got == 0) fail("became shorter while it was read");
+    count -= static_cast<std::int64_t>(got);
   }
+}
+
+void ByteStream::claim(std::int64_t count, std::size_t size) {
+  std::int64_t more = 0;
+  if (__builtin_mul_overflow(count, static_cast<std::int64_t>(size), &more) ||
+      __builtin_add_overflow(claimed_, more, &claimed_))
+    claimed_ = std::numeric_limits<std::int64_t>::max();
+  if (claimed_ > limit_) refuse(claimed_);
+}
+
+void ByteStream::refuse(std::int64_t bytes) const {
+  fail(text("its content would take ", bytes == limit_ + 1 ? "more than " : "",
+            bytes == limit_ + 1 ? limit_ : bytes, " bytes of memory, the limit is ", limit_,
+            ": raise it with set_file_limit(), or CINCH_FILE_LIMIT=", (bytes >> 20) + 1,
+            " (MiB), if you trust the file"));
 }
 
 void ByteStream::fail(const std::string& what) const { file_error(name_, what); }
@@ -127,7 +203,10 @@ void ByteStream::fail(const std::string& what) const { file_error(name_, what); 
 std::int64_t ByteStream::measure() {
   std::array<std::uint8_t, chunk_size> buffer;
   std::int64_t total = 0;
-  while (const std::size_t count = next(buffer)) total += static_cast<std::int64_t>(count);
+  while (const std::size_t count = next(buffer)) {
+    total += static_cast<std::int64_t>(count);
+    if (total > limit_) refuse(limit_ + 1);
+  }
   rewind();
   return total;
 }

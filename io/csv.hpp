@@ -18,7 +18,8 @@ namespace cinch {
 class CsvWriter {
  public:
   /// Replaces the file by the line of column names; a name with a comma, a quote or a line break is
-  /// quoted as RFC 4180 says. Throws FileError.
+  /// quoted as RFC 4180 says. Throws FileError, also where another CsvWriter, of this program or
+  /// another one, has the file.
   CsvWriter(const std::string& path, const std::vector<std::string>& columns);
 
   /// One value a column, with 17 significant digits: a double is read back exactly. Throws

@@ -18,13 +18,19 @@ struct CloseFile {
 /// An open C stream, closed with its owner.
 using FileHandle = std::unique_ptr<std::FILE, CloseFile>;
 
-/// Throws FileError "path: what".
+/// Throws FileError "path: what", both as printable() has them.
 [[noreturn]] void file_error(const std::string& path, const std::string& what);
+
+/// A text that may come from a stranger's file, for a terminal: control characters, which could
+/// move its cursor or rename its window, characters that turn the direction of writing, and bytes
+/// that are no UTF-8 are written as \x1b is. Line breaks stay.
+std::string printable(const std::string& text);
 
 /// What errno says, for a FileError: "No space left on device".
 std::string system_reason();
 
-/// fopen. Throws FileError with the system's reason.
+/// fopen, never as one of the three standard streams, should one of those be closed; the file is
+/// not handed on to other programs. Throws FileError with the system's reason.
 FileHandle open_file(const std::string& path, const char* mode);
 
 /// fread: the number of bytes read, 0 at the end only. Throws FileError "path: ..." where the
@@ -41,6 +47,9 @@ void require_regular_file(const std::string& path);
 ///     AtomicFile file(path);
 ///     ... write to file.temporary() by any means ...
 ///     file.commit();
+///
+/// The new file has the permissions of the old one, less what the umask takes. What programs that were killed left behind,
+/// files named "x.partial-PID-0", goes when the next file is written to the folder.
 class AtomicFile {
  public:
   /// Creates an empty temporary file in the folder of `path`; a symbolic link is followed. Throws
@@ -53,14 +62,44 @@ class AtomicFile {
   AtomicFile& operator=(const AtomicFile&) = delete;
 
   const std::string& temporary() const { return temporary_; }
-  /// Waits until the temporary file is on the disk and renames it to `path`. Throws FileError.
+  /// Waits until the temporary file is on the disk, renames it to `path`, and waits until that is
+  /// on the disk. Throws FileError.
   void commit();
 
  private:
+  std::string folder() const;
+
   std::string path_;
   std::string target_;  // path_, or what it links to
   std::string temporary_;
   bool committed_ = false;
+  class Folder {  // An open folder, with a shared lock that says that files are being written.
+   public:
+    Folder() = default;
+    explicit Folder(const std::string& path);
+    ~Folder();
+    Folder(const Folder&) = delete;
+    Folder& operator=(const Folder&) = delete;
+    int descriptor = -1;
+  };
+  std::unique_ptr<Folder> held_;
+};
+
+/// Says that this program writes a file, from now until it is destroyed or the program ends in
+/// whatever way, so that a second one does not: an empty file "path.lock" beside it, locked. Its
+/// being there alone means nothing.
+class FileLock {
+ public:
+  /// Throws FileError where another program, or another part of this one, holds it. Where the
+  /// system knows no locks, nothing is held.
+  explicit FileLock(const std::string& path);
+  ~FileLock();
+  FileLock(const FileLock&) = delete;
+  FileLock& operator=(const FileLock&) = delete;
+
+ private:
+  std::string lock_;
+  int descriptor_ = -1;
 };
 
 }  // namespace cinch

@@ -109,6 +109,7 @@ Tensor convert_images(OpenIdx& file, DType dtype, double divisor, ExampleRange r
     for (std::size_t byte = 0; byte < value_of.size(); ++byte) {
       value_of[byte] = static_cast<T>(static_cast<double>(byte) / divisor);
     }
+    file.bytes->claim(range.count * pixels, sizeof(T));
     Tensor images(dtype, {range.count, pixels});
     file.bytes->skip(range.begin * pixels, "the images");
     std::array<std::uint8_t, 1 << 16> buffer;
@@ -125,6 +126,7 @@ Tensor convert_images(OpenIdx& file, DType dtype, double divisor, ExampleRange r
 
 Tensor convert_labels(OpenIdx& file, ExampleRange range) {
   range = fit(range, file);
+  file.bytes->claim(range.count, sizeof(std::int64_t) + 1);
   file.bytes->skip(range.begin, "the labels");
   std::vector<std::uint8_t> bytes(static_cast<std::size_t>(range.count));
   file.bytes->read(bytes, "the labels");
@@ -162,6 +164,7 @@ ImageSet load(const std::string& folder, const std::string& prefix, DType dtype,
 
 IdxBytes read_idx(const std::string& path) {
   OpenIdx file = open_idx(path);
+  file.bytes->claim(file.bytes->remaining(), 1);
   IdxBytes result{std::move(file.shape), {}};
   result.bytes.resize(static_cast<std::size_t>(file.bytes->remaining()));
   file.bytes->read(result.bytes, "the data");

@@ -1,12 +1,16 @@
 #include "io/image.hpp"
 
 #include <png.h>
+#include <zlib.h>
 
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstdio>
+#include <cstring>
 #include <limits>
 #include <span>
+#include <string_view>
 
 #include "io/bytes.hpp"
 #include "io/file.hpp"
@@ -66,9 +70,9 @@ std::int64_t extent(std::int64_t size, std::int64_t tiles, std::int64_t spacing)
   return (size + spacing) * tiles - spacing;
 }
 
-/// Width and height from the start of a PNG file. Throws FileError unless it is 8-bit grey and
+/// The number of pixels from the start of a PNG file. Throws FileError unless it is 8-bit grey and
 /// plausible.
-void check_header(ByteStream& bytes, std::span<const std::uint8_t> file) {
+std::int64_t check_header(ByteStream& bytes, std::span<const std::uint8_t> file) {
   if (file.empty()) bytes.fail("is empty");
   if (file.size() < 33 || !std::ranges::equal(file.first(png_start.size()), png_start)) {
     bytes.fail("is not a PNG file, or ends in its header");
@@ -89,6 +93,39 @@ void check_header(ByteStream& bytes, std::span<const std::uint8_t> file) {
   if (!std::ranges::equal(file.last(png_end.size()), png_end)) {
     bytes.fail("does not end as a PNG file does: cut short, or followed by other data");
   }
+  return width * height;
+}
+
+/// Keeps of a PNG file the chunks that say what its pixels are. Others, texts and colour profiles,
+/// may claim or unfold into any size. Throws FileError where the chunks do not fill the file, one
+/// before the other, or a checksum is wrong.
+void keep_pixels(ByteStream& bytes, std::vector<std::uint8_t>& file) {
+  constexpr std::array<std::string_view, 8> kept = {"IHDR", "PLTE", "IDAT", "IEND",
+                                                    "tRNS", "gAMA", "sRGB", "cHRM"};
+  constexpr std::size_t start = 8, frame = 12;  // The signature; length, name and checksum.
+  const auto number = [&](std::size_t at) {
+    std::uint32_t value = 0;
+    for (std::size_t k = 0; k < 4; ++k) value = value << 8 | file[at + k];
+    return value;
+  };
+  std::size_t to = start;
+  for (std::size_t from = start; from < file.size();) {
+    const std::size_t left = file.size() - from;
+    if (left < frame || number(from) > left - frame)
+      bytes.fail("damaged PNG data: a chunk is longer than the file");
+    const std::size_t size = number(from) + frame;
+    const std::string_view name(reinterpret_cast<const char*>(&file[from + 4]), 4);
+    const auto checksum = crc32(0, &file[from + 4], static_cast<uInt>(size - 8));
+    if (checksum != number(from + size - 4))
+      bytes.fail("damaged PNG data: the checksum of a chunk is wrong");
+    const bool critical = (static_cast<unsigned char>(name[0]) & 0x20) == 0;
+    if (critical || std::ranges::find(kept, name) != kept.end()) {
+      std::memmove(&file[to], &file[from], size);
+      to += size;
+    }
+    from += size;
+  }
+  file.resize(to);
 }
 
 }  // namespace
@@ -101,22 +138,25 @@ void write_png(const std::string& path, const GreyImage& image) {
                          image.pixels.size(), " pixels"));
   }
   AtomicFile file(path);
+  const FileHandle out = open_file(file.temporary(), "wb");
   PngImage png;
   png.width = static_cast<png_uint_32>(image.width);
   png.height = static_cast<png_uint_32>(image.height);
   png.format = PNG_FORMAT_GRAY;
-  if (!png_image_write_to_file(&png, file.temporary().c_str(), 0, image.pixels.data(), 0,
-                               nullptr)) {
+  if (!png_image_write_to_stdio(&png, out.get(), 0, image.pixels.data(), 0, nullptr)) {
     file_error(path, text("cannot be written: ", png.message));
   }
+  if (std::fflush(out.get()) != 0) file_error(path, "cannot be written: " + system_reason());
   file.commit();
 }
 
 GreyImage read_png(const std::string& path) {
   const auto bytes = open_bytes(path);
+  bytes->claim(bytes->remaining(), 1);
   std::vector<std::uint8_t> file(static_cast<std::size_t>(bytes->remaining()));
   bytes->read(file, "the file");
-  check_header(*bytes, file);
+  bytes->claim(check_header(*bytes, file), 1);
+  keep_pixels(*bytes, file);
 
   PngImage png;
   if (!png_image_begin_read_from_memory(&png, file.data(), file.size())) bytes->fail(png.message);

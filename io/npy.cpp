@@ -4,7 +4,9 @@
 
 #include <array>
 #include <cstdint>
-#include <fstream>
+#include <cstdio>
+#include <filesystem>
+#include <initializer_list>
 #include <memory>
 #include <set>
 #include <span>
@@ -47,8 +49,11 @@ ZipHandle open_zip(const std::string& path, const std::string& shown_path, int f
 /// The decompressed bytes of one member of an archive.
 class ZipMember final : public ByteStream {
  public:
-  ZipMember(zip_t* archive, zip_uint64_t index, const std::string& name)
+  /// `limit` bytes for the whole archive, of which others have `claimed` some.
+  ZipMember(zip_t* archive, zip_uint64_t index, const std::string& name, std::int64_t limit,
+            std::int64_t claimed)
       : ByteStream(name), archive_(archive), index_(index) {
+    limit_to(limit, claimed);
     open();
   }
 
@@ -96,8 +101,19 @@ void add(zip_t* archive, const std::string& path, const std::string& name, const
   }
 }
 
-void write_bytes(std::ofstream& out, const void* data, std::size_t size) {
-  out.write(static_cast<const char*>(data), static_cast<std::streamsize>(size));
+struct Part {
+  const void* data;
+  std::size_t size;
+};
+/// Writes the temporary file of `path`.
+void write_bytes(const std::string& path, const std::string& temporary,
+                 std::initializer_list<Part> parts) {
+  FileHandle out = open_file(temporary, "wb");
+  bool good = true;
+  for (const Part& part : parts)
+    good = good && std::fwrite(part.data, 1, part.size, out.get()) == part.size;
+  good = good && std::fflush(out.get()) == 0;
+  if (!good) file_error(path, "cannot be written: " + system_reason());
 }
 
 }  // namespace
@@ -107,11 +123,8 @@ Tensor read_npy(const std::string& path) { return parse_npy(*open_bytes(path)); 
 void write_npy(const std::string& path, const Tensor& tensor) {
   AtomicFile file(path);
   const std::vector<std::uint8_t> header = npy_header(tensor);
-  std::ofstream out(file.temporary(), std::ios::binary);
-  write_bytes(out, header.data(), header.size());
-  write_bytes(out, tensor.raw(), tensor.bytes());
-  out.close();
-  if (!out) file_error(path, "cannot be written: " + system_reason());
+  write_bytes(path, file.temporary(),
+              {{header.data(), header.size()}, {tensor.raw(), tensor.bytes()}});
   file.commit();
 }
 
@@ -133,8 +146,11 @@ Tensor& Arrays::at(const std::string& name) {
 }
 
 Arrays read_npz(const std::string& path) {
-  if (open_bytes(path)->remaining() == 0)
-    file_error(path, "is empty");  // a valid archive to libzip
+  require_regular_file(path);
+  const auto size = static_cast<std::int64_t>(std::filesystem::file_size(path));
+  if (size == 0) file_error(path, "is empty");  // a valid archive to libzip
+  const std::int64_t limit = limit_for(size);
+  std::int64_t claimed = 0;
   const ZipHandle archive = open_zip(path, path, ZIP_RDONLY | ZIP_CHECKCONS);
   Arrays arrays(path);
   const zip_int64_t count = zip_get_num_entries(archive.get(), 0);
@@ -144,10 +160,11 @@ Arrays read_npz(const std::string& path) {
     if (!name.ends_with(extension))
       file_error(path, "its member '" + name + "' is not an npy file");
     name.resize(name.size() - extension.size());
-    ZipMember member(archive.get(), i, path + ": " + name);
+    ZipMember member(archive.get(), i, path + ": " + name, limit, claimed);
     if (!arrays.try_emplace(name, parse_npy(member)).second) {
       file_error(path, "the array '" + name + "' occurs twice");
     }
+    claimed = member.claimed();
   }
   return arrays;
 }
@@ -165,10 +182,8 @@ void write_npz(const std::string& path, const std::vector<std::pair<std::string,
   AtomicFile file(path);
   if (arrays.empty()) {  // libzip would remove the file
     constexpr std::array<char, 22> end_of_central_directory = {'P', 'K', 5, 6};
-    std::ofstream out(file.temporary(), std::ios::binary);
-    write_bytes(out, end_of_central_directory.data(), end_of_central_directory.size());
-    out.close();
-    if (!out) file_error(path, "cannot be written: " + system_reason());
+    write_bytes(path, file.temporary(),
+                {{end_of_central_directory.data(), end_of_central_directory.size()}});
   } else {
     std::vector<std::vector<std::uint8_t>> headers(arrays.size());
     ZipHandle archive = open_zip(file.temporary(), path, ZIP_CREATE | ZIP_TRUNCATE);

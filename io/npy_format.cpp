@@ -166,6 +166,7 @@ void require_size(ByteStream& bytes, const Shape& shape, std::int64_t size) {
 template <class Stored, class T>
 Tensor read_elements(ByteStream& bytes, const Shape& shape) {
   require_size(bytes, shape, sizeof(Stored));
+  bytes.claim(element_count(shape), sizeof(T));
   Tensor result(dtype_of<T>(), shape);
   if constexpr (std::is_same_v<Stored, T>) {
     bytes.read({static_cast<std::uint8_t*>(result.raw()), result.bytes()}, "the elements");

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <spawn.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -97,7 +98,9 @@ std::string script(const Plot& plot) {
 }
 
 FileHandle temporary_file(const std::string& path) {
-  FileHandle file(std::tmpfile());
+  // In memory: there may be no folder for temporary files that can be written.
+  const int memory = memfd_create("gnuplot", MFD_CLOEXEC);
+  FileHandle file(memory < 0 ? nullptr : fdopen(memory, "w+"));
   if (!file) file_error(path, "cannot be drawn: no temporary file: " + system_reason());
   return file;
 }

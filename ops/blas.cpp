@@ -4,18 +4,26 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <limits>
 
+#include "core/error.hpp"
 #include "core/team.hpp"
 #include "ops/kernels.hpp"
 
 namespace cinch::blas {
 
-void one_thread() {
+Use::Use() {
   static const bool once = [] {
     openblas_set_num_threads(1);
     return true;
   }();
   (void)once;
+}
+
+int blas_int(std::int64_t size) {
+  if (size > std::numeric_limits<int>::max() || size < 0)
+    throw Error(text("a matrix with an axis of ", size, " elements is too large for OpenBLAS"));
+  return static_cast<int>(size);
 }
 
 namespace {
@@ -29,7 +37,7 @@ template <class T>
 blasint leading(const Matrix<T>& m) {
   const bool plain = order(m) == CblasNoTrans;
   const std::int64_t stride = plain ? m.row : m.column;
-  return static_cast<blasint>(std::max<std::int64_t>({stride, plain ? m.columns : m.rows, 1}));
+  return blas_int(std::max<std::int64_t>({stride, plain ? m.columns : m.rows, 1}));
 }
 
 void gemm(CBLAS_TRANSPOSE ta, CBLAS_TRANSPOSE tb, blasint m, blasint n, blasint k, const float* a,
@@ -121,7 +129,6 @@ bool shallow_update(UpdateStart start, const Matrix<const T>& a, const Matrix<co
 template <class T>
 void multiply(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T>& c,
               bool accumulate) {
-  one_thread();
   if (c.rows == 0 || c.columns == 0) return;
   if (a.columns == 0) {
     if (!accumulate) {
@@ -142,10 +149,11 @@ void multiply(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T
     const auto left = by_rows ? rows_of(a, own) : a;
     const auto right = by_rows ? b : columns_of(b, own);
     const auto result = by_rows ? rows_of(c, own) : columns_of(c, own);
-    gemm(order(a), order(b), static_cast<blasint>(result.rows),
-         static_cast<blasint>(result.columns), static_cast<blasint>(a.columns), left.data,
+    const Use use;
+    gemm(order(a), order(b), blas_int(result.rows), blas_int(result.columns), blas_int(a.columns),
+         left.data,
          leading(a), right.data, leading(b), T(accumulate ? 1 : 0), result.data,
-         static_cast<blasint>(std::max<std::int64_t>(c.row, 1)));
+         blas_int(std::max<std::int64_t>(c.row, 1)));
   });
 }
 

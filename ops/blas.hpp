@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <string>
 
+#include "core/team.hpp"
+
 namespace cinch::blas {
 
 /// A matrix in memory: element (i, j) at data[i * row + j * column]; one of the strides is 1.
@@ -33,9 +35,18 @@ void product_and_squares(const Matrix<const float>& a, const Matrix<const float>
 void product_and_squares(const Matrix<const double>& a, const Matrix<const double>& b,
                          const Matrix<double>& c, double* squares);
 
-/// Results must not depend on how many processors there are, so OpenBLAS, LAPACK included, runs on
-/// the calling thread: to be called before anything of it is.
-void one_thread();
+/// To be held around every call of OpenBLAS, LAPACK included. Results must not depend on how many
+/// processors there are, so it runs on the calling thread.
+class Use {
+ public:
+  Use();
+
+ private:
+  UntilExit until_exit_;
+};
+
+/// A size as OpenBLAS counts. Throws Error where it has more than 31 bits.
+int blas_int(std::int64_t size);
 
 /// Name of the kernels OpenBLAS chose for this processor.
 std::string core_name();

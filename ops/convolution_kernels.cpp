@@ -42,9 +42,8 @@ struct Blocks {
 /// Memory of the calling thread that only grows, so that steps allocate nothing after the first.
 template <class T, int Purpose>
 T* memory(std::int64_t count) {
-  thread_local std::vector<T> kept;
-  if (kept.size() < static_cast<std::size_t>(count)) kept.resize(static_cast<std::size_t>(count));
-  return kept.data();
+  thread_local constinit ThreadMemory kept;
+  return reinterpret_cast<T*>(kept.get(static_cast<std::size_t>(count) * sizeof(T)));
 }
 
 template <class T>

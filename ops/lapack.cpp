@@ -44,18 +44,29 @@ namespace cinch {
 
 namespace {
 
-int narrow(std::int64_t n) { return static_cast<int>(n); }
+int narrow(std::int64_t n) { return blas::blas_int(n); }
 /// A leading dimension is at least 1, even of nothing.
 int leading(std::int64_t n) { return narrow(std::max<std::int64_t>(n, 1)); }
+
+/// A routine, to be called in the expression that makes this.
+template <class F>
+struct Routine {
+  F* call;
+  blas::Use use = {};
+
+  template <class... Ts>
+  auto operator()(Ts... arguments) const {
+    return call(arguments...);
+  }
+};
 
 /// The routine of T's precision.
 template <class T, class S, class D>
 auto routine(S* of_floats, D* of_doubles) {
-  blas::one_thread();
   if constexpr (std::is_same_v<T, float>) {
-    return of_floats;
+    return Routine<S>{of_floats};
   } else {
-    return of_doubles;
+    return Routine<D>{of_doubles};
   }
 }
 

@@ -54,6 +54,7 @@ void reference_product(const T* a, const T* b, T* c, std::size_t m, std::size_t 
       xt::adapt(b, k * n, xt::no_ownership(), std::vector<std::size_t>{k, n});
   auto result = xt::adapt(c, m * n, xt::no_ownership(), std::vector<std::size_t>{m, n});
   if constexpr (std::is_floating_point_v<T>) {
+    const blas::Use use;
     result = xt::linalg::dot(left, right);
   } else {
     const auto products =

@@ -2,14 +2,21 @@
 
 #include <signal.h>
 
+#include <csignal>
+#include <mutex>
+
 namespace cinch {
 
 namespace {
 
 // A signal handler reaches nothing but globals.
-volatile std::sig_atomic_t signals_received = 0;
+volatile std::sig_atomic_t signal_received = 0;
 
-void note_signal(int) { signals_received = 1; }
+std::mutex mutex;
+int alive = 0;
+struct sigaction before_int, before_term;
+
+void note_signal(int signal) { signal_received = signal; }
 
 void ask(int signal, struct sigaction& before) {
   sigaction(signal, nullptr, &before);
@@ -25,16 +32,21 @@ void ask(int signal, struct sigaction& before) {
 }  // namespace
 
 Interruption::Interruption() {
-  signals_received = 0;
-  ask(SIGINT, before_int_);
-  ask(SIGTERM, before_term_);
+  const std::scoped_lock lock(mutex);
+  if (alive++ > 0) return;
+  signal_received = 0;
+  ask(SIGINT, before_int);
+  ask(SIGTERM, before_term);
 }
 
 Interruption::~Interruption() {
-  sigaction(SIGINT, &before_int_, nullptr);
-  sigaction(SIGTERM, &before_term_, nullptr);
+  const std::scoped_lock lock(mutex);
+  if (--alive > 0) return;
+  sigaction(SIGINT, &before_int, nullptr);
+  sigaction(SIGTERM, &before_term, nullptr);
 }
 
-bool Interruption::asked() const { return signals_received != 0; }
+bool Interruption::asked() const { return signal_received != 0; }
+int Interruption::signal() const { return signal_received; }
 
 }  // namespace cinch

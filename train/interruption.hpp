@@ -1,13 +1,12 @@
 // Ctrl-C as a question that a loop asks.
 #pragma once
 
-#include <csignal>
-
 namespace cinch {
 
-/// While it lives, the first SIGINT (Ctrl-C) or SIGTERM only makes asked() true, so that a loop can
-/// end after its current step and save; a second one ends the program. Signals that were ignored
-/// stay ignored. One at a time.
+/// While one lives, the first SIGINT (Ctrl-C) or SIGTERM only makes asked() true, so that a loop
+/// can end after its current step and save; a second one ends the program. Signals that were
+/// ignored stay ignored. There may be several, in several threads: one signal asks them all, and
+/// signals mean what they did before once the last is gone.
 class Interruption {
  public:
   Interruption();
@@ -16,10 +15,8 @@ class Interruption {
   Interruption& operator=(const Interruption&) = delete;
 
   bool asked() const;
-
- private:
-  struct sigaction before_int_ {};
-  struct sigaction before_term_ {};
+  /// The signal that asked; 0 for none.
+  int signal() const;
 };
 
 }  // namespace cinch

@@ -1,6 +1,8 @@
 #include "train/state.hpp"
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 #include <map>
 #include <span>
 
@@ -126,19 +128,43 @@ void require_same(const SavedArrays& arrays, const TrainSetup& setup,
   if (!differences.empty()) arrays.fail("is a checkpoint of another training:" + differences);
 }
 
-std::vector<EpochReport> history(const SavedArrays& arrays) {
+/// Throws ValueError where there is none.
+std::int64_t setting(const TrainSetup& setup, const std::string& name) {
+  const auto found = std::ranges::find(setup, name, &TrainSetup::value_type::first);
+  if (found == setup.end()) throw ValueError("read_state: the setup has no " + name);
+  return found->second;
+}
+
+/// Counts and steps beyond this are no training's; sums of them do not overflow, and doubles hold
+/// them.
+constexpr std::int64_t most_steps = std::int64_t{1} << 52;
+
+/// A whole number from 0 to most_steps that was stored as a double.
+std::int64_t count_in(const SavedArrays& arrays, double value) {
+  if (!(value >= 0 && value <= static_cast<double>(most_steps)) || value != std::floor(value))
+    arrays.fail(text("is a damaged checkpoint: its history has the count ", value));
+  return static_cast<std::int64_t>(value);
+}
+
+std::vector<EpochReport> history(const SavedArrays& arrays, const TrainSetup& setup) {
   const Tensor& all = arrays.get("training/history", DType::float64, 2);
   const auto data = all.data<double>();
   const auto columns = static_cast<std::size_t>(all.shape()[1]);
+  const std::int64_t outputs_here = setting(setup, "outputs");
+  const std::int64_t width = 6 + outputs_here + setting(setup, "validation_outputs");
+  if (all.size() > 0 && all.shape()[1] != width)
+    arrays.fail(
+        text("is a damaged checkpoint: its history has ", columns, " columns, not ", width));
   std::vector<EpochReport> result;
   for (std::size_t at = 0; at + columns <= data.size() && columns > 0; at += columns) {
     const auto r = data.subspan(at, columns);
-    if (columns < 6 || !(r[5] >= 0 && r[5] <= static_cast<double>(columns - 6)))
-      arrays.fail("is a damaged checkpoint: its history is " + text(type_of(all)));
+    if (count_in(arrays, r[5]) != outputs_here)
+      arrays.fail(
+          text("is a damaged checkpoint: its history has ", r[5], " outputs, not ", outputs_here));
     const auto outputs = r.subspan(6);
     const auto split = outputs.begin() + static_cast<std::ptrdiff_t>(r[5]);
-    result.push_back({static_cast<std::int64_t>(r[0]),
-                      static_cast<std::int64_t>(r[1]),
+    result.push_back({count_in(arrays, r[0]),
+                      count_in(arrays, r[1]),
                       {outputs.begin(), split},
                       {split, outputs.end()},
                       r[2],
@@ -151,12 +177,22 @@ std::vector<EpochReport> history(const SavedArrays& arrays) {
 RandomState::State random(const SavedArrays& arrays) {
   constexpr auto count = RandomState::State::word_count;
   const auto words = arrays.integers("training/random", count + 2);
+  constexpr std::int64_t most = std::numeric_limits<std::uint32_t>::max();
+  for (const std::int64_t word : words) {
+    if (word < 0 || word > most)
+      arrays.fail(text("is a damaged checkpoint: its random state has the word ", word));
+  }
+  if (words[count + 1] > 1)
+    arrays.fail(text("is a damaged checkpoint: its random state has ", words[count + 1],
+                     " numbers in store"));
   RandomState::State result;
   std::ranges::transform(words.begin(), words.begin() + count, result.words.begin(),
                          [](std::int64_t word) { return static_cast<std::uint32_t>(word); });
   result.position = static_cast<std::uint32_t>(words[count]);
   result.has_gauss = words[count + 1] != 0;
   result.cached_gauss = arrays.numbers("training/gauss", 1)[0];
+  if (!(std::abs(result.cached_gauss) < 40))  // Farther out than any double is drawn.
+    arrays.fail(text("is a damaged checkpoint: its random state has ", result.cached_gauss));
   try {
     RandomState(0).set_state(result);
   } catch (const ValueError& error) {
@@ -165,11 +201,44 @@ RandomState::State random(const SavedArrays& arrays) {
   return result;
 }
 
-/// Throws ValueError where there is none.
-std::int64_t setting(const TrainSetup& setup, const std::string& name) {
-  const auto found = std::ranges::find(setup, name, &TrainSetup::value_type::first);
-  if (found == setup.end()) throw ValueError("read_state: the setup has no " + name);
-  return found->second;
+/// Throws FileError where the counts could not be those of this training.
+void require_possible(const SavedArrays& arrays, const TrainState& s, const TrainSetup& setup,
+                      std::span<const std::int64_t> counters) {
+  const auto fail = [&](const std::string& what) {
+    arrays.fail("is a damaged checkpoint: " + what);
+  };
+  if (std::ranges::min(counters.first(3)) < 0 || counters[3] < -1) fail("a counter is negative");
+  for (const std::int64_t n : counters.first(4)) {
+    if (n > most_steps) fail(text("no training has made ", n, " steps"));
+  }
+  if (counters[4] != 0 && counters[4] != 1) fail(text("whether it stopped is ", counters[4]));
+  const std::int64_t rows = setting(setup, "rows"), batch = setting(setup, "batch");
+  if (s.batch > 0 && s.batch > rows / batch) fail(text("it has minibatch ", s.batch));
+  if (s.patience.best_step > s.step)
+    fail(text("its best step is ", s.patience.best_step, ", its last ", s.step));
+  // What sums up rows, and seconds, may be no NaN.
+  if (!(s.weight >= 0 && s.weight <= static_cast<double>(rows)))
+    fail(text("its epoch has made ", s.weight, " rows of ", rows));
+  if (!(s.seconds >= 0) || std::isinf(s.seconds)) fail(text("it took ", s.seconds, " seconds"));
+  if (std::isnan(s.patience.steps) || std::isnan(s.patience.best)) fail("its patience is nan");
+  for (const double sum : s.sums) {
+    if (!std::isfinite(sum)) fail(text("a sum of outputs is ", sum));
+  }
+  const auto drop_last = std::ranges::find(setup, "drop_last", &TrainSetup::value_type::first);
+  if (drop_last == setup.end()) return;  // Then minibatches are not known.
+  const std::int64_t in_epoch = rows / batch + (drop_last->second == 0 && rows % batch != 0);
+  const auto steps_of = [&](std::int64_t epochs) {
+    std::int64_t steps = 0;
+    return __builtin_mul_overflow(epochs, in_epoch, &steps) ? most_steps : steps;
+  };
+  const bool fits = s.stopped_early ? s.step <= steps_of(s.epoch) &&
+                                          s.step > steps_of(std::max<std::int64_t>(s.epoch, 1) - 1)
+                                    : s.step == steps_of(s.epoch) + s.batch;
+  if (!fits)
+    fail(text("step ", s.step, " is not in epoch ", s.epoch, ", minibatch ", s.batch, " of ",
+              in_epoch));
+  if (static_cast<std::int64_t>(s.history.size()) != s.epoch)
+    fail(text("its history has ", s.history.size(), " epochs of ", s.epoch));
 }
 
 }  // namespace
@@ -217,17 +286,14 @@ TrainState read_state(const std::string& path, const TrainSetup& setup,
   TrainState s;
   const auto counters = arrays.integers("training/counters", 5);
   const auto values = arrays.numbers("training/numbers", 5);
-  if (std::ranges::any_of(std::span(counters).first(3), [](std::int64_t n) { return n < 0; }))
-    arrays.fail("is a damaged checkpoint: a counter is negative");
   s.epoch = counters[0], s.batch = counters[1], s.step = counters[2];
   s.stopped_early = counters[4] != 0;
   s.weight = values[0], s.rate = values[1], s.seconds = values[2];
   s.patience = {values[3], values[4], counters[3]};
   s.sums = arrays.numbers("training/sums", setting(setup, "outputs"));
   s.validation = arrays.numbers("training/validation", setting(setup, "validation_outputs"));
-  if (s.batch > 0 && s.batch > setting(setup, "rows") / setting(setup, "batch"))
-    arrays.fail(text("is a damaged checkpoint: it has minibatch ", s.batch));
-  s.history = history(arrays);
+  s.history = history(arrays, setup);
+  require_possible(arrays, s, setup, counters);
   s.random = random(arrays);
   if (!arrays.described("best/", false).empty()) {
     for (const auto& [name, variable] : params)

@@ -1,10 +1,14 @@
 #include "train/train.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <csignal>
+#include <cstring>
 #include <filesystem>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "io/csv.hpp"
@@ -115,6 +119,33 @@ void require_settings(const TrainOptions& o) {
     throw TypeError("train: rate must be a scalar, got " + text(o.rate.type()));
 }
 
+/// A number that other data have another of. Order, shapes and every bit count.
+std::int64_t fingerprint(std::span<const Tensor* const> data) {
+  std::array<std::uint64_t, 4> sums = {1, 2, 3, 4};
+  const auto mix = [](std::uint64_t& sum, std::uint64_t word) {
+    sum = (sum ^ word) * 0x9E3779B97F4A7C15u;
+    sum ^= sum >> 29;
+  };
+  for (const Tensor* tensor : data) {
+    mix(sums[0], static_cast<std::uint64_t>(tensor->dtype()));
+    for (const std::int64_t size : tensor->shape()) mix(sums[0], static_cast<std::uint64_t>(size));
+    const auto* bytes = static_cast<const std::byte*>(tensor->raw());
+    const std::size_t size = tensor->bytes();
+    constexpr std::size_t block = sizeof sums;  // A word for each sum, so that they do not wait.
+    std::array<std::uint64_t, 4> words{};
+    std::size_t at = 0;
+    for (; at + block <= size; at += block) {
+      std::memcpy(words.data(), bytes + at, block);
+      for (std::size_t k = 0; k < sums.size(); ++k) mix(sums[k], words[k]);
+    }
+    words = {};
+    std::memcpy(words.data(), bytes + at, size - at);
+    for (std::size_t k = 0; k < sums.size(); ++k) mix(sums[k], words[k]);
+  }
+  for (std::size_t k = 1; k < sums.size(); ++k) mix(sums[0], sums[k]);
+  return static_cast<std::int64_t>(sums[0] >> 1);
+}
+
 class Run {
  public:
   explicit Run(const TrainOptions& options);
@@ -131,6 +162,7 @@ class Run {
   std::vector<double> log_row(const EpochReport& report) const;
   std::vector<double> means() const;
   [[noreturn]] void explain(std::int64_t made);
+  void tell_interrupted(int signal) const;
   bool patience_is_out() const {
     return o_.early_stopping && state_.patience.steps <= static_cast<double>(state_.step - 1);
   }
@@ -149,6 +181,7 @@ class Run {
   Function rate_;
   Snapshot snapshot_;
   std::int64_t snapshot_batch_ = 0;
+  std::unique_ptr<FileLock> lock_;
   std::unique_ptr<CsvWriter> log_;
   std::unique_ptr<Progress> progress_;
   double seconds_before_ = 0;
@@ -187,7 +220,13 @@ Run::Run(const TrainOptions& options)
             {"seed", o_.shuffle.value_or(0)},
             {"outputs", static_cast<std::int64_t>(names_.size())},
             {"validation_outputs", static_cast<std::int64_t>(validation_names_.size())}};
+  if (!o_.checkpoint.empty()) {
+    std::vector<const Tensor*> data = o_.data;
+    data.insert(data.end(), o_.validation_data.begin(), o_.validation_data.end());
+    setup_.emplace_back("hash of the data", fingerprint(data));
+  }
 
+  if (!o_.checkpoint.empty()) lock_ = std::make_unique<FileLock>(o_.checkpoint);
   const bool present = o_.resume != Resume::never && std::filesystem::exists(o_.checkpoint);
   if (o_.resume == Resume::always || present) {
     state_ = read_state(o_.checkpoint, setup_, variables_, params_);
@@ -353,16 +392,34 @@ void Run::save() {
   write_state(o_.checkpoint, setup_, state_, variables_, params_);
 }
 
+/// Says where it stopped and how to go on, and ends the program where that is wanted.
+void Run::tell_interrupted(int signal) const {
+  if (o_.out) {
+    std::string what =
+        text("train: interrupted in epoch ", state_.epoch, ", after step ", state_.step, " (",
+             state_.batch, " of ", data_.count(), " minibatches)");
+    what += o_.checkpoint.empty()
+                ? "; there is no checkpoint to go on from: name one, .checkpoint"
+                : "; saved: .resume = Resume::if_present goes on from " + o_.checkpoint;
+    std::fprintf(o_.out, "%s\n", printable(what).c_str());
+  }
+  const bool ends = o_.after_interrupt == AfterInterrupt::end_program ||
+                    (o_.after_interrupt == AfterInterrupt::as_shown && o_.out);
+  if (!ends) return;
+  std::fflush(nullptr);
+  std::raise(signal);
+}
+
 TrainResult Run::go() {
   using Stopped = TrainResult::Stopped;
-  const Interruption interruption;
+  auto interruption = std::make_optional<Interruption>();
   bool interrupted = false, saved = false;
   while (state_.epoch < o_.epochs && !state_.stopped_early && !interrupted) {
     begin_epoch();
     saved = false;
     while (state_.batch < data_.count() && !state_.stopped_early && !interrupted) {
       state_.stopped_early = !next_step();
-      interrupted = interruption.asked();
+      interrupted = interruption->asked();
     }
     require_finite(state_.batch);  // Before anything is saved.
     if (state_.batch < data_.count() && !state_.stopped_early) break;
@@ -371,10 +428,13 @@ TrainResult Run::go() {
       save();
       saved = true;
     }
-    interrupted = interrupted || interruption.asked();
+    interrupted = interrupted || interruption->asked();
   }
   progress_->clear();
   if (!saved) save();
+  const int signal = interruption->signal();
+  interruption.reset();
+  if (state_.epoch < o_.epochs && !state_.stopped_early) tell_interrupted(signal);
   if (o_.restore_best) {
     for (std::size_t k = 0; k < state_.best.size(); ++k) {
       Shared param = params_[k].second;

@@ -3,12 +3,19 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <cstddef>
 #include <cstdio>
+#include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <initializer_list>
+#include <iostream>
 #include <limits>
 #include <set>
 #include <sstream>
+
+#include "commit.hpp"
 
 namespace cinch::examples {
 
@@ -24,7 +31,86 @@ Examples part(const Set& all, std::int64_t begin, std::int64_t end) {
 
 }  // namespace
 
+namespace {
+
+/// Whether two values of an option are the same: 0.10 is 0.1.
+bool same_value(const std::string& a, const std::string& b) {
+  char *end_a = nullptr, *end_b = nullptr;
+  const double x = std::strtod(a.c_str(), &end_a), y = std::strtod(b.c_str(), &end_b);
+  const bool numbers = !a.empty() && !b.empty() && !*end_a && !*end_b;
+  return numbers ? x == y : a == b;
+}
+
+std::string joined(const std::vector<std::string>& parts) {
+  std::string result;
+  for (const std::string& part : parts) result += (result.empty() ? "" : ",") + part;
+  return result;
+}
+
+bool is_among(const std::string& name, std::initializer_list<const char*> names) {
+  return std::ranges::find(names, name) != names.end();
+}
+
+}  // namespace
+
+Record::Record(std::string program, const CLI::App& app, std::string folder, bool resumes)
+    : folder_(std::move(folder)), resumes_(resumes) {
+  if (resumes_) {
+    std::ifstream in(folder_ + "/run.txt");
+    if (!in)
+      throw FileError("--resume: there is nothing to go on from in " + folder_ +
+                      ", it has no run.txt: check --output, or leave --resume out to begin anew");
+    for (std::string line; std::getline(in, line);) {
+      const auto colon = line.find(": ");
+      if (colon != std::string::npos)
+        before_.emplace_back(line.substr(0, colon), line.substr(colon + 2));
+    }
+  }
+  note("program", program);
+  note("version", version_of_build);
+  lines_.emplace_back("commit", commit_of_build);  // Most commits change no results.
+  for (const CLI::Option* option : app.get_options()) {
+    const std::string name = option->get_name();
+    // Where and how to run. More epochs may be asked for.
+    if (is_among(name, {"--help", "--resume", "--quiet", "--output", "--data"})) continue;
+    const std::string usual = option->get_default_str();
+    const std::string value = option->count() > 0 ? joined(option->results()) : usual;
+    const bool decides = !is_among(name, {"--seed", "--dtype", "--preset", "--log"});
+    if (decides && !same_value(value, usual)) as_published_ = false;
+    if (name.ends_with("epochs")) {
+      lines_.emplace_back(name, value);
+    } else {
+      note(name, value);
+    }
+  }
+}
+
+void Record::note(const std::string& name, const std::string& value) {
+  lines_.emplace_back(name, value);
+  if (!resumes_) return;
+  const auto found = std::ranges::find(before_, name, &std::pair<std::string, std::string>::first);
+  const std::string there = found == before_.end() ? "not said" : found->second;
+  if (same_value(there, value)) return;
+  throw ValueError("--resume: the checkpoints in " + folder_ + " are of another run: " + name +
+                   " is " + (value.empty() ? "not given" : value) + ", there it is " +
+                   (there.empty() ? "not given" : there) +
+                   "\n  Choose another --output, or leave --resume out to begin anew.");
+}
+
+void Record::keep() {
+  if (lock_) return;
+  const std::string path = folder_ + "/run.txt";
+  lock_ = std::make_unique<FileLock>(path);
+  AtomicFile file(path);
+  std::ofstream out(file.temporary());
+  for (const auto& [name, value] : lines_) out << name << ": " << value << '\n';
+  out.close();
+  if (!out) throw FileError(path + ": cannot be written");
+  file.commit();
+}
+
 TrainOptions Options::training(const std::string& part) const {
+  if (record) record->keep();
   TrainOptions result;
   result.epochs = epochs;
   result.batch = batch;
@@ -32,6 +118,7 @@ TrainOptions Options::training(const std::string& part) const {
   result.checkpoint = output + "/" + part + "checkpoint.npz";
   result.resume = resume ? Resume::if_present : Resume::never;
   result.out = quiet ? nullptr : stdout;
+  result.after_interrupt = AfterInterrupt::give_back;
   return result;
 }
 
@@ -63,30 +150,58 @@ void add_options(CLI::App& app, Options& o, const std::vector<std::string>& with
   for (const std::string& name : without) app.remove_option(app.get_option(name));
 }
 
+void note_data(const Options& o, const Tensor& images) {
+  if (!o.record) return;
+  std::uint64_t hash = 14695981039346656037u;  // FNV-1a, over words.
+  const auto* bytes = static_cast<const std::byte*>(images.raw());
+  for (std::size_t at = 0; at < images.bytes(); at += sizeof hash) {
+    std::uint64_t word = 0;
+    std::memcpy(&word, bytes + at, std::min(sizeof word, images.bytes() - at));
+    hash = (hash ^ word) * 1099511628211u;
+    hash ^= hash >> 32;
+  }
+  std::ostringstream digits;
+  digits << std::hex << hash;
+  o.record->note("data", text(cinch::text(images.shape()), " images, hash ", digits.str()));
+}
+
+namespace {
+
+std::string training_labels(const std::string& folder) {
+  const std::string plain = folder + "/train-labels-idx1-ubyte";
+  return std::filesystem::exists(plain) ? plain : plain + ".gz";
+}
+
+}  // namespace
+
 DataSets load(const Options& o, double divisor, double held_share) {
   DataSets result;
   result.folder = data_folder(o.data);
-  const ImageSet all = load_training(result.folder, o.type(), divisor);
-  const ImageSet test =
-      load_test(result.folder, o.type(), divisor, {0, o.images, /*or_fewer=*/true});
-  result.rows = all.rows;
-  result.columns = all.columns;
-  if (test.rows != all.rows || test.columns != all.columns) {
-    throw FileError(text(result.folder, ": training images are ", all.rows, " x ", all.columns,
-                         ", test images ", test.rows, " x ", test.columns));
-  }
-  const std::int64_t count = all.images.shape()[0];
+  // Only what is used is read: images are most of a program's memory.
+  const Tensor all_labels = read_labels(training_labels(result.folder));
+  const std::int64_t count = all_labels.size();
   // A share such as 1.0 / 6 is rounded: 60,000 times it must not lose an image.
   const auto held =
       static_cast<std::int64_t>(std::floor(held_share * static_cast<double>(count) + 1e-6));
   if (held == 0) throw FileError(text(result.folder, ": ", count, " training images are too few"));
+  ImageSet training =
+      load_training(result.folder, o.type(), divisor, {0, std::min(o.images, count - held)});
+  ImageSet validation =
+      load_training(result.folder, o.type(), divisor, {count - held, std::min(o.images, held)});
+  ImageSet test = load_test(result.folder, o.type(), divisor, {0, o.images, /*or_fewer=*/true});
+  result.rows = training.rows;
+  result.columns = training.columns;
+  if (test.rows != training.rows || test.columns != training.columns) {
+    throw FileError(text(result.folder, ": training images are ", training.rows, " x ",
+                         training.columns, ", test images ", test.rows, " x ", test.columns));
+  }
   constexpr std::int64_t first_of_mnist[] = {5, 0, 4, 1, 9, 2, 1, 3, 1, 4, 3, 5, 3, 6, 1, 7};
-  const auto begin = all.labels.data<std::int64_t>();
+  const auto begin = all_labels.data<std::int64_t>();
   result.mnist = count == 60000 && std::ranges::equal(first_of_mnist, begin.first(16));
-  result.training = part(all, 0, std::min(o.images, count - held));
-  result.validation = part(all, count - held, count - held + std::min({o.images, held}));
-  result.test = {test.images, test.labels};
-  const std::span<const std::int64_t> labels = all.labels.data<std::int64_t>();
+  result.training = {std::move(training.images), std::move(training.labels)};
+  result.validation = {std::move(validation.images), std::move(validation.labels)};
+  result.test = {std::move(test.images), std::move(test.labels)};
+  const std::span<const std::int64_t> labels = all_labels.data<std::int64_t>();
   const std::set<std::int64_t> different(labels.begin(), labels.end());
   if (different.size() < 2) throw FileError(result.folder + ": all labels are the same");
   result.classes = *different.rbegin() + 1;
@@ -94,7 +209,7 @@ DataSets load(const Options& o, double divisor, double held_share) {
   if (result.classes > 2 * static_cast<std::int64_t>(different.size()))
     throw FileError(text(result.folder, ": a label is out of range: they go up to ",
                          result.classes - 1, ", but only ", different.size(), " are different"));
-  for (const std::int64_t label : test.labels.data<std::int64_t>()) {
+  for (const std::int64_t label : result.test.labels.data<std::int64_t>()) {
     if (label >= result.classes)
       throw FileError(text(result.folder, ": a test label is out of range: ", label,
                            ", where training labels go up to ", result.classes - 1));
@@ -102,6 +217,7 @@ DataSets load(const Options& o, double divisor, double held_share) {
   const std::int64_t used = result.training.images.shape()[0];
   if (o.batch > used)
     throw ValueError(text("--batch ", o.batch, ": there are only ", used, " images"));
+  note_data(o, result.training.images);
   if (!o.quiet) {
     std::printf("%lld images of %lld x %lld from %s, %lld to validate, %lld to test\n",
                 static_cast<long long>(used), static_cast<long long>(result.rows),
@@ -121,10 +237,13 @@ Examples whole_batches(const Examples& all, std::int64_t batch) {
   return part(all, 0, std::max(count / batch * batch, std::min(count, batch)));
 }
 
+void require_whole(const TrainResult& trained) {
+  if (trained.stopped == TrainResult::Stopped::interrupted) throw Interrupted();
+}
+
 TrainResult train_to_end(const TrainOptions& options) {
   TrainResult result = train(options);
-  if (result.stopped == TrainResult::Stopped::interrupted)
-    throw Error("interrupted; --resume goes on from here");
+  require_whole(result);
   return result;
 }
 
@@ -159,7 +278,9 @@ void plot_if_any(const std::string& path, Plot plot) {
 }
 
 Results::Results(const Options& options, std::string title, bool comparable)
-    : options_(options), comparable_(comparable), title_(std::move(title)) {}
+    : options_(options),
+      comparable_(comparable && (!options.record || options.record->as_published())),
+      title_(std::move(title)) {}
 
 void Results::add(const std::string& what, const std::string& value, const std::string& published) {
   const bool compared = comparable_ && !published.empty();
@@ -171,6 +292,7 @@ void Results::add(const std::string& what, const std::string& value, const std::
 }
 
 void Results::write() const {
+  if (options_.record) options_.record->keep();
   const std::string path = options_.output + "/results.md";
   std::ofstream out(path);
   out << "## " << title_ << "\n\n| figure | ours | published |\n|---|---|---|\n" << rows_;
@@ -196,12 +318,20 @@ int run(const char* name, CLI::App& app, int argc, char** argv, Options& options
         const std::function<void()>& body) {
   CLI11_PARSE(app, argc, argv);
   try {
+    threads();  // Refuses a CINCH_THREADS that is none before anything is read.
+    options.record = std::make_shared<Record>(name, app, options.output, options.resume);
     std::filesystem::create_directories(options.output);
     const auto start = std::chrono::steady_clock::now();
     body();
     const double seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    if (std::fflush(stdout) != 0 || std::ferror(stdout) || !std::cout.flush())
+      throw FileError("standard output: cannot be written: " + system_reason());
     if (!options.quiet) std::fprintf(stderr, "ran for %.2f minutes\n", seconds / 60);
+  } catch (const Interrupted& interrupted) {
+    std::fflush(stdout);
+    std::fprintf(stderr, "%s: %s\n", name, interrupted.what());
+    return 130;
   } catch (const std::exception& error) {
     std::fprintf(stderr, "%s: %s\n", name, error.what());
     return 1;

@@ -5,10 +5,34 @@
 #include <cinch/cinch.hpp>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "io/file.hpp"
+
 namespace cinch::examples {
+
+/// What a run was asked for, kept as run.txt in its output folder: program, version and commit,
+/// options, a hash of the data. A run that resumes compares itself with it.
+class Record {
+ public:
+  Record(std::string program, const CLI::App& app, std::string folder, bool resumes);
+  /// Adds a line. Throws ValueError where this run resumes one that had another.
+  void note(const std::string& name, const std::string& value);
+  /// Locks the folder until the program ends, and writes the file; later calls do nothing. Throws
+  /// FileError where another program works there.
+  void keep();
+  /// Whether no option that decides results has another value than its default.
+  bool as_published() const { return as_published_; }
+
+ private:
+  std::string folder_;
+  bool resumes_, as_published_ = true;
+  std::vector<std::pair<std::string, std::string>> lines_, before_;
+  std::unique_ptr<FileLock> lock_;
+};
 
 /// Options that mean the same everywhere. A program sets its own defaults before add_options().
 struct Options {
@@ -20,6 +44,7 @@ struct Options {
   std::int64_t seed = 123;
   std::string dtype = "float32";
   bool resume = false, quiet = false;
+  std::shared_ptr<Record> record = {};  ///< Made by run().
 
   DType type() const { return dtype == "float64" ? DType::float64 : DType::float32; }
   /// For train(): epochs, batch, a log and a checkpoint in the output folder, their names beginning
@@ -56,8 +81,18 @@ Examples first(const Examples& all, std::int64_t count);
 /// and test on.
 Examples whole_batches(const Examples& all, std::int64_t batch);
 
-/// train() for a program that goes on with what came of it. Throws Error where Ctrl-C ended it.
+/// What Ctrl-C, or SIGTERM, ends a program with: run() says so and returns 130.
+class Interrupted : public Error {
+ public:
+  Interrupted() : Error("interrupted; --resume goes on from here") {}
+};
+/// Throws Interrupted where the training was.
+void require_whole(const TrainResult& trained);
+/// train() for a program that goes on with what came of it. Throws Interrupted where Ctrl-C ended
+/// it.
 TrainResult train_to_end(const TrainOptions& options);
+/// Notes the data of a run in its record.
+void note_data(const Options& options, const Tensor& images);
 /// From `rate` to 0 as a cosine over all minibatches of o.epochs passes over `rows`; `step` counts
 /// them.
 Expr falling_rate(const Shared& step, double rate, const Options& o, std::int64_t rows);
@@ -75,8 +110,8 @@ void plot_if_any(const std::string& path, Plot plot);
 /// results.md in the output folder, a table that bench/reproduce collects.
 class Results {
  public:
-  /// `comparable`: the data are those of the published figures, which are left out otherwise:
-  /// data.mnist.
+  /// `comparable`: the data are those of the published figures: data.mnist. They are left out
+  /// otherwise, and where an option that decides results is not as published, its default.
   Results(const Options& options, std::string title, bool comparable = false);
   /// `published`: "" where there is none.
   void add(const std::string& what, const std::string& value, const std::string& published = "");
@@ -94,7 +129,9 @@ std::string number(double x, int digits = 4);
 std::string percent(double share);
 
 /// Parses the command line, makes the output folder, runs `body`, and prints what went wrong, if
-/// anything did. The value is for main() to return.
+/// anything did. The value is for main() to return: 0; 130 for a run that was interrupted; 1 for
+/// errors, which a standard output that cannot be written is, too; CLI11's above 100 for options
+/// that make no sense.
 int run(const char* name, CLI::App& app, int argc, char** argv, Options& options,
         const std::function<void()>& body);
 

@@ -141,7 +141,7 @@ TEST_CASE("Ctrl-C in pretraining ends a program: what follows would build on hal
     const Ran ran = interrupt_example(program, "--pretraining-epochs 1000000 --batch 10 --data " +
                                                    small_data(scratch) + " --output " + out);
     CAPTURE(program);
-    CHECK(ran.status == 1);
+    CHECK(ran.status == 130);
     CHECK(ran.output.ends_with(": interrupted; --resume goes on from here\n"));
     CHECK(std::filesystem::exists(out + "/" + made));
     CHECK_FALSE(std::filesystem::exists(out + "/results.md"));

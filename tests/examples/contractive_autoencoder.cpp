@@ -73,13 +73,14 @@ TEST_CASE("the three ways to write the penalty give the same log") {
   CHECK(last[2] == doctest::Approx(last[0]).epsilon(1e-12));
 }
 
-TEST_CASE("Ctrl-C ends after the current step and still writes everything") {
+TEST_CASE("Ctrl-C ends after the current step, still writes everything, and says that it was interrupted") {
   const Scratch scratch;
   const std::string out = scratch.path + "/out";
   const Ran ran =
       interrupt_example("contractive_autoencoder", "--epochs 1000000 --batch 2 --hidden 4 --data " +
                                                        small_data(scratch) + " --output " + out);
-  CHECK(ran.status == 0);
+  CHECK(ran.status == 130);
+  CHECK(ran.output.ends_with("contractive_autoencoder: interrupted; --resume goes on from here\n"));
   CHECK(std::filesystem::exists(out + "/filters.png"));
   CHECK(std::filesystem::exists(out + "/parameters.npz"));
   CHECK(std::filesystem::exists(out + "/training_curve.png"));

@@ -37,6 +37,21 @@ TEST_CASE("doubles are read back exactly") {
   }
 }
 
+TEST_CASE("a log that is being written is refused, and stays what it is") {
+  const TemporaryFolder folder;
+  const std::string path = folder / "log.csv";
+  {
+    CsvWriter log(path, {"a"});
+    log.row({1});
+    CHECK(contains(error_of([&] { CsvWriter(path, {"b"}); }),
+                   path + ": is being written by another"));
+    CHECK(read_file(path) == "a\n1\n");
+  }
+  CsvWriter(path, {"b"}).row({2});
+  CHECK(read_file(path) == "b\n2\n");
+  CsvWriter("/dev/null", {"a"});
+}
+
 TEST_CASE("what a CSV file cannot take is an error") {
   const TemporaryFolder folder;
   CsvWriter log(folder / "log.csv", {"a", "b"});

@@ -4,6 +4,8 @@
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <functional>
@@ -116,6 +118,100 @@ TEST_CASE("a new file has the usual permissions, and a symbolic link stays one")
   for (const std::string name : {"target", "new"}) {
     CHECK(std::filesystem::status(folder / name).permissions() == std::filesystem::perms{0640});
   }
+}
+
+TEST_CASE("a file that others may not read is still so when it has been replaced") {
+  for (const Writer& writer : writers()) {
+    for (const unsigned mode : {0600u, 0640u, 0400u, 0644u}) {
+      const TemporaryFolder folder;
+      write_file(folder / "a", "old");
+      std::filesystem::permissions(folder / "a", std::filesystem::perms{mode});
+      writer.write(folder / "a");
+      CHECK(std::filesystem::status(folder / "a").permissions() == std::filesystem::perms{mode});
+    }
+  }
+}
+
+TEST_CASE("what killed programs left behind goes when the next one writes, and nothing else") {
+  for (const Writer& writer : writers()) {
+    CAPTURE(writer.name);
+    const TemporaryFolder folder;
+    std::int64_t stale = 0;
+    for (int round = 0; round < 20; ++round) {
+      const pid_t child = fork();
+      REQUIRE(child >= 0);
+      if (child == 0) {
+        for (int k = 0;; ++k) writer.write(folder / text("a", k % 3));
+      }
+      usleep(static_cast<useconds_t>(500 + 331 * round));
+      kill(child, SIGKILL);
+      int status = 0;
+      REQUIRE(waitpid(child, &status, 0) == child);
+      for (const auto& entry : std::filesystem::directory_iterator(folder.path()))
+        stale += contains(entry.path().filename().string(), ".partial-");
+      const auto left = [&] {
+        std::int64_t count = 0;
+        for (const auto& entry : std::filesystem::directory_iterator(folder.path()))
+          count += contains(entry.path().filename().string(), ".partial-");
+        return count;
+      };
+      {
+        const AtomicFile next(folder / "b");
+        if (writer.name != "plot") CHECK(left() == 1);
+      }
+      // Until a gnuplot that has not quite begun is no longer that program.
+      for (int k = 0; k < 500 && left() > 0; ++k) {
+        usleep(10000);
+        const AtomicFile next(folder / "b");
+      }
+      CHECK(left() == 0);
+      write_file(folder / "a.partial-notes", "the user's");
+      const AtomicFile alive(folder / "other");  // Not to be taken away.
+      const std::string mine = std::filesystem::path(alive.temporary()).filename().string();
+      { const AtomicFile next(folder / "b"); }
+      CHECK(left() == 2);
+      CHECK(std::filesystem::exists(folder / mine));
+      CHECK(read_file(folder / "a.partial-notes") == "the user's");
+      std::filesystem::remove(folder / "a.partial-notes");
+    }
+    if (writer.name != "plot") CHECK(stale > 0);
+  }
+}
+
+TEST_CASE("one program at a time writes a file that is locked, and a dead one holds nothing") {
+  const TemporaryFolder folder;
+  const std::string path = folder / "run.npz";
+  const auto refusal = [&] { return error_of([&] { const FileLock lock(path); }); };
+  CHECK(refusal() == "no error");
+  {
+    const FileLock mine(path);
+    CHECK(contains(refusal(), path + ": is being written by another run (process " +
+                                  std::to_string(getpid()) + ")"));
+  }
+  CHECK(folder.entries() == 0);
+  for (int round = 0; round < 5; ++round) {
+    int ends[2];
+    REQUIRE(pipe(ends) == 0);
+    const pid_t child = fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+      const FileLock lock(path);
+      static_cast<void>(write(ends[1], "x", 1) == 1);
+      pause();
+    }
+    char byte = 0;
+    REQUIRE(read(ends[0], &byte, 1) == 1);
+    CHECK(contains(refusal(), "(process " + std::to_string(child) + ")"));
+    kill(child, SIGKILL);
+    int status = 0;
+    REQUIRE(waitpid(child, &status, 0) == child);
+    close(ends[0]);
+    close(ends[1]);
+    CHECK(std::filesystem::exists(path + ".lock"));
+    CHECK(refusal() == "no error");
+    CHECK(folder.entries() == 0);
+  }
+  CHECK(contains(error_of([&] { const FileLock lock(folder / "no/a"); }), "cannot be locked: "));
 }
 
 TEST_CASE("a temporary file that a crashed program left behind does no harm") {

@@ -26,6 +26,8 @@ void write_idx(const std::string& path, const std::vector<std::uint32_t>& sizes,
   for (std::size_t i = 0; i < count; ++i) out.put(static_cast<char>((i * 7919 + seed) % 10));
 }
 
+}  // namespace
+
 Ran run_command(const std::string& command) {
   FILE* pipe = popen((command + " 2>&1").c_str(), "r");
   REQUIRE(pipe);
@@ -37,8 +39,6 @@ Ran run_command(const std::string& command) {
   if (WIFEXITED(status)) result.status = WEXITSTATUS(status);
   return result;
 }
-
-}  // namespace
 
 Scratch::Scratch() {
   static int made = 0;

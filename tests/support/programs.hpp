@@ -24,6 +24,8 @@ struct Ran {
   int status;          ///< -1 where it did not end by itself.
   std::string output;  ///< All that it printed, errors too.
 };
+/// Runs a line of a shell.
+Ran run_command(const std::string& command);
 /// Runs build/.../examples/`program`.
 Ran run_example(const std::string& program, const std::string& arguments);
 /// The same, and Ctrl-C after a second.

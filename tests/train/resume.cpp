@@ -1,8 +1,15 @@
 // Interrupted and resumed, a training ends with the same bits.
 #include <doctest/doctest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <atomic>
 #include <csignal>
+#include <cstdio>
 #include <filesystem>
+#include <functional>
+#include <memory>
+#include <thread>
 
 #include "io/temporary_folder.hpp"
 #include "small_training.hpp"
@@ -167,4 +174,184 @@ TEST_CASE("only the first signal asks, and afterwards signals mean what they did
     CHECK_FALSE(interruption.asked());
   }
   std::signal(SIGINT, SIG_DFL);
+}
+
+namespace {
+
+/// What a child that runs this prints, and its status as waitpid() gives it.
+struct Ended {
+  std::string printed;
+  int status = 0;
+};
+Ended run_child(const std::string& output, const std::function<void(std::FILE*)>& work) {
+  const pid_t child = fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    std::signal(SIGINT, SIG_DFL);  // Not doctest's.
+    std::signal(SIGTERM, SIG_DFL);
+    try {
+      std::FILE* out = std::fopen(output.c_str(), "w");
+      work(out);
+      std::fputs("went on\n", out);
+      std::fclose(out);
+    } catch (...) {
+      _exit(3);
+    }
+    _exit(0);
+  }
+  Ended result;
+  REQUIRE(waitpid(child, &result.status, 0) == child);
+  result.printed = read_file(output);
+  return result;
+}
+
+}  // namespace
+
+TEST_CASE("an interrupted program says where and how to go on, and ends as by the signal") {
+  const TemporaryFolder folder;
+  for (const int signal : {SIGINT, SIGTERM}) {
+    for (const bool saves : {true, false}) {
+      for (const AfterInterrupt after :
+           {AfterInterrupt::as_shown, AfterInterrupt::end_program, AfterInterrupt::give_back}) {
+        const Ended ended = run_child(folder / "out", [&](std::FILE* out) {
+          SmallTraining s;
+          s.options.out = out;
+          s.options.after_interrupt = after;
+          if (saves) s.options.checkpoint = folder / "run.npz";
+          s.options.after_step = [&](const StepReport& r) {
+            if (r.step == 8) std::raise(signal);
+          };
+          train(s.options);
+        });
+        CAPTURE(ended.printed);
+        const bool ends = after != AfterInterrupt::give_back;
+        CHECK(contains(ended.printed,
+                       "train: interrupted in epoch 1, after step 9 (3 of 6 minibatches)"));
+        CHECK(contains(ended.printed, saves ? "saved: .resume = Resume::if_present goes on from " +
+                                                  (folder / "run.npz")
+                                            : "there is no checkpoint to go on from"));
+        CHECK(contains(ended.printed, "went on") == !ends);
+        CHECK(WIFSIGNALED(ended.status) == ends);
+        if (ends) CHECK(WTERMSIG(ended.status) == signal);
+        if (saves) CHECK(std::filesystem::exists(folder / "run.npz"));
+        CHECK_FALSE(std::filesystem::exists(folder / "run.npz.partial"));
+        std::filesystem::remove(folder / "run.npz");
+      }
+    }
+  }
+  // Without output a program is asked to look at the result, as one that handles the signal is.
+  const Ended silent = run_child(folder / "out", [&](std::FILE* out) {
+    SmallTraining s;
+    s.options.after_step = [](const StepReport&) { std::raise(SIGINT); };
+    const TrainResult result = train(s.options);
+    std::fprintf(out, "%d\n", result.stopped == TrainResult::Stopped::interrupted);
+  });
+  CHECK(silent.status == 0);
+  CHECK(silent.printed == "1\nwent on\n");
+  const Ended handled = run_child(folder / "out", [&](std::FILE* out) {
+    static volatile std::sig_atomic_t seen = 0;
+    std::signal(SIGINT, [](int) { seen = seen + 1; });
+    SmallTraining s;
+    s.options.out = out;
+    s.options.after_step = [](const StepReport& r) {
+      if (r.step == 2) std::raise(SIGINT);
+    };
+    train(s.options);
+    std::fprintf(out, "handled %d\n", static_cast<int>(seen));
+  });
+  CHECK(handled.status == 0);
+  CHECK(contains(handled.printed, "handled 1\nwent on\n"));
+}
+
+TEST_CASE("trainings in several threads are all asked, and the signal means again what it did") {
+  static volatile std::sig_atomic_t received = 0;
+  received = 0;
+  std::signal(SIGINT, [](int) { received = received + 1; });
+  std::atomic<int> running = 0;
+  std::vector<TrainResult::Stopped> stopped(3);
+  std::vector<std::thread> all;
+  for (std::size_t k = 0; k < stopped.size(); ++k) {
+    all.emplace_back([&, k] {
+      SmallTraining s;
+      s.options.epochs = 1000000;
+      bool counted = false;
+      s.options.after_step = [&](const StepReport&) {
+        if (!counted) ++running;
+        counted = true;
+      };
+      stopped[k] = train(s.options).stopped;
+    });
+  }
+  while (running < 3) std::this_thread::yield();
+  std::raise(SIGINT);
+  for (std::thread& one : all) one.join();
+  for (const auto how : stopped) CHECK(how == TrainResult::Stopped::interrupted);
+  CHECK(received == 0);
+  std::raise(SIGINT);
+  CHECK(received == 1);
+  std::signal(SIGINT, SIG_DFL);
+  // One that ends before another does not take its handler away.
+  {
+    auto first = std::make_unique<Interruption>();
+    const Interruption second;
+    first.reset();
+    std::raise(SIGINT);
+    CHECK(second.asked());
+  }
+}
+
+TEST_CASE("a second training with the same checkpoint or log is refused and changes nothing") {
+  const TemporaryFolder folder;
+  for (const bool log : {false, true}) {
+    CAPTURE(log);
+    const auto options = [&](SmallTraining& s) -> TrainOptions& {
+      (log ? s.options.log : s.options.checkpoint) = folder / "run";
+      return s.options;
+    };
+    SmallTraining one;
+    std::string error;
+    options(one).after_step = [&](const StepReport& r) {
+      if (r.step != 7) return;
+      const std::string before = read_file(folder / "run");
+      SmallTraining two;
+      error = error_of([&] { train(options(two)); });
+      CHECK(read_file(folder / "run") == before);
+    };
+    CHECK(train(one.options).state.step == 30);
+    CHECK(contains(error, (folder / "run") + ": is being written by another run"));
+    SmallTraining three;
+    CHECK(train(options(three)).state.step == 30);
+    CHECK(folder.entries() == 1);
+    std::filesystem::remove(folder / "run");
+  }
+}
+
+TEST_CASE("a training is not resumed with other data") {
+  const TemporaryFolder folder;
+  SmallTraining first;
+  first.options.checkpoint = folder / "run.npz";
+  first.options.epochs = 1;
+  train(first.options);
+  const auto resumed_with = [&](const std::function<void(SmallTraining&)>& change) {
+    SmallTraining s;
+    s.options.checkpoint = folder / "run.npz";
+    s.options.resume = Resume::always;
+    change(s);
+    const std::vector<Tensor> before = s.values();
+    const std::string error = error_of([&] { train(s.options); });
+    if (error != "no error") CHECK(s.values() == before);
+    return error;
+  };
+  for (Tensor SmallTraining::*data :
+       {&SmallTraining::x, &SmallTraining::y, &SmallTraining::x_valid, &SmallTraining::y_valid}) {
+    for (const bool last : {false, true}) {
+      const std::string error = resumed_with([&](SmallTraining& s) {
+        const auto values = (s.*data).data<float>();
+        values[last ? values.size() - 1 : 0] += 1e-6F;
+      });
+      CHECK(
+          contains(error, "run.npz: is a checkpoint of another training:\n  hash of the data is "));
+    }
+  }
+  CHECK(resumed_with([](SmallTraining&) {}) == "no error");
 }

@@ -7,8 +7,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <filesystem>
 #include <functional>
+#include <limits>
 
 #include "io/temporary_folder.hpp"
 #include "small_training.hpp"
@@ -135,6 +137,97 @@ TEST_CASE("files that are no checkpoints are refused") {
                  "is a damaged checkpoint: it has minibatch 1000"));
 }
 
+TEST_CASE("a checkpoint that says what cannot be is refused by name, and nothing is set") {
+  constexpr std::int64_t least = std::numeric_limits<std::int64_t>::min(),
+                         most = std::numeric_limits<std::int64_t>::max();
+  constexpr double nan = std::numeric_limits<double>::quiet_NaN(),
+                   inf = std::numeric_limits<double>::infinity();
+  const TemporaryFolder folder;
+  const Saved saved(folder);
+  const auto arrays = read_npz(saved.path);
+  const std::string path = folder / "changed.npz";
+  const auto write = [&](const std::map<std::string, Tensor>& changed) {
+    write_npz(path, {changed.begin(), changed.end()});
+  };
+  // An error before anything is set, or a training to its end. Returns whether it was refused.
+  const auto outcome = [&] {
+    SmallTraining s;
+    s.options.checkpoint = path;
+    s.options.resume = Resume::always;
+    s.options.epochs = 2;
+    const std::vector<Tensor> before = s.values();
+    const std::string error = error_of([&] {
+      const TrainResult result = train(s.options);
+      CHECK(result.state.step == (result.state.stopped_early ? result.state.step : 12));
+    });
+    if (error == "no error") return false;
+    CHECK(contains(error, path + ": "));
+    CHECK(s.values() == before);
+    return true;
+  };
+  for (const auto& array : arrays) {
+    const std::string& name = array.first;
+    const Tensor& value = array.second;
+    if (!name.starts_with("training/") && !name.starts_with("setup/")) continue;
+    for (std::int64_t k = 0; k < std::min<std::int64_t>(value.size(), 40); ++k) {
+      const auto with = [&](auto element) {
+        auto changed = arrays;
+        changed.at(name).data<decltype(element)>()[static_cast<std::size_t>(k)] = element;
+        write(changed);
+        CAPTURE(name);
+        CAPTURE(k);
+        CAPTURE(element);
+        return outcome();
+      };
+      if (value.dtype() == DType::int64) {
+        for (const std::int64_t element : {least, most, std::int64_t{1} << 62, std::int64_t{-2}}) {
+          CAPTURE(name);
+          CAPTURE(k);
+          CAPTURE(element);
+          CHECK(with(element));
+        }
+        continue;
+      }
+      for (const double element : {nan, inf, -inf, 1e300, -1.0, 0.5}) {
+        const bool refused = with(element);
+        const bool counts = (name == "training/history" && (k == 0 || k == 1 || k == 5)) ||
+                            (name == "training/numbers" && (k == 0 || k == 2));
+        CAPTURE(name);
+        CAPTURE(k);
+        CAPTURE(element);
+        if (counts && !(element > 0 && element < 1))
+          CHECK((refused || (k == 2 && element == 1e300)));
+      }
+    }
+    // One element more.
+    auto changed = arrays;
+    Shape longer = value.shape();
+    longer.back() += 1;
+    changed.at(name) = Tensor(value.dtype(), longer);
+    write(changed);
+    CAPTURE(name);
+    CHECK(outcome());
+  }
+  // Counts that are possible alone and not together.
+  for (const auto& [epoch, batch, step] : std::vector<std::array<std::int64_t, 3>>{{1, 0, 7},
+                                                                                   {1, 0, 5},
+                                                                                   {0, 0, 6},
+                                                                                   {2, 0, 6},
+                                                                                   {1, 1, 6},
+                                                                                   {1, 1, 8},
+                                                                                   {0, 6, 6},
+                                                                                   {1, 5, 11}}) {
+    auto changed = arrays;
+    auto counters = changed.at("training/counters").data<std::int64_t>();
+    counters[0] = epoch, counters[1] = batch, counters[2] = step, counters[3] = -1;
+    write(changed);
+    CAPTURE(epoch);
+    CAPTURE(batch);
+    CAPTURE(step);
+    CHECK(outcome() == !(epoch == 1 && batch == 5 && step == 11));
+  }
+}
+
 TEST_CASE("variables without a name of their own are saved by their place") {
   const Shared a(Tensor(1.0), "a"), b(Tensor(1.0), "a"), c(Tensor(1.0)), d(Tensor(1.0), "d");
   std::vector<std::string> names;
@@ -183,4 +276,6 @@ TEST_CASE("killed at any moment of writing, a training has its last complete che
     CHECK(big.value() == Tensor::full(DType::float32, {300000}, static_cast<double>(last)));
   }
   CHECK(progress);
+  write(last + 1);
+  CHECK(folder.entries() == 1);  // Nothing of those that were killed is left.
 }
