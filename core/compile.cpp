@@ -2,26 +2,14 @@
 
 #include <algorithm>
 
-#include "core/accumulate.hpp"
 #include "core/engine_ops.hpp"
 #include "core/host.hpp"
 #include "core/leaves.hpp"
+#include "core/pipeline.hpp"
 
 namespace cinch {
 
 namespace {
-
-std::vector<Expr> expanded(std::span<const Expr> roots) {
-  NodeMap<Expr> done;
-  return rebuild(
-      roots,
-      [](const Expr& e) {
-        if (!e.op().expand) return e;
-        const Attribution as(e->where, /*force=*/true);
-        return e.op().expand(e);
-      },
-      done);
-}
 
 /// Whether `e` is a number of elements, and that is 0.
 bool is_count_of_none(const Expr& e) {
@@ -98,6 +86,19 @@ void require_elements(const Program& program, std::span<const Expr> roots) {
   }
 }
 
+/// Throws TypeError where an update has not its variable's shape, as far as that is known yet.
+void require_shapes(const Program& program, const Goals& goals) {
+  for (std::size_t k = program.output_count; k < goals.size(); ++k) {
+    const Expr& value = goals[k].value;
+    if (!value.type().is_static() || value.type().shape() == goals[k].target->value.shape())
+      continue;
+    const Shared& target = program.targets[k - program.output_count];
+    throw TypeError(program.name + ": the update of " + describe(target) + " " +
+                    text(target.type()) + " has type " + text(value.type()) + "\n  written at " +
+                    value->where.text());
+  }
+}
+
 }  // namespace
 
 std::unique_ptr<Plan> make_plan(const Program& program, std::span<const Shape> shapes,
@@ -119,36 +120,19 @@ std::unique_ptr<Plan> make_plan(const Program& program, std::span<const Shape> s
     inputs_now.push_back(variable(describe(position), Type{DType::int64, {}}, position->where));
     done[position.get()] = inputs_now.back();
   }
-  const auto simplest = [&](const std::vector<Expr>& roots) {
-    return rewrite(roots, {.log = log ? &log->rules : nullptr});
-  };
   std::vector<Expr> now = rebuild(
       program.roots, [](const Expr& e) { return e; }, done);
   require_elements(program, now);
-  now = simplest(now);
-  now = simplest(expanded(now));
-  now = simplest(contract(now, log ? &log->contractions : nullptr));
-  std::vector<PlanResult> results;
+  Goals goals;
   for (std::size_t k = 0; k < now.size(); ++k) {
-    if (k < program.output_count) {
-      results.push_back({now[k], nullptr});
-      continue;
-    }
-    const Shared& target = program.targets[k - program.output_count];
-    SharedState* state = target.attrs().state.get();
-    if (now[k].type().shape() != state->value.shape()) {
-      throw TypeError(program.name + ": the update of " + describe(target) + " " +
-                      text(target.type()) + " has type " + text(now[k].type()) + "\n  written at " +
-                      now[k]->where.text());
-    }
-    results.push_back({now[k], state});
+    const bool output = k < program.output_count;
+    goals.push_back(
+        {now[k], output ? nullptr : program.targets[k - program.output_count].attrs().state.get()});
   }
-  accumulate_products(results);
-  for (std::size_t k = 0; k < now.size(); ++k) now[k] = results[k].value;
-  now = join_column_norms(now);
-  now = simplest(now);
-  for (std::size_t k = 0; k < now.size(); ++k) results[k].value = now[k];
-  return std::make_unique<Plan>(inputs_now, results);
+  require_shapes(program, goals);
+  run_passes(passes_with_sizes(), goals, log, program.name);
+  require_shapes(program, goals);
+  return std::make_unique<Plan>(inputs_now, goals);
 }
 
 }  // namespace cinch

@@ -11,11 +11,13 @@
 #include "core/plan.hpp"
 #include "core/rewrite.hpp"
 #include "core/shared.hpp"
+#include "core/trace.hpp"
 
 namespace cinch {
 
 /// What compiling did, for explain().
 struct CompileLog {
+  std::vector<Stage> stages;
   std::vector<Applied> rules;
   std::vector<ContractionReport> contractions;
 };

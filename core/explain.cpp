@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "core/error.hpp"
+#include "core/pipeline.hpp"
 
 namespace cinch {
 
@@ -72,14 +73,16 @@ Explanation explain(const Function& f) {
   const Program& program = f.program();
   CompileLog log;
   // The function was rewritten once when it was made, without sizes.
-  rewrite(program.written, {.log = &log.rules});
+  Goals written;
+  for (const Expr& e : program.written) written.push_back({e});
+  run_passes(passes_without_sizes(), written, &log, program.name);
   const std::unique_ptr<Plan> plan = f.replan(log);
   if (!plan) {
     throw Error("explain: " + program.name +
                 " has no plan: call it once in Mode::fast, so that its sizes are known");
   }
-  return {program.name,  std::move(log.rules), std::move(log.contractions),
-          plan->steps(), plan->arena_bytes(),  plan->temporary_bytes()};
+  return {program.name,        std::move(log.rules),    std::move(log.contractions), plan->steps(),
+          plan->arena_bytes(), plan->temporary_bytes(), std::move(log.stages)};
 }
 
 std::string Explanation::text() const {

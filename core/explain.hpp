@@ -17,6 +17,7 @@ struct Explanation {
   std::vector<Plan::StepInfo> steps;
   std::size_t arena_bytes = 0;      ///< One block of memory that holds all temporaries.
   std::size_t temporary_bytes = 0;  ///< What they would need if none used another's place.
+  std::vector<Stage> stages = {};   ///< The passes, in order, and the graph after each.
 
   /// For people: rules by the user's lines, contractions with their work before and after, the
   /// kernels in the order in which they run, memory.

@@ -14,6 +14,7 @@
 #include "core/derivation.hpp"
 #include "core/host.hpp"
 #include "core/leaves.hpp"
+#include "core/pipeline.hpp"
 #include "core/team.hpp"
 
 namespace cinch {
@@ -547,7 +548,10 @@ Function function(FunctionSpec spec) {
   Program& program = compiled->program;
   program.written = roots;
   if (spec.mode == Mode::fast) {
-    roots = rewrite(roots);
+    Goals goals;
+    for (const Expr& root : roots) goals.push_back({root});
+    run_passes(passes_without_sizes(), goals, nullptr, spec.name);
+    for (std::size_t k = 0; k < roots.size(); ++k) roots[k] = goals[k].value;
     compiled->host = HostProgram(roots, spec.inputs);
     program.sizes = compiled->host.sizes();
     program.positions = compiled->host.positions();

@@ -10,6 +10,7 @@
 #include "core/op.hpp"
 #include "core/refusal.hpp"
 #include "core/rewrite.hpp"
+#include "core/trace.hpp"
 
 namespace cinch {
 
@@ -149,6 +150,21 @@ std::vector<Expr> smoothed(std::vector<Expr> roots) {
   return roots;
 }
 
+/// What is done before a derivative is taken.
+void prepare(std::vector<Expr>& roots) {
+  const auto simplify = [&](std::vector<Applied>* log) {
+    roots = rewrite(roots, {.fold_constants = false, .log = log});
+  };
+  if (!is_traced()) {
+    simplify(nullptr);
+    roots = smoothed(roots);
+    return;
+  }
+  std::vector<Applied> rules;
+  staged("grad", "simplify", roots, rules, [&] { simplify(&rules); });
+  staged("grad", "past roots", roots, rules, [&] { roots = smoothed(roots); });
+}
+
 std::vector<Expr> accumulate(const Expr& y, const Expr& v, const std::vector<Expr>& wrt,
                              const GradOptions& options, const std::vector<Expr>& whole) {
   std::vector<Expr> named = wrt;
@@ -162,7 +178,7 @@ std::vector<Expr> accumulate(const Expr& y, const Expr& v, const std::vector<Exp
   Holder held(named);
   std::vector<Expr> roots{held(y)};
   for (const Expr& node : named) roots.push_back(held.stand_in(node));
-  roots = smoothed(rewrite(roots, {.fold_constants = false}));
+  prepare(roots);
   NodeMap<Expr> original;
   for (std::size_t k = 0; k < named.size(); ++k) {
     // Rewriting may have taken a named node for another one that computes the same.

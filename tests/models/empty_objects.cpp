@@ -228,8 +228,8 @@ TEST_CASE("a tensor that was moved from is refused by all that takes one") {
                   {{"copy", [&] { const Tensor copy(t); }},
                    {"assign",
                     [&] {
-                      Tensor to;
-                      to = t;
+                      Tensor other;
+                      other = t;
                     }},
                    {"data", [&] { t.data<double>(); }},
                    {"raw", [&] { t.raw(); }},

@@ -24,7 +24,7 @@ constexpr const char* introduction =
     "result. Beside these, an op may simplify itself where its shape or its constants allow it\n"
     "(`simplify` in its record), and three mechanisms read whole formulas where an equation each\n"
     "would be too many: `ops/positive` products, quotients, powers and sums of exponentials,\n"
-    "`ops/root` and `ops/series` smooth functions of a length near 0. `explain(f)` says which "
+    "`ops/even` smooth functions of lengths, before a derivative is taken. `explain(f)` says which "
     "rule\n"
     "rewrote which line. Written by `scripts/tables`.\n";
 

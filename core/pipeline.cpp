@@ -1,0 +1,82 @@
+#include "core/pipeline.hpp"
+
+#include "core/accumulate.hpp"
+#include "core/contraction.hpp"
+#include "core/graph.hpp"
+#include "core/rewrite.hpp"
+
+namespace cinch {
+
+namespace {
+
+std::vector<Expr> values_of(const Goals& goals) {
+  std::vector<Expr> result;
+  for (const PlanResult& goal : goals) result.push_back(goal.value);
+  return result;
+}
+
+void set_values(Goals& goals, const std::vector<Expr>& values) {
+  for (std::size_t k = 0; k < goals.size(); ++k) goals[k].value = values[k];
+}
+
+/// Rules until none fits, equal nodes joined, constants folded.
+void simplify(Goals& goals, CompileLog* log) {
+  set_values(goals, rewrite(values_of(goals), {.log = log ? &log->rules : nullptr}));
+}
+
+/// Ops that stand for a formula, as softmax, by simpler ones.
+void expand(Goals& goals, CompileLog*) {
+  NodeMap<Expr> done;
+  set_values(goals, rebuild(
+                        values_of(goals),
+                        [](const Expr& e) {
+                          if (!e.op().expand) return e;
+                          const Attribution as(e->where, /*force=*/true);
+                          return e.op().expand(e);
+                        },
+                        done));
+}
+
+/// Sums of products in the order that costs least.
+void contract(Goals& goals, CompileLog* log) {
+  set_values(goals, cinch::contract(values_of(goals), log ? &log->contractions : nullptr));
+}
+
+/// Products that are added to a parameter where it stands.
+void add_in_place(Goals& goals, CompileLog*) { accumulate_products(goals); }
+
+void column_norms(Goals& goals, CompileLog*) {
+  set_values(goals, join_column_norms(values_of(goals)));
+}
+
+constexpr Pass without_sizes[] = {{"simplify", simplify}};
+
+constexpr Pass with_sizes[] = {
+    {"simplify", simplify},         {"expand", expand},     {"simplify", simplify},
+    {"contract", contract},         {"simplify", simplify}, {"add in place", add_in_place},
+    {"column norms", column_norms}, {"simplify", simplify},
+};
+
+}  // namespace
+
+std::span<const Pass> passes_without_sizes() { return without_sizes; }
+std::span<const Pass> passes_with_sizes() { return with_sizes; }
+
+void run_passes(std::span<const Pass> passes, Goals& goals, CompileLog* log,
+                std::string_view whose) {
+  CompileLog own;  // Rules are put into words only where somebody reads them.
+  if (!log && is_traced()) log = &own;
+  for (const Pass& pass : passes) {
+    if (!log) {
+      pass.run(goals, nullptr);
+      continue;
+    }
+    std::vector<Expr> roots = values_of(goals);
+    log->stages.push_back(staged(whose, pass.name, roots, log->rules, [&] {
+      pass.run(goals, log);
+      roots = values_of(goals);
+    }));
+  }
+}
+
+}  // namespace cinch

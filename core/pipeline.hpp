@@ -1,0 +1,34 @@
+// What a formula goes through between function() and its plan: the passes, by name, in order.
+// README's "What happens to a formula" tells it; docs/journey.md shows it on one.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/compile.hpp"
+#include "core/plan.hpp"
+
+namespace cinch {
+
+/// What passes work on: outputs, and new values of variables. A pass keeps their number, their
+/// order and their types.
+using Goals = std::vector<PlanResult>;
+
+struct Pass {
+  std::string_view name;
+  void (*run)(Goals&, CompileLog*);
+};
+
+/// What function() does, once, when sizes may be unknown.
+std::span<const Pass> passes_without_sizes();
+/// What is done when all sizes are known, for each set of them.
+std::span<const Pass> passes_with_sizes();
+
+/// Runs them in order and notes each in `log`, where there is one. `whose` is the function's name,
+/// for the trace.
+void run_passes(std::span<const Pass> passes, Goals& goals, CompileLog* log,
+                std::string_view whose);
+
+}  // namespace cinch
