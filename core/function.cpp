@@ -42,6 +42,7 @@ void put(const Shared& target, Tensor value) { target.attrs().state->value = std
 const Tensor* fitted(const Expr& x, const Tensor& value, Tensor& converted,
                      const std::string& function) {
   const auto refuse = [&](const std::string& what) {
+    value.raw();  // Throws, and says why, where its elements were moved away.
     throw TypeError(function + ": argument " + describe(x) + " must be " + text(x.type()) +
                     ", got " + text(type_of(value)) + what + "\n  declared at " + x->where.text());
   };

@@ -201,6 +201,7 @@ Positive Reader::positive(const Expr& e, int depth) {
 std::optional<Addend> Reader::addend(const Expr& e, int depth) {
   Product p;
   read(e, 1, p, depth);
+  if (std::ranges::any_of(p.weighted, &Weighted::ordinary)) return Addend{e, {}};
   shift_weighted(p);
   if (p.plain()) return Addend{e, {}};
   for (const Pair& d : p.differences) {
@@ -277,10 +278,12 @@ std::optional<Weighted> Reader::sum_of_terms(const Expr& e, int depth) {
       all, [](const Addend& x) { return x.vanishes || !number(x.weight) || x.log.has_value(); });
   const bool vanish = std::ranges::any_of(all, [](const Addend& x) { return x.vanishes; });
   if (all.size() < 2 || (grow == 0 && !(vanish && may_be_0))) return {};
+  const bool ordinary =
+      grow == 0 && std::ranges::any_of(all, [](const Addend& x) { return !x.log.has_value(); });
   // Slopes by two tiny weights would be squares of their inverses: those are for the op of sums.
   const bool one_number = number(all[0].weight) || number(all[1].weight);
   if (all.size() == 2 && one_number)
-    return Weighted{.sum = e, .pair = std::move(all), .grows = grow > 0};
+    return Weighted{.sum = e, .pair = std::move(all), .grows = grow > 0, .ordinary = ordinary};
   std::vector<Expr> terms, weights;
   for (const Addend& x : all) {
     terms.push_back(broadcast_like(cast(x.log.has_value() ? x.log : literal(0), e.dtype()), e));
@@ -290,7 +293,8 @@ std::optional<Weighted> Reader::sum_of_terms(const Expr& e, int depth) {
                   .terms = stack(terms, -1),
                   .weights = stack(weights, -1),
                   .axes = {e.rank()},
-                  .grows = grow > 0};
+                  .grows = grow > 0,
+                  .ordinary = ordinary};
 }
 
 void Reader::read_two(const Expr& e, double k, double second, Product& p, int depth) {
@@ -314,8 +318,10 @@ void Reader::read_power(const Expr& e, const Expr& x, double by, double k, Produ
 bool Reader::read_root(const Expr& x, double k, Product& p, int depth) {
   Product q;
   read(x, 1, q, depth - 1);
-  // Of a sum whose sign is not known nothing is gained.
-  if (q.plain() || !q.differences.empty() || !q.weighted.empty() || q.constant == 0) return false;
+  if (q.plain() || !q.differences.empty() || q.constant == 0) return false;
+  // Nothing is gained where other addends keep a sum from vanishing.
+  if (std::ranges::any_of(q.weighted, &Weighted::ordinary)) return false;
+  shift_weighted(q);
   Expr others = product_of(q.rest);
   if (!others.has_value()) {
     if (q.constant < 0) return false;

@@ -46,6 +46,7 @@ struct Weighted {
   Expr log = {};                 ///< Of each term, before it was repeated to the weights' shape.
   std::vector<Expr> moves = {};  ///< Nodes that move the sum's elements, from the inside out.
   bool grows = false;
+  bool ordinary = false;  ///< An addend is none of exponentials: seldom 0, and never large.
   double k = 1;
 };
 

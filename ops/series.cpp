@@ -8,7 +8,6 @@
 #include "ops/activation.hpp"
 #include "ops/arithmetic.hpp"
 #include "ops/even.hpp"
-#include "ops/nonlinearity.hpp"
 #include "ops/quantile_functions.hpp"
 #include "ops/root.hpp"
 #include "ops/slopes.hpp"
@@ -547,10 +546,6 @@ std::optional<Series> applied(const Op* op, const std::vector<Series>& x) {
     return a && b ? std::optional(*a - *b) : std::nullopt;
   }
   if (op == &hypot_op) return power(u * u + x[1] * x[1], 0.5);
-  if (op == &softsign_op) {
-    const auto size = abs_series(u);
-    return size ? quotient(u, one + *size) : std::nullopt;
-  }
   if (op == &sign_op) {
     const auto sign = sign_beside(u);
     if (!sign || u.c[0].zero()) return {};

@@ -50,7 +50,7 @@ TEST_CASE("CINCH_TRACE names each pass with its nodes, its time and what fired")
   CAPTURE(passes);
   for (const char* part : {"grad: simplify", "grad: past roots", "step: simplify", "step: expand",
                            "step: contract", "step: add in place", "step: column norms", " nodes ",
-                           " ms", "(unchanged)", "log of sigmoid"}) {
+                           " ms", "(unchanged)", "log sigmoid"}) {
     CHECK_MESSAGE(passes.find(part) != std::string::npos, std::string(part));
   }
   CHECK(passes.find("#0 ") == std::string::npos);
