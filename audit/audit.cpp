@@ -576,7 +576,10 @@ class Auditor {
                            static_cast<double>(std::max<std::int64_t>(units.units, 1));
       const bool by_chance = !relu && units.stuck == 1 && units.units > 1;
       const bool too_stuck = several && stuck >= options_.most_stuck && !by_chance;
-      if (!too_stuck && (relu || units.saturated < options_.most_saturated)) continue;
+      // One that is stuck, or nearly, by chance says nothing of the others.
+      const auto n = static_cast<double>(units.units);
+      const double share = n > 1 ? (n * units.saturated - 1) / (n - 1) : units.saturated;
+      if (!too_stuck && (relu || share < options_.most_saturated)) continue;
       std::string what =
           relu ? text(units.stuck, " of ", units.units,
                       " relu units are 0 for every example: no gradient "
