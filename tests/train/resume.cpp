@@ -274,6 +274,7 @@ TEST_CASE("trainings in several threads are all asked, and the signal means agai
     all.emplace_back([&, k] {
       SmallTraining s;
       s.options.epochs = 1000000;
+      s.options.early_stopping = {.patience = std::int64_t{1} << 50};  // Only the signal ends it.
       bool counted = false;
       s.options.after_step = [&](const StepReport&) {
         if (!counted) ++running;
