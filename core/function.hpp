@@ -21,9 +21,9 @@ namespace cinch {
 
 /// How a function runs.
 enum class Mode {
-  fast,     ///< Rewritten and planned once for each set of input sizes; later calls with the same
-            ///< sizes only compute. Plans are kept for the last 16 sets of sizes, and, of those that
-            ///< come back later, for up to 256 that together take less than 256 MiB.
+  fast,  ///< Rewritten and planned once for each set of input sizes; later calls with the same
+         ///< sizes only compute. Plans are kept for the last 16 sets of sizes, and, of those that
+         ///< come back later, for up to 256 that together take less than 256 MiB.
   checked,  ///< As written, op by op. Where that makes a NaN or an infinity of a result, as log(z)
             ///< of a sigmoid that is 0, the result is that of the form that Mode::fast computes.
 };

@@ -111,8 +111,8 @@ struct Op {
   // Derivatives.
   Grads (*grad)(Args x, const Expr& y,
                 const Expr& gy) = nullptr;  ///< One per input, empty where there is none.
-  /// Of an op that has no derivative somewhere, where functions of it have one: the same graphs with
-  /// these in terms that have. Done before a derivative is taken.
+  /// Of an op that has no derivative somewhere, where functions of it have one: the same graphs
+  /// with these in terms that have. Done before a derivative is taken.
   std::vector<Expr> (*smoothed)(std::span<const Expr> roots) = nullptr;
   /// Result with one more axis in front, where the inputs marked in `batched` have it too. Null:
   /// elementwise alignment.

@@ -42,10 +42,10 @@ class Plan {
   /// A step as people see it. Steps are numbered in the order in which they run; those that write
   /// updates come last.
   struct StepInfo {
-    std::string kernel;        ///< "loop", or the op's name.
-    std::string what;          ///< Ops and shapes.
-    std::vector<Expr> nodes;   ///< What it computes.
-    double flops, bytes;       ///< Bytes are those of its operands and results.
+    std::string kernel;                      ///< "loop", or the op's name.
+    std::string what;                        ///< Ops and shapes.
+    std::vector<Expr> nodes;                 ///< What it computes.
+    double flops, bytes;                     ///< Bytes are those of its operands and results.
     std::vector<std::string> reads, writes;  ///< Of values: numbers unless they have a name.
     bool at_commit;
   };

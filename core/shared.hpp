@@ -25,8 +25,8 @@ struct SharedState {
 
 /// An expression whose value is stored, read by any number of functions and changed by their
 /// updates or by set(). Copies share the value. Its type, shape included, never changes. Functions,
-/// get() and set() may be called from several threads at once: each finds the value as it was before
-/// another one or after it, and set() waits for the calls that compute with the value.
+/// get() and set() may be called from several threads at once: each finds the value as it was
+/// before another one or after it, and set() waits for the calls that compute with the value.
 class Shared : public Expr {
  public:
   Shared() = default;

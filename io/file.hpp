@@ -48,8 +48,9 @@ void require_regular_file(const std::string& path);
 ///     ... write to file.temporary() by any means ...
 ///     file.commit();
 ///
-/// The new file has the permissions of the old one, less what the umask takes. What programs that were killed left behind,
-/// files named "x.partial-PID-0", goes when the next file is written to the folder.
+/// The new file has the permissions of the old one, less what the umask takes. What programs that
+/// were killed left behind, files named "x.partial-PID-0", goes when the next file is written to
+/// the folder.
 class AtomicFile {
  public:
   /// Creates an empty temporary file in the folder of `path`; a symbolic link is followed. Throws

@@ -30,10 +30,10 @@ enum class Resume {
 
 /// What follows where Ctrl-C, or SIGTERM, has ended a training and it is saved.
 enum class AfterInterrupt {
-  as_shown,     ///< end_program where `out` is not null: then the training is what the program does.
-  end_program,  ///< The signal is sent again, as if it had come now: a sweep ends, with the exit code
-                ///< 130 (143 after SIGTERM) in a shell, unless the program handles the signal.
-  give_back,    ///< train() returns, with Stopped::interrupted for the program to look at.
+  as_shown,  ///< end_program where `out` is not null: then the training is what the program does.
+  end_program,  ///< The signal is sent again, as if it had come now: a sweep ends, with the exit
+                ///< code 130 (143 after SIGTERM) in a shell, unless the program handles the signal.
+  give_back,  ///< train() returns, with Stopped::interrupted for the program to look at.
 };
 
 /// What to train and how. Name the fields: train({.step = step, .data = {&images}, .batch = 20}).
@@ -83,15 +83,15 @@ struct TrainResult {
 };
 
 /// Trains for `epochs` passes over the data, until patience runs out, or until Ctrl-C (SIGINT, or
-/// SIGTERM; a second one ends the program), which is noticed after each step: it then saves, says on
-/// `out` where it stopped and how to go on, and does what `after_interrupt` says.
+/// SIGTERM; a second one ends the program), which is noticed after each step: it then saves, says
+/// on `out` where it stopped and how to go on, and does what `after_interrupt` says.
 ///
 /// A checkpoint holds the variables that the functions update (parameters, the optimizer's state,
 /// step counters, the states of random draws), `also`, and TrainState. A training that is resumed,
 /// from the middle of an epoch too, ends with the same bits as one that was never interrupted. More
-/// epochs than before may be asked for; data, batch and shuffling must be as they were, and FileError
-/// names what is not. While it
-/// runs, no other training writes the same log or checkpoint: the second one throws FileError.
+/// epochs than before may be asked for; data, batch and shuffling must be as they were, and
+/// FileError names what is not. While it runs, no other training writes the same log or checkpoint:
+/// the second one throws FileError.
 ///
 /// Throws ValueError when an output or a variable becomes NaN or infinite: with the epoch, the
 /// minibatch and the line of the user's program that made it. The variables are then as they were
