@@ -81,6 +81,7 @@ class Auditor {
         constant_set_.insert(e.get());
       }
     }
+    stable_ = rewrite(std::span(&root(), 1)).front();
     depends_ = dependents(root(), at_.parameters);
     kinks_ = kinked(root());
     terms_ = split(root(), depends_, named);
@@ -623,8 +624,7 @@ class Auditor {
   }
 
   void find_squashed() {
-    const std::vector<Expr> stable = rewrite(std::span(&root(), 1));
-    for (const Squashed& s : squashed_twice(stable[0])) {
+    for (const Squashed& s : squashed_twice(stable_)) {
       const std::string_view name = &s.inner.op() == &softmax_op ? "softmax" : "sigmoid";
       add(Finding::squashed_twice, -1, {}, s.outer->where,
           text("A ", name, " is taken of ", formula_text(s.inner), ", which is a ", name,
@@ -645,9 +645,8 @@ class Auditor {
   Expr softmax_over_examples() const {
     const std::int64_t n = batch_.examples;
     if (n < 2) return {};
-    const std::vector<Expr> stable = rewrite(std::span(&root(), 1));
     std::vector<Expr> found, lengths;
-    for (const Expr& node : value_nodes(stable[0])) {
+    for (const Expr& node : value_nodes(stable_)) {
       if (&node.op() != &softmax_op && &node.op() != &log_softmax_op) continue;
       found.push_back(node);
       std::ranges::copy(sizes(node), std::back_inserter(lengths));
@@ -713,6 +712,7 @@ class Auditor {
 
   const AuditOptions& options_;
   checking::Probe at_;
+  Expr stable_;  ///< The cost as it is differentiated.
   NodeMap<std::string> names_;
   std::vector<Expr> constants_;
   NodeSet constant_set_;

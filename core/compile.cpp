@@ -123,12 +123,9 @@ std::unique_ptr<Plan> make_plan(const Program& program, std::span<const Shape> s
   std::vector<Expr> now = rebuild(
       program.roots, [](const Expr& e) { return e; }, done);
   require_elements(program, now);
-  Goals goals;
-  for (std::size_t k = 0; k < now.size(); ++k) {
-    const bool output = k < program.output_count;
-    goals.push_back(
-        {now[k], output ? nullptr : program.targets[k - program.output_count].attrs().state.get()});
-  }
+  Goals goals = goals_of(now);
+  for (std::size_t k = 0; k < program.targets.size(); ++k)
+    goals[program.output_count + k].target = program.targets[k].attrs().state.get();
   require_shapes(program, goals);
   run_passes(passes_with_sizes(), goals, log, program.name);
   require_shapes(program, goals);

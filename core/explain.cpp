@@ -73,8 +73,7 @@ Explanation explain(const Function& f) {
   const Program& program = f.program();
   CompileLog log;
   // The function was rewritten once when it was made, without sizes.
-  Goals written;
-  for (const Expr& e : program.written) written.push_back({e});
+  Goals written = goals_of(program.written);
   run_passes(passes_without_sizes(), written, &log, program.name);
   const std::unique_ptr<Plan> plan = f.replan(log);
   if (!plan) {

@@ -549,10 +549,9 @@ Function function(FunctionSpec spec) {
   Program& program = compiled->program;
   program.written = roots;
   if (spec.mode == Mode::fast) {
-    Goals goals;
-    for (const Expr& root : roots) goals.push_back({root});
+    Goals goals = goals_of(roots);
     run_passes(passes_without_sizes(), goals, nullptr, spec.name);
-    for (std::size_t k = 0; k < roots.size(); ++k) roots[k] = goals[k].value;
+    roots = values_of(goals);
     compiled->host = HostProgram(roots, spec.inputs);
     program.sizes = compiled->host.sizes();
     program.positions = compiled->host.positions();

@@ -7,13 +7,19 @@
 
 namespace cinch {
 
-namespace {
+Goals goals_of(std::span<const Expr> values) {
+  Goals result;
+  for (const Expr& value : values) result.push_back({value});
+  return result;
+}
 
 std::vector<Expr> values_of(const Goals& goals) {
   std::vector<Expr> result;
   for (const PlanResult& goal : goals) result.push_back(goal.value);
   return result;
 }
+
+namespace {
 
 void set_values(Goals& goals, const std::vector<Expr>& values) {
   for (std::size_t k = 0; k < goals.size(); ++k) goals[k].value = values[k];

@@ -1,5 +1,5 @@
 // What a formula goes through between function() and its plan: the passes, by name, in order.
-// README's "What happens to a formula" tells it; docs/journey.md shows it on one.
+// docs/journey.md shows them at work.
 #pragma once
 
 #include <span>
@@ -15,6 +15,10 @@ namespace cinch {
 /// What passes work on: outputs, and new values of variables. A pass keeps their number, their
 /// order and their types.
 using Goals = std::vector<PlanResult>;
+
+/// Expressions as outputs, and back.
+Goals goals_of(std::span<const Expr> values);
+std::vector<Expr> values_of(const Goals& goals);
 
 struct Pass {
   std::string_view name;

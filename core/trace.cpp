@@ -22,8 +22,7 @@ std::string_view setting(const char* variable) {
 
 bool verifies() {
 #ifdef NDEBUG
-  static const bool wanted = !setting("CINCH_VERIFY").empty();
-  return wanted;
+  return !setting("CINCH_VERIFY").empty();
 #else
   return true;
 #endif

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <optional>
 
 #include "core/grad.hpp"
 #include "core/graph.hpp"
@@ -37,6 +38,11 @@ struct Even {
   std::vector<Expr> others;
   std::int64_t order = 0;
   By by = By::square;
+
+  /// The power of v that one derivative takes off.
+  std::int64_t step() const { return by == By::square ? 2 : 1; }
+  /// An odd derivative of an even function of x has x's sign, and is no function of |x|.
+  bool has_sign() const { return by == By::side && order % 2 == 1; }
 };
 
 Attrs attrs_of(const Even& e) {
@@ -76,7 +82,7 @@ struct Power {
 
 /// The derivative's series, its first term not 0 for certain.
 std::vector<Power> powers_of(const Series& series, const Even& e) {
-  const std::int64_t step = e.by == By::square ? 2 : 1;
+  const std::int64_t step = e.step();
   std::vector<Power> result;
   for (std::size_t j = 0; j < series.terms; ++j) {
     double factor = 1;
@@ -151,8 +157,7 @@ Expr formula_of(const Even& e) {
   };
   SeriesIn reader(v);
   const std::optional<Series>& series = reader.of(e.f);
-  const std::int64_t step = e.by == By::square ? 2 : 1;
-  const auto wanted = static_cast<std::size_t>(step * e.order);
+  const auto wanted = static_cast<std::size_t>(e.step() * e.order);
   constexpr double none = std::numeric_limits<double>::quiet_NaN();
   if (!series || series->terms <= wanted) return switch_(zero, none, without(zero, above));
   const std::size_t odd = first_odd(*series);
@@ -161,11 +166,9 @@ Expr formula_of(const Even& e) {
 
   const std::vector<Power> powers = powers_of(*series, e);
   const auto limit = std::ranges::find(powers, 0, &Power::power);
-  // An odd derivative of an even function of x.
-  const bool vanishes = e.by == By::side && e.order % 2 == 1;
-  const Expr at_zero = !exists                             ? Expr(none)
-                       : limit == powers.end() || vanishes ? Expr(0.0)
-                                                           : limit->c.expr();
+  const Expr at_zero = !exists                                 ? Expr(none)
+                       : limit == powers.end() || e.has_sign() ? Expr(0.0)
+                                                               : limit->c.expr();
   const Coefficient reach = reach_of(*series, powers, v.dtype());
   if (reach.known() && !(reach.value() > 0)) return switch_(zero, at_zero, without(zero, above));
   const Expr near = logical_or(zero, v <= reach.expr());
@@ -176,13 +179,18 @@ Expr formula_of(const Even& e) {
   return switch_(zero, at_zero, switch_(near, inner, without(near, above)));
 }
 
-/// The derivative's value where the root of `base` is r, and its own derivatives.
-Expr applied(const Even& e, const Expr& base, const Expr& r, std::span<const Expr> others) {
+/// `formula`, of e's variables, at these values of them.
+Expr at_values(const Expr& formula, const Even& e, const Expr& r, std::span<const Expr> others) {
   Substitutions values{{e.v, r}};
   for (std::size_t k = 0; k < others.size(); ++k) values.emplace_back(e.others[k], others[k]);
+  return substitute(std::span(&formula, 1), values).front();
+}
+
+/// The derivative's value where the root of `base` is r, and its own derivatives.
+Expr applied(const Even& e, const Expr& base, const Expr& r, std::span<const Expr> others) {
   const Expr formula = formula_of(e);
-  Expr value = cast(substitute(std::span(&formula, 1), values).front(), r.dtype());
-  if (e.by == By::side && e.order % 2 == 1) value = value * sign(base);
+  Expr value = cast(at_values(formula, e, r, others), r.dtype());
+  if (e.has_sign()) value = value * sign(base);
   const std::vector<Expr> nodes = topological(std::span(&formula, 1));
   if (std::ranges::find(nodes, e.v) == nodes.end()) return value;  // Its derivatives are plain.
   std::vector<Expr> inputs{value, base, r};
@@ -243,10 +251,9 @@ class Reading {
     const auto found = sections_.find(node.get());
     if (found == sections_.end() || node == y_ || !is_float(node.dtype())) return false;
     const Section& section = found->second;
-    const bool fits =
-        besides == Besides::anything || std::ranges::all_of(section.others, [&](const Expr& e) {
-          return besides == Besides::scalars && e.rank() == 0;
-        });
+    const bool fits = std::ranges::all_of(section.others, [&](const Expr& e) {
+      return besides == Besides::anything || (besides == Besides::scalars && e.rank() == 0);
+    });
     if (!section.rooted || !fits) return false;
     const auto& series = series_.of(section.f);
     return series && series->varies && !series->jumps && series->terms > 2 &&
@@ -256,7 +263,7 @@ class Reading {
   Expr as_even(const Expr& node) const {
     const Section& section = sections_.at(node.get());
     Even e{section.f, v_, {}, 0, &y_.op() == &abs_op ? By::side : By::square};
-    std::vector<Expr> inputs{node, moved(base_, section.axes), moved(y_, section.axes)};
+    std::vector<Expr> inputs{node, dimshuffle(base_, section.axes), dimshuffle(y_, section.axes)};
     for (const Expr& other : section.others) {
       e.others.push_back(stand_ins_.at(other.get()));
       inputs.push_back(other);
@@ -267,10 +274,6 @@ class Reading {
  private:
   static constexpr std::size_t most_others = 8;
   static constexpr int deepest = 6;
-
-  static Expr moved(const Expr& e, const std::vector<std::int64_t>& axes) {
-    return dimshuffle(e, axes);
-  }
 
   std::vector<std::int64_t> all_axes() const {
     std::vector<std::int64_t> axes(static_cast<std::size_t>(y_.rank()));
@@ -385,7 +388,7 @@ class Reading {
     const Even e = even_of(node);
     const auto root = sections_.find(node.inputs()[2].get());
     const bool its_own = root != sections_.end() && root->second.f == v_;
-    if (!its_own || (e.by == By::side && e.order % 2 == 1)) return {};
+    if (!its_own || e.has_sign()) return {};
     Section result;
     bool first = true;
     part(node, node.inputs()[2], result, first);
@@ -442,18 +445,22 @@ std::vector<Expr> functions_of_squares(std::span<const Expr> roots) {
     const Expr y = *root;
     seen.insert(y.get());
     alive.push_back(y);
+    std::optional<Reading> reading;  // Of the graph as it is now.
     for (const auto besides :
          {Reading::Besides::nothing, Reading::Besides::scalars, Reading::Besides::anything}) {
-      Reading reading(y);
-      for (const Expr& node : order) reading.read(node);
-      const auto [found, elsewhere] = outermost(result, y, reading, besides);
+      if (!reading) {
+        reading.emplace(y);
+        for (const Expr& node : order) reading->read(node);
+      }
+      const auto [found, elsewhere] = outermost(result, y, *reading, besides);
       if (!found.empty()) {
         NodeMap<Expr> done;
-        for (const Expr& node : found) done[node.get()] = reading.as_even(node);
+        for (const Expr& node : found) done[node.get()] = reading->as_even(node);
         alive.insert(alive.end(), result.begin(), result.end());
         result = rebuild(
             result, [](const Expr& e) { return e; }, done);
         order = topological(result);
+        reading.reset();
       }
       if (!elsewhere) break;
     }
@@ -464,12 +471,7 @@ std::vector<Expr> functions_of_squares(std::span<const Expr> roots) {
 Expr formula_of_even(const Expr& node, const Expr& v) {
   if (node.inputs()[2] != v) return {};
   const Even e = even_of(node);
-  if (e.by == By::side && e.order % 2 == 1) return {};
-  Substitutions values{{e.v, v}};
-  for (std::size_t k = 0; k < e.others.size(); ++k)
-    values.emplace_back(e.others[k], node.inputs()[3 + k]);
-  const Expr formula = formula_above(e);
-  return substitute(std::span(&formula, 1), values).front();
+  return e.has_sign() ? Expr() : at_values(formula_above(e), e, v, node.inputs().subspan(3));
 }
 
 constinit const Op even_op = [] {

@@ -61,6 +61,7 @@ TEST_CASE("CINCH_TRACE names each pass with its nodes, its time and what fired")
 
 TEST_CASE("graphs of random programs are sound after every pass") {
   REQUIRE(setenv("CINCH_VERIFY", "1", 1) == 0);
+  REQUIRE(is_traced());
   int checked = 0;
   std::mt19937 random(7);
   for (int n = 0; n < 150; ++n) {
