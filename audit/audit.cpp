@@ -1,26 +1,26 @@
-#include "audit/audit.hpp"
+#include "cinch/audit/audit.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <functional>
 
-#include "audit/batch.hpp"
-#include "audit/flow.hpp"
-#include "audit/formula.hpp"
-#include "audit/suspects.hpp"
-#include "audit/terms.hpp"
-#include "core/fault.hpp"
-#include "core/function.hpp"
-#include "core/grad.hpp"
-#include "core/refusal.hpp"
-#include "core/rewrite.hpp"
-#include "ops/activation.hpp"
-#include "ops/arithmetic.hpp"
-#include "ops/index.hpp"
-#include "ops/random.hpp"
-#include "ops/reduce.hpp"
-#include "ops/shape.hpp"
-#include "ops/targets.hpp"
+#include "cinch/audit/batch.hpp"
+#include "cinch/audit/flow.hpp"
+#include "cinch/audit/formula.hpp"
+#include "cinch/audit/suspects.hpp"
+#include "cinch/audit/terms.hpp"
+#include "cinch/core/fault.hpp"
+#include "cinch/core/function.hpp"
+#include "cinch/core/grad.hpp"
+#include "cinch/core/refusal.hpp"
+#include "cinch/core/rewrite.hpp"
+#include "cinch/ops/activation.hpp"
+#include "cinch/ops/arithmetic.hpp"
+#include "cinch/ops/index.hpp"
+#include "cinch/ops/random.hpp"
+#include "cinch/ops/reduce.hpp"
+#include "cinch/ops/shape.hpp"
+#include "cinch/ops/targets.hpp"
 
 namespace cinch {
 

@@ -8,10 +8,10 @@
 #include <utility>
 #include <vector>
 
-#include "core/check_grad.hpp"
-#include "core/expr.hpp"
-#include "core/interpret.hpp"
-#include "core/parameters.hpp"
+#include "cinch/core/check_grad.hpp"
+#include "cinch/core/expr.hpp"
+#include "cinch/core/interpret.hpp"
+#include "cinch/core/parameters.hpp"
 
 namespace cinch {
 

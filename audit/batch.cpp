@@ -1,13 +1,13 @@
-#include "audit/batch.hpp"
+#include "cinch/audit/batch.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <map>
 
-#include "core/function.hpp"
-#include "core/graph.hpp"
-#include "ops/random.hpp"
+#include "cinch/core/function.hpp"
+#include "cinch/core/graph.hpp"
+#include "cinch/ops/random.hpp"
 
 namespace cinch {
 

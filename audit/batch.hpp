@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "core/probe.hpp"
+#include "cinch/core/probe.hpp"
 
 namespace cinch {
 

@@ -1,14 +1,14 @@
-#include "audit/flow.hpp"
+#include "cinch/audit/flow.hpp"
 
 #include <algorithm>
 
-#include "core/error.hpp"
-#include "core/op.hpp"
-#include "ops/activation.hpp"
-#include "ops/arithmetic.hpp"
-#include "ops/index.hpp"
-#include "ops/reduce.hpp"
-#include "ops/shape.hpp"
+#include "cinch/core/error.hpp"
+#include "cinch/core/op.hpp"
+#include "cinch/ops/activation.hpp"
+#include "cinch/ops/arithmetic.hpp"
+#include "cinch/ops/index.hpp"
+#include "cinch/ops/reduce.hpp"
+#include "cinch/ops/shape.hpp"
 
 namespace cinch {
 
@@ -78,7 +78,8 @@ NodeSet kinked(const Expr& root) {
   return result;
 }
 
-TermFlow flow(const Expr& root, const Expr& parameter, const NodeSet& constants, const NodeSet& kinks) {
+TermFlow flow(const Expr& root, const Expr& parameter, const NodeSet& constants,
+              const NodeSet& kinks) {
   TermFlow result;
   NodeSet depends, active;
   for (const Expr& node : topological(std::span(&root, 1))) {

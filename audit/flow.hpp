@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "core/expr.hpp"
-#include "core/graph.hpp"
+#include "cinch/core/expr.hpp"
+#include "cinch/core/graph.hpp"
 
 namespace cinch {
 
@@ -29,7 +29,8 @@ struct TermFlow {
   bool flows = false;       ///< And a gradient gets through.
   std::vector<Expr> stops;  ///< Nodes that a gradient would come to, and does not get past.
 };
-TermFlow flow(const Expr& root, const Expr& parameter, const NodeSet& constants, const NodeSet& kinks);
+TermFlow flow(const Expr& root, const Expr& parameter, const NodeSet& constants,
+              const NodeSet& kinks);
 
 /// Whether a stop is a choice that `root`, a formula, needs: a comparison, or an index that only
 /// selects, never made a float. Nobody expects a gradient through it.

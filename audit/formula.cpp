@@ -1,13 +1,13 @@
-#include "audit/formula.hpp"
+#include "cinch/audit/formula.hpp"
 
-#include "core/derivative_of.hpp"
-#include "core/leaves.hpp"
-#include "core/op.hpp"
-#include "ops/arithmetic.hpp"
-#include "ops/linalg.hpp"
-#include "ops/operands.hpp"
-#include "ops/reduce.hpp"
-#include "ops/shape.hpp"
+#include "cinch/core/derivative_of.hpp"
+#include "cinch/core/leaves.hpp"
+#include "cinch/core/op.hpp"
+#include "cinch/ops/arithmetic.hpp"
+#include "cinch/ops/linalg.hpp"
+#include "cinch/ops/operands.hpp"
+#include "cinch/ops/reduce.hpp"
+#include "cinch/ops/shape.hpp"
 
 namespace cinch {
 

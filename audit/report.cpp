@@ -5,7 +5,7 @@
 #include <ostream>
 #include <sstream>
 
-#include "audit/audit.hpp"
+#include "cinch/audit/audit.hpp"
 
 namespace cinch {
 

@@ -1,15 +1,15 @@
-#include "audit/suspects.hpp"
+#include "cinch/audit/suspects.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
-#include "audit/flow.hpp"
-#include "core/leaves.hpp"
-#include "core/rewrite.hpp"
-#include "ops/activation.hpp"
-#include "ops/arithmetic.hpp"
-#include "ops/shape.hpp"
+#include "cinch/audit/flow.hpp"
+#include "cinch/core/leaves.hpp"
+#include "cinch/core/rewrite.hpp"
+#include "cinch/ops/activation.hpp"
+#include "cinch/ops/arithmetic.hpp"
+#include "cinch/ops/shape.hpp"
 
 namespace cinch {
 

@@ -6,9 +6,9 @@
 #include <string_view>
 #include <vector>
 
-#include "audit/audit.hpp"
-#include "core/graph.hpp"
-#include "core/probe.hpp"
+#include "cinch/audit/audit.hpp"
+#include "cinch/core/graph.hpp"
+#include "cinch/core/probe.hpp"
 
 namespace cinch {
 

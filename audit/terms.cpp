@@ -1,14 +1,14 @@
-#include "audit/terms.hpp"
+#include "cinch/audit/terms.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <string_view>
 
-#include "core/leaves.hpp"
-#include "core/op.hpp"
-#include "ops/arithmetic.hpp"
-#include "ops/reduce.hpp"
-#include "ops/shape.hpp"
+#include "cinch/core/leaves.hpp"
+#include "cinch/core/op.hpp"
+#include "cinch/ops/arithmetic.hpp"
+#include "cinch/ops/reduce.hpp"
+#include "cinch/ops/shape.hpp"
 
 namespace cinch {
 

@@ -3,8 +3,8 @@
 
 #include <vector>
 
-#include "core/expr.hpp"
-#include "core/graph.hpp"
+#include "cinch/core/expr.hpp"
+#include "cinch/core/graph.hpp"
 
 namespace cinch {
 

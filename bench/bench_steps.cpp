@@ -15,9 +15,9 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "io/idx.hpp"
-#include "ops/kernels.hpp"
-#include "ops/linalg.hpp"
+#include "cinch/io/idx.hpp"
+#include "cinch/ops/kernels.hpp"
+#include "cinch/ops/linalg.hpp"
 #include "works.hpp"
 
 namespace cinch::bench {

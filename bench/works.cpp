@@ -5,8 +5,8 @@
 #include <cmath>
 #include <utility>
 
-#include "core/team.hpp"
-#include "optim/adam.hpp"
+#include "cinch/core/team.hpp"
+#include "cinch/optim/adam.hpp"
 
 namespace cinch::bench {
 

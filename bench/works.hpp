@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "core/tensor.hpp"
+#include "cinch/core/tensor.hpp"
 
 namespace cinch::bench {
 

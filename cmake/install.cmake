@@ -4,7 +4,8 @@ set(cinch_package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/cinch)
 
 # cinch_dependencies says what a program that links the static library has to link as well.
 install(TARGETS cinch cinch_dependencies EXPORT cinch-targets
-        FILE_SET HEADERS DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/cinch)
+        FILE_SET HEADERS DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+install(FILES cinch/cinch.hpp DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/cinch)
 install(EXPORT cinch-targets NAMESPACE cinch:: DESTINATION ${cinch_package_dir})
 
 configure_package_config_file(cmake/cinchConfig.cmake.in ${PROJECT_BINARY_DIR}/cinchConfig.cmake

@@ -1,11 +1,11 @@
-#include "core/accumulate.hpp"
+#include "cinch/core/accumulate.hpp"
 
 #include <algorithm>
 
-#include "core/engine_ops.hpp"
-#include "core/graph.hpp"
-#include "core/leaves.hpp"
-#include "core/shared.hpp"
+#include "cinch/core/engine_ops.hpp"
+#include "cinch/core/graph.hpp"
+#include "cinch/core/leaves.hpp"
+#include "cinch/core/shared.hpp"
 
 namespace cinch {
 

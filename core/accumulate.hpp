@@ -4,7 +4,7 @@
 #include <span>
 #include <vector>
 
-#include "core/plan.hpp"
+#include "cinch/core/plan.hpp"
 
 namespace cinch {
 

@@ -1,4 +1,4 @@
-#include "core/check_grad.hpp"
+#include "cinch/core/check_grad.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -9,13 +9,13 @@
 #include <ostream>
 #include <random>
 
-#include "core/derivation.hpp"
-#include "core/engine_ops.hpp"
-#include "core/function.hpp"
-#include "core/graph.hpp"
-#include "core/probe.hpp"
-#include "core/refusal.hpp"
-#include "core/slope.hpp"
+#include "cinch/core/derivation.hpp"
+#include "cinch/core/engine_ops.hpp"
+#include "cinch/core/function.hpp"
+#include "cinch/core/graph.hpp"
+#include "cinch/core/probe.hpp"
+#include "cinch/core/refusal.hpp"
+#include "cinch/core/slope.hpp"
 
 namespace cinch {
 

@@ -8,10 +8,10 @@
 #include <string>
 #include <vector>
 
-#include "core/expr.hpp"
-#include "core/grad.hpp"
-#include "core/interpret.hpp"
-#include "core/parameters.hpp"
+#include "cinch/core/expr.hpp"
+#include "cinch/core/grad.hpp"
+#include "cinch/core/interpret.hpp"
+#include "cinch/core/parameters.hpp"
 
 namespace cinch {
 

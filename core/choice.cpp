@@ -1,9 +1,9 @@
-#include "core/choice.hpp"
+#include "cinch/core/choice.hpp"
 
 #include <optional>
 
-#include "core/engine_ops.hpp"
-#include "core/leaves.hpp"
+#include "cinch/core/engine_ops.hpp"
+#include "cinch/core/leaves.hpp"
 
 namespace cinch {
 

@@ -7,7 +7,7 @@
 // next op finds it again.
 #pragma once
 
-#include "core/op.hpp"
+#include "cinch/core/op.hpp"
 
 namespace cinch {
 

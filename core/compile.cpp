@@ -1,11 +1,11 @@
-#include "core/compile.hpp"
+#include "cinch/core/compile.hpp"
 
 #include <algorithm>
 
-#include "core/engine_ops.hpp"
-#include "core/host.hpp"
-#include "core/leaves.hpp"
-#include "core/pipeline.hpp"
+#include "cinch/core/engine_ops.hpp"
+#include "cinch/core/host.hpp"
+#include "cinch/core/leaves.hpp"
+#include "cinch/core/pipeline.hpp"
 
 namespace cinch {
 

@@ -7,11 +7,11 @@
 #include <string>
 #include <vector>
 
-#include "core/contraction.hpp"
-#include "core/plan.hpp"
-#include "core/rewrite.hpp"
-#include "core/shared.hpp"
-#include "core/trace.hpp"
+#include "cinch/core/contraction.hpp"
+#include "cinch/core/plan.hpp"
+#include "cinch/core/rewrite.hpp"
+#include "cinch/core/shared.hpp"
+#include "cinch/core/trace.hpp"
 
 namespace cinch {
 

@@ -1,15 +1,15 @@
-#include "core/contraction.hpp"
+#include "cinch/core/contraction.hpp"
 
 #include <algorithm>
 #include <bit>
 #include <limits>
 #include <optional>
 
-#include "core/engine_ops.hpp"
-#include "core/graph.hpp"
-#include "core/leaves.hpp"
-#include "core/op.hpp"
-#include "core/sum_of_products.hpp"
+#include "cinch/core/engine_ops.hpp"
+#include "cinch/core/graph.hpp"
+#include "cinch/core/leaves.hpp"
+#include "cinch/core/op.hpp"
+#include "cinch/core/sum_of_products.hpp"
 
 namespace cinch {
 

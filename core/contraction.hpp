@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "core/expr.hpp"
+#include "cinch/core/expr.hpp"
 
 namespace cinch {
 

@@ -1,8 +1,8 @@
-#include "core/derivation.hpp"
+#include "cinch/core/derivation.hpp"
 
 #include <algorithm>
 
-#include "core/leaves.hpp"
+#include "cinch/core/leaves.hpp"
 
 namespace cinch {
 

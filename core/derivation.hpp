@@ -6,7 +6,7 @@
 #include <span>
 #include <vector>
 
-#include "core/graph.hpp"
+#include "cinch/core/graph.hpp"
 
 namespace cinch {
 

@@ -1,8 +1,8 @@
-#include "core/derivative_of.hpp"
+#include "cinch/core/derivative_of.hpp"
 
-#include "core/derivation.hpp"
-#include "core/graph.hpp"
-#include "core/op.hpp"
+#include "cinch/core/derivation.hpp"
+#include "cinch/core/graph.hpp"
+#include "cinch/core/op.hpp"
 
 namespace cinch {
 

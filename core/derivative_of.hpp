@@ -2,7 +2,7 @@
 // 0; if it is one for each example, it depends on no other.
 #pragma once
 
-#include "core/expr.hpp"
+#include "cinch/core/expr.hpp"
 
 namespace cinch {
 

@@ -1,12 +1,12 @@
-#include "core/derivatives.hpp"
+#include "cinch/core/derivatives.hpp"
 
 #include <algorithm>
 
-#include "core/derivation.hpp"
-#include "core/derivative_of.hpp"
-#include "core/engine_ops.hpp"
-#include "core/graph.hpp"
-#include "core/refusal.hpp"
+#include "cinch/core/derivation.hpp"
+#include "cinch/core/derivative_of.hpp"
+#include "cinch/core/engine_ops.hpp"
+#include "cinch/core/graph.hpp"
+#include "cinch/core/refusal.hpp"
 
 namespace cinch {
 

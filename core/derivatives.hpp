@@ -5,7 +5,7 @@
 
 #include <vector>
 
-#include "core/grad.hpp"
+#include "cinch/core/grad.hpp"
 
 namespace cinch {
 

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <type_traits>
 
-#include "core/error.hpp"
+#include "cinch/core/error.hpp"
 
 namespace cinch {
 

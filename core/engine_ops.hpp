@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "core/expr.hpp"
+#include "cinch/core/expr.hpp"
 
 namespace cinch {
 
@@ -26,7 +26,8 @@ Expr add_dot(const Arg& c, const Arg& a, const Arg& b);
 Expr scaled_add_dot(const Arg& c, const Arg& scale, const Arg& a, const Arg& b);
 Expr dot_squares(const Arg& a, const Arg& b);
 Expr concatenate(const std::vector<Expr>& parts, std::int64_t axis, Source where);
-Expr narrow(const Arg& x, std::int64_t axis, const Arg& start, const Arg& length, std::int64_t step);
+Expr narrow(const Arg& x, std::int64_t axis, const Arg& start, const Arg& length,
+            std::int64_t step);
 /// The diagonal of the matrices that two axes span, which go; the diagonal comes last.
 Expr diagonal(const Arg& x, std::int64_t offset, std::int64_t axis1, std::int64_t axis2);
 /// Sum over these axes, ascending, which go.

@@ -1,10 +1,10 @@
-#include "core/examples.hpp"
+#include "cinch/core/examples.hpp"
 
 #include <algorithm>
 
-#include "core/derivative_of.hpp"
-#include "core/host.hpp"
-#include "core/leaves.hpp"
+#include "cinch/core/derivative_of.hpp"
+#include "cinch/core/host.hpp"
+#include "cinch/core/leaves.hpp"
 
 namespace cinch {
 

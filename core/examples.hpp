@@ -14,8 +14,8 @@
 #include <unordered_set>
 #include <vector>
 
-#include "core/graph.hpp"
-#include "core/op.hpp"
+#include "cinch/core/graph.hpp"
+#include "cinch/core/op.hpp"
 
 namespace cinch {
 

@@ -1,4 +1,4 @@
-#include "core/explain.hpp"
+#include "cinch/core/explain.hpp"
 
 #include <algorithm>
 #include <iomanip>
@@ -7,8 +7,8 @@
 #include <set>
 #include <sstream>
 
-#include "core/error.hpp"
-#include "core/pipeline.hpp"
+#include "cinch/core/error.hpp"
+#include "cinch/core/pipeline.hpp"
 
 namespace cinch {
 

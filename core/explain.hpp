@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "core/compile.hpp"
-#include "core/function.hpp"
+#include "cinch/core/compile.hpp"
+#include "cinch/core/function.hpp"
 
 namespace cinch {
 

@@ -1,11 +1,11 @@
-#include "core/expr.hpp"
+#include "cinch/core/expr.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <cstring>
 
-#include "core/op.hpp"
-#include "core/refusal.hpp"
+#include "cinch/core/op.hpp"
+#include "cinch/core/refusal.hpp"
 
 namespace cinch {
 
@@ -169,8 +169,8 @@ bool same_bits(const Tensor& a, const Tensor& b) {
 bool operator==(const Attrs& a, const Attrs& b) {
   const bool same_value =
       a.value == b.value || (a.value && b.value && same_bits(*a.value, *b.value));
-  return a.ints == b.ints && a.dtype == b.dtype && a.state == b.state && a.id == b.id && same_value &&
-         a.formula == b.formula;
+  return a.ints == b.ints && a.dtype == b.dtype && a.state == b.state && a.id == b.id &&
+         same_value && a.formula == b.formula;
 }
 
 const Attrs& Expr::attrs(Source where) const {

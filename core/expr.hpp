@@ -12,8 +12,8 @@
 #include <utility>
 #include <vector>
 
-#include "core/source.hpp"
-#include "core/type.hpp"
+#include "cinch/core/source.hpp"
+#include "cinch/core/type.hpp"
 
 namespace cinch {
 

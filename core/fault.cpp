@@ -1,4 +1,4 @@
-#include "core/fault.hpp"
+#include "cinch/core/fault.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -6,10 +6,10 @@
 #include <limits>
 #include <utility>
 
-#include "core/graph.hpp"
-#include "core/leaves.hpp"
-#include "core/rewrite.hpp"
-#include "core/shared.hpp"
+#include "cinch/core/graph.hpp"
+#include "cinch/core/leaves.hpp"
+#include "cinch/core/rewrite.hpp"
+#include "cinch/core/shared.hpp"
 
 namespace cinch {
 

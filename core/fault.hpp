@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "core/interpret.hpp"
+#include "cinch/core/interpret.hpp"
 
 namespace cinch {
 

@@ -1,4 +1,4 @@
-#include "core/function.hpp"
+#include "cinch/core/function.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -10,12 +10,12 @@
 #include <mutex>
 #include <set>
 
-#include "core/compile.hpp"
-#include "core/derivation.hpp"
-#include "core/host.hpp"
-#include "core/leaves.hpp"
-#include "core/pipeline.hpp"
-#include "core/team.hpp"
+#include "cinch/core/compile.hpp"
+#include "cinch/core/derivation.hpp"
+#include "cinch/core/host.hpp"
+#include "cinch/core/leaves.hpp"
+#include "cinch/core/pipeline.hpp"
+#include "cinch/core/team.hpp"
 
 namespace cinch {
 

@@ -10,12 +10,12 @@
 #include <utility>
 #include <vector>
 
-#include "core/compile.hpp"
-#include "core/expr.hpp"
-#include "core/fault.hpp"
-#include "core/graph.hpp"
-#include "core/interpret.hpp"
-#include "core/shared.hpp"
+#include "cinch/core/compile.hpp"
+#include "cinch/core/expr.hpp"
+#include "cinch/core/fault.hpp"
+#include "cinch/core/graph.hpp"
+#include "cinch/core/interpret.hpp"
+#include "cinch/core/shared.hpp"
 
 namespace cinch {
 

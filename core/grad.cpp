@@ -1,16 +1,16 @@
-#include "core/grad.hpp"
+#include "cinch/core/grad.hpp"
 
 #include <algorithm>
 
-#include "core/choice.hpp"
-#include "core/derivation.hpp"
-#include "core/derivative_of.hpp"
-#include "core/graph.hpp"
-#include "core/leaves.hpp"
-#include "core/op.hpp"
-#include "core/refusal.hpp"
-#include "core/rewrite.hpp"
-#include "core/trace.hpp"
+#include "cinch/core/choice.hpp"
+#include "cinch/core/derivation.hpp"
+#include "cinch/core/derivative_of.hpp"
+#include "cinch/core/graph.hpp"
+#include "cinch/core/leaves.hpp"
+#include "cinch/core/op.hpp"
+#include "cinch/core/refusal.hpp"
+#include "cinch/core/rewrite.hpp"
+#include "cinch/core/trace.hpp"
 
 namespace cinch {
 

@@ -4,9 +4,9 @@
 #include <initializer_list>
 #include <vector>
 
-#include "core/expr.hpp"
-#include "core/parameters.hpp"
-#include "core/shared.hpp"
+#include "cinch/core/expr.hpp"
+#include "cinch/core/parameters.hpp"
+#include "cinch/core/shared.hpp"
 
 namespace cinch {
 

@@ -1,11 +1,11 @@
-#include "core/graph.hpp"
+#include "cinch/core/graph.hpp"
 
 #include <algorithm>
 #include <ostream>
 
-#include "core/derivation.hpp"
-#include "core/naming.hpp"
-#include "core/op.hpp"
+#include "cinch/core/derivation.hpp"
+#include "cinch/core/naming.hpp"
+#include "cinch/core/op.hpp"
 
 namespace cinch {
 

@@ -1,10 +1,10 @@
-#include "core/host.hpp"
+#include "cinch/core/host.hpp"
 
 #include <algorithm>
 #include <cstring>
 
-#include "core/interpret.hpp"
-#include "core/leaves.hpp"
+#include "cinch/core/interpret.hpp"
+#include "cinch/core/leaves.hpp"
 
 namespace cinch {
 
@@ -98,10 +98,11 @@ void HostProgram::run(std::span<const Tensor* const> arguments) {
   // Before the steps, which may use them.
   if (!late_.empty()) {
     std::vector<Binding> bindings;
-    for (std::size_t k = 0; k < inputs_.size(); ++k) bindings.emplace_back(inputs_[k], *arguments[k]);
+    for (std::size_t k = 0; k < inputs_.size(); ++k)
+      bindings.emplace_back(inputs_[k], *arguments[k]);
     const std::vector<Tensor> values = interpret(late_, bindings, /*watch=*/false);
     for (std::size_t k = 0; k < late_.size(); ++k)
-    slots_[late_slots_[k]] = values[k].data<std::int64_t>()[0];
+      slots_[late_slots_[k]] = values[k].data<std::int64_t>()[0];
   }
   for (const Step& step : steps_) {
     const void* in[3] = {};

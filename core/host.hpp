@@ -5,9 +5,9 @@
 #include <span>
 #include <vector>
 
-#include "core/graph.hpp"
-#include "core/op.hpp"
-#include "core/shared.hpp"
+#include "cinch/core/graph.hpp"
+#include "cinch/core/op.hpp"
+#include "cinch/core/shared.hpp"
 
 namespace cinch {
 

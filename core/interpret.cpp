@@ -1,14 +1,14 @@
-#include "core/interpret.hpp"
+#include "cinch/core/interpret.hpp"
 
 #include <cmath>
 #include <new>
 #include <optional>
 #include <stdexcept>
 
-#include "core/graph.hpp"
-#include "core/leaves.hpp"
-#include "core/naming.hpp"
-#include "core/shared.hpp"
+#include "cinch/core/graph.hpp"
+#include "cinch/core/leaves.hpp"
+#include "cinch/core/naming.hpp"
+#include "cinch/core/shared.hpp"
 
 namespace cinch {
 

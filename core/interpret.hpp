@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "core/expr.hpp"
+#include "cinch/core/expr.hpp"
 
 namespace cinch {
 

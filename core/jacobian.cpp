@@ -1,13 +1,13 @@
 #include <algorithm>
 
-#include "core/derivation.hpp"
-#include "core/derivative_of.hpp"
-#include "core/engine_ops.hpp"
-#include "core/examples.hpp"
-#include "core/grad.hpp"
-#include "core/graph.hpp"
-#include "core/op.hpp"
-#include "core/refusal.hpp"
+#include "cinch/core/derivation.hpp"
+#include "cinch/core/derivative_of.hpp"
+#include "cinch/core/engine_ops.hpp"
+#include "cinch/core/examples.hpp"
+#include "cinch/core/grad.hpp"
+#include "cinch/core/graph.hpp"
+#include "cinch/core/op.hpp"
+#include "cinch/core/refusal.hpp"
 
 namespace cinch {
 

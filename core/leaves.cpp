@@ -1,4 +1,4 @@
-#include "core/leaves.hpp"
+#include "cinch/core/leaves.hpp"
 
 #include <atomic>
 #include <cmath>
@@ -6,8 +6,8 @@
 #include <shared_mutex>
 #include <utility>
 
-#include "core/graph.hpp"
-#include "core/shared.hpp"
+#include "cinch/core/graph.hpp"
+#include "cinch/core/shared.hpp"
 
 namespace cinch {
 

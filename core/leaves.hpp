@@ -1,7 +1,7 @@
 // The ops without inputs, and what to ask of them.
 #pragma once
 
-#include "core/op.hpp"
+#include "cinch/core/op.hpp"
 
 namespace cinch {
 

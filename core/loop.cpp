@@ -1,9 +1,9 @@
-#include "core/loop.hpp"
+#include "cinch/core/loop.hpp"
 
 #include <algorithm>
 #include <cstring>
 
-#include "core/team.hpp"
+#include "cinch/core/team.hpp"
 
 namespace cinch {
 

@@ -6,7 +6,7 @@
 #include <cstddef>
 #include <vector>
 
-#include "core/op.hpp"
+#include "cinch/core/op.hpp"
 
 namespace cinch {
 

@@ -3,7 +3,7 @@
 
 #include <string_view>
 
-#include "core/expr.hpp"
+#include "cinch/core/expr.hpp"
 
 namespace cinch {
 

@@ -8,8 +8,8 @@
 #include <string_view>
 #include <vector>
 
-#include "core/contraction.hpp"
-#include "core/expr.hpp"
+#include "cinch/core/contraction.hpp"
+#include "cinch/core/expr.hpp"
 
 namespace cinch {
 

@@ -1,9 +1,9 @@
-#include "core/pipeline.hpp"
+#include "cinch/core/pipeline.hpp"
 
-#include "core/accumulate.hpp"
-#include "core/contraction.hpp"
-#include "core/graph.hpp"
-#include "core/rewrite.hpp"
+#include "cinch/core/accumulate.hpp"
+#include "cinch/core/contraction.hpp"
+#include "cinch/core/graph.hpp"
+#include "cinch/core/rewrite.hpp"
 
 namespace cinch {
 

@@ -7,8 +7,8 @@
 #include <string_view>
 #include <vector>
 
-#include "core/compile.hpp"
-#include "core/plan.hpp"
+#include "cinch/core/compile.hpp"
+#include "cinch/core/plan.hpp"
 
 namespace cinch {
 

@@ -1,13 +1,13 @@
-#include "core/plan.hpp"
+#include "cinch/core/plan.hpp"
 
 #include <algorithm>
 #include <chrono>
 #include <cstring>
 #include <new>
 
-#include "core/graph.hpp"
-#include "core/naming.hpp"
-#include "core/shared.hpp"
+#include "cinch/core/graph.hpp"
+#include "cinch/core/naming.hpp"
+#include "cinch/core/shared.hpp"
 
 namespace cinch {
 

@@ -8,8 +8,8 @@
 #include <variant>
 #include <vector>
 
-#include "core/loop.hpp"
-#include "core/op.hpp"
+#include "cinch/core/loop.hpp"
+#include "cinch/core/op.hpp"
 
 namespace cinch {
 

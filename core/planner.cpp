@@ -3,13 +3,13 @@
 #include <map>
 #include <new>
 
-#include "core/arena.hpp"
-#include "core/graph.hpp"
-#include "core/leaves.hpp"
-#include "core/naming.hpp"
-#include "core/plan.hpp"
-#include "core/shared.hpp"
-#include "core/strides.hpp"
+#include "cinch/core/arena.hpp"
+#include "cinch/core/graph.hpp"
+#include "cinch/core/leaves.hpp"
+#include "cinch/core/naming.hpp"
+#include "cinch/core/plan.hpp"
+#include "cinch/core/shared.hpp"
+#include "cinch/core/strides.hpp"
 
 namespace cinch {
 

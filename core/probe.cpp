@@ -1,13 +1,13 @@
-#include "core/probe.hpp"
+#include "cinch/core/probe.hpp"
 
 #include <algorithm>
 
-#include "core/derivation.hpp"
-#include "core/graph.hpp"
-#include "core/leaves.hpp"
-#include "core/op.hpp"
-#include "core/refusal.hpp"
-#include "core/shared.hpp"
+#include "cinch/core/derivation.hpp"
+#include "cinch/core/graph.hpp"
+#include "cinch/core/leaves.hpp"
+#include "cinch/core/op.hpp"
+#include "cinch/core/refusal.hpp"
+#include "cinch/core/shared.hpp"
 
 namespace cinch::checking {
 

@@ -4,8 +4,8 @@
 #include <span>
 #include <vector>
 
-#include "core/interpret.hpp"
-#include "core/parameters.hpp"
+#include "cinch/core/interpret.hpp"
+#include "cinch/core/parameters.hpp"
 
 namespace cinch::checking {
 

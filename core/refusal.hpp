@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "core/expr.hpp"
+#include "cinch/core/expr.hpp"
 
 namespace cinch {
 

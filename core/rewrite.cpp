@@ -1,8 +1,8 @@
-#include "core/rewrite.hpp"
+#include "cinch/core/rewrite.hpp"
 
 #include <algorithm>
 
-#include "core/leaves.hpp"
+#include "cinch/core/leaves.hpp"
 
 namespace cinch {
 

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "core/graph.hpp"
-#include "core/op.hpp"
+#include "cinch/core/graph.hpp"
+#include "cinch/core/op.hpp"
 
 namespace cinch {
 

@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "core/access.hpp"
-#include "core/expr.hpp"
+#include "cinch/core/access.hpp"
+#include "cinch/core/expr.hpp"
 
 namespace cinch {
 

@@ -1,4 +1,4 @@
-#include "core/slope.hpp"
+#include "cinch/core/slope.hpp"
 
 #include <algorithm>
 #include <array>

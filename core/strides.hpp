@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "core/op.hpp"
+#include "cinch/core/op.hpp"
 
 namespace cinch {
 

@@ -1,11 +1,11 @@
-#include "core/sum_of_products.hpp"
+#include "cinch/core/sum_of_products.hpp"
 
 #include <algorithm>
 #include <unordered_map>
 
-#include "core/engine_ops.hpp"
-#include "core/leaves.hpp"
-#include "core/op.hpp"
+#include "cinch/core/engine_ops.hpp"
+#include "cinch/core/leaves.hpp"
+#include "cinch/core/op.hpp"
 
 namespace cinch::contraction {
 

@@ -5,8 +5,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "core/expr.hpp"
-#include "core/graph.hpp"
+#include "cinch/core/expr.hpp"
+#include "cinch/core/graph.hpp"
 
 namespace cinch::contraction {
 

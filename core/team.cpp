@@ -1,4 +1,4 @@
-#include "core/team.hpp"
+#include "cinch/core/team.hpp"
 
 #include <algorithm>
 #include <array>
@@ -22,7 +22,7 @@
 #include <sched.h>
 #endif
 
-#include "core/error.hpp"
+#include "cinch/core/error.hpp"
 
 namespace cinch {
 

@@ -1,4 +1,4 @@
-#include "core/tensor.hpp"
+#include "cinch/core/tensor.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -8,7 +8,7 @@
 #include <locale>
 #include <new>
 
-#include "core/source.hpp"
+#include "cinch/core/source.hpp"
 
 namespace cinch {
 

@@ -12,8 +12,8 @@
 #include <utility>
 #include <vector>
 
-#include "core/dtype.hpp"
-#include "core/error.hpp"
+#include "cinch/core/dtype.hpp"
+#include "cinch/core/error.hpp"
 
 namespace cinch {
 

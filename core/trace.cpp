@@ -1,4 +1,4 @@
-#include "core/trace.hpp"
+#include "cinch/core/trace.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -7,8 +7,8 @@
 #include <iostream>
 #include <sstream>
 
-#include "core/error.hpp"
-#include "core/leaves.hpp"
+#include "cinch/core/error.hpp"
+#include "cinch/core/leaves.hpp"
 
 namespace cinch {
 

@@ -8,8 +8,8 @@
 #include <utility>
 #include <vector>
 
-#include "core/graph.hpp"
-#include "core/rewrite.hpp"
+#include "cinch/core/graph.hpp"
+#include "cinch/core/rewrite.hpp"
 
 namespace cinch {
 

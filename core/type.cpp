@@ -1,4 +1,4 @@
-#include "core/type.hpp"
+#include "cinch/core/type.hpp"
 
 #include <algorithm>
 #include <atomic>

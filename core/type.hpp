@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "core/dtype.hpp"
-#include "core/tensor.hpp"
+#include "cinch/core/dtype.hpp"
+#include "cinch/core/tensor.hpp"
 
 namespace cinch {
 

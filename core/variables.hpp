@@ -2,7 +2,7 @@
 // takes known ones.
 #pragma once
 
-#include "core/expr.hpp"
+#include "cinch/core/expr.hpp"
 
 namespace cinch {
 

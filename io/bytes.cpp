@@ -1,4 +1,4 @@
-#include "io/bytes.hpp"
+#include "cinch/io/bytes.hpp"
 
 #include <zlib.h>
 
@@ -13,7 +13,7 @@
 #include <optional>
 #include <system_error>
 
-#include "io/file.hpp"
+#include "cinch/io/file.hpp"
 
 namespace cinch {
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "io/file.hpp"
+#include "cinch/io/file.hpp"
 
 namespace cinch {
 

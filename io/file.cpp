@@ -1,4 +1,4 @@
-#include "io/file.hpp"
+#include "cinch/io/file.hpp"
 
 #include <fcntl.h>
 #include <signal.h>

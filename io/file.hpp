@@ -8,7 +8,7 @@
 #include <span>
 #include <string>
 
-#include "core/error.hpp"
+#include "cinch/core/error.hpp"
 
 namespace cinch {
 

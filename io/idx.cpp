@@ -1,4 +1,4 @@
-#include "io/idx.hpp"
+#include "cinch/io/idx.hpp"
 
 #include <algorithm>
 #include <array>
@@ -9,8 +9,8 @@
 #include <span>
 #include <utility>
 
-#include "io/bytes.hpp"
-#include "io/file.hpp"
+#include "cinch/io/bytes.hpp"
+#include "cinch/io/file.hpp"
 
 namespace cinch {
 
@@ -89,7 +89,8 @@ OpenIdx open_idx(const std::string& path, const char* what, std::size_t rank) {
 ExampleRange fit(ExampleRange range, const OpenIdx& file) {
   const std::int64_t there = file.shape[0];
   if (range.count == ExampleRange::to_the_end) range.count = there - range.begin;
-  if (range.or_fewer && range.begin <= there) range.count = std::min(range.count, there - range.begin);
+  if (range.or_fewer && range.begin <= there)
+    range.count = std::min(range.count, there - range.begin);
   if (range.begin < 0 || range.count < 0 || range.begin > there ||
       range.count > there - range.begin) {
     file.bytes->fail(

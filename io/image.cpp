@@ -1,4 +1,4 @@
-#include "io/image.hpp"
+#include "cinch/io/image.hpp"
 
 #include <png.h>
 #include <zlib.h>
@@ -12,8 +12,8 @@
 #include <span>
 #include <string_view>
 
-#include "io/bytes.hpp"
-#include "io/file.hpp"
+#include "cinch/io/bytes.hpp"
+#include "cinch/io/file.hpp"
 
 namespace cinch {
 

@@ -1,4 +1,4 @@
-#include "io/npy.hpp"
+#include "cinch/io/npy.hpp"
 
 #include <zip.h>
 
@@ -13,9 +13,9 @@
 #include <string_view>
 #include <utility>
 
-#include "io/bytes.hpp"
-#include "io/file.hpp"
-#include "io/npy_format.hpp"
+#include "cinch/io/bytes.hpp"
+#include "cinch/io/file.hpp"
+#include "cinch/io/npy_format.hpp"
 
 namespace cinch {
 

@@ -1,4 +1,4 @@
-#include "io/npy_format.hpp"
+#include "cinch/io/npy_format.hpp"
 
 #include <algorithm>
 #include <array>
@@ -11,7 +11,7 @@
 #include <string_view>
 #include <utility>
 
-#include "core/error.hpp"
+#include "cinch/core/error.hpp"
 
 namespace cinch {
 

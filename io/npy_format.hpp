@@ -5,8 +5,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "core/tensor.hpp"
-#include "io/bytes.hpp"
+#include "cinch/core/tensor.hpp"
+#include "cinch/io/bytes.hpp"
 
 namespace cinch {
 

@@ -1,4 +1,4 @@
-#include "io/plot.hpp"
+#include "cinch/io/plot.hpp"
 
 #include <fcntl.h>
 #include <spawn.h>
@@ -17,8 +17,8 @@
 #include <string_view>
 #include <system_error>
 
-#include "core/error.hpp"
-#include "io/file.hpp"
+#include "cinch/core/error.hpp"
+#include "cinch/io/file.hpp"
 
 namespace cinch {
 

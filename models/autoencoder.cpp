@@ -1,7 +1,7 @@
-#include "models/autoencoder.hpp"
+#include "cinch/models/autoencoder.hpp"
 
-#include "ops/reduce.hpp"
-#include "ops/shape.hpp"
+#include "cinch/ops/reduce.hpp"
+#include "cinch/ops/shape.hpp"
 
 namespace cinch {
 

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "models/layer.hpp"
-#include "models/losses.hpp"
+#include "cinch/models/layer.hpp"
+#include "cinch/models/losses.hpp"
 
 namespace cinch {
 

@@ -1,10 +1,10 @@
-#include "models/classifier.hpp"
+#include "cinch/models/classifier.hpp"
 
-#include "core/refusal.hpp"
-#include "ops/arithmetic.hpp"
-#include "ops/loss.hpp"
-#include "ops/operands.hpp"
-#include "ops/reduce.hpp"
+#include "cinch/core/refusal.hpp"
+#include "cinch/ops/arithmetic.hpp"
+#include "cinch/ops/loss.hpp"
+#include "cinch/ops/operands.hpp"
+#include "cinch/ops/reduce.hpp"
 
 namespace cinch {
 

@@ -6,7 +6,7 @@
 //     sgd(cost, net.params(), rate)                 // or the whole network.
 #pragma once
 
-#include "models/layer.hpp"
+#include "cinch/models/layer.hpp"
 
 namespace cinch {
 

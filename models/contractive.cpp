@@ -1,14 +1,14 @@
-#include "models/contractive.hpp"
+#include "cinch/models/contractive.hpp"
 
 #include <cmath>
 
-#include "core/grad.hpp"
-#include "models/losses.hpp"
-#include "ops/activation.hpp"
-#include "ops/arithmetic.hpp"
-#include "ops/linalg.hpp"
-#include "ops/reduce.hpp"
-#include "ops/shape.hpp"
+#include "cinch/core/grad.hpp"
+#include "cinch/models/losses.hpp"
+#include "cinch/ops/activation.hpp"
+#include "cinch/ops/arithmetic.hpp"
+#include "cinch/ops/linalg.hpp"
+#include "cinch/ops/reduce.hpp"
+#include "cinch/ops/shape.hpp"
 
 namespace cinch {
 

@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "core/expr.hpp"
-#include "core/shared.hpp"
-#include "models/layer.hpp"
+#include "cinch/core/expr.hpp"
+#include "cinch/core/shared.hpp"
+#include "cinch/models/layer.hpp"
 
 namespace cinch {
 

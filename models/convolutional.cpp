@@ -1,9 +1,9 @@
-#include "models/convolutional.hpp"
+#include "cinch/models/convolutional.hpp"
 
 #include <cmath>
 
-#include "core/refusal.hpp"
-#include "ops/convolution.hpp"
+#include "cinch/core/refusal.hpp"
+#include "cinch/ops/convolution.hpp"
 
 namespace cinch {
 

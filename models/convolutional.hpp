@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "models/layer.hpp"
+#include "cinch/models/layer.hpp"
 
 namespace cinch {
 

@@ -1,10 +1,10 @@
-#include "models/corruption.hpp"
+#include "cinch/models/corruption.hpp"
 
-#include "core/refusal.hpp"
-#include "models/losses.hpp"
-#include "models/sparse.hpp"
-#include "ops/arithmetic.hpp"
-#include "ops/operands.hpp"
+#include "cinch/core/refusal.hpp"
+#include "cinch/models/losses.hpp"
+#include "cinch/models/sparse.hpp"
+#include "cinch/ops/arithmetic.hpp"
+#include "cinch/ops/operands.hpp"
 
 namespace cinch {
 

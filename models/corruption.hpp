@@ -3,8 +3,8 @@
 // and repeat from the seed of `random`.
 #pragma once
 
-#include "core/expr.hpp"
-#include "ops/random.hpp"
+#include "cinch/core/expr.hpp"
+#include "cinch/ops/random.hpp"
 
 namespace cinch {
 

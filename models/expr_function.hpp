@@ -8,8 +8,8 @@
 #include <type_traits>
 #include <utility>
 
-#include "core/error.hpp"
-#include "core/expr.hpp"
+#include "cinch/core/error.hpp"
+#include "cinch/core/expr.hpp"
 
 namespace cinch {
 

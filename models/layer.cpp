@@ -1,9 +1,9 @@
-#include "models/layer.hpp"
+#include "cinch/models/layer.hpp"
 
 #include <cmath>
 
-#include "ops/arithmetic.hpp"
-#include "ops/linalg.hpp"
+#include "cinch/ops/arithmetic.hpp"
+#include "cinch/ops/linalg.hpp"
 
 namespace cinch {
 

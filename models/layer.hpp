@@ -5,11 +5,11 @@
 #include <string>
 #include <vector>
 
-#include "core/expr.hpp"
-#include "core/shared.hpp"
-#include "models/expr_function.hpp"
-#include "ops/activation.hpp"
-#include "ops/random_state.hpp"
+#include "cinch/core/expr.hpp"
+#include "cinch/core/shared.hpp"
+#include "cinch/models/expr_function.hpp"
+#include "cinch/ops/activation.hpp"
+#include "cinch/ops/random_state.hpp"
 
 namespace cinch {
 

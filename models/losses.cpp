@@ -1,12 +1,12 @@
-#include "models/losses.hpp"
+#include "cinch/models/losses.hpp"
 
 #include <algorithm>
 
-#include "core/refusal.hpp"
-#include "ops/activation.hpp"
-#include "ops/arithmetic.hpp"
-#include "ops/operands.hpp"
-#include "ops/reduce.hpp"
+#include "cinch/core/refusal.hpp"
+#include "cinch/ops/activation.hpp"
+#include "cinch/ops/arithmetic.hpp"
+#include "cinch/ops/operands.hpp"
+#include "cinch/ops/reduce.hpp"
 
 namespace cinch {
 

@@ -3,8 +3,8 @@
 // repeated to the other, and (batch, 1) with (batch) is a TypeError.
 #pragma once
 
-#include "core/expr.hpp"
-#include "models/layer.hpp"
+#include "cinch/core/expr.hpp"
+#include "cinch/models/layer.hpp"
 
 namespace cinch {
 

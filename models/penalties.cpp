@@ -1,16 +1,16 @@
-#include "models/penalties.hpp"
+#include "cinch/models/penalties.hpp"
 
-#include "core/derivatives.hpp"
-#include "core/graph.hpp"
-#include "core/op.hpp"
-#include "core/refusal.hpp"
-#include "models/losses.hpp"
-#include "ops/arithmetic.hpp"
-#include "ops/linalg.hpp"
-#include "ops/loss.hpp"
-#include "ops/norm.hpp"
-#include "ops/reduce.hpp"
-#include "ops/shape.hpp"
+#include "cinch/core/derivatives.hpp"
+#include "cinch/core/graph.hpp"
+#include "cinch/core/op.hpp"
+#include "cinch/core/refusal.hpp"
+#include "cinch/models/losses.hpp"
+#include "cinch/ops/arithmetic.hpp"
+#include "cinch/ops/linalg.hpp"
+#include "cinch/ops/loss.hpp"
+#include "cinch/ops/norm.hpp"
+#include "cinch/ops/reduce.hpp"
+#include "cinch/ops/shape.hpp"
 
 namespace cinch {
 

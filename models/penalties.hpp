@@ -5,10 +5,10 @@
 
 #include <span>
 
-#include "core/expr.hpp"
-#include "core/shared.hpp"
-#include "models/layer.hpp"
-#include "ops/random.hpp"
+#include "cinch/core/expr.hpp"
+#include "cinch/core/shared.hpp"
+#include "cinch/models/layer.hpp"
+#include "cinch/ops/random.hpp"
 
 namespace cinch {
 

@@ -1,12 +1,12 @@
-#include "models/sparse.hpp"
+#include "cinch/models/sparse.hpp"
 
-#include "core/refusal.hpp"
-#include "ops/along.hpp"
-#include "ops/arithmetic.hpp"
-#include "ops/index.hpp"
-#include "ops/order.hpp"
-#include "ops/reduce.hpp"
-#include "ops/shape.hpp"
+#include "cinch/core/refusal.hpp"
+#include "cinch/ops/along.hpp"
+#include "cinch/ops/arithmetic.hpp"
+#include "cinch/ops/index.hpp"
+#include "cinch/ops/order.hpp"
+#include "cinch/ops/reduce.hpp"
+#include "cinch/ops/shape.hpp"
 
 namespace cinch {
 

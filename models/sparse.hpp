@@ -2,7 +2,7 @@
 // and decode; the gradient goes through what is kept.
 #pragma once
 
-#include "core/expr.hpp"
+#include "cinch/core/expr.hpp"
 
 namespace cinch {
 

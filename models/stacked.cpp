@@ -1,10 +1,10 @@
-#include "models/stacked.hpp"
+#include "cinch/models/stacked.hpp"
 
 #include <algorithm>
 
-#include "core/function.hpp"
-#include "core/variables.hpp"
-#include "ops/index.hpp"
+#include "cinch/core/function.hpp"
+#include "cinch/core/variables.hpp"
+#include "cinch/ops/index.hpp"
 
 namespace cinch {
 

@@ -13,7 +13,7 @@
 
 #include <vector>
 
-#include "models/autoencoder.hpp"
+#include "cinch/models/autoencoder.hpp"
 
 namespace cinch {
 

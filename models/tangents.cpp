@@ -1,14 +1,14 @@
-#include "models/tangents.hpp"
+#include "cinch/models/tangents.hpp"
 
-#include "core/grad.hpp"
-#include "core/graph.hpp"
-#include "core/refusal.hpp"
-#include "models/losses.hpp"
-#include "ops/arithmetic.hpp"
-#include "ops/index.hpp"
-#include "ops/linalg.hpp"
-#include "ops/norm.hpp"
-#include "ops/svd.hpp"
+#include "cinch/core/grad.hpp"
+#include "cinch/core/graph.hpp"
+#include "cinch/core/refusal.hpp"
+#include "cinch/models/losses.hpp"
+#include "cinch/ops/arithmetic.hpp"
+#include "cinch/ops/index.hpp"
+#include "cinch/ops/linalg.hpp"
+#include "cinch/ops/norm.hpp"
+#include "cinch/ops/svd.hpp"
 
 namespace cinch {
 

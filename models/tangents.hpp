@@ -1,8 +1,8 @@
 // The manifold that a code knows: its tangents at each example, and how it contracts around them.
 #pragma once
 
-#include "core/expr.hpp"
-#include "ops/random.hpp"
+#include "cinch/core/expr.hpp"
+#include "cinch/ops/random.hpp"
 
 namespace cinch {
 

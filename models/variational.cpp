@@ -1,8 +1,8 @@
-#include "models/variational.hpp"
+#include "cinch/models/variational.hpp"
 
-#include "ops/arithmetic.hpp"
-#include "ops/loss.hpp"
-#include "ops/reduce.hpp"
+#include "cinch/ops/arithmetic.hpp"
+#include "cinch/ops/loss.hpp"
+#include "cinch/ops/reduce.hpp"
 
 namespace cinch {
 

@@ -3,9 +3,9 @@
 
 #include <vector>
 
-#include "models/layer.hpp"
-#include "models/losses.hpp"
-#include "ops/random.hpp"
+#include "cinch/models/layer.hpp"
+#include "cinch/models/losses.hpp"
+#include "cinch/ops/random.hpp"
 
 namespace cinch {
 

@@ -1,24 +1,24 @@
-#include "ops/activation.hpp"
+#include "cinch/ops/activation.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
 #include <xtensor/xmath.hpp>
 
-#include "core/engine_ops.hpp"
-#include "core/rewrite.hpp"
-#include "ops/arithmetic.hpp"
-#include "ops/determinant.hpp"
-#include "ops/elementwise.hpp"
-#include "ops/expansion.hpp"
-#include "ops/positive.hpp"
-#include "ops/prod.hpp"
-#include "ops/reduce.hpp"
-#include "ops/shape.hpp"
-#include "ops/slopes.hpp"
-#include "ops/special.hpp"
-#include "ops/trigonometry.hpp"
-#include "ops/xtensor_view.hpp"
+#include "cinch/core/engine_ops.hpp"
+#include "cinch/core/rewrite.hpp"
+#include "cinch/ops/arithmetic.hpp"
+#include "cinch/ops/determinant.hpp"
+#include "cinch/ops/elementwise.hpp"
+#include "cinch/ops/expansion.hpp"
+#include "cinch/ops/positive.hpp"
+#include "cinch/ops/prod.hpp"
+#include "cinch/ops/reduce.hpp"
+#include "cinch/ops/shape.hpp"
+#include "cinch/ops/slopes.hpp"
+#include "cinch/ops/special.hpp"
+#include "cinch/ops/trigonometry.hpp"
+#include "cinch/ops/xtensor_view.hpp"
 
 namespace cinch {
 

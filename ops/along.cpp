@@ -1,12 +1,12 @@
-#include "ops/along.hpp"
+#include "cinch/ops/along.hpp"
 
 #include <cstring>
 
-#include "ops/arithmetic.hpp"
-#include "ops/positions.hpp"
-#include "ops/shape.hpp"
-#include "ops/sizes.hpp"
-#include "ops/xtensor_view.hpp"
+#include "cinch/ops/arithmetic.hpp"
+#include "cinch/ops/positions.hpp"
+#include "cinch/ops/shape.hpp"
+#include "cinch/ops/sizes.hpp"
+#include "cinch/ops/xtensor_view.hpp"
 
 namespace cinch {
 

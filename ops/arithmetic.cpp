@@ -1,21 +1,21 @@
-#include "ops/arithmetic.hpp"
+#include "cinch/ops/arithmetic.hpp"
 
 #include <xtensor/xmath.hpp>
 
-#include "core/derivative_of.hpp"
-#include "core/leaves.hpp"
-#include "core/rewrite.hpp"
-#include "ops/activation.hpp"
-#include "ops/elementwise.hpp"
-#include "ops/even.hpp"
-#include "ops/positive.hpp"
-#include "ops/reduce.hpp"
-#include "ops/root.hpp"
-#include "ops/shape.hpp"
-#include "ops/slopes.hpp"
-#include "ops/special.hpp"
-#include "ops/trigonometry.hpp"
-#include "ops/xtensor_view.hpp"
+#include "cinch/core/derivative_of.hpp"
+#include "cinch/core/leaves.hpp"
+#include "cinch/core/rewrite.hpp"
+#include "cinch/ops/activation.hpp"
+#include "cinch/ops/elementwise.hpp"
+#include "cinch/ops/even.hpp"
+#include "cinch/ops/positive.hpp"
+#include "cinch/ops/reduce.hpp"
+#include "cinch/ops/root.hpp"
+#include "cinch/ops/shape.hpp"
+#include "cinch/ops/slopes.hpp"
+#include "cinch/ops/special.hpp"
+#include "cinch/ops/trigonometry.hpp"
+#include "cinch/ops/xtensor_view.hpp"
 
 namespace cinch {
 

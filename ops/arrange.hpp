@@ -4,9 +4,9 @@
 #include <optional>
 #include <vector>
 
-#include "core/expr.hpp"
-#include "ops/reduce.hpp"
-#include "ops/window.hpp"
+#include "cinch/core/expr.hpp"
+#include "cinch/ops/reduce.hpp"
+#include "cinch/ops/window.hpp"
 
 namespace cinch {
 

@@ -1,4 +1,4 @@
-#include "ops/blas.hpp"
+#include "cinch/ops/blas.hpp"
 
 #include <cblas.h>
 
@@ -6,9 +6,9 @@
 #include <cstddef>
 #include <limits>
 
-#include "core/error.hpp"
-#include "core/team.hpp"
-#include "ops/kernels.hpp"
+#include "cinch/core/error.hpp"
+#include "cinch/core/team.hpp"
+#include "cinch/ops/kernels.hpp"
 
 namespace cinch::blas {
 
@@ -151,8 +151,7 @@ void multiply(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T
     const auto result = by_rows ? rows_of(c, own) : columns_of(c, own);
     const Use use;
     gemm(order(a), order(b), blas_int(result.rows), blas_int(result.columns), blas_int(a.columns),
-         left.data,
-         leading(a), right.data, leading(b), T(accumulate ? 1 : 0), result.data,
+         left.data, leading(a), right.data, leading(b), T(accumulate ? 1 : 0), result.data,
          blas_int(std::max<std::int64_t>(c.row, 1)));
   });
 }

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <string>
 
-#include "core/team.hpp"
+#include "cinch/core/team.hpp"
 
 namespace cinch::blas {
 

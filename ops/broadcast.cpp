@@ -2,14 +2,14 @@
 #include <xtensor/xbroadcast.hpp>
 #include <xtensor/xmath.hpp>
 
-#include "core/examples.hpp"
-#include "core/leaves.hpp"
-#include "core/refusal.hpp"
-#include "ops/arithmetic.hpp"
-#include "ops/reduce.hpp"
-#include "ops/shape.hpp"
-#include "ops/sizes.hpp"
-#include "ops/xtensor_view.hpp"
+#include "cinch/core/examples.hpp"
+#include "cinch/core/leaves.hpp"
+#include "cinch/core/refusal.hpp"
+#include "cinch/ops/arithmetic.hpp"
+#include "cinch/ops/reduce.hpp"
+#include "cinch/ops/shape.hpp"
+#include "cinch/ops/sizes.hpp"
+#include "cinch/ops/xtensor_view.hpp"
 
 namespace cinch {
 

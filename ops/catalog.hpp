@@ -4,7 +4,7 @@
 #include <span>
 #include <string_view>
 
-#include "core/op.hpp"
+#include "cinch/core/op.hpp"
 
 namespace cinch {
 

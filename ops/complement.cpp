@@ -1,22 +1,22 @@
-#include "ops/complement.hpp"
+#include "cinch/ops/complement.hpp"
 
 #include <algorithm>
 #include <limits>
 
-#include "core/leaves.hpp"
-#include "ops/activation.hpp"
-#include "ops/arithmetic.hpp"
-#include "ops/expansion.hpp"
-#include "ops/factors.hpp"
-#include "ops/logsumexp.hpp"
-#include "ops/positive.hpp"
-#include "ops/prod.hpp"
-#include "ops/reduce.hpp"
-#include "ops/reduction.hpp"
-#include "ops/shape.hpp"
-#include "ops/slopes.hpp"
-#include "ops/special.hpp"
-#include "ops/trigonometry.hpp"
+#include "cinch/core/leaves.hpp"
+#include "cinch/ops/activation.hpp"
+#include "cinch/ops/arithmetic.hpp"
+#include "cinch/ops/expansion.hpp"
+#include "cinch/ops/factors.hpp"
+#include "cinch/ops/logsumexp.hpp"
+#include "cinch/ops/positive.hpp"
+#include "cinch/ops/prod.hpp"
+#include "cinch/ops/reduce.hpp"
+#include "cinch/ops/reduction.hpp"
+#include "cinch/ops/shape.hpp"
+#include "cinch/ops/slopes.hpp"
+#include "cinch/ops/special.hpp"
+#include "cinch/ops/trigonometry.hpp"
 
 namespace cinch::exponentials {
 

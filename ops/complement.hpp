@@ -4,8 +4,8 @@
 
 #include <optional>
 
-#include "core/expr.hpp"
-#include "ops/factors.hpp"
+#include "cinch/core/expr.hpp"
+#include "cinch/ops/factors.hpp"
 
 namespace cinch::exponentials {
 

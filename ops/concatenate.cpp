@@ -2,14 +2,14 @@
 #include <cstring>
 #include <xtensor/xmath.hpp>
 
-#include "core/leaves.hpp"
-#include "core/refusal.hpp"
-#include "ops/arithmetic.hpp"
-#include "ops/index.hpp"
-#include "ops/operands.hpp"
-#include "ops/shape.hpp"
-#include "ops/sizes.hpp"
-#include "ops/xtensor_view.hpp"
+#include "cinch/core/leaves.hpp"
+#include "cinch/core/refusal.hpp"
+#include "cinch/ops/arithmetic.hpp"
+#include "cinch/ops/index.hpp"
+#include "cinch/ops/operands.hpp"
+#include "cinch/ops/shape.hpp"
+#include "cinch/ops/sizes.hpp"
+#include "cinch/ops/xtensor_view.hpp"
 
 namespace cinch {
 

@@ -1,16 +1,19 @@
 // Convolutions in one, two and three dimensions, and transposes of the first two.
 #pragma once
 
-#include "core/op.hpp"
-#include "ops/window.hpp"
+#include "cinch/core/op.hpp"
+#include "cinch/ops/window.hpp"
 
 namespace cinch {
 
 /// The three forms of one sum over x (examples, channels, n...), w (filters, channels, k...) and
-/// y (examples, filters, o...), each linear in two of them and the derivative of the other two:
-///   convolution          y[b, f, o] = sum over c, k of x[b, c, o s - p + k d] w[f, c, k]
-///   convolution_data     x[b, c, i] = sum over f, o, k with o s - p + k d = i of y[b, f, o] w[f,
-///   c, k] convolution_filters  w[f, c, k] = sum over b, o of x[b, c, o s - p + k d] y[b, f, o]
+/// y (examples, filters, o...), each linear in two of them and the derivative of the other two.
+/// With i = o s - p + k d:
+///
+///   convolution          y[b, f, o] = sum over c, k        of x[b, c, i] w[f, c, k]
+///   convolution_data     x[b, c, i] = sum over f, o, k     of y[b, f, o] w[f, c, k]
+///   convolution_filters  w[f, c, k] = sum over b, o        of x[b, c, i] y[b, f, o]
+///
 /// All three may have one more axis in front, of groups that do not meet.
 extern const Op convolution_op, convolution_data_op, convolution_filters_op;
 
@@ -36,9 +39,9 @@ Expr conv1d(const Arg& x, const Arg& w, const ConvOptions& options = {});
 Expr conv2d(const Arg& x, const Arg& w, const ConvOptions& options = {});
 
 /// The same for x (batch, channels, depth, height, width) and w (filters, channels / groups, depth,
-/// height, width), whose depth must be known: a conv2d over the slices that each filter sees, as more
-/// channels. Numbers of options are for depth, height and width. Bias: y + dimshuffle(b, {0, -1, -1,
-/// -1}).
+/// height, width), whose depth must be known: a conv2d over the slices that each filter sees, as
+/// more channels. Numbers of options are for depth, height and width. Bias: y + dimshuffle(b, {0,
+/// -1, -1, -1}).
 Expr conv3d(const Arg& x, const Arg& w, const ConvOptions& options = {});
 
 struct ConvTransposeOptions {

@@ -1,8 +1,8 @@
-#include "ops/arithmetic.hpp"
-#include "ops/arrange.hpp"
-#include "ops/convolution.hpp"
-#include "ops/index.hpp"
-#include "ops/shape.hpp"
+#include "cinch/ops/arithmetic.hpp"
+#include "cinch/ops/arrange.hpp"
+#include "cinch/ops/convolution.hpp"
+#include "cinch/ops/index.hpp"
+#include "cinch/ops/shape.hpp"
 
 namespace cinch {
 

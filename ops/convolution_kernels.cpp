@@ -1,11 +1,11 @@
-#include "ops/convolution_kernels.hpp"
+#include "cinch/ops/convolution_kernels.hpp"
 
 #include <algorithm>
 #include <type_traits>
 #include <vector>
 
-#include "core/team.hpp"
-#include "ops/blas.hpp"
+#include "cinch/core/team.hpp"
+#include "cinch/ops/blas.hpp"
 
 namespace cinch {
 

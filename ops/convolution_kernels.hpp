@@ -4,8 +4,8 @@
 #include <cstdint>
 #include <span>
 
-#include "core/op.hpp"
-#include "ops/window.hpp"
+#include "cinch/core/op.hpp"
+#include "cinch/ops/window.hpp"
 
 namespace cinch {
 

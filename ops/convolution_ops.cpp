@@ -1,12 +1,12 @@
 #include <algorithm>
 #include <type_traits>
 
-#include "ops/arithmetic.hpp"
-#include "ops/convolution.hpp"
-#include "ops/convolution_kernels.hpp"
-#include "ops/index.hpp"
-#include "ops/shape.hpp"
-#include "ops/sizes.hpp"
+#include "cinch/ops/arithmetic.hpp"
+#include "cinch/ops/convolution.hpp"
+#include "cinch/ops/convolution_kernels.hpp"
+#include "cinch/ops/index.hpp"
+#include "cinch/ops/shape.hpp"
+#include "cinch/ops/sizes.hpp"
 
 namespace cinch {
 

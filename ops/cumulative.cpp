@@ -1,17 +1,17 @@
-#include "ops/cumulative.hpp"
+#include "cinch/ops/cumulative.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
-#include "core/team.hpp"
-#include "ops/activation.hpp"
-#include "ops/along.hpp"
-#include "ops/arithmetic.hpp"
-#include "ops/index.hpp"
-#include "ops/positions.hpp"
-#include "ops/shape.hpp"
-#include "ops/xtensor_view.hpp"
+#include "cinch/core/team.hpp"
+#include "cinch/ops/activation.hpp"
+#include "cinch/ops/along.hpp"
+#include "cinch/ops/arithmetic.hpp"
+#include "cinch/ops/index.hpp"
+#include "cinch/ops/positions.hpp"
+#include "cinch/ops/shape.hpp"
+#include "cinch/ops/xtensor_view.hpp"
 
 namespace cinch {
 

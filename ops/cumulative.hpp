@@ -1,7 +1,7 @@
 // Sums and products of all elements up to each.
 #pragma once
 
-#include "ops/prod.hpp"
+#include "cinch/ops/prod.hpp"
 
 namespace cinch {
 

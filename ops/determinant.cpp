@@ -1,19 +1,19 @@
-#include "ops/determinant.hpp"
+#include "cinch/ops/determinant.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
 #include <numeric>
 
-#include "ops/arithmetic.hpp"
-#include "ops/index.hpp"
-#include "ops/lapack.hpp"
-#include "ops/matrices.hpp"
-#include "ops/reduce.hpp"
-#include "ops/shape.hpp"
-#include "ops/sizes.hpp"
-#include "ops/solve.hpp"
-#include "ops/textbook.hpp"
+#include "cinch/ops/arithmetic.hpp"
+#include "cinch/ops/index.hpp"
+#include "cinch/ops/lapack.hpp"
+#include "cinch/ops/matrices.hpp"
+#include "cinch/ops/reduce.hpp"
+#include "cinch/ops/shape.hpp"
+#include "cinch/ops/sizes.hpp"
+#include "cinch/ops/solve.hpp"
+#include "cinch/ops/textbook.hpp"
 
 namespace cinch {
 

@@ -1,19 +1,19 @@
-#include "ops/diagonal.hpp"
+#include "cinch/ops/diagonal.hpp"
 
 #include <algorithm>
 #include <cstring>
 
-#include "core/examples.hpp"
-#include "core/refusal.hpp"
-#include "ops/arithmetic.hpp"
-#include "ops/index.hpp"
-#include "ops/linalg.hpp"
-#include "ops/operands.hpp"
-#include "ops/positions.hpp"
-#include "ops/reduce.hpp"
-#include "ops/shape.hpp"
-#include "ops/sizes.hpp"
-#include "ops/xtensor_view.hpp"
+#include "cinch/core/examples.hpp"
+#include "cinch/core/refusal.hpp"
+#include "cinch/ops/arithmetic.hpp"
+#include "cinch/ops/index.hpp"
+#include "cinch/ops/linalg.hpp"
+#include "cinch/ops/operands.hpp"
+#include "cinch/ops/positions.hpp"
+#include "cinch/ops/reduce.hpp"
+#include "cinch/ops/shape.hpp"
+#include "cinch/ops/sizes.hpp"
+#include "cinch/ops/xtensor_view.hpp"
 
 namespace cinch {
 

@@ -1,8 +1,8 @@
 // Diagonals and triangles of matrices.
 #pragma once
 
-#include "core/expr.hpp"
-#include "core/op.hpp"
+#include "cinch/core/expr.hpp"
+#include "cinch/core/op.hpp"
 
 namespace cinch {
 

@@ -1,14 +1,14 @@
-#include "ops/eigen.hpp"
+#include "cinch/ops/eigen.hpp"
 
 #include <algorithm>
 
-#include "ops/arithmetic.hpp"
-#include "ops/index.hpp"
-#include "ops/lapack.hpp"
-#include "ops/linalg.hpp"
-#include "ops/matrices.hpp"
-#include "ops/shape.hpp"
-#include "ops/textbook.hpp"
+#include "cinch/ops/arithmetic.hpp"
+#include "cinch/ops/index.hpp"
+#include "cinch/ops/lapack.hpp"
+#include "cinch/ops/linalg.hpp"
+#include "cinch/ops/matrices.hpp"
+#include "cinch/ops/shape.hpp"
+#include "cinch/ops/textbook.hpp"
 
 namespace cinch {
 

@@ -3,8 +3,8 @@
 // matrix with a NaN or infinity is a ValueError at run time that names it and the line.
 #pragma once
 
-#include "core/expr.hpp"
-#include "core/op.hpp"
+#include "cinch/core/expr.hpp"
+#include "cinch/core/op.hpp"
 
 namespace cinch {
 

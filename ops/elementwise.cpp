@@ -1,8 +1,8 @@
-#include "ops/elementwise.hpp"
+#include "cinch/ops/elementwise.hpp"
 
 #include <xtensor/xmath.hpp>
 
-#include "ops/xtensor_view.hpp"
+#include "cinch/ops/xtensor_view.hpp"
 
 namespace cinch {
 

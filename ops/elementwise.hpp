@@ -3,9 +3,9 @@
 
 #include <cmath>
 
-#include "core/op.hpp"
-#include "ops/formulas.hpp"
-#include "ops/kernels.hpp"
+#include "cinch/core/op.hpp"
+#include "cinch/ops/formulas.hpp"
+#include "cinch/ops/kernels.hpp"
 
 namespace cinch {
 

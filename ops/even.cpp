@@ -1,4 +1,4 @@
-#include "ops/even.hpp"
+#include "cinch/ops/even.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -6,17 +6,17 @@
 #include <numeric>
 #include <optional>
 
-#include "core/grad.hpp"
-#include "core/graph.hpp"
-#include "core/leaves.hpp"
-#include "ops/activation.hpp"
-#include "ops/arithmetic.hpp"
-#include "ops/elementwise.hpp"
-#include "ops/quantile_functions.hpp"
-#include "ops/root.hpp"
-#include "ops/series.hpp"
-#include "ops/shape.hpp"
-#include "ops/trigonometry.hpp"
+#include "cinch/core/grad.hpp"
+#include "cinch/core/graph.hpp"
+#include "cinch/core/leaves.hpp"
+#include "cinch/ops/activation.hpp"
+#include "cinch/ops/arithmetic.hpp"
+#include "cinch/ops/elementwise.hpp"
+#include "cinch/ops/quantile_functions.hpp"
+#include "cinch/ops/root.hpp"
+#include "cinch/ops/series.hpp"
+#include "cinch/ops/shape.hpp"
+#include "cinch/ops/trigonometry.hpp"
 
 namespace cinch {
 

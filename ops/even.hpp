@@ -10,8 +10,8 @@
 // f may depend on other values as well, element by element: f(y, a) = (a y) tanh(y).
 #pragma once
 
-#include "core/expr.hpp"
-#include "core/op.hpp"
+#include "cinch/core/expr.hpp"
+#include "cinch/core/op.hpp"
 
 namespace cinch {
 

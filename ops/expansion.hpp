@@ -3,9 +3,9 @@
 // these nodes out of every pattern.
 #pragma once
 
-#include "core/op.hpp"
-#include "ops/activation.hpp"
-#include "ops/arithmetic.hpp"
+#include "cinch/core/op.hpp"
+#include "cinch/ops/activation.hpp"
+#include "cinch/ops/arithmetic.hpp"
 
 namespace cinch {
 

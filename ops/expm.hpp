@@ -1,8 +1,8 @@
 // The exponential of matrices, for one or for many: the last two axes are the matrix.
 #pragma once
 
-#include "core/expr.hpp"
-#include "core/op.hpp"
+#include "cinch/core/expr.hpp"
+#include "cinch/core/op.hpp"
 
 namespace cinch {
 

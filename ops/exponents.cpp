@@ -1,11 +1,11 @@
-#include "ops/exponents.hpp"
+#include "cinch/ops/exponents.hpp"
 
 #include <cmath>
 
-#include "core/leaves.hpp"
-#include "ops/activation.hpp"
-#include "ops/arithmetic.hpp"
-#include "ops/special.hpp"
+#include "cinch/core/leaves.hpp"
+#include "cinch/ops/activation.hpp"
+#include "cinch/ops/arithmetic.hpp"
+#include "cinch/ops/special.hpp"
 
 namespace cinch::exponentials {
 

@@ -7,8 +7,8 @@
 #include <utility>
 #include <vector>
 
-#include "core/expr.hpp"
-#include "core/op.hpp"
+#include "cinch/core/expr.hpp"
+#include "cinch/core/op.hpp"
 
 namespace cinch::exponentials {
 

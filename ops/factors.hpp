@@ -7,10 +7,10 @@
 #include <optional>
 #include <vector>
 
-#include "core/expr.hpp"
-#include "core/graph.hpp"
-#include "ops/exponents.hpp"
-#include "ops/normal_tail.hpp"
+#include "cinch/core/expr.hpp"
+#include "cinch/core/graph.hpp"
+#include "cinch/ops/exponents.hpp"
+#include "cinch/ops/normal_tail.hpp"
 
 namespace cinch::exponentials {
 

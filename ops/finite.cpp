@@ -1,10 +1,10 @@
-#include "ops/finite.hpp"
+#include "cinch/ops/finite.hpp"
 
 #include <limits>
 
-#include "ops/arithmetic.hpp"
-#include "ops/norm.hpp"
-#include "ops/prod.hpp"
+#include "cinch/ops/arithmetic.hpp"
+#include "cinch/ops/norm.hpp"
+#include "cinch/ops/prod.hpp"
 
 namespace cinch {
 

@@ -3,7 +3,7 @@
 
 #include <optional>
 
-#include "ops/reduce.hpp"
+#include "cinch/ops/reduce.hpp"
 
 namespace cinch {
 

@@ -1,12 +1,12 @@
-#include "ops/fused_products.hpp"
+#include "cinch/ops/fused_products.hpp"
 
-#include "core/team.hpp"
-#include "ops/arithmetic.hpp"
-#include "ops/index.hpp"
-#include "ops/linalg.hpp"
-#include "ops/matrix_operand.hpp"
-#include "ops/reduce.hpp"
-#include "ops/shape.hpp"
+#include "cinch/core/team.hpp"
+#include "cinch/ops/arithmetic.hpp"
+#include "cinch/ops/index.hpp"
+#include "cinch/ops/linalg.hpp"
+#include "cinch/ops/matrix_operand.hpp"
+#include "cinch/ops/reduce.hpp"
+#include "cinch/ops/shape.hpp"
 
 namespace cinch {
 
@@ -126,9 +126,10 @@ Type real(const Shape& shape) { return {DType::float64, to_dims(shape)}; }
 constinit const Op add_dot_op{
     .name = "add_dot",
     .type = [](Args x, const Attrs&) { return added_type(x[0], x[1], x[2]); },
-    .reference = [](Values in, const Attrs&) {
-      return added_reference(*in[0], nullptr, product_reference(*in[1], *in[2]));
-    },
+    .reference =
+        [](Values in, const Attrs&) {
+          return added_reference(*in[0], nullptr, product_reference(*in[1], *in[2]));
+        },
     .operands = Operands::real,
     .grad = [](Args x, const Expr&, const Expr& gy) -> Grads {
       return {gy, dot(gy, transposed(x[2])), dot(transposed(x[1]), gy)};
@@ -149,16 +150,18 @@ constinit const Op add_dot_op{
 
 constinit const Op scaled_add_dot_op{
     .name = "scaled_add_dot",
-    .type = [](Args x, const Attrs&) {
-      const Type result = added_type(x[0], x[2], x[3]);
-      const Dims& s = x[1].dims();
-      if (s.size() != 2 || !same(s[0], Dim(1)) || !same(s[1], result.dims[1]))
-        throw TypeError("the scale must have one row with a number for each column");
-      return result;
-    },
-    .reference = [](Values in, const Attrs&) {
-      return added_reference(*in[0], in[1], product_reference(*in[2], *in[3]));
-    },
+    .type =
+        [](Args x, const Attrs&) {
+          const Type result = added_type(x[0], x[2], x[3]);
+          const Dims& s = x[1].dims();
+          if (s.size() != 2 || !same(s[0], Dim(1)) || !same(s[1], result.dims[1]))
+            throw TypeError("the scale must have one row with a number for each column");
+          return result;
+        },
+    .reference =
+        [](Values in, const Attrs&) {
+          return added_reference(*in[0], in[1], product_reference(*in[2], *in[3]));
+        },
     .operands = Operands::real,
     .grad = [](Args x, const Expr&, const Expr& gy) -> Grads {
       return {gy * x[1], sum(gy * x[0], {0}, /*keepdims=*/true), dot(gy, transposed(x[3])),
@@ -182,12 +185,13 @@ constinit const Op scaled_add_dot_op{
 
 constinit const Op dot_squares_op{
     .name = "dot_squares",
-    .type = [](Args x, const Attrs&) {
-      const Type product = product_type(x[0], x[1]);
-      const Dim rows = product.dims[0];
-      return Type{product.dtype,
-                  {rows.known() ? Dim(rows.size() + 1) : Dim::unknown(), product.dims[1]}};
-    },
+    .type =
+        [](Args x, const Attrs&) {
+          const Type product = product_type(x[0], x[1]);
+          const Dim rows = product.dims[0];
+          return Type{product.dtype,
+                      {rows.known() ? Dim(rows.size() + 1) : Dim::unknown(), product.dims[1]}};
+        },
     .reference = squares_reference,
     .operands = Operands::real,
     .grad = [](Args x, const Expr&, const Expr& gy) -> Grads {

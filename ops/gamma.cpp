@@ -1,13 +1,13 @@
-#include "ops/gamma.hpp"
+#include "cinch/ops/gamma.hpp"
 
 #include <array>
 #include <cmath>
 #include <limits>
 
-#include "core/refusal.hpp"
-#include "core/team.hpp"
-#include "ops/activation.hpp"
-#include "ops/arithmetic.hpp"
+#include "cinch/core/refusal.hpp"
+#include "cinch/core/team.hpp"
+#include "cinch/ops/activation.hpp"
+#include "cinch/ops/arithmetic.hpp"
 
 namespace cinch {
 

@@ -2,8 +2,8 @@
 // last digit; near the zeros of a derivative to 1e-17 of what it is the difference of.
 #pragma once
 
-#include "core/expr.hpp"
-#include "core/op.hpp"
+#include "cinch/core/expr.hpp"
+#include "cinch/core/op.hpp"
 
 namespace cinch {
 

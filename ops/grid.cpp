@@ -1,16 +1,16 @@
-#include "ops/grid.hpp"
+#include "cinch/ops/grid.hpp"
 
-#include "core/refusal.hpp"
-#include "ops/activation.hpp"
-#include "ops/arithmetic.hpp"
-#include "ops/arrange.hpp"
-#include "ops/cumulative.hpp"
-#include "ops/index.hpp"
-#include "ops/linalg.hpp"
-#include "ops/operands.hpp"
-#include "ops/reduce.hpp"
-#include "ops/shape.hpp"
-#include "ops/sizes.hpp"
+#include "cinch/core/refusal.hpp"
+#include "cinch/ops/activation.hpp"
+#include "cinch/ops/arithmetic.hpp"
+#include "cinch/ops/arrange.hpp"
+#include "cinch/ops/cumulative.hpp"
+#include "cinch/ops/index.hpp"
+#include "cinch/ops/linalg.hpp"
+#include "cinch/ops/operands.hpp"
+#include "cinch/ops/reduce.hpp"
+#include "cinch/ops/shape.hpp"
+#include "cinch/ops/sizes.hpp"
 
 namespace cinch {
 

@@ -1,9 +1,9 @@
-#include "ops/hutchinson.hpp"
+#include "cinch/ops/hutchinson.hpp"
 
-#include "core/derivatives.hpp"
-#include "core/refusal.hpp"
-#include "ops/arithmetic.hpp"
-#include "ops/reduce.hpp"
+#include "cinch/core/derivatives.hpp"
+#include "cinch/core/refusal.hpp"
+#include "cinch/ops/arithmetic.hpp"
+#include "cinch/ops/reduce.hpp"
 
 namespace cinch {
 

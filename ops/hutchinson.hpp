@@ -1,8 +1,8 @@
 // Traces and norms of Jacobians and Hessians that are never formed, from random probes.
 #pragma once
 
-#include "core/expr.hpp"
-#include "ops/random.hpp"
+#include "cinch/core/expr.hpp"
+#include "cinch/ops/random.hpp"
 
 namespace cinch {
 

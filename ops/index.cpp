@@ -1,20 +1,20 @@
-#include "ops/index.hpp"
+#include "cinch/ops/index.hpp"
 
 #include <algorithm>
 #include <cstring>
 #include <numeric>
 #include <xtensor/xbuilder.hpp>
 
-#include "core/examples.hpp"
-#include "core/leaves.hpp"
-#include "core/refusal.hpp"
-#include "ops/along.hpp"
-#include "ops/arithmetic.hpp"
-#include "ops/positions.hpp"
-#include "ops/shape.hpp"
-#include "ops/sizes.hpp"
-#include "ops/subtensor.hpp"
-#include "ops/xtensor_view.hpp"
+#include "cinch/core/examples.hpp"
+#include "cinch/core/leaves.hpp"
+#include "cinch/core/refusal.hpp"
+#include "cinch/ops/along.hpp"
+#include "cinch/ops/arithmetic.hpp"
+#include "cinch/ops/positions.hpp"
+#include "cinch/ops/shape.hpp"
+#include "cinch/ops/sizes.hpp"
+#include "cinch/ops/subtensor.hpp"
+#include "cinch/ops/xtensor_view.hpp"
 
 namespace cinch {
 

@@ -1,4 +1,4 @@
-#include "ops/kernels.hpp"
+#include "cinch/ops/kernels.hpp"
 
 #include <cstdlib>
 #include <string>

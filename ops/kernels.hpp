@@ -3,8 +3,8 @@
 
 #include <string_view>
 
-#include "core/op.hpp"
-#include "ops/formulas.hpp"
+#include "cinch/core/op.hpp"
+#include "cinch/ops/formulas.hpp"
 
 namespace cinch {
 

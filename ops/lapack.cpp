@@ -1,4 +1,4 @@
-#include "ops/lapack.hpp"
+#include "cinch/ops/lapack.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -7,7 +7,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "ops/blas.hpp"
+#include "cinch/ops/blas.hpp"
 
 // Fortran passes everything by address, and the length of each character after all arguments.
 #define CINCH_LAPACK(T, p)                                                                         \

@@ -1,16 +1,16 @@
-#include "ops/linalg.hpp"
+#include "cinch/ops/linalg.hpp"
 
 #include <xtensor-blas/xlinalg.hpp>
 #include <xtensor/xview.hpp>
 
-#include "core/refusal.hpp"
-#include "core/team.hpp"
-#include "ops/arithmetic.hpp"
-#include "ops/blas.hpp"
-#include "ops/matrix_operand.hpp"
-#include "ops/reduce.hpp"
-#include "ops/shape.hpp"
-#include "ops/xtensor_view.hpp"
+#include "cinch/core/refusal.hpp"
+#include "cinch/core/team.hpp"
+#include "cinch/ops/arithmetic.hpp"
+#include "cinch/ops/blas.hpp"
+#include "cinch/ops/matrix_operand.hpp"
+#include "cinch/ops/reduce.hpp"
+#include "cinch/ops/shape.hpp"
+#include "cinch/ops/xtensor_view.hpp"
 
 namespace cinch {
 

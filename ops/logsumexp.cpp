@@ -1,15 +1,15 @@
-#include "ops/logsumexp.hpp"
+#include "cinch/ops/logsumexp.hpp"
 
 #include <cmath>
 #include <limits>
 
-#include "ops/activation.hpp"
-#include "ops/arithmetic.hpp"
-#include "ops/expansion.hpp"
-#include "ops/finite.hpp"
-#include "ops/positive.hpp"
-#include "ops/reduction.hpp"
-#include "ops/shape.hpp"
+#include "cinch/ops/activation.hpp"
+#include "cinch/ops/arithmetic.hpp"
+#include "cinch/ops/expansion.hpp"
+#include "cinch/ops/finite.hpp"
+#include "cinch/ops/positive.hpp"
+#include "cinch/ops/reduction.hpp"
+#include "cinch/ops/shape.hpp"
 
 namespace cinch {
 

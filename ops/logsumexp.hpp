@@ -1,7 +1,7 @@
 // Logarithms of sums of exponentials.
 #pragma once
 
-#include "ops/reduce.hpp"
+#include "cinch/ops/reduce.hpp"
 
 namespace cinch {
 

@@ -1,17 +1,17 @@
-#include "ops/loss.hpp"
+#include "cinch/ops/loss.hpp"
 
 #include <algorithm>
 
-#include "core/refusal.hpp"
-#include "ops/activation.hpp"
-#include "ops/arithmetic.hpp"
-#include "ops/index.hpp"
-#include "ops/norm.hpp"
-#include "ops/operands.hpp"
-#include "ops/reduce.hpp"
-#include "ops/root.hpp"
-#include "ops/shape.hpp"
-#include "ops/special.hpp"
+#include "cinch/core/refusal.hpp"
+#include "cinch/ops/activation.hpp"
+#include "cinch/ops/arithmetic.hpp"
+#include "cinch/ops/index.hpp"
+#include "cinch/ops/norm.hpp"
+#include "cinch/ops/operands.hpp"
+#include "cinch/ops/reduce.hpp"
+#include "cinch/ops/root.hpp"
+#include "cinch/ops/shape.hpp"
+#include "cinch/ops/special.hpp"
 
 namespace cinch {
 

@@ -11,7 +11,7 @@
 
 #include <optional>
 
-#include "core/expr.hpp"
+#include "cinch/core/expr.hpp"
 
 namespace cinch {
 

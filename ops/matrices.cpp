@@ -1,13 +1,13 @@
-#include "ops/matrices.hpp"
+#include "cinch/ops/matrices.hpp"
 
 #include <algorithm>
 #include <atomic>
 #include <limits>
 
-#include "ops/arithmetic.hpp"
-#include "ops/index.hpp"
-#include "ops/linalg.hpp"
-#include "ops/shape.hpp"
+#include "cinch/ops/arithmetic.hpp"
+#include "cinch/ops/index.hpp"
+#include "cinch/ops/linalg.hpp"
+#include "cinch/ops/shape.hpp"
 
 namespace cinch {
 

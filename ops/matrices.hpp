@@ -12,9 +12,9 @@
 #include <type_traits>
 #include <vector>
 
-#include "core/op.hpp"
-#include "core/refusal.hpp"
-#include "core/team.hpp"
+#include "cinch/core/op.hpp"
+#include "cinch/core/refusal.hpp"
+#include "cinch/core/team.hpp"
 
 namespace cinch {
 

@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <type_traits>
 
-#include "core/op.hpp"
-#include "ops/blas.hpp"
+#include "cinch/core/op.hpp"
+#include "cinch/ops/blas.hpp"
 
 namespace cinch {
 

@@ -1,13 +1,13 @@
-#include "ops/nonlinearity.hpp"
+#include "cinch/ops/nonlinearity.hpp"
 
-#include "core/refusal.hpp"
-#include "ops/activation.hpp"
-#include "ops/arithmetic.hpp"
-#include "ops/arrange.hpp"
-#include "ops/elementwise.hpp"
-#include "ops/operands.hpp"
-#include "ops/slopes.hpp"
-#include "ops/special.hpp"
+#include "cinch/core/refusal.hpp"
+#include "cinch/ops/activation.hpp"
+#include "cinch/ops/arithmetic.hpp"
+#include "cinch/ops/arrange.hpp"
+#include "cinch/ops/elementwise.hpp"
+#include "cinch/ops/operands.hpp"
+#include "cinch/ops/slopes.hpp"
+#include "cinch/ops/special.hpp"
 
 namespace cinch {
 

@@ -1,11 +1,11 @@
-#include "ops/norm.hpp"
+#include "cinch/ops/norm.hpp"
 
 #include <cmath>
 #include <limits>
 
-#include "core/refusal.hpp"
-#include "ops/arithmetic.hpp"
-#include "ops/root.hpp"
+#include "cinch/core/refusal.hpp"
+#include "cinch/ops/arithmetic.hpp"
+#include "cinch/ops/root.hpp"
 
 namespace cinch {
 

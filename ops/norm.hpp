@@ -1,7 +1,7 @@
 // Spread and length: what is computed from squares, or other powers, of many elements.
 #pragma once
 
-#include "ops/reduce.hpp"
+#include "cinch/ops/reduce.hpp"
 
 namespace cinch {
 

@@ -1,9 +1,9 @@
-#include "ops/normal_tail.hpp"
+#include "cinch/ops/normal_tail.hpp"
 
-#include "ops/arithmetic.hpp"
-#include "ops/expansion.hpp"
-#include "ops/slopes.hpp"
-#include "ops/special.hpp"
+#include "cinch/ops/arithmetic.hpp"
+#include "cinch/ops/expansion.hpp"
+#include "cinch/ops/slopes.hpp"
+#include "cinch/ops/special.hpp"
 
 namespace cinch::exponentials {
 

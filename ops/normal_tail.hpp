@@ -1,7 +1,7 @@
 // Logarithms of what a normal distribution leaves beyond a point, which vanishes as exp(-x^2) does.
 #pragma once
 
-#include "core/expr.hpp"
+#include "cinch/core/expr.hpp"
 
 namespace cinch::exponentials {
 

@@ -2,7 +2,7 @@
 // user called, when the formula is written as far as sizes are known and else when it runs.
 #pragma once
 
-#include "core/op.hpp"
+#include "cinch/core/op.hpp"
 
 namespace cinch {
 

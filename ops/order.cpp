@@ -1,12 +1,12 @@
-#include "ops/order.hpp"
+#include "cinch/ops/order.hpp"
 
 #include <algorithm>
 #include <cmath>
 
-#include "core/refusal.hpp"
-#include "core/team.hpp"
-#include "ops/along.hpp"
-#include "ops/positions.hpp"
+#include "cinch/core/refusal.hpp"
+#include "cinch/core/team.hpp"
+#include "cinch/ops/along.hpp"
+#include "cinch/ops/positions.hpp"
 
 namespace cinch {
 

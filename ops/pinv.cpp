@@ -1,13 +1,13 @@
 #include <algorithm>
 #include <limits>
 
-#include "ops/arithmetic.hpp"
-#include "ops/lapack.hpp"
-#include "ops/matrices.hpp"
-#include "ops/shape.hpp"
-#include "ops/svd.hpp"
-#include "ops/svd_kernel.hpp"
-#include "ops/textbook.hpp"
+#include "cinch/ops/arithmetic.hpp"
+#include "cinch/ops/lapack.hpp"
+#include "cinch/ops/matrices.hpp"
+#include "cinch/ops/shape.hpp"
+#include "cinch/ops/svd.hpp"
+#include "cinch/ops/svd_kernel.hpp"
+#include "cinch/ops/textbook.hpp"
 
 namespace cinch {
 

@@ -1,10 +1,10 @@
-#include "ops/pooling.hpp"
+#include "cinch/ops/pooling.hpp"
 
 #include <algorithm>
 
-#include "ops/arithmetic.hpp"
-#include "ops/shape.hpp"
-#include "ops/sizes.hpp"
+#include "cinch/ops/arithmetic.hpp"
+#include "cinch/ops/shape.hpp"
+#include "cinch/ops/sizes.hpp"
 
 namespace cinch {
 

@@ -1,8 +1,8 @@
 // Pooling over windows, and its transposes: for maps (..., length) or (..., height, width).
 #pragma once
 
-#include "core/op.hpp"
-#include "ops/window.hpp"
+#include "cinch/core/op.hpp"
+#include "cinch/ops/window.hpp"
 
 namespace cinch {
 

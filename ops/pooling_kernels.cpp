@@ -1,11 +1,11 @@
-#include "ops/pooling_kernels.hpp"
+#include "cinch/ops/pooling_kernels.hpp"
 
 #include <algorithm>
 #include <cstring>
 #include <type_traits>
 
-#include "core/team.hpp"
-#include "ops/window.hpp"
+#include "cinch/core/team.hpp"
+#include "cinch/ops/window.hpp"
 
 namespace cinch {
 

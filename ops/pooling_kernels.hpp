@@ -3,7 +3,7 @@
 
 #include <span>
 
-#include "core/op.hpp"
+#include "cinch/core/op.hpp"
 
 namespace cinch {
 

@@ -2,11 +2,11 @@
 #include <cmath>
 #include <type_traits>
 
-#include "ops/arithmetic.hpp"
-#include "ops/pooling.hpp"
-#include "ops/pooling_kernels.hpp"
-#include "ops/shape.hpp"
-#include "ops/sizes.hpp"
+#include "cinch/ops/arithmetic.hpp"
+#include "cinch/ops/pooling.hpp"
+#include "cinch/ops/pooling_kernels.hpp"
+#include "cinch/ops/shape.hpp"
+#include "cinch/ops/sizes.hpp"
 
 namespace cinch {
 

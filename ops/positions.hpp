@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "core/error.hpp"
-#include "core/tensor.hpp"
+#include "cinch/core/error.hpp"
+#include "cinch/core/tensor.hpp"
 
 namespace cinch {
 

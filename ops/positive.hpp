@@ -5,8 +5,8 @@
 // sqrt ask here, so that no rule is needed for every way to write such a formula.
 #pragma once
 
-#include "core/expr.hpp"
-#include "core/op.hpp"
+#include "cinch/core/expr.hpp"
+#include "cinch/core/op.hpp"
 
 namespace cinch {
 

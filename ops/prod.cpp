@@ -1,12 +1,12 @@
-#include "ops/prod.hpp"
+#include "cinch/ops/prod.hpp"
 
 #include <algorithm>
 
-#include "core/team.hpp"
-#include "ops/arithmetic.hpp"
-#include "ops/kernels.hpp"
-#include "ops/reduction.hpp"
-#include "ops/shape.hpp"
+#include "cinch/core/team.hpp"
+#include "cinch/ops/arithmetic.hpp"
+#include "cinch/ops/kernels.hpp"
+#include "cinch/ops/reduction.hpp"
+#include "cinch/ops/shape.hpp"
 
 namespace cinch {
 

@@ -1,7 +1,7 @@
 // Products of elements, along one axis or over several.
 #pragma once
 
-#include "ops/reduce.hpp"
+#include "cinch/ops/reduce.hpp"
 
 namespace cinch {
 

@@ -1,17 +1,17 @@
-#include "ops/products.hpp"
+#include "cinch/ops/products.hpp"
 
 #include <algorithm>
 
-#include "core/refusal.hpp"
-#include "ops/arithmetic.hpp"
-#include "ops/arrange.hpp"
-#include "ops/diagonal.hpp"
-#include "ops/linalg.hpp"
-#include "ops/operands.hpp"
-#include "ops/reduce.hpp"
-#include "ops/shape.hpp"
-#include "ops/sizes.hpp"
-#include "ops/solve.hpp"
+#include "cinch/core/refusal.hpp"
+#include "cinch/ops/arithmetic.hpp"
+#include "cinch/ops/arrange.hpp"
+#include "cinch/ops/diagonal.hpp"
+#include "cinch/ops/linalg.hpp"
+#include "cinch/ops/operands.hpp"
+#include "cinch/ops/reduce.hpp"
+#include "cinch/ops/shape.hpp"
+#include "cinch/ops/sizes.hpp"
+#include "cinch/ops/solve.hpp"
 
 namespace cinch {
 

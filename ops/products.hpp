@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "core/expr.hpp"
+#include "cinch/core/expr.hpp"
 
 namespace cinch {
 

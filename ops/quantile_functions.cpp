@@ -1,13 +1,13 @@
-#include "ops/quantile_functions.hpp"
+#include "cinch/ops/quantile_functions.hpp"
 
 #include <cmath>
 #include <limits>
 
-#include "core/rewrite.hpp"
-#include "core/team.hpp"
-#include "ops/activation.hpp"
-#include "ops/arithmetic.hpp"
-#include "ops/special.hpp"
+#include "cinch/core/rewrite.hpp"
+#include "cinch/core/team.hpp"
+#include "cinch/ops/activation.hpp"
+#include "cinch/ops/arithmetic.hpp"
+#include "cinch/ops/special.hpp"
 
 namespace cinch {
 

@@ -2,8 +2,8 @@
 // units of the last digit wherever the result is not rounded away. (erf, erfc: ops/special.hpp)
 #pragma once
 
-#include "core/expr.hpp"
-#include "core/op.hpp"
+#include "cinch/core/expr.hpp"
+#include "cinch/core/op.hpp"
 
 namespace cinch {
 

@@ -1,4 +1,4 @@
-#include "ops/random.hpp"
+#include "cinch/ops/random.hpp"
 
 #include <algorithm>
 #include <array>
@@ -7,14 +7,14 @@
 #include <numbers>
 #include <xtensor/xarray.hpp>
 
-#include "core/team.hpp"
-#include "ops/arithmetic.hpp"
-#include "ops/index.hpp"
-#include "ops/kernels.hpp"
-#include "ops/reduce.hpp"
-#include "ops/shape.hpp"
-#include "ops/sizes.hpp"
-#include "ops/threefry.hpp"
+#include "cinch/core/team.hpp"
+#include "cinch/ops/arithmetic.hpp"
+#include "cinch/ops/index.hpp"
+#include "cinch/ops/kernels.hpp"
+#include "cinch/ops/reduce.hpp"
+#include "cinch/ops/shape.hpp"
+#include "cinch/ops/sizes.hpp"
+#include "cinch/ops/threefry.hpp"
 
 namespace cinch {
 

@@ -8,9 +8,9 @@
 #include <string>
 #include <vector>
 
-#include "core/expr.hpp"
-#include "core/op.hpp"
-#include "core/shared.hpp"
+#include "cinch/core/expr.hpp"
+#include "cinch/core/op.hpp"
+#include "cinch/core/shared.hpp"
 
 namespace cinch {
 

@@ -1,4 +1,4 @@
-#include "ops/random_state.hpp"
+#include "cinch/ops/random_state.hpp"
 
 #include <algorithm>
 #include <bit>

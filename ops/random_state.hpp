@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <span>
 
-#include "core/tensor.hpp"
+#include "cinch/core/tensor.hpp"
 
 namespace cinch {
 

@@ -1,18 +1,18 @@
-#include "ops/reduce.hpp"
+#include "cinch/ops/reduce.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
 #include <xtensor/xmath.hpp>
 
-#include "core/engine_ops.hpp"
-#include "core/loop.hpp"
-#include "ops/activation.hpp"
-#include "ops/arithmetic.hpp"
-#include "ops/kernels.hpp"
-#include "ops/reduction.hpp"
-#include "ops/shape.hpp"
-#include "ops/xtensor_view.hpp"
+#include "cinch/core/engine_ops.hpp"
+#include "cinch/core/loop.hpp"
+#include "cinch/ops/activation.hpp"
+#include "cinch/ops/arithmetic.hpp"
+#include "cinch/ops/kernels.hpp"
+#include "cinch/ops/reduction.hpp"
+#include "cinch/ops/shape.hpp"
+#include "cinch/ops/xtensor_view.hpp"
 
 namespace cinch {
 

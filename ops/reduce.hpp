@@ -6,8 +6,8 @@
 #include <type_traits>
 #include <vector>
 
-#include "core/expr.hpp"
-#include "core/op.hpp"
+#include "cinch/core/expr.hpp"
+#include "cinch/core/op.hpp"
 
 namespace cinch {
 

@@ -1,8 +1,8 @@
-#include "ops/reduction.hpp"
+#include "cinch/ops/reduction.hpp"
 
 #include <algorithm>
 
-#include "core/refusal.hpp"
+#include "cinch/core/refusal.hpp"
 
 namespace cinch::reduction {
 

@@ -6,9 +6,9 @@
 #include <span>
 #include <vector>
 
-#include "core/dtype.hpp"
-#include "core/op.hpp"
-#include "ops/reduce.hpp"
+#include "cinch/core/dtype.hpp"
+#include "cinch/core/op.hpp"
+#include "cinch/ops/reduce.hpp"
 
 namespace cinch::reduction {
 

@@ -1,15 +1,15 @@
-#include "ops/root.hpp"
+#include "cinch/ops/root.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
-#include "core/leaves.hpp"
-#include "core/rewrite.hpp"
-#include "ops/arithmetic.hpp"
-#include "ops/elementwise.hpp"
-#include "ops/even.hpp"
-#include "ops/shape.hpp"
+#include "cinch/core/leaves.hpp"
+#include "cinch/core/rewrite.hpp"
+#include "cinch/ops/arithmetic.hpp"
+#include "cinch/ops/elementwise.hpp"
+#include "cinch/ops/even.hpp"
+#include "cinch/ops/shape.hpp"
 
 namespace cinch {
 

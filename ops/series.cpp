@@ -1,18 +1,18 @@
-#include "ops/series.hpp"
+#include "cinch/ops/series.hpp"
 
 #include <algorithm>
 #include <cmath>
 
-#include "core/interpret.hpp"
-#include "core/leaves.hpp"
-#include "ops/activation.hpp"
-#include "ops/arithmetic.hpp"
-#include "ops/even.hpp"
-#include "ops/quantile_functions.hpp"
-#include "ops/root.hpp"
-#include "ops/slopes.hpp"
-#include "ops/special.hpp"
-#include "ops/trigonometry.hpp"
+#include "cinch/core/interpret.hpp"
+#include "cinch/core/leaves.hpp"
+#include "cinch/ops/activation.hpp"
+#include "cinch/ops/arithmetic.hpp"
+#include "cinch/ops/even.hpp"
+#include "cinch/ops/quantile_functions.hpp"
+#include "cinch/ops/root.hpp"
+#include "cinch/ops/slopes.hpp"
+#include "cinch/ops/special.hpp"
+#include "cinch/ops/trigonometry.hpp"
 
 namespace cinch {
 

@@ -4,8 +4,8 @@
 #include <array>
 #include <optional>
 
-#include "core/expr.hpp"
-#include "core/graph.hpp"
+#include "cinch/core/expr.hpp"
+#include "cinch/core/graph.hpp"
 
 namespace cinch {
 

@@ -1,4 +1,4 @@
-#include "ops/shape.hpp"
+#include "cinch/ops/shape.hpp"
 
 #include <algorithm>
 #include <functional>
@@ -6,12 +6,12 @@
 #include <xtensor/xmanipulation.hpp>
 #include <xtensor/xmath.hpp>
 
-#include "core/examples.hpp"
-#include "core/leaves.hpp"
-#include "core/refusal.hpp"
-#include "ops/arithmetic.hpp"
-#include "ops/sizes.hpp"
-#include "ops/xtensor_view.hpp"
+#include "cinch/core/examples.hpp"
+#include "cinch/core/leaves.hpp"
+#include "cinch/core/refusal.hpp"
+#include "cinch/ops/arithmetic.hpp"
+#include "cinch/ops/sizes.hpp"
+#include "cinch/ops/xtensor_view.hpp"
 
 namespace cinch {
 

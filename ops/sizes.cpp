@@ -1,9 +1,9 @@
-#include "ops/sizes.hpp"
+#include "cinch/ops/sizes.hpp"
 
-#include "core/graph.hpp"
-#include "core/interpret.hpp"
-#include "core/leaves.hpp"
-#include "ops/shape.hpp"
+#include "cinch/core/graph.hpp"
+#include "cinch/core/interpret.hpp"
+#include "cinch/core/leaves.hpp"
+#include "cinch/ops/shape.hpp"
 
 namespace cinch {
 

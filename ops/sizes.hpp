@@ -1,7 +1,7 @@
 // Sizes given as int64 scalars: what a type rule and a reference make of them.
 #pragma once
 
-#include "core/op.hpp"
+#include "cinch/core/op.hpp"
 
 namespace cinch {
 

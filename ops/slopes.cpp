@@ -1,8 +1,8 @@
-#include "ops/slopes.hpp"
+#include "cinch/ops/slopes.hpp"
 
-#include "ops/activation.hpp"
-#include "ops/arithmetic.hpp"
-#include "ops/elementwise.hpp"
+#include "cinch/ops/activation.hpp"
+#include "cinch/ops/arithmetic.hpp"
+#include "cinch/ops/elementwise.hpp"
 
 namespace cinch {
 

@@ -3,8 +3,8 @@
 // derivatives are made of them, too, so that all orders keep their digits.
 #pragma once
 
-#include "core/expr.hpp"
-#include "core/op.hpp"
+#include "cinch/core/expr.hpp"
+#include "cinch/core/op.hpp"
 
 namespace cinch {
 

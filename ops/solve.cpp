@@ -1,13 +1,13 @@
-#include "ops/solve.hpp"
+#include "cinch/ops/solve.hpp"
 
 #include <algorithm>
 #include <cmath>
 
-#include "ops/arithmetic.hpp"
-#include "ops/lapack.hpp"
-#include "ops/matrices.hpp"
-#include "ops/shape.hpp"
-#include "ops/textbook.hpp"
+#include "cinch/ops/arithmetic.hpp"
+#include "cinch/ops/lapack.hpp"
+#include "cinch/ops/matrices.hpp"
+#include "cinch/ops/shape.hpp"
+#include "cinch/ops/textbook.hpp"
 
 namespace cinch {
 

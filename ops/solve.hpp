@@ -6,8 +6,8 @@
 // but for rounding gives huge numbers instead, as in NumPy.
 #pragma once
 
-#include "core/expr.hpp"
-#include "core/op.hpp"
+#include "cinch/core/expr.hpp"
+#include "cinch/core/op.hpp"
 
 namespace cinch {
 

@@ -1,14 +1,14 @@
-#include "ops/special.hpp"
+#include "cinch/ops/special.hpp"
 
 #include <limits>
 
-#include "core/rewrite.hpp"
-#include "ops/activation.hpp"
-#include "ops/arithmetic.hpp"
-#include "ops/complement.hpp"
-#include "ops/elementwise.hpp"
-#include "ops/positive.hpp"
-#include "ops/slopes.hpp"
+#include "cinch/core/rewrite.hpp"
+#include "cinch/ops/activation.hpp"
+#include "cinch/ops/arithmetic.hpp"
+#include "cinch/ops/complement.hpp"
+#include "cinch/ops/elementwise.hpp"
+#include "cinch/ops/positive.hpp"
+#include "cinch/ops/slopes.hpp"
 
 namespace cinch {
 

@@ -2,8 +2,8 @@
 // Elementwise.
 #pragma once
 
-#include "core/expr.hpp"
-#include "core/op.hpp"
+#include "cinch/core/expr.hpp"
+#include "cinch/core/op.hpp"
 
 namespace cinch {
 

@@ -1,17 +1,17 @@
-#include "ops/statistics.hpp"
+#include "cinch/ops/statistics.hpp"
 
 #include <algorithm>
 
-#include "core/refusal.hpp"
-#include "ops/arithmetic.hpp"
-#include "ops/arrange.hpp"
-#include "ops/diagonal.hpp"
-#include "ops/index.hpp"
-#include "ops/linalg.hpp"
-#include "ops/operands.hpp"
-#include "ops/order.hpp"
-#include "ops/shape.hpp"
-#include "ops/sizes.hpp"
+#include "cinch/core/refusal.hpp"
+#include "cinch/ops/arithmetic.hpp"
+#include "cinch/ops/arrange.hpp"
+#include "cinch/ops/diagonal.hpp"
+#include "cinch/ops/index.hpp"
+#include "cinch/ops/linalg.hpp"
+#include "cinch/ops/operands.hpp"
+#include "cinch/ops/order.hpp"
+#include "cinch/ops/shape.hpp"
+#include "cinch/ops/sizes.hpp"
 
 namespace cinch {
 

@@ -1,7 +1,7 @@
 // Medians, quantiles, weighted means and covariances.
 #pragma once
 
-#include "ops/reduce.hpp"
+#include "cinch/ops/reduce.hpp"
 
 namespace cinch {
 

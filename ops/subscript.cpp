@@ -1,14 +1,14 @@
-#include "ops/subscript.hpp"
+#include "cinch/ops/subscript.hpp"
 
 #include <algorithm>
 
-#include "core/refusal.hpp"
-#include "ops/arithmetic.hpp"
-#include "ops/arrange.hpp"
-#include "ops/index.hpp"
-#include "ops/shape.hpp"
-#include "ops/sizes.hpp"
-#include "ops/subtensor.hpp"
+#include "cinch/core/refusal.hpp"
+#include "cinch/ops/arithmetic.hpp"
+#include "cinch/ops/arrange.hpp"
+#include "cinch/ops/index.hpp"
+#include "cinch/ops/shape.hpp"
+#include "cinch/ops/sizes.hpp"
+#include "cinch/ops/subtensor.hpp"
 
 namespace cinch {
 

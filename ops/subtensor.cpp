@@ -1,19 +1,19 @@
-#include "ops/subtensor.hpp"
+#include "cinch/ops/subtensor.hpp"
 
 #include <algorithm>
 #include <numeric>
 
-#include "core/examples.hpp"
-#include "core/refusal.hpp"
-#include "ops/along.hpp"
-#include "ops/arithmetic.hpp"
-#include "ops/diagonal.hpp"
-#include "ops/index.hpp"
-#include "ops/operands.hpp"
-#include "ops/positions.hpp"
-#include "ops/shape.hpp"
-#include "ops/sizes.hpp"
-#include "ops/xtensor_view.hpp"
+#include "cinch/core/examples.hpp"
+#include "cinch/core/refusal.hpp"
+#include "cinch/ops/along.hpp"
+#include "cinch/ops/arithmetic.hpp"
+#include "cinch/ops/diagonal.hpp"
+#include "cinch/ops/index.hpp"
+#include "cinch/ops/operands.hpp"
+#include "cinch/ops/positions.hpp"
+#include "cinch/ops/shape.hpp"
+#include "cinch/ops/sizes.hpp"
+#include "cinch/ops/xtensor_view.hpp"
 
 namespace cinch {
 

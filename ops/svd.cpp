@@ -1,17 +1,17 @@
-#include "ops/svd.hpp"
+#include "cinch/ops/svd.hpp"
 
 #include <algorithm>
 
-#include "ops/arithmetic.hpp"
-#include "ops/index.hpp"
-#include "ops/lapack.hpp"
-#include "ops/linalg.hpp"
-#include "ops/matrices.hpp"
-#include "ops/reduce.hpp"
-#include "ops/root.hpp"
-#include "ops/shape.hpp"
-#include "ops/svd_kernel.hpp"
-#include "ops/textbook.hpp"
+#include "cinch/ops/arithmetic.hpp"
+#include "cinch/ops/index.hpp"
+#include "cinch/ops/lapack.hpp"
+#include "cinch/ops/linalg.hpp"
+#include "cinch/ops/matrices.hpp"
+#include "cinch/ops/reduce.hpp"
+#include "cinch/ops/root.hpp"
+#include "cinch/ops/shape.hpp"
+#include "cinch/ops/svd_kernel.hpp"
+#include "cinch/ops/textbook.hpp"
 
 namespace cinch {
 

@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <vector>
 
-#include "ops/lapack.hpp"
-#include "ops/matrices.hpp"
+#include "cinch/ops/lapack.hpp"
+#include "cinch/ops/matrices.hpp"
 
 namespace cinch {
 

@@ -1,12 +1,12 @@
-#include "ops/targets.hpp"
+#include "cinch/ops/targets.hpp"
 
 #include <algorithm>
 
-#include "core/graph.hpp"
-#include "core/leaves.hpp"
-#include "ops/activation.hpp"
-#include "ops/arithmetic.hpp"
-#include "ops/special.hpp"
+#include "cinch/core/graph.hpp"
+#include "cinch/core/leaves.hpp"
+#include "cinch/ops/activation.hpp"
+#include "cinch/ops/arithmetic.hpp"
+#include "cinch/ops/special.hpp"
 
 namespace cinch {
 

@@ -1,4 +1,4 @@
-#include "ops/textbook.hpp"
+#include "cinch/ops/textbook.hpp"
 
 #include <algorithm>
 #include <cmath>

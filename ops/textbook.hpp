@@ -7,8 +7,8 @@
 #include <optional>
 #include <vector>
 
-#include "core/op.hpp"
-#include "ops/matrices.hpp"
+#include "cinch/core/op.hpp"
+#include "cinch/ops/matrices.hpp"
 
 namespace cinch::textbook {
 

@@ -4,7 +4,7 @@
 #include <limits>
 #include <numeric>
 
-#include "ops/textbook.hpp"
+#include "cinch/ops/textbook.hpp"
 
 namespace cinch::textbook {
 

@@ -1,12 +1,12 @@
-#include "ops/trigonometry.hpp"
+#include "cinch/ops/trigonometry.hpp"
 
-#include "core/rewrite.hpp"
-#include "ops/activation.hpp"
-#include "ops/arithmetic.hpp"
-#include "ops/elementwise.hpp"
-#include "ops/even.hpp"
-#include "ops/root.hpp"
-#include "ops/slopes.hpp"
+#include "cinch/core/rewrite.hpp"
+#include "cinch/ops/activation.hpp"
+#include "cinch/ops/arithmetic.hpp"
+#include "cinch/ops/elementwise.hpp"
+#include "cinch/ops/even.hpp"
+#include "cinch/ops/root.hpp"
+#include "cinch/ops/slopes.hpp"
 
 namespace cinch {
 

@@ -2,8 +2,8 @@
 // ops/activation.hpp, with tanh)
 #pragma once
 
-#include "core/expr.hpp"
-#include "core/op.hpp"
+#include "cinch/core/expr.hpp"
+#include "cinch/core/op.hpp"
 
 namespace cinch {
 

@@ -1,10 +1,10 @@
-#include "ops/window.hpp"
+#include "cinch/ops/window.hpp"
 
 #include <algorithm>
 
-#include "core/refusal.hpp"
-#include "ops/arithmetic.hpp"
-#include "ops/shape.hpp"
+#include "cinch/core/refusal.hpp"
+#include "cinch/ops/arithmetic.hpp"
+#include "cinch/ops/shape.hpp"
 
 namespace cinch {
 

@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "core/op.hpp"
-#include "core/team.hpp"
+#include "cinch/core/op.hpp"
+#include "cinch/core/team.hpp"
 
 namespace cinch {
 

@@ -6,7 +6,7 @@
 #include <xtensor/xadapt.hpp>
 #include <xtensor/xarray.hpp>
 
-#include "core/tensor.hpp"
+#include "cinch/core/tensor.hpp"
 
 namespace cinch {
 

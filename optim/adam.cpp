@@ -1,8 +1,8 @@
-#include "optim/adam.hpp"
+#include "cinch/optim/adam.hpp"
 
-#include "ops/activation.hpp"
-#include "ops/arithmetic.hpp"
-#include "optim/caller.hpp"
+#include "cinch/ops/activation.hpp"
+#include "cinch/ops/arithmetic.hpp"
+#include "cinch/optim/caller.hpp"
 
 namespace cinch {
 

@@ -1,9 +1,9 @@
-#include "optim/adaptive.hpp"
+#include "cinch/optim/adaptive.hpp"
 
 #include <cmath>
 
-#include "ops/arithmetic.hpp"
-#include "optim/caller.hpp"
+#include "cinch/ops/arithmetic.hpp"
+#include "cinch/optim/caller.hpp"
 
 namespace cinch {
 

@@ -3,8 +3,8 @@
 
 #include <vector>
 
-#include "core/function.hpp"
-#include "core/shared.hpp"
+#include "cinch/core/function.hpp"
+#include "cinch/core/shared.hpp"
 
 namespace cinch {
 

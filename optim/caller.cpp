@@ -1,12 +1,12 @@
-#include "optim/caller.hpp"
+#include "cinch/optim/caller.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
-#include "core/grad.hpp"
-#include "core/refusal.hpp"
-#include "core/rewrite.hpp"
+#include "cinch/core/grad.hpp"
+#include "cinch/core/refusal.hpp"
+#include "cinch/core/rewrite.hpp"
 
 namespace cinch::optimizer {
 

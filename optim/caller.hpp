@@ -5,9 +5,9 @@
 #include <string_view>
 #include <vector>
 
-#include "core/expr.hpp"
-#include "core/function.hpp"
-#include "core/shared.hpp"
+#include "cinch/core/expr.hpp"
+#include "cinch/core/function.hpp"
+#include "cinch/core/shared.hpp"
 
 namespace cinch::optimizer {
 

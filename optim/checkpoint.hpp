@@ -6,8 +6,8 @@
 #include <utility>
 #include <vector>
 
-#include "core/function.hpp"
-#include "core/shared.hpp"
+#include "cinch/core/function.hpp"
+#include "cinch/core/shared.hpp"
 
 namespace cinch {
 

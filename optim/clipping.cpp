@@ -1,10 +1,10 @@
-#include "optim/clipping.hpp"
+#include "cinch/optim/clipping.hpp"
 
 #include <limits>
 
-#include "ops/arithmetic.hpp"
-#include "ops/reduce.hpp"
-#include "optim/caller.hpp"
+#include "cinch/ops/arithmetic.hpp"
+#include "cinch/ops/reduce.hpp"
+#include "cinch/optim/caller.hpp"
 
 namespace cinch {
 

@@ -1,4 +1,4 @@
-#include "optim/line_search.hpp"
+#include "cinch/optim/line_search.hpp"
 
 #include <algorithm>
 #include <cmath>

@@ -1,4 +1,4 @@
-#include "optim/minimise.hpp"
+#include "cinch/optim/minimise.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -8,10 +8,10 @@
 #include <optional>
 #include <string>
 
-#include "core/fault.hpp"
-#include "core/grad.hpp"
-#include "optim/caller.hpp"
-#include "optim/line_search.hpp"
+#include "cinch/core/fault.hpp"
+#include "cinch/core/grad.hpp"
+#include "cinch/optim/caller.hpp"
+#include "cinch/optim/line_search.hpp"
 
 namespace cinch {
 

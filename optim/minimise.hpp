@@ -5,8 +5,8 @@
 #include <functional>
 #include <vector>
 
-#include "core/function.hpp"
-#include "core/shared.hpp"
+#include "cinch/core/function.hpp"
+#include "cinch/core/shared.hpp"
 
 namespace cinch {
 

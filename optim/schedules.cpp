@@ -1,15 +1,15 @@
-#include "optim/schedules.hpp"
+#include "cinch/optim/schedules.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
 #include <numbers>
 
-#include "ops/activation.hpp"
-#include "ops/arithmetic.hpp"
-#include "ops/index.hpp"
-#include "ops/reduce.hpp"
-#include "optim/caller.hpp"
+#include "cinch/ops/activation.hpp"
+#include "cinch/ops/arithmetic.hpp"
+#include "cinch/ops/index.hpp"
+#include "cinch/ops/reduce.hpp"
+#include "cinch/optim/caller.hpp"
 
 namespace cinch {
 

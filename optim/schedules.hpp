@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "core/expr.hpp"
-#include "core/function.hpp"
-#include "core/shared.hpp"
+#include "cinch/core/expr.hpp"
+#include "cinch/core/function.hpp"
+#include "cinch/core/shared.hpp"
 
 namespace cinch {
 

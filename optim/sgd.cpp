@@ -1,7 +1,7 @@
-#include "optim/sgd.hpp"
+#include "cinch/optim/sgd.hpp"
 
-#include "ops/arithmetic.hpp"
-#include "optim/caller.hpp"
+#include "cinch/ops/arithmetic.hpp"
+#include "cinch/optim/caller.hpp"
 
 namespace cinch {
 

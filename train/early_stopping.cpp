@@ -1,8 +1,8 @@
-#include "train/early_stopping.hpp"
+#include "cinch/train/early_stopping.hpp"
 
 #include <algorithm>
 
-#include "core/error.hpp"
+#include "cinch/core/error.hpp"
 
 namespace cinch {
 

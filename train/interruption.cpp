@@ -1,4 +1,4 @@
-#include "train/interruption.hpp"
+#include "cinch/train/interruption.hpp"
 
 #include <signal.h>
 

@@ -1,4 +1,4 @@
-#include "train/minibatches.hpp"
+#include "cinch/train/minibatches.hpp"
 
 #include <cstddef>
 #include <cstring>

@@ -1,4 +1,4 @@
-#include "train/not_finite.hpp"
+#include "cinch/train/not_finite.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -6,7 +6,7 @@
 #include <limits>
 #include <utility>
 
-#include "core/fault.hpp"
+#include "cinch/core/fault.hpp"
 
 namespace cinch {
 

@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "core/function.hpp"
-#include "core/shared.hpp"
+#include "cinch/core/function.hpp"
+#include "cinch/core/shared.hpp"
 
 namespace cinch {
 

@@ -1,11 +1,11 @@
-#include "train/progress.hpp"
+#include "cinch/train/progress.hpp"
 
 #include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
 
-#include "core/error.hpp"
+#include "cinch/core/error.hpp"
 
 namespace cinch {
 

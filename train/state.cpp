@@ -1,4 +1,4 @@
-#include "train/state.hpp"
+#include "cinch/train/state.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -6,8 +6,8 @@
 #include <map>
 #include <span>
 
-#include "io/file.hpp"
-#include "io/npy.hpp"
+#include "cinch/io/file.hpp"
+#include "cinch/io/npy.hpp"
 
 namespace cinch {
 

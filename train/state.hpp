@@ -6,10 +6,10 @@
 #include <utility>
 #include <vector>
 
-#include "core/shared.hpp"
-#include "core/tensor.hpp"
-#include "ops/random_state.hpp"
-#include "train/early_stopping.hpp"
+#include "cinch/core/shared.hpp"
+#include "cinch/core/tensor.hpp"
+#include "cinch/ops/random_state.hpp"
+#include "cinch/train/early_stopping.hpp"
 
 namespace cinch {
 

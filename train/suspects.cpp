@@ -1,16 +1,16 @@
-#include "train/suspects.hpp"
+#include "cinch/train/suspects.hpp"
 
 #include <algorithm>
 #include <cmath>
 
-#include "core/grad.hpp"
-#include "core/graph.hpp"
-#include "ops/arithmetic.hpp"
-#include "ops/convolution.hpp"
-#include "ops/linalg.hpp"
-#include "ops/reduce.hpp"
-#include "ops/shape.hpp"
-#include "ops/targets.hpp"
+#include "cinch/core/grad.hpp"
+#include "cinch/core/graph.hpp"
+#include "cinch/ops/arithmetic.hpp"
+#include "cinch/ops/convolution.hpp"
+#include "cinch/ops/linalg.hpp"
+#include "cinch/ops/reduce.hpp"
+#include "cinch/ops/shape.hpp"
+#include "cinch/ops/targets.hpp"
 
 namespace cinch {
 

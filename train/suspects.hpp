@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "core/function.hpp"
+#include "cinch/core/function.hpp"
 
 namespace cinch {
 

@@ -1,4 +1,4 @@
-#include "train/train.hpp"
+#include "cinch/train/train.hpp"
 
 #include <algorithm>
 #include <array>
@@ -11,13 +11,13 @@
 #include <optional>
 #include <utility>
 
-#include "io/csv.hpp"
-#include "io/file.hpp"
-#include "train/interruption.hpp"
-#include "train/minibatches.hpp"
-#include "train/not_finite.hpp"
-#include "train/progress.hpp"
-#include "train/suspects.hpp"
+#include "cinch/io/csv.hpp"
+#include "cinch/io/file.hpp"
+#include "cinch/train/interruption.hpp"
+#include "cinch/train/minibatches.hpp"
+#include "cinch/train/not_finite.hpp"
+#include "cinch/train/progress.hpp"
+#include "cinch/train/suspects.hpp"
 
 namespace cinch {
 

@@ -9,9 +9,9 @@
 #include <string>
 #include <vector>
 
-#include "core/function.hpp"
-#include "train/early_stopping.hpp"
-#include "train/state.hpp"
+#include "cinch/core/function.hpp"
+#include "cinch/train/early_stopping.hpp"
+#include "cinch/train/state.hpp"
 
 namespace cinch {
 
@@ -33,7 +33,7 @@ enum class AfterInterrupt {
   as_shown,  ///< end_program where `out` is not null: then the training is what the program does.
   end_program,  ///< The signal is sent again, as if it had come now: a sweep ends, with the exit
                 ///< code 130 (143 after SIGTERM) in a shell, unless the program handles the signal.
-  give_back,  ///< train() returns, with Stopped::interrupted for the program to look at.
+  give_back,    ///< train() returns, with Stopped::interrupted for the program to look at.
 };
 
 /// What to train and how. Name the fields: train({.step = step, .data = {&images}, .batch = 20}).

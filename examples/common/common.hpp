@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "io/file.hpp"
+#include "cinch/io/file.hpp"
 
 namespace cinch::examples {
 

@@ -1,5 +1,5 @@
 // What audit() measures and finds: each kind of finding where there is cause, and none where not.
-#include "audit/audit.hpp"
+#include "cinch/audit/audit.hpp"
 
 #include <doctest/doctest.h>
 

@@ -5,7 +5,7 @@
 #include <random>
 #include <sstream>
 
-#include "audit/audit.hpp"
+#include "cinch/audit/audit.hpp"
 #include "cinch/cinch.hpp"
 
 using namespace cinch;

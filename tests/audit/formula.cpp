@@ -1,5 +1,5 @@
 // Formulas in messages.
-#include "audit/formula.hpp"
+#include "cinch/audit/formula.hpp"
 
 #include <doctest/doctest.h>
 

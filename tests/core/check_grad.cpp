@@ -1,5 +1,5 @@
 // check_grad: rejects what is wrong, and only that.
-#include "core/check_grad.hpp"
+#include "cinch/core/check_grad.hpp"
 
 #include <doctest/doctest.h>
 

@@ -1,11 +1,11 @@
-#include "core/contraction.hpp"
+#include "cinch/core/contraction.hpp"
 
 #include <doctest/doctest.h>
 
 #include <functional>
 
 #include "cinch/cinch.hpp"
-#include "core/rewrite.hpp"
+#include "cinch/core/rewrite.hpp"
 #include "support/samples.hpp"
 
 using namespace cinch;

@@ -1,4 +1,4 @@
-#include "core/derivatives.hpp"
+#include "cinch/core/derivatives.hpp"
 
 #include <doctest/doctest.h>
 

@@ -1,4 +1,4 @@
-#include "core/explain.hpp"
+#include "cinch/core/explain.hpp"
 
 #include <doctest/doctest.h>
 

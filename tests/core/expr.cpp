@@ -1,5 +1,5 @@
 // Building expressions: dtypes, broadcasting, identity, and errors that name the user's line.
-#include "core/expr.hpp"
+#include "cinch/core/expr.hpp"
 
 #include <doctest/doctest.h>
 
@@ -7,7 +7,7 @@
 #include <functional>
 
 #include "cinch/cinch.hpp"
-#include "core/rewrite.hpp"
+#include "cinch/core/rewrite.hpp"
 
 using namespace cinch;
 

@@ -1,5 +1,5 @@
 // Whose fault a NaN or an infinity is, and that what is harmless is never blamed.
-#include "core/fault.hpp"
+#include "cinch/core/fault.hpp"
 
 #include <doctest/doctest.h>
 
@@ -7,7 +7,7 @@
 #include <limits>
 
 #include "cinch/cinch.hpp"
-#include "core/graph.hpp"
+#include "cinch/core/graph.hpp"
 #include "support/random_program.hpp"
 #include "support/samples.hpp"
 

@@ -1,5 +1,5 @@
 // Compiled functions: updates, givens, arguments, plans, errors.
-#include "core/function.hpp"
+#include "cinch/core/function.hpp"
 
 #include <doctest/doctest.h>
 

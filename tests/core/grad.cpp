@@ -1,5 +1,5 @@
 // Gradients, Jacobians and the gradient checker.
-#include "core/grad.hpp"
+#include "cinch/core/grad.hpp"
 
 #include <doctest/doctest.h>
 

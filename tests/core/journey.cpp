@@ -6,7 +6,7 @@
 #include <sstream>
 
 #include "cinch/cinch.hpp"
-#include "core/pipeline.hpp"
+#include "cinch/core/pipeline.hpp"
 
 using namespace cinch;
 

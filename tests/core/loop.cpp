@@ -1,5 +1,5 @@
 // Loops alone: axis merging, tiles, gathers, in-place stores and reductions, against plain code.
-#include "core/loop.hpp"
+#include "cinch/core/loop.hpp"
 
 #include <doctest/doctest.h>
 
@@ -8,7 +8,7 @@
 #include <numeric>
 
 #include "cinch/cinch.hpp"
-#include "core/plan.hpp"
+#include "cinch/core/plan.hpp"
 #include "support/samples.hpp"
 
 using namespace cinch;

@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "cinch/cinch.hpp"
-#include "core/interpret.hpp"
+#include "cinch/core/interpret.hpp"
 #include "support/samples.hpp"
 
 using namespace cinch;

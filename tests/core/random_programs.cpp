@@ -8,8 +8,8 @@
 #include <string>
 
 #include "cinch/cinch.hpp"
-#include "core/leaves.hpp"
-#include "ops/catalog.hpp"
+#include "cinch/core/leaves.hpp"
+#include "cinch/ops/catalog.hpp"
 #include "support/random_program.hpp"
 #include "support/samples.hpp"
 #include "support/settings.hpp"

@@ -1,5 +1,5 @@
 // Derivatives from values alone.
-#include "core/slope.hpp"
+#include "cinch/core/slope.hpp"
 
 #include <doctest/doctest.h>
 

@@ -1,4 +1,4 @@
-#include "core/team.hpp"
+#include "cinch/core/team.hpp"
 
 #include <doctest/doctest.h>
 

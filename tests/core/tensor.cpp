@@ -1,5 +1,5 @@
 // Tensors: making, reading, converting, and what they refuse.
-#include "core/tensor.hpp"
+#include "cinch/core/tensor.hpp"
 
 #include <doctest/doctest.h>
 

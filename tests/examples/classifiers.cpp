@@ -7,7 +7,7 @@
 #include <tuple>
 #include <utility>
 
-#include "io/image.hpp"
+#include "cinch/io/image.hpp"
 #include "support/programs.hpp"
 
 using namespace cinch::testing;

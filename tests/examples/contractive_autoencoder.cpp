@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "io/image.hpp"
-#include "io/npy.hpp"
+#include "cinch/io/image.hpp"
+#include "cinch/io/npy.hpp"
 #include "support/mnist.hpp"
 #include "support/programs.hpp"
 
@@ -73,7 +73,9 @@ TEST_CASE("the three ways to write the penalty give the same log") {
   CHECK(last[2] == doctest::Approx(last[0]).epsilon(1e-12));
 }
 
-TEST_CASE("Ctrl-C ends after the current step, still writes everything, and says that it was interrupted") {
+TEST_CASE(
+    "Ctrl-C ends after the current step, still writes everything, and says that it was "
+    "interrupted") {
   const Scratch scratch;
   const std::string out = scratch.path + "/out";
   const Ran ran =

@@ -3,7 +3,7 @@
 #include <filesystem>
 #include <string>
 
-#include "io/image.hpp"
+#include "cinch/io/image.hpp"
 #include "support/programs.hpp"
 
 using namespace cinch;

@@ -2,7 +2,7 @@
 
 #include <string>
 
-#include "io/image.hpp"
+#include "cinch/io/image.hpp"
 #include "support/programs.hpp"
 
 using namespace cinch;

@@ -1,7 +1,7 @@
 // A small variational autoencoder.
 #include <doctest/doctest.h>
 
-#include "io/image.hpp"
+#include "cinch/io/image.hpp"
 #include "support/programs.hpp"
 
 using namespace cinch;

@@ -1,7 +1,7 @@
 // The template: it runs as it stands, and its penalty does what it says.
 #include <doctest/doctest.h>
 
-#include "io/image.hpp"
+#include "cinch/io/image.hpp"
 #include "support/programs.hpp"
 
 using namespace cinch;

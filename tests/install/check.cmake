@@ -51,7 +51,12 @@ if(way STREQUAL "add_subdirectory")
   file(CREATE_LINK ${root} ${source}/cinch SYMBOLIC)
   string(REGEX REPLACE "find_package[^\n]*(add_subdirectory[^\n]*)" "\\1" project "${project}")
 endif()
+# Folders of the user's own, named as ours: nothing of theirs is taken for ours.
+foreach(header core/expr core/error core/function models/layer io/file ops/reduce optim/sgd train/train)
+  file(WRITE ${source}/${header}.hpp "#error This is the user's own file\n")
+endforeach()
 file(WRITE ${source}/CMakeLists.txt "${project}"
+     "target_include_directories(program BEFORE PRIVATE .)\ntarget_include_directories(program PRIVATE core models io)\n"
      "add_executable(mistake mistake/program.cpp)\ntarget_link_libraries(mistake PRIVATE cinch::cinch)\n"
      "add_executable(model model.cpp)\ntarget_link_libraries(model PRIVATE cinch::cinch)\n")
 
@@ -61,6 +66,12 @@ if(way STREQUAL "find_package")
   string(REGEX REPLACE "^.*\n *(cmake --install) build/release" "\\1 ${build}" install "${install}")
   string(REPLACE DESTINATION ${work}/prefix install "${install}")
   run("${install} > installed")
+  # What is installed is for users: headers directly in a folder, all of them under the project's name.
+  file(GLOB_RECURSE installed RELATIVE ${work}/prefix/include ${work}/prefix/include/*)
+  list(FILTER installed EXCLUDE REGEX "^cinch/([a-z]+/)?[a-z_0-9]+\\.hpp$")
+  if(installed)
+    message(FATAL_ERROR "These are not for users, and were installed: ${installed}")
+  endif()
   string(REPLACE DESTINATION ${work}/prefix configure_and_build "${configure_and_build}")
 else()
   string(REPLACE "-D CMAKE_PREFIX_PATH=DESTINATION " "" configure_and_build "${configure_and_build}")

@@ -1,4 +1,4 @@
-#include "io/csv.hpp"
+#include "cinch/io/csv.hpp"
 
 #include <doctest/doctest.h>
 

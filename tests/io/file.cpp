@@ -1,4 +1,4 @@
-#include "io/file.hpp"
+#include "cinch/io/file.hpp"
 
 #include <doctest/doctest.h>
 #include <signal.h>
@@ -11,10 +11,10 @@
 #include <functional>
 #include <string>
 
-#include "core/tensor.hpp"
-#include "io/image.hpp"
-#include "io/npy.hpp"
-#include "io/plot.hpp"
+#include "cinch/core/tensor.hpp"
+#include "cinch/io/image.hpp"
+#include "cinch/io/npy.hpp"
+#include "cinch/io/plot.hpp"
 #include "temporary_folder.hpp"
 
 namespace cinch {

@@ -1,4 +1,4 @@
-#include "io/idx.hpp"
+#include "cinch/io/idx.hpp"
 
 #include <doctest/doctest.h>
 #include <sys/resource.h>

@@ -1,4 +1,4 @@
-#include "io/image.hpp"
+#include "cinch/io/image.hpp"
 
 #include <doctest/doctest.h>
 

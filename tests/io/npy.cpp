@@ -1,4 +1,4 @@
-#include "io/npy.hpp"
+#include "cinch/io/npy.hpp"
 
 #include <doctest/doctest.h>
 

@@ -1,4 +1,4 @@
-#include "io/plot.hpp"
+#include "cinch/io/plot.hpp"
 
 #include <doctest/doctest.h>
 
@@ -6,7 +6,7 @@
 #include <cstdlib>
 #include <string>
 
-#include "core/error.hpp"
+#include "cinch/core/error.hpp"
 #include "temporary_folder.hpp"
 
 namespace cinch {

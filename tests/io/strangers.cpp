@@ -13,12 +13,12 @@
 #include <string>
 #include <vector>
 
-#include "io/bytes.hpp"
-#include "io/csv.hpp"
-#include "io/file.hpp"
-#include "io/idx.hpp"
-#include "io/image.hpp"
-#include "io/npy.hpp"
+#include "cinch/io/bytes.hpp"
+#include "cinch/io/csv.hpp"
+#include "cinch/io/file.hpp"
+#include "cinch/io/idx.hpp"
+#include "cinch/io/image.hpp"
+#include "cinch/io/npy.hpp"
 #include "support/settings.hpp"
 #include "temporary_folder.hpp"
 

@@ -13,7 +13,7 @@
 #include <string>
 #include <system_error>
 
-#include "core/error.hpp"
+#include "cinch/core/error.hpp"
 
 namespace cinch::testing {
 

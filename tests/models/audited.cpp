@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "audit/audit.hpp"
+#include "cinch/audit/audit.hpp"
 #include "cinch/cinch.hpp"
 #include "support/settings.hpp"
 #include "variants.hpp"

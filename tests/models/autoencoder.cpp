@@ -1,5 +1,5 @@
 // What plain, tied, denoising and stacked autoencoders do.
-#include "models/autoencoder.hpp"
+#include "cinch/models/autoencoder.hpp"
 
 #include <doctest/doctest.h>
 

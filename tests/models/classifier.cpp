@@ -1,5 +1,5 @@
 // Classifiers: what they learn, and which weights learn.
-#include "models/classifier.hpp"
+#include "cinch/models/classifier.hpp"
 
 #include <doctest/doctest.h>
 

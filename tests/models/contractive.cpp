@@ -1,4 +1,4 @@
-#include "models/contractive.hpp"
+#include "cinch/models/contractive.hpp"
 
 #include <doctest/doctest.h>
 

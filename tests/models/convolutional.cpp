@@ -1,5 +1,5 @@
 // Convolutional autoencoders: sizes, tied filters, what they refuse.
-#include "models/convolutional.hpp"
+#include "cinch/models/convolutional.hpp"
 
 #include <doctest/doctest.h>
 

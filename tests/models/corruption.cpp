@@ -1,5 +1,5 @@
 // Corruption: how much, where, and what the loss makes of it.
-#include "models/corruption.hpp"
+#include "cinch/models/corruption.hpp"
 
 #include <doctest/doctest.h>
 

@@ -1,5 +1,5 @@
 // Layers, networks and what they refuse.
-#include "models/layer.hpp"
+#include "cinch/models/layer.hpp"
 
 #include <doctest/doctest.h>
 

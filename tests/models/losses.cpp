@@ -1,5 +1,5 @@
 // Reconstruction losses against plain loops.
-#include "models/losses.hpp"
+#include "cinch/models/losses.hpp"
 
 #include <doctest/doctest.h>
 

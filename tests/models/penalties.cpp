@@ -1,5 +1,5 @@
 // Penalties: against closed forms, against each other, and what their papers say of them.
-#include "models/penalties.hpp"
+#include "cinch/models/penalties.hpp"
 
 #include <doctest/doctest.h>
 

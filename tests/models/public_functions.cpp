@@ -8,7 +8,7 @@
 #include <set>
 
 #include "cinch/cinch.hpp"
-#include "ops/catalog.hpp"
+#include "cinch/ops/catalog.hpp"
 
 using namespace cinch;
 using namespace cinch::testing;

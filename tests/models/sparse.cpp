@@ -1,5 +1,5 @@
 // Codes of which few units are kept.
-#include "models/sparse.hpp"
+#include "cinch/models/sparse.hpp"
 
 #include <doctest/doctest.h>
 

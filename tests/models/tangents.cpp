@@ -1,5 +1,5 @@
 // Tangents of the manifold that a code knows, and a classifier that is flat along them.
-#include "models/tangents.hpp"
+#include "cinch/models/tangents.hpp"
 
 #include <doctest/doctest.h>
 

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "core/graph.hpp"
+#include "cinch/core/graph.hpp"
 
 namespace cinch::testing {
 

@@ -1,5 +1,5 @@
 // The variational autoencoder: its two terms, and what beta does.
-#include "models/variational.hpp"
+#include "cinch/models/variational.hpp"
 
 #include <doctest/doctest.h>
 

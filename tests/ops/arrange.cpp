@@ -1,12 +1,12 @@
 // Elements moved, repeated, split and padded, against what NumPy gives.
-#include "ops/arrange.hpp"
+#include "cinch/ops/arrange.hpp"
 
 #include <doctest/doctest.h>
 
 #include <limits>
 
 #include "cinch/cinch.hpp"
-#include "core/interpret.hpp"
+#include "cinch/core/interpret.hpp"
 #include "support/composed.hpp"
 #include "support/samples.hpp"
 

@@ -1,5 +1,5 @@
 // What holds for every op, tested from the catalog: a new op is covered by being in it.
-#include "ops/catalog.hpp"
+#include "cinch/ops/catalog.hpp"
 
 #include <doctest/doctest.h>
 
@@ -8,7 +8,7 @@
 #include <limits>
 
 #include "cinch/cinch.hpp"
-#include "core/rewrite.hpp"
+#include "cinch/core/rewrite.hpp"
 #include "support/samples.hpp"
 
 using namespace cinch;

@@ -1,5 +1,5 @@
 // Gradients of choices: the branch that is not taken has no part in them, whatever its value.
-#include "core/choice.hpp"
+#include "cinch/core/choice.hpp"
 
 #include <doctest/doctest.h>
 
@@ -8,8 +8,8 @@
 #include <limits>
 
 #include "cinch/cinch.hpp"
-#include "core/interpret.hpp"
-#include "ops/catalog.hpp"
+#include "cinch/core/interpret.hpp"
+#include "cinch/ops/catalog.hpp"
 #include "support/samples.hpp"
 
 using namespace cinch;

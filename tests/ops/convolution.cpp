@@ -1,6 +1,6 @@
 // Convolutions by hand, against each other and their transposes; what they do with sizes, threads
 // and mistakes.
-#include "ops/convolution.hpp"
+#include "cinch/ops/convolution.hpp"
 
 #include <doctest/doctest.h>
 

@@ -1,12 +1,12 @@
 // Running sums and products, against plain loops.
-#include "ops/cumulative.hpp"
+#include "cinch/ops/cumulative.hpp"
 
 #include <doctest/doctest.h>
 
 #include <limits>
 
 #include "cinch/cinch.hpp"
-#include "core/interpret.hpp"
+#include "cinch/core/interpret.hpp"
 #include "support/composed.hpp"
 #include "support/samples.hpp"
 

@@ -7,7 +7,7 @@
 #include <sstream>
 
 #include "cinch/cinch.hpp"
-#include "ops/catalog.hpp"
+#include "cinch/ops/catalog.hpp"
 #include "support/samples.hpp"
 
 using namespace cinch;

@@ -1,5 +1,5 @@
 // Diagonals and triangles against plain loops.
-#include "ops/diagonal.hpp"
+#include "cinch/ops/diagonal.hpp"
 
 #include <doctest/doctest.h>
 

@@ -8,9 +8,9 @@
 #include <random>
 
 #include "cinch/cinch.hpp"
-#include "core/interpret.hpp"
-#include "ops/elementwise.hpp"
-#include "ops/kernels.hpp"
+#include "cinch/core/interpret.hpp"
+#include "cinch/ops/elementwise.hpp"
+#include "cinch/ops/kernels.hpp"
 
 using namespace cinch;
 

@@ -1,5 +1,5 @@
 // Parts of tensors: what the catalog's tests do not cover.
-#include "ops/index.hpp"
+#include "cinch/ops/index.hpp"
 
 #include <doctest/doctest.h>
 

@@ -6,7 +6,7 @@
 #include <random>
 
 #include "cinch/cinch.hpp"
-#include "core/interpret.hpp"
+#include "cinch/core/interpret.hpp"
 
 using namespace cinch;
 

@@ -1,6 +1,6 @@
 // Losses and divergences against their definitions in long double, at certainties and at extreme
 // logits, and their gradients.
-#include "ops/loss.hpp"
+#include "cinch/ops/loss.hpp"
 
 #include <doctest/doctest.h>
 
@@ -8,7 +8,7 @@
 #include <limits>
 
 #include "cinch/cinch.hpp"
-#include "core/interpret.hpp"
+#include "cinch/core/interpret.hpp"
 #include "support/samples.hpp"
 
 using namespace cinch;

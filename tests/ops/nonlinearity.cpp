@@ -1,13 +1,13 @@
 // Nonlinearities against their definitions in long double, their derivatives to third order, and
 // what they do far from 0.
-#include "ops/nonlinearity.hpp"
+#include "cinch/ops/nonlinearity.hpp"
 
 #include <doctest/doctest.h>
 
 #include <cmath>
 
 #include "cinch/cinch.hpp"
-#include "core/interpret.hpp"
+#include "cinch/core/interpret.hpp"
 #include "support/samples.hpp"
 
 using namespace cinch;

@@ -1,5 +1,5 @@
 // Variances, deviations and norms against long double, and their slopes at 0.
-#include "ops/norm.hpp"
+#include "cinch/ops/norm.hpp"
 
 #include <doctest/doctest.h>
 
@@ -7,7 +7,7 @@
 #include <limits>
 
 #include "cinch/cinch.hpp"
-#include "core/interpret.hpp"
+#include "cinch/core/interpret.hpp"
 #include "support/samples.hpp"
 
 using namespace cinch;

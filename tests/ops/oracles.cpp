@@ -8,9 +8,9 @@
 #include <map>
 
 #include "cinch/cinch.hpp"
-#include "core/interpret.hpp"
-#include "ops/catalog.hpp"
-#include "ops/kernels.hpp"
+#include "cinch/core/interpret.hpp"
+#include "cinch/ops/catalog.hpp"
+#include "cinch/ops/kernels.hpp"
 #include "support/samples.hpp"
 
 using namespace cinch;

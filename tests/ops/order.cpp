@@ -1,5 +1,5 @@
 // Sorting: values, ties, NaN, and gradients to where elements came from.
-#include "ops/order.hpp"
+#include "cinch/ops/order.hpp"
 
 #include <doctest/doctest.h>
 
@@ -9,7 +9,7 @@
 #include <numeric>
 
 #include "cinch/cinch.hpp"
-#include "core/interpret.hpp"
+#include "cinch/core/interpret.hpp"
 #include "support/composed.hpp"
 #include "support/samples.hpp"
 

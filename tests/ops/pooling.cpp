@@ -1,5 +1,5 @@
 // Pooling by hand: values, whom the gradient goes to, edges, and mistakes.
-#include "ops/pooling.hpp"
+#include "cinch/ops/pooling.hpp"
 
 #include <doctest/doctest.h>
 

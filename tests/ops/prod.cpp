@@ -1,5 +1,5 @@
 // Products: values, and derivatives with zeros among the factors; recurrences.
-#include "ops/prod.hpp"
+#include "cinch/ops/prod.hpp"
 
 #include <doctest/doctest.h>
 
@@ -7,7 +7,7 @@
 #include <cmath>
 
 #include "cinch/cinch.hpp"
-#include "core/interpret.hpp"
+#include "cinch/core/interpret.hpp"
 #include "support/samples.hpp"
 
 using namespace cinch;

@@ -1,5 +1,5 @@
 // Random expressions: distribution, repeatability, and the state that calls advance.
-#include "ops/random.hpp"
+#include "cinch/ops/random.hpp"
 
 #include <doctest/doctest.h>
 

@@ -1,5 +1,5 @@
 // The expected numbers were printed by NumPy 1.24.2 (numpy.random.RandomState), with all digits.
-#include "ops/random_state.hpp"
+#include "cinch/ops/random_state.hpp"
 
 #include <doctest/doctest.h>
 

@@ -1,6 +1,6 @@
 // Reductions over every subset of axes, and argmax, against plain loops; what they do with NaN and
 // with nothing.
-#include "ops/reduce.hpp"
+#include "cinch/ops/reduce.hpp"
 
 #include <doctest/doctest.h>
 
@@ -9,7 +9,7 @@
 #include <limits>
 
 #include "cinch/cinch.hpp"
-#include "core/interpret.hpp"
+#include "cinch/core/interpret.hpp"
 #include "support/samples.hpp"
 
 using namespace cinch;

@@ -7,9 +7,9 @@
 #include <sstream>
 #include <string>
 
-#include "audit/formula.hpp"
+#include "cinch/audit/formula.hpp"
 #include "cinch/cinch.hpp"
-#include "ops/catalog.hpp"
+#include "cinch/ops/catalog.hpp"
 
 using namespace cinch;
 

@@ -8,8 +8,8 @@
 #include <set>
 
 #include "cinch/cinch.hpp"
-#include "core/engine_ops.hpp"
-#include "ops/catalog.hpp"
+#include "cinch/core/engine_ops.hpp"
+#include "cinch/ops/catalog.hpp"
 #include "support/samples.hpp"
 
 using namespace cinch;

@@ -1,6 +1,6 @@
 // x[...], against what NumPy gives: each element of arange(n).reshape(shape)[...] says where it is
 // from.
-#include "ops/subscript.hpp"
+#include "cinch/ops/subscript.hpp"
 
 #include <doctest/doctest.h>
 

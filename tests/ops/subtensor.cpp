@@ -1,5 +1,5 @@
 // Parts chosen by index tensors, replaced and added to, against plain loops.
-#include "ops/subtensor.hpp"
+#include "cinch/ops/subtensor.hpp"
 
 #include <doctest/doctest.h>
 

@@ -10,7 +10,7 @@
 #include <string>
 
 #include "cinch/cinch.hpp"
-#include "core/interpret.hpp"
+#include "cinch/core/interpret.hpp"
 #include "support/composed.hpp"
 #include "support/samples.hpp"
 

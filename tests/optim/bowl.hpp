@@ -5,10 +5,10 @@
 #include <cmath>
 #include <vector>
 
-#include "core/expr.hpp"
-#include "core/shared.hpp"
-#include "ops/arithmetic.hpp"
-#include "ops/reduce.hpp"
+#include "cinch/core/expr.hpp"
+#include "cinch/core/shared.hpp"
+#include "cinch/ops/arithmetic.hpp"
+#include "cinch/ops/reduce.hpp"
 
 namespace cinch::testing {
 

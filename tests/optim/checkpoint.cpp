@@ -1,4 +1,4 @@
-#include "optim/checkpoint.hpp"
+#include "cinch/optim/checkpoint.hpp"
 
 #include <doctest/doctest.h>
 

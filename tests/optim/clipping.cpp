@@ -1,4 +1,4 @@
-#include "optim/clipping.hpp"
+#include "cinch/optim/clipping.hpp"
 
 #include <doctest/doctest.h>
 

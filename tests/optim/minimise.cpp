@@ -1,4 +1,4 @@
-#include "optim/minimise.hpp"
+#include "cinch/optim/minimise.hpp"
 
 #include <doctest/doctest.h>
 
@@ -7,9 +7,9 @@
 #include <string>
 
 #include "cinch/cinch.hpp"
+#include "cinch/optim/line_search.hpp"
 #include "coupled.hpp"
 #include "error_of.hpp"
-#include "optim/line_search.hpp"
 
 using namespace cinch;
 using namespace cinch::testing;

@@ -1,4 +1,4 @@
-#include "optim/schedules.hpp"
+#include "cinch/optim/schedules.hpp"
 
 #include <doctest/doctest.h>
 

@@ -3,7 +3,7 @@
 #include <doctest/doctest.h>
 
 #include "cinch/cinch.hpp"
-#include "core/leaves.hpp"
+#include "cinch/core/leaves.hpp"
 #include "support/samples.hpp"
 
 namespace cinch::testing {

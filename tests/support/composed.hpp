@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "core/op.hpp"
+#include "cinch/core/op.hpp"
 
 namespace cinch::testing {
 

@@ -6,8 +6,8 @@
 #include <sstream>
 
 #include "cinch/cinch.hpp"
-#include "core/leaves.hpp"
-#include "ops/catalog.hpp"
+#include "cinch/core/leaves.hpp"
+#include "cinch/ops/catalog.hpp"
 #include "support/samples.hpp"
 
 namespace cinch::testing {

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "core/interpret.hpp"
-#include "core/op.hpp"
+#include "cinch/core/interpret.hpp"
+#include "cinch/core/op.hpp"
 
 namespace cinch::testing {
 

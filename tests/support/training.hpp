@@ -3,8 +3,8 @@
 
 #include <vector>
 
-#include "core/function.hpp"
-#include "optim/adam.hpp"
+#include "cinch/core/function.hpp"
+#include "cinch/optim/adam.hpp"
 
 namespace cinch::testing {
 

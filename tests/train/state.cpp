@@ -1,6 +1,6 @@
 // Checkpoints that are cut short, damaged, of other trainings, or being written when the program
 // is killed.
-#include "train/state.hpp"
+#include "cinch/train/state.hpp"
 
 #include <doctest/doctest.h>
 #include <signal.h>

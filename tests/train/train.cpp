@@ -1,4 +1,4 @@
-#include "train/train.hpp"
+#include "cinch/train/train.hpp"
 
 #include <doctest/doctest.h>
 
