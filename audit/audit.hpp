@@ -10,7 +10,7 @@
 
 #include "cinch/core/check_grad.hpp"
 #include "cinch/core/expr.hpp"
-#include "cinch/core/interpret.hpp"
+#include "cinch/core/graph.hpp"
 #include "cinch/core/parameters.hpp"
 
 namespace cinch {

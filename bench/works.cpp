@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "cinch/core/team.hpp"
+#include "cinch/core/threads.hpp"
 #include "cinch/optim/adam.hpp"
 
 namespace cinch::bench {

@@ -6,6 +6,7 @@
 #include "cinch/core/host.hpp"
 #include "cinch/core/leaves.hpp"
 #include "cinch/core/pipeline.hpp"
+#include "cinch/core/shared_state.hpp"
 
 namespace cinch {
 

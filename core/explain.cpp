@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "cinch/core/error.hpp"
+#include "cinch/core/inspect.hpp"
 #include "cinch/core/pipeline.hpp"
 
 namespace cinch {
@@ -70,12 +71,12 @@ std::string quoted(const std::string& s) {
 }  // namespace
 
 Explanation explain(const Function& f) {
-  const Program& program = f.program();
+  const Program& program = Inspect::program(f);
   CompileLog log;
   // The function was rewritten once when it was made, without sizes.
   Goals written = goals_of(program.written);
   run_passes(passes_without_sizes(), written, &log, program.name);
-  const std::unique_ptr<Plan> plan = f.replan(log);
+  const std::unique_ptr<Plan> plan = Inspect::replan(f, log);
   if (!plan) {
     throw Error("explain: " + program.name +
                 " has no plan: call it once in Mode::fast, so that its sizes are known");
@@ -111,7 +112,7 @@ std::string Explanation::text() const {
   out << "\nKernels, in the order in which they run\n";
   bool committing = false;
   for (std::size_t k = 0; k < steps.size(); ++k) {
-    const Plan::StepInfo& step = steps[k];
+    const StepInfo& step = steps[k];
     if (step.at_commit && !committing) out << "  updates, in place, when all else is computed:\n";
     committing = step.at_commit;
     out << std::setw(4) << k << "  " << (step.kernel == "loop" ? "loop: " : "") << step.what
@@ -134,7 +135,7 @@ std::string Explanation::dot() const {
   std::map<std::string, std::size_t> writer;
   std::set<std::string> outside;
   for (std::size_t k = 0; k < steps.size(); ++k) {
-    const Plan::StepInfo& step = steps[k];
+    const StepInfo& step = steps[k];
     const auto lines = lines_of(step.nodes);
     out << "  k" << k << " [shape=box, style=filled, fillcolor="
         << (step.at_commit          ? "\"#f6d5a8\""
@@ -163,15 +164,15 @@ std::string Explanation::dot() const {
 
 Profile profile(const Function& f) {
   Profile result;
-  result.name = f.program().name;
+  result.name = Inspect::program(f).name;
   std::map<std::string, Profile::Row> lines;
   double inside = 0;
-  for (const Function::PlanRecord& plan : f.plans()) {
+  for (const PlanRecord& plan : Inspect::plans(f)) {
     result.calls += plan.calls;
     result.nanoseconds += plan.nanoseconds;
     for (std::size_t k = 0; k < plan.times.size(); ++k) {
-      const Plan::StepInfo& step = plan.steps[k];
-      const Plan::StepTime& time = plan.times[k];
+      const StepInfo& step = plan.steps[k];
+      const StepTime& time = plan.times[k];
       if (time.runs == 0) continue;
       const auto runs = static_cast<double>(time.runs);
       inside += time.nanoseconds;

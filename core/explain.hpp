@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "cinch/core/compile.hpp"
 #include "cinch/core/function.hpp"
+#include "cinch/core/report.hpp"
 
 namespace cinch {
 
@@ -14,7 +14,7 @@ struct Explanation {
   std::string name;
   std::vector<Applied> rules;  ///< Rewrites, in the order in which they were applied.
   std::vector<ContractionReport> contractions;
-  std::vector<Plan::StepInfo> steps;
+  std::vector<StepInfo> steps;
   std::size_t arena_bytes = 0;      ///< One block of memory that holds all temporaries.
   std::size_t temporary_bytes = 0;  ///< What they would need if none used another's place.
   std::vector<Stage> stages = {};   ///< The passes, in order, and the graph after each.

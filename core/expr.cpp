@@ -93,15 +93,20 @@ bool prepare(const Op& op, std::vector<Expr>& x) {
 
 /// Whether a line is one of this library's own, which tells a user nothing.
 bool is_ours(Source where) {
-  const std::string_view here = __FILE__, file = where.file;
-  const std::string_view root =
-      here.substr(0, here.size() - std::string_view("core/expr.cpp").size());
-  if (!file.starts_with(root)) return false;
+  const std::string_view here = __FILE__, root = here.substr(0, here.rfind("core/"));
+  std::string_view file = where.file;
+  constexpr std::string_view installed = "include/cinch/";
+  if (const std::size_t at = file.rfind(installed); at != std::string_view::npos) {
+    file.remove_prefix(at + installed.size());
+  } else if (file.starts_with(root)) {
+    file.remove_prefix(root.size());
+  } else {
+    return false;
+  }
   constexpr std::string_view folders[] = {"core/", "ops/",   "models/", "optim/",
                                           "io/",   "train/", "audit/"};
-  return std::ranges::any_of(folders, [&](std::string_view folder) {
-    return file.substr(root.size()).starts_with(folder);
-  });
+  return std::ranges::any_of(folders,
+                             [&](std::string_view folder) { return file.starts_with(folder); });
 }
 
 /// The function that was called by the user, if it is known and has a name of its own.

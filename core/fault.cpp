@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "cinch/core/graph.hpp"
+#include "cinch/core/interpret.hpp"
 #include "cinch/core/leaves.hpp"
 #include "cinch/core/rewrite.hpp"
 #include "cinch/core/shared.hpp"

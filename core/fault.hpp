@@ -8,17 +8,10 @@
 #include <string_view>
 #include <vector>
 
-#include "cinch/core/interpret.hpp"
+#include "cinch/core/graph.hpp"
+#include "cinch/core/watch.hpp"
 
 namespace cinch {
-
-/// What a function watches for.
-enum class Watch {
-  nothing,     ///< Values come back whatever they are.
-  nan,         ///< A NaN in an output, or in the new value of a variable that was finite.
-  not_finite,  ///< The same, and infinities, but for those that were written as numbers.
-  everywhere,  ///< Any NaN or infinity of the formula as written, also one that no result shows.
-};
 
 /// Whether `value` holds something that is watched for.
 bool is_faulty(const Tensor& value, Watch watch);

@@ -12,10 +12,14 @@
 
 #include "cinch/core/compile.hpp"
 #include "cinch/core/derivation.hpp"
+#include "cinch/core/fault.hpp"
 #include "cinch/core/host.hpp"
+#include "cinch/core/inspect.hpp"
+#include "cinch/core/interpret.hpp"
 #include "cinch/core/leaves.hpp"
 #include "cinch/core/pipeline.hpp"
-#include "cinch/core/team.hpp"
+#include "cinch/core/shared_state.hpp"
+#include "cinch/core/threads.hpp"
 
 namespace cinch {
 
@@ -93,7 +97,7 @@ struct Function::Compiled {
   };
   std::vector<Use> uses;
   bool profiling = false;
-  std::mutex mutex;
+  mutable std::mutex mutex;
   // Reused at each call, so that it allocates nothing.
   std::vector<std::int64_t> key;
   std::vector<const void*> addresses;
@@ -391,7 +395,6 @@ std::vector<Tensor> Function::call(const std::map<std::string, Tensor>& argument
 }
 
 const std::vector<Expr>& Function::graph() const { return compiled().program.roots; }
-const Program& Function::program() const { return compiled().program; }
 std::size_t Function::plans_made() const {
   const std::scoped_lock lock(compiled().mutex);
   return compiled().plans_made;
@@ -412,18 +415,21 @@ void Function::set_profiling(bool on) const {
   for (auto& entry : compiled().plans) entry.plan->set_profiling(on);
 }
 
-std::vector<Function::PlanRecord> Function::plans() const {
-  const std::scoped_lock lock(compiled().mutex);
+const Program& Inspect::program(const Function& f) { return f.compiled().program; }
+
+std::vector<PlanRecord> Inspect::plans(const Function& f) {
+  const Function::Compiled& compiled = f.compiled();
+  const std::scoped_lock lock(compiled.mutex);
   std::vector<PlanRecord> result;
-  for (const auto& entry : compiled().plans)
+  for (const auto& entry : compiled.plans)
     result.push_back({entry.plan->steps(), entry.plan->times(), entry.calls, entry.nanoseconds});
   return result;
 }
 
-std::unique_ptr<Plan> Function::replan(CompileLog& log) const {
-  const std::scoped_lock lock(compiled().mutex);
-  return compiled().plans.empty() ? nullptr
-                                  : compiled().plan_of(compiled().plans.front().key, &log);
+std::unique_ptr<Plan> Inspect::replan(const Function& f, CompileLog& log) {
+  const Function::Compiled& compiled = f.compiled();
+  const std::scoped_lock lock(compiled.mutex);
+  return compiled.plans.empty() ? nullptr : compiled.plan_of(compiled.plans.front().key, &log);
 }
 
 namespace {

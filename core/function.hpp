@@ -10,12 +10,10 @@
 #include <utility>
 #include <vector>
 
-#include "cinch/core/compile.hpp"
 #include "cinch/core/expr.hpp"
-#include "cinch/core/fault.hpp"
 #include "cinch/core/graph.hpp"
-#include "cinch/core/interpret.hpp"
 #include "cinch/core/shared.hpp"
+#include "cinch/core/watch.hpp"
 
 namespace cinch {
 
@@ -89,21 +87,9 @@ class Function {
   /// Whether calls from now on measure each step, for profile(). Costs some 50 ns a step.
   void set_profiling(bool on) const;
 
-  // For explain() and profile().
-  struct PlanRecord {
-    std::vector<Plan::StepInfo> steps;
-    std::vector<Plan::StepTime> times;
-    std::int64_t calls;  ///< That were measured.
-    double nanoseconds;  ///< Of these calls, together.
-  };
-  /// The plans that are kept, most recently used first.
-  std::vector<PlanRecord> plans() const;
-  const Program& program() const;
-  /// The plan used last, made again with a log of how; null before the first call.
-  std::unique_ptr<Plan> replan(CompileLog& log) const;
-
  private:
   friend Function function(FunctionSpec spec);
+  friend struct Inspect;  // For who explains, trains and minimises: inspect.hpp.
   struct Compiled;
   Compiled& compiled(Source where = {}) const;
   std::shared_ptr<Compiled> compiled_;

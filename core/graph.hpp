@@ -17,6 +17,8 @@ template <class T>
 using NodeMap = std::unordered_map<const Node*, T>;
 using NodeSet = std::unordered_set<const Node*>;
 using Substitutions = std::vector<std::pair<Expr, Expr>>;
+/// A variable and the value it has.
+using Binding = std::pair<Expr, Tensor>;
 
 /// All nodes that `roots` depend on, themselves included, inputs before their users. Nodes in `cut`
 /// are listed but not entered.

@@ -5,6 +5,7 @@
 
 #include "cinch/core/interpret.hpp"
 #include "cinch/core/leaves.hpp"
+#include "cinch/core/shared_state.hpp"
 
 namespace cinch {
 

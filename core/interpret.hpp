@@ -3,15 +3,11 @@
 #pragma once
 
 #include <span>
-#include <utility>
 #include <vector>
 
-#include "cinch/core/expr.hpp"
+#include "cinch/core/graph.hpp"
 
 namespace cinch {
-
-/// A variable and the value it has.
-using Binding = std::pair<Expr, Tensor>;
 
 /// Values of `roots`, unrewritten, op by op. With `watch`, throws ValueError at the first NaN or
 /// infinity, naming the node and the line that built it. Throws TypeError where sizes do not fit,

@@ -8,6 +8,7 @@
 
 #include "cinch/core/graph.hpp"
 #include "cinch/core/shared.hpp"
+#include "cinch/core/shared_state.hpp"
 
 namespace cinch {
 

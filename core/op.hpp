@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "cinch/core/contraction.hpp"
+#include "cinch/core/algebra.hpp"
 #include "cinch/core/expr.hpp"
 
 namespace cinch {

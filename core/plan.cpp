@@ -8,6 +8,7 @@
 #include "cinch/core/graph.hpp"
 #include "cinch/core/naming.hpp"
 #include "cinch/core/shared.hpp"
+#include "cinch/core/shared_state.hpp"
 
 namespace cinch {
 
@@ -132,7 +133,7 @@ double bytes_of(DType dtype, const Shape& shape, const Strided& where) {
 
 }  // namespace
 
-std::vector<Plan::StepInfo> Plan::steps() const {
+std::vector<StepInfo> Plan::steps() const {
   std::vector<StepInfo> result;
   const auto add = [&](const Step& step, bool at_commit) {
     StepInfo info{"", "", {}, 0, 0, {}, {}, at_commit};

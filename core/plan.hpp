@@ -10,6 +10,7 @@
 
 #include "cinch/core/loop.hpp"
 #include "cinch/core/op.hpp"
+#include "cinch/core/report.hpp"
 
 namespace cinch {
 
@@ -39,26 +40,12 @@ class Plan {
   std::size_t temporary_bytes() const { return temporary_bytes_; }
   std::size_t step_count() const { return steps_.size() + commits_.size(); }
 
-  /// A step as people see it. Steps are numbered in the order in which they run; those that write
-  /// updates come last.
-  struct StepInfo {
-    std::string kernel;                      ///< "loop", or the op's name.
-    std::string what;                        ///< Ops and shapes.
-    std::vector<Expr> nodes;                 ///< What it computes.
-    double flops, bytes;                     ///< Bytes are those of its operands and results.
-    std::vector<std::string> reads, writes;  ///< Of values: numbers unless they have a name.
-    bool at_commit;
-  };
   std::vector<StepInfo> steps() const;
   /// One line a step: what it computes, from which of the user's lines.
   std::string text() const;
 
   /// From now on, or no longer, run() and commit() measure what each step takes.
   void set_profiling(bool on);
-  struct StepTime {
-    double nanoseconds = 0;
-    std::int64_t runs = 0;
-  };
   /// By number of the step; empty where nothing was measured.
   const std::vector<StepTime>& times() const { return times_; }
 

@@ -9,6 +9,7 @@
 #include "cinch/core/naming.hpp"
 #include "cinch/core/plan.hpp"
 #include "cinch/core/shared.hpp"
+#include "cinch/core/shared_state.hpp"
 #include "cinch/core/strides.hpp"
 
 namespace cinch {

@@ -7,20 +7,13 @@
 
 #include "cinch/core/graph.hpp"
 #include "cinch/core/op.hpp"
+#include "cinch/core/report.hpp"
 
 namespace cinch {
 
 /// A placeholder in a rule's two sides; stands for any expression, the same one wherever it
 /// appears.
 Expr wildcard(std::string label);
-
-/// One application of a rule: its name, the user's line it was applied to, and what it made of
-/// what.
-struct Applied {
-  std::string_view rule;
-  Source where;
-  std::string before, after;
-};
 
 struct RewriteOptions {
   bool fold_constants = true;  ///< Compute what depends on constants only.

@@ -1,27 +1,13 @@
 // Variables with a value that outlives a call: parameters, data sets, the states of random streams.
 #pragma once
 
-#include <functional>
-#include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
-#include "cinch/core/access.hpp"
 #include "cinch/core/expr.hpp"
 
 namespace cinch {
-
-/// The value behind a shared variable.
-struct SharedState {
-  Tensor value;
-  /// Held while a function computes with the value, get() copies it or set() replaces it.
-  mutable Access access;
-  std::string label;
-  /// What every function that reads the variable assigns to it after a call, unless its own updates
-  /// say otherwise: how random streams advance. Empty for ordinary variables.
-  std::function<Expr(const Expr&)> advance;
-};
 
 /// An expression whose value is stored, read by any number of functions and changed by their
 /// updates or by set(). Copies share the value. Its type, shape included, never changes. Functions,

@@ -23,6 +23,7 @@
 #endif
 
 #include "cinch/core/error.hpp"
+#include "cinch/core/threads.hpp"
 
 namespace cinch {
 

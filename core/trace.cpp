@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "cinch/core/error.hpp"
+#include "cinch/core/graph.hpp"
 #include "cinch/core/leaves.hpp"
 
 namespace cinch {

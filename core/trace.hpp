@@ -5,22 +5,12 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
-#include "cinch/core/graph.hpp"
-#include "cinch/core/rewrite.hpp"
+#include "cinch/core/expr.hpp"
+#include "cinch/core/report.hpp"
 
 namespace cinch {
-
-/// One stage: a pass of a function, or what grad() does before it differentiates.
-struct Stage {
-  std::string name;                   ///< "simplify"
-  std::size_t before = 0, after = 0;  ///< Nodes.
-  double milliseconds = 0;
-  std::vector<std::pair<std::string, int>> fired;  ///< Rules, and how often each.
-  std::vector<Expr> graph;                         ///< Afterwards.
-};
 
 /// Whether CINCH_TRACE or CINCH_VERIFY is set in the environment, or this is a build without
 /// NDEBUG: whether stages have to go through staged() though nobody else asks.

@@ -3,7 +3,6 @@
 #pragma once
 
 #include "cinch/core/expr.hpp"
-#include "cinch/core/op.hpp"
 
 namespace cinch {
 

@@ -1,7 +1,7 @@
 // Convolutions in one, two and three dimensions, and transposes of the first two.
 #pragma once
 
-#include "cinch/core/op.hpp"
+#include "cinch/core/expr.hpp"
 #include "cinch/ops/window.hpp"
 
 namespace cinch {

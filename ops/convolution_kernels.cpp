@@ -6,6 +6,7 @@
 
 #include "cinch/core/team.hpp"
 #include "cinch/ops/blas.hpp"
+#include "cinch/ops/windows.hpp"
 
 namespace cinch {
 

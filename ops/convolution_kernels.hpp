@@ -6,6 +6,7 @@
 
 #include "cinch/core/op.hpp"
 #include "cinch/ops/window.hpp"
+#include "cinch/ops/windows.hpp"
 
 namespace cinch {
 

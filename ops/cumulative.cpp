@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "cinch/core/op.hpp"
 #include "cinch/core/team.hpp"
 #include "cinch/ops/activation.hpp"
 #include "cinch/ops/along.hpp"

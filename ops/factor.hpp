@@ -5,7 +5,6 @@
 #include <cstdint>
 
 #include "cinch/core/expr.hpp"
-#include "cinch/core/op.hpp"
 
 namespace cinch {
 

@@ -4,7 +4,6 @@
 #include <optional>
 
 #include "cinch/core/expr.hpp"
-#include "cinch/core/op.hpp"
 
 namespace cinch {
 

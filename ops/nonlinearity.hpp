@@ -5,7 +5,6 @@
 #include <optional>
 
 #include "cinch/core/expr.hpp"
-#include "cinch/core/op.hpp"
 
 namespace cinch {
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "cinch/core/op.hpp"
 #include "cinch/core/refusal.hpp"
 #include "cinch/core/team.hpp"
 #include "cinch/ops/along.hpp"

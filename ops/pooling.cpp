@@ -5,6 +5,7 @@
 #include "cinch/ops/arithmetic.hpp"
 #include "cinch/ops/shape.hpp"
 #include "cinch/ops/sizes.hpp"
+#include "cinch/ops/windows.hpp"
 
 namespace cinch {
 

@@ -1,7 +1,7 @@
 // Pooling over windows, and its transposes: for maps (..., length) or (..., height, width).
 #pragma once
 
-#include "cinch/core/op.hpp"
+#include "cinch/core/expr.hpp"
 #include "cinch/ops/window.hpp"
 
 namespace cinch {

@@ -7,6 +7,7 @@
 #include "cinch/ops/pooling_kernels.hpp"
 #include "cinch/ops/shape.hpp"
 #include "cinch/ops/sizes.hpp"
+#include "cinch/ops/windows.hpp"
 
 namespace cinch {
 

@@ -7,6 +7,7 @@
 #include <numbers>
 #include <xtensor/xarray.hpp>
 
+#include "cinch/core/shared_state.hpp"
 #include "cinch/core/team.hpp"
 #include "cinch/ops/arithmetic.hpp"
 #include "cinch/ops/index.hpp"

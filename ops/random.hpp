@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "cinch/core/expr.hpp"
-#include "cinch/core/op.hpp"
 #include "cinch/core/shared.hpp"
 
 namespace cinch {

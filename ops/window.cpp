@@ -2,9 +2,11 @@
 
 #include <algorithm>
 
+#include "cinch/core/op.hpp"
 #include "cinch/core/refusal.hpp"
 #include "cinch/ops/arithmetic.hpp"
 #include "cinch/ops/shape.hpp"
+#include "cinch/ops/windows.hpp"
 
 namespace cinch {
 

@@ -10,6 +10,7 @@
 
 #include "cinch/core/fault.hpp"
 #include "cinch/core/grad.hpp"
+#include "cinch/core/inspect.hpp"
 #include "cinch/optim/caller.hpp"
 #include "cinch/optim/line_search.hpp"
 
@@ -87,7 +88,7 @@ class Objective {
 
   void require_finite(const Point& p) const {
     if (std::isfinite(p.value) && all_finite(p.gradient)) return;
-    const Program& program = f_.program();
+    const Program& program = Inspect::program(f_);
     std::vector<Binding> bindings;
     for (std::size_t k = 0; k < arguments_.size(); ++k)
       bindings.emplace_back(program.inputs[k], arguments_[k]);
@@ -105,7 +106,7 @@ class Objective {
 
  private:
   void require_valid() const {
-    const Program& program = f_.program();
+    const Program& program = Inspect::program(f_);
     if (params_.empty()) throw ValueError(name_ + ": the list of parameters is empty");
     if (program.output_count != params_.size() + 1)
       throw TypeError(text(name_, ": the function must give the cost and ", params_.size(),

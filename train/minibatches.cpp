@@ -4,6 +4,8 @@
 #include <cstring>
 #include <utility>
 
+#include "cinch/core/inspect.hpp"
+
 namespace cinch {
 
 Minibatches::Minibatches(std::string what, std::vector<const Tensor*> data, std::int64_t size,
@@ -77,7 +79,7 @@ std::vector<double> mean_over(const Function& f, const std::vector<const Tensor*
     result.resize(outputs.size());
     for (std::size_t i = 0; i < outputs.size(); ++i) {
       if (outputs[i].rank() != 0)
-        throw TypeError(text("mean_over: output ", i, " of ", f.program().name,
+        throw TypeError(text("mean_over: output ", i, " of ", Inspect::program(f).name,
                              " must be a scalar, got shape ", text(outputs[i].shape())));
       result[i] += outputs[i].item() * static_cast<double>(batches.rows_of(k));
     }

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "cinch/core/fault.hpp"
+#include "cinch/core/inspect.hpp"
 
 namespace cinch {
 
@@ -83,7 +84,7 @@ void explain_not_finite(
     if (are_finite(outputs) && before.spoiled().empty()) continue;
     const std::string message = text(what(k), ": ", seen(outputs, before));
     earlier.put_back();
-    const Program& program = f.program();
+    const Program& program = Inspect::program(f);
     std::vector<Binding> bindings;
     for (std::size_t i = 0; i < now.size(); ++i) bindings.emplace_back(program.inputs[i], *now[i]);
     std::vector<bool> watched(program.output_count, true);

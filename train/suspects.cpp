@@ -5,6 +5,8 @@
 
 #include "cinch/core/grad.hpp"
 #include "cinch/core/graph.hpp"
+#include "cinch/core/inspect.hpp"
+#include "cinch/core/shared_state.hpp"
 #include "cinch/ops/arithmetic.hpp"
 #include "cinch/ops/convolution.hpp"
 #include "cinch/ops/linalg.hpp"
@@ -67,17 +69,17 @@ bool has_gradient(const Expr& loss, const Expr& variable) {
 }  // namespace
 
 void require_updates(const Function& step) {
-  const auto& targets = step.program().targets;
+  const auto& targets = Inspect::program(step).targets;
   const bool any = std::ranges::any_of(
       targets, [](const Shared& target) { return !target.attrs().state->advance; });
   if (any) return;
-  throw ValueError(text("train: the step \"", step.program().name,
+  throw ValueError(text("train: the step \"", Inspect::program(step).name,
                         "\" has no updates, so that nothing would be trained\n  Give function() "
                         "its .updates, sgd(cost, params, rate) say; mean_over() only computes."));
 }
 
 void require_probabilities(const Function& step, std::span<const Tensor* const> arguments) {
-  const Program& program = step.program();
+  const Program& program = Inspect::program(step);
   const std::vector<Expr> targets = cross_entropy_targets(program.written[0]);
   if (targets.empty()) return;
   std::vector<Expr> limits;
@@ -103,7 +105,7 @@ void require_probabilities(const Function& step, std::span<const Tensor* const> 
 }
 
 std::vector<LeftOut> left_out(const Function& step) {
-  const Program& program = step.program();
+  const Program& program = Inspect::program(step);
   const auto trained = [&](const Expr& e) {
     return std::ranges::any_of(program.targets, [&](const Shared& t) { return t == e; });
   };

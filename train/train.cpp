@@ -11,6 +11,7 @@
 #include <optional>
 #include <utility>
 
+#include "cinch/core/inspect.hpp"
 #include "cinch/io/csv.hpp"
 #include "cinch/io/file.hpp"
 #include "cinch/train/interruption.hpp"
@@ -34,7 +35,7 @@ void require_positive(const char* what, std::int64_t value, std::int64_t least =
 
 /// Throws TypeError where the inputs are not as many as the tensors, or there is no output.
 void require_fitting(const char* which, const Function& f, std::size_t tensors) {
-  const Program& program = f.program();
+  const Program& program = Inspect::program(f);
   if (program.inputs.size() != tensors) {
     std::string names;
     for (const Expr& input : program.inputs) names += (names.empty() ? "" : ", ") + describe(input);
@@ -60,8 +61,8 @@ std::vector<Shared> all_variables(const TrainOptions& o) {
       if (std::ranges::find(result, variable) == result.end()) result.push_back(variable);
     }
   };
-  add(o.step.program().targets);
-  if (o.validate) add(o.validate.program().targets);
+  add(Inspect::program(o.step).targets);
+  if (o.validate) add(Inspect::program(o.validate).targets);
   add(o.params);
   add(o.also);
   return result;
@@ -69,7 +70,7 @@ std::vector<Shared> all_variables(const TrainOptions& o) {
 
 /// "loss", "output 1", ... where the user gave no names.
 std::vector<std::string> output_names(const TrainOptions& o) {
-  const std::size_t count = o.step.program().output_count;
+  const std::size_t count = Inspect::program(o.step).output_count;
   if (!o.names.empty() && o.names.size() != count)
     throw ValueError(text("train: ", o.names.size(), " names for ", count, " outputs"));
   if (!o.names.empty()) return o.names;
@@ -81,7 +82,7 @@ std::vector<std::string> output_names(const TrainOptions& o) {
 /// The step of data that it holds itself takes a number.
 void require_number(const TrainOptions& o) {
   require_fitting("the step, which has no data but `rows`,", o.step, 1);
-  const Expr& number = o.step.program().inputs[0];
+  const Expr& number = Inspect::program(o.step).inputs[0];
   if (number.dtype() != DType::int64 || number.rank() != 0)
     throw TypeError(
         text("train: without data, the step's input is the number of the minibatch, an "
@@ -201,7 +202,7 @@ Run::Run(const TrainOptions& options)
   if (o_.validate) {
     const std::int64_t size = o_.validation_batch > 0 ? o_.validation_batch : o_.batch;
     validation_ = std::make_unique<Minibatches>("train, validation", o_.validation_data, size);
-    for (std::size_t k = 0; k < o_.validate.program().output_count; ++k)
+    for (std::size_t k = 0; k < Inspect::program(o_.validate).output_count; ++k)
       validation_names_.push_back("validation " +
                                   (k < names_.size() ? names_[k] : text("output ", k)));
   }
@@ -253,7 +254,7 @@ Run::Run(const TrainOptions& options)
   if (o_.out) {
     for (const LeftOut& one : left_out(o_.step))
       std::fprintf(o_.out, "train: %s\n", text_of(one).c_str());
-    const auto& targets = o_.step.program().targets;
+    const auto& targets = Inspect::program(o_.step).targets;
     for (const Shared& param : o_.params) {
       if (std::ranges::find(targets, param) == targets.end())
         std::fprintf(o_.out, "train: %s is among .params and no update changes it\n",

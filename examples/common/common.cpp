@@ -15,6 +15,7 @@
 #include <set>
 #include <sstream>
 
+#include "cinch/core/threads.hpp"
 #include "commit.hpp"
 
 namespace cinch::examples {

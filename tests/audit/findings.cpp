@@ -7,6 +7,7 @@
 
 #include "cinch/audit/audit.hpp"
 #include "cinch/cinch.hpp"
+#include "cinch/core/op.hpp"
 
 using namespace cinch;
 

@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "cinch/cinch.hpp"
+#include "cinch/core/op.hpp"
 
 using namespace cinch;
 

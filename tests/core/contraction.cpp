@@ -5,6 +5,7 @@
 #include <functional>
 
 #include "cinch/cinch.hpp"
+#include "cinch/core/interpret.hpp"
 #include "cinch/core/rewrite.hpp"
 #include "support/samples.hpp"
 

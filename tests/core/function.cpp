@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "cinch/cinch.hpp"
+#include "cinch/core/interpret.hpp"
 #include "support/samples.hpp"
 
 using namespace cinch;

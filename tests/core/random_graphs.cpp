@@ -5,6 +5,7 @@
 
 #include "cinch/cinch.hpp"
 #include "cinch/core/interpret.hpp"
+#include "cinch/core/op.hpp"
 #include "support/samples.hpp"
 
 using namespace cinch;

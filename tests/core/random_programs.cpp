@@ -8,6 +8,7 @@
 #include <string>
 
 #include "cinch/cinch.hpp"
+#include "cinch/core/interpret.hpp"
 #include "cinch/core/leaves.hpp"
 #include "cinch/ops/catalog.hpp"
 #include "support/random_program.hpp"

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "cinch/cinch.hpp"
+#include "cinch/core/inspect.hpp"
 
 using namespace cinch;
 
@@ -94,9 +95,9 @@ TEST_CASE("a function without a value is refused by all that calls or looks at i
                         {"arena_bytes", [&] { f.arena_bytes(); }},
                         {"plans_made", [&] { f.plans_made(); }},
                         {"set_profiling", [&] { f.set_profiling(true); }},
-                        {"plans", [&] { f.plans(); }},
-                        {"program", [&] { f.program(); }},
-                        {"replan", [&] { f.replan(log); }},
+                        {"plans", [&] { Inspect::plans(f); }},
+                        {"program", [&] { Inspect::program(f); }},
+                        {"replan", [&] { Inspect::replan(f, log); }},
                         {"explain", [&] { explain(f); }},
                         {"profile", [&] { profile(f); }},
                         {"train", [&] { train({.step = f, .data = {&value}, .out = nullptr}); }},

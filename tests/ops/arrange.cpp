@@ -7,6 +7,7 @@
 
 #include "cinch/cinch.hpp"
 #include "cinch/core/interpret.hpp"
+#include "cinch/core/op.hpp"
 #include "support/composed.hpp"
 #include "support/samples.hpp"
 

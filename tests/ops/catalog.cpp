@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "cinch/cinch.hpp"
+#include "cinch/core/interpret.hpp"
 #include "cinch/core/rewrite.hpp"
 #include "support/samples.hpp"
 

@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "cinch/cinch.hpp"
+#include "cinch/core/interpret.hpp"
 #include "cinch/ops/catalog.hpp"
 #include "support/samples.hpp"
 

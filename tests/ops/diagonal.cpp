@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include "cinch/cinch.hpp"
+#include "cinch/core/op.hpp"
 #include "support/composed.hpp"
 #include "support/samples.hpp"
 

@@ -7,6 +7,8 @@
 #include <limits>
 
 #include "cinch/cinch.hpp"
+#include "cinch/core/interpret.hpp"
+#include "cinch/ops/windows.hpp"
 #include "support/samples.hpp"
 
 using namespace cinch;

@@ -9,6 +9,7 @@
 
 #include "cinch/cinch.hpp"
 #include "cinch/core/engine_ops.hpp"
+#include "cinch/core/interpret.hpp"
 #include "cinch/ops/catalog.hpp"
 #include "support/samples.hpp"
 

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include "cinch/cinch.hpp"
+#include "cinch/core/interpret.hpp"
 #include "cinch/core/leaves.hpp"
 #include "support/samples.hpp"
 

@@ -3,6 +3,7 @@
 #include <string_view>
 
 #include "cinch/cinch.hpp"
+#include "cinch/core/op.hpp"
 
 namespace cinch::testing {
 

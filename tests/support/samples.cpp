@@ -3,6 +3,8 @@
 #include <cmath>
 #include <limits>
 
+#include "cinch/core/op.hpp"
+
 namespace cinch::testing {
 
 std::vector<Example> examples_of(const Op& op) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cinch/cinch.hpp"
+#include "cinch/core/inspect.hpp"
 
 namespace cinch::testing {
 
@@ -59,7 +60,7 @@ struct SmallTraining {
   std::vector<Tensor> values() const {
     std::vector<Tensor> result;
     for (const auto& variables :
-         {options.step.program().targets, options.validate.program().targets})
+         {Inspect::program(options.step).targets, Inspect::program(options.validate).targets})
       for (const Shared& variable : variables) result.push_back(variable.get());
     return result;
   }

@@ -1,0 +1,29 @@
+// What a compiled function is made of.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "cinch/core/compile.hpp"
+#include "cinch/core/function.hpp"
+
+namespace cinch {
+
+struct PlanRecord {
+  std::vector<StepInfo> steps;
+  std::vector<StepTime> times;
+  std::int64_t calls;  ///< That were measured.
+  double nanoseconds;  ///< Of these calls, together.
+};
+
+/// A look at what users do not see.
+struct Inspect {
+  static const Program& program(const Function& f);
+  /// The plans that are kept, most recently used first.
+  static std::vector<PlanRecord> plans(const Function& f);
+  /// The plan used last, made again with a log of how; null before the first call.
+  static std::unique_ptr<Plan> replan(const Function& f, CompileLog& log);
+};
+
+}  // namespace cinch
