@@ -7,10 +7,10 @@ if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
 else()
   list(APPEND kernel_flags -Wno-maybe-uninitialized)
 endif()
-set(kernel_sources ops/kernels_baseline.cpp ops/kernels_avx2.cpp ops/kernels_avx512.cpp)
-set_source_files_properties(ops/kernels_baseline.cpp PROPERTIES COMPILE_OPTIONS "${kernel_flags}")
-set_source_files_properties(ops/kernels_avx2.cpp PROPERTIES COMPILE_OPTIONS "${kernel_flags};-march=x86-64-v3;-DCINCH_VECTOR_BYTES=32")
-set_source_files_properties(ops/kernels_avx512.cpp PROPERTIES COMPILE_OPTIONS
+set(kernel_sources ops/kernels/kernels_baseline.cpp ops/kernels/kernels_avx2.cpp ops/kernels/kernels_avx512.cpp)
+set_source_files_properties(ops/kernels/kernels_baseline.cpp PROPERTIES COMPILE_OPTIONS "${kernel_flags}")
+set_source_files_properties(ops/kernels/kernels_avx2.cpp PROPERTIES COMPILE_OPTIONS "${kernel_flags};-march=x86-64-v3;-DCINCH_VECTOR_BYTES=32")
+set_source_files_properties(ops/kernels/kernels_avx512.cpp PROPERTIES COMPILE_OPTIONS
                             "${kernel_flags};-march=x86-64-v4;-mprefer-vector-width=512;-DCINCH_VECTOR_BYTES=64")
 # NumPy's generator to the last digit: a fused multiply-add would round once where NumPy rounds twice.
-set_source_files_properties(ops/random_state.cpp PROPERTIES COMPILE_OPTIONS -ffp-contract=off)
+set_source_files_properties(ops/random/random_state.cpp PROPERTIES COMPILE_OPTIONS -ffp-contract=off)
