@@ -4,23 +4,23 @@
 #include <cmath>
 #include <functional>
 
-#include "cinch/audit/batch.hpp"
-#include "cinch/audit/flow.hpp"
-#include "cinch/audit/formula.hpp"
-#include "cinch/audit/suspects.hpp"
-#include "cinch/audit/terms.hpp"
-#include "cinch/core/fault.hpp"
+#include "cinch/audit/search/batch.hpp"
+#include "cinch/audit/search/flow.hpp"
+#include "cinch/audit/search/formula.hpp"
+#include "cinch/audit/search/suspects.hpp"
+#include "cinch/audit/search/terms.hpp"
+#include "cinch/core/compile/fault.hpp"
 #include "cinch/core/function.hpp"
 #include "cinch/core/grad.hpp"
 #include "cinch/core/refusal.hpp"
-#include "cinch/core/rewrite.hpp"
+#include "cinch/core/rewrite/rewrite.hpp"
 #include "cinch/ops/activation.hpp"
 #include "cinch/ops/arithmetic.hpp"
 #include "cinch/ops/index.hpp"
 #include "cinch/ops/random.hpp"
 #include "cinch/ops/reduce.hpp"
+#include "cinch/ops/rules/targets.hpp"
 #include "cinch/ops/shape.hpp"
-#include "cinch/ops/targets.hpp"
 
 namespace cinch {
 

@@ -16,7 +16,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cinch/io/idx.hpp"
-#include "cinch/ops/kernels.hpp"
+#include "cinch/ops/kernels/kernels.hpp"
 #include "cinch/ops/linalg.hpp"
 #include "works.hpp"
 

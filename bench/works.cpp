@@ -5,7 +5,7 @@
 #include <cmath>
 #include <utility>
 
-#include "cinch/core/team.hpp"
+#include "cinch/core/run/team.hpp"
 #include "cinch/core/threads.hpp"
 #include "cinch/optim/adam.hpp"
 

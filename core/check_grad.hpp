@@ -90,8 +90,8 @@ std::ostream& operator<<(std::ostream& out, const GradCheck& check);
 /// the shared ones now. Order n is the derivative of the derivative along the first direction of
 /// order n - 1. Everything is computed in float64, whatever the dtypes of the formula; random
 /// streams stand still, and no shared variable is written to. Parameters and costs may have any
-/// scale: see slope.hpp. Where a derivative disagrees, each parameter is moved alone, and the worst
-/// one entry by entry (a large one is halved until an entry is found, and sampled).
+/// scale: see check/slope.hpp. Where a derivative disagrees, each parameter is moved alone, and the
+/// worst one entry by entry (a large one is halved until an entry is found, and sampled).
 ///
 /// What stop_gradient() or `consider_constant` hold is computed once, at the point, and stays: a
 /// straight-through estimator or a target then has the gradient of the function that it is meant

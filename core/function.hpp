@@ -89,7 +89,7 @@ class Function {
 
  private:
   friend Function function(FunctionSpec spec);
-  friend struct Inspect;  // For who explains, trains and minimises: inspect.hpp.
+  friend struct Inspect;  // For who explains, trains and minimises: compile/inspect.hpp.
   struct Compiled;
   Compiled& compiled(Source where = {}) const;
   std::shared_ptr<Compiled> compiled_;

@@ -21,7 +21,7 @@ struct GradOptions {
 
 /// d cost / d wrt[k], each with the type of wrt[k], made of ops, so that it can be differentiated
 /// again. `cost` is a float scalar; `wrt` may be any float expressions that it is computed from.
-/// The cost is first brought to its numerically stable form (see rewrite.hpp), so that a gradient
+/// The cost is first brought to its numerically stable form (docs/rules.md), so that a gradient
 /// is finite where the stable formula's is; all nodes of the cost can be asked for afterwards, in
 /// the gradient too. Throws GradError for a parameter that the cost does not depend on, unless it
 /// is made of Jacobians by it, which are constant then, or depends on only through ops without a

@@ -122,9 +122,9 @@ struct Op {
   /// elementwise alignment, or they mix.
   std::int64_t (*follow)(Args x, std::span<const std::int64_t> axes, const Expr& y) = nullptr;
   /// The same where an axis alone does not say it, as where axes are regrouped, or chosen from by
-  /// indices (see examples.hpp); no place: examples mix.
+  /// indices (see derive/examples.hpp); no place: examples mix.
   Place (*trace)(const Flow&) = nullptr;
-  /// Of an op that makes integers which count: see examples.hpp.
+  /// Of an op that makes integers which count: see derive/examples.hpp.
   std::vector<Digit> (*digits)(const Flow&) = nullptr;
 
   // Rewriting.

@@ -15,7 +15,7 @@
 
 #include "cinch/io/bytes.hpp"
 #include "cinch/io/file.hpp"
-#include "cinch/io/npy_format.hpp"
+#include "cinch/io/format/npy_format.hpp"
 
 namespace cinch {
 

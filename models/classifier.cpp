@@ -3,7 +3,7 @@
 #include "cinch/core/refusal.hpp"
 #include "cinch/ops/arithmetic.hpp"
 #include "cinch/ops/loss.hpp"
-#include "cinch/ops/operands.hpp"
+#include "cinch/ops/records/operands.hpp"
 #include "cinch/ops/reduce.hpp"
 
 namespace cinch {

@@ -4,7 +4,7 @@
 #include "cinch/models/losses.hpp"
 #include "cinch/models/sparse.hpp"
 #include "cinch/ops/arithmetic.hpp"
-#include "cinch/ops/operands.hpp"
+#include "cinch/ops/records/operands.hpp"
 
 namespace cinch {
 

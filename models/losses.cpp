@@ -5,7 +5,7 @@
 #include "cinch/core/refusal.hpp"
 #include "cinch/ops/activation.hpp"
 #include "cinch/ops/arithmetic.hpp"
-#include "cinch/ops/operands.hpp"
+#include "cinch/ops/records/operands.hpp"
 #include "cinch/ops/reduce.hpp"
 
 namespace cinch {

@@ -2,7 +2,7 @@
 
 #include "cinch/ops/activation.hpp"
 #include "cinch/ops/arithmetic.hpp"
-#include "cinch/optim/caller.hpp"
+#include "cinch/optim/optimizer/caller.hpp"
 
 namespace cinch {
 

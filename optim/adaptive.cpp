@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "cinch/ops/arithmetic.hpp"
-#include "cinch/optim/caller.hpp"
+#include "cinch/optim/optimizer/caller.hpp"
 
 namespace cinch {
 

@@ -4,7 +4,7 @@
 
 #include "cinch/ops/arithmetic.hpp"
 #include "cinch/ops/reduce.hpp"
-#include "cinch/optim/caller.hpp"
+#include "cinch/optim/optimizer/caller.hpp"
 
 namespace cinch {
 

@@ -8,11 +8,11 @@
 #include <optional>
 #include <string>
 
-#include "cinch/core/fault.hpp"
+#include "cinch/core/compile/fault.hpp"
+#include "cinch/core/compile/inspect.hpp"
 #include "cinch/core/grad.hpp"
-#include "cinch/core/inspect.hpp"
-#include "cinch/optim/caller.hpp"
-#include "cinch/optim/line_search.hpp"
+#include "cinch/optim/optimizer/caller.hpp"
+#include "cinch/optim/optimizer/line_search.hpp"
 
 namespace cinch {
 

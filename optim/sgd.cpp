@@ -1,7 +1,7 @@
 #include "cinch/optim/sgd.hpp"
 
 #include "cinch/ops/arithmetic.hpp"
-#include "cinch/optim/caller.hpp"
+#include "cinch/optim/optimizer/caller.hpp"
 
 namespace cinch {
 

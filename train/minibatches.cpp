@@ -4,7 +4,7 @@
 #include <cstring>
 #include <utility>
 
-#include "cinch/core/inspect.hpp"
+#include "cinch/core/compile/inspect.hpp"
 
 namespace cinch {
 

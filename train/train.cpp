@@ -11,14 +11,14 @@
 #include <optional>
 #include <utility>
 
-#include "cinch/core/inspect.hpp"
+#include "cinch/core/compile/inspect.hpp"
 #include "cinch/io/csv.hpp"
 #include "cinch/io/file.hpp"
+#include "cinch/train/checks/not_finite.hpp"
+#include "cinch/train/checks/suspects.hpp"
 #include "cinch/train/interruption.hpp"
 #include "cinch/train/minibatches.hpp"
-#include "cinch/train/not_finite.hpp"
 #include "cinch/train/progress.hpp"
-#include "cinch/train/suspects.hpp"
 
 namespace cinch {
 

@@ -1,4 +1,4 @@
-#include "cinch/audit/batch.hpp"
+#include "cinch/audit/search/batch.hpp"
 
 #include <algorithm>
 #include <cmath>

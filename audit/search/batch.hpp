@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "cinch/core/probe.hpp"
+#include "cinch/core/check/probe.hpp"
 
 namespace cinch {
 

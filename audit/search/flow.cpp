@@ -1,4 +1,4 @@
-#include "cinch/audit/flow.hpp"
+#include "cinch/audit/search/flow.hpp"
 
 #include <algorithm>
 

@@ -1,11 +1,11 @@
-#include "cinch/audit/formula.hpp"
+#include "cinch/audit/search/formula.hpp"
 
-#include "cinch/core/derivative_of.hpp"
-#include "cinch/core/leaves.hpp"
+#include "cinch/core/derive/derivative_of.hpp"
+#include "cinch/core/graph/leaves.hpp"
 #include "cinch/core/op.hpp"
 #include "cinch/ops/arithmetic.hpp"
 #include "cinch/ops/linalg.hpp"
-#include "cinch/ops/operands.hpp"
+#include "cinch/ops/records/operands.hpp"
 #include "cinch/ops/reduce.hpp"
 #include "cinch/ops/shape.hpp"
 

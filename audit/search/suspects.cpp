@@ -1,12 +1,12 @@
-#include "cinch/audit/suspects.hpp"
+#include "cinch/audit/search/suspects.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
-#include "cinch/audit/flow.hpp"
-#include "cinch/core/leaves.hpp"
-#include "cinch/core/rewrite.hpp"
+#include "cinch/audit/search/flow.hpp"
+#include "cinch/core/graph/leaves.hpp"
+#include "cinch/core/rewrite/rewrite.hpp"
 #include "cinch/ops/activation.hpp"
 #include "cinch/ops/arithmetic.hpp"
 #include "cinch/ops/shape.hpp"

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "cinch/audit/audit.hpp"
+#include "cinch/core/check/probe.hpp"
 #include "cinch/core/graph.hpp"
-#include "cinch/core/probe.hpp"
 
 namespace cinch {
 

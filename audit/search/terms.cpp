@@ -1,10 +1,10 @@
-#include "cinch/audit/terms.hpp"
+#include "cinch/audit/search/terms.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <string_view>
 
-#include "cinch/core/leaves.hpp"
+#include "cinch/core/graph/leaves.hpp"
 #include "cinch/core/op.hpp"
 #include "cinch/ops/arithmetic.hpp"
 #include "cinch/ops/reduce.hpp"

@@ -9,13 +9,13 @@
 #include <ostream>
 #include <random>
 
-#include "cinch/core/derivation.hpp"
-#include "cinch/core/engine_ops.hpp"
+#include "cinch/core/check/probe.hpp"
+#include "cinch/core/check/slope.hpp"
 #include "cinch/core/function.hpp"
 #include "cinch/core/graph.hpp"
-#include "cinch/core/probe.hpp"
+#include "cinch/core/graph/derivation.hpp"
+#include "cinch/core/graph/engine_ops.hpp"
 #include "cinch/core/refusal.hpp"
-#include "cinch/core/slope.hpp"
 
 namespace cinch {
 

@@ -1,10 +1,10 @@
-#include "cinch/core/probe.hpp"
+#include "cinch/core/check/probe.hpp"
 
 #include <algorithm>
 
-#include "cinch/core/derivation.hpp"
 #include "cinch/core/graph.hpp"
-#include "cinch/core/leaves.hpp"
+#include "cinch/core/graph/derivation.hpp"
+#include "cinch/core/graph/leaves.hpp"
 #include "cinch/core/op.hpp"
 #include "cinch/core/refusal.hpp"
 #include "cinch/core/shared.hpp"

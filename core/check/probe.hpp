@@ -4,8 +4,8 @@
 #include <span>
 #include <vector>
 
-#include "cinch/core/interpret.hpp"
 #include "cinch/core/parameters.hpp"
+#include "cinch/core/run/interpret.hpp"
 
 namespace cinch::checking {
 

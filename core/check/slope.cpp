@@ -1,4 +1,4 @@
-#include "cinch/core/slope.hpp"
+#include "cinch/core/check/slope.hpp"
 
 #include <algorithm>
 #include <array>

@@ -1,12 +1,12 @@
-#include "cinch/core/accumulate.hpp"
+#include "cinch/core/compile/accumulate.hpp"
 
 #include <algorithm>
 
-#include "cinch/core/engine_ops.hpp"
 #include "cinch/core/graph.hpp"
-#include "cinch/core/leaves.hpp"
+#include "cinch/core/graph/engine_ops.hpp"
+#include "cinch/core/graph/leaves.hpp"
+#include "cinch/core/graph/shared_state.hpp"
 #include "cinch/core/shared.hpp"
-#include "cinch/core/shared_state.hpp"
 
 namespace cinch {
 

@@ -4,7 +4,7 @@
 #include <span>
 #include <vector>
 
-#include "cinch/core/plan.hpp"
+#include "cinch/core/plan/plan.hpp"
 
 namespace cinch {
 

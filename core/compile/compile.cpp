@@ -1,12 +1,12 @@
-#include "cinch/core/compile.hpp"
+#include "cinch/core/compile/compile.hpp"
 
 #include <algorithm>
 
-#include "cinch/core/engine_ops.hpp"
-#include "cinch/core/host.hpp"
-#include "cinch/core/leaves.hpp"
-#include "cinch/core/pipeline.hpp"
-#include "cinch/core/shared_state.hpp"
+#include "cinch/core/compile/pipeline.hpp"
+#include "cinch/core/graph/engine_ops.hpp"
+#include "cinch/core/graph/leaves.hpp"
+#include "cinch/core/graph/shared_state.hpp"
+#include "cinch/core/plan/host.hpp"
 
 namespace cinch {
 

@@ -7,11 +7,11 @@
 #include <string>
 #include <vector>
 
-#include "cinch/core/contraction.hpp"
-#include "cinch/core/plan.hpp"
-#include "cinch/core/rewrite.hpp"
+#include "cinch/core/contract/contraction.hpp"
+#include "cinch/core/plan/plan.hpp"
+#include "cinch/core/rewrite/rewrite.hpp"
+#include "cinch/core/rewrite/trace.hpp"
 #include "cinch/core/shared.hpp"
-#include "cinch/core/trace.hpp"
 
 namespace cinch {
 

@@ -7,9 +7,9 @@
 #include <set>
 #include <sstream>
 
+#include "cinch/core/compile/inspect.hpp"
+#include "cinch/core/compile/pipeline.hpp"
 #include "cinch/core/error.hpp"
-#include "cinch/core/inspect.hpp"
-#include "cinch/core/pipeline.hpp"
 
 namespace cinch {
 

@@ -1,4 +1,4 @@
-#include "cinch/core/fault.hpp"
+#include "cinch/core/compile/fault.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -7,9 +7,9 @@
 #include <utility>
 
 #include "cinch/core/graph.hpp"
-#include "cinch/core/interpret.hpp"
-#include "cinch/core/leaves.hpp"
-#include "cinch/core/rewrite.hpp"
+#include "cinch/core/graph/leaves.hpp"
+#include "cinch/core/rewrite/rewrite.hpp"
+#include "cinch/core/run/interpret.hpp"
 #include "cinch/core/shared.hpp"
 
 namespace cinch {

@@ -10,15 +10,15 @@
 #include <mutex>
 #include <set>
 
-#include "cinch/core/compile.hpp"
-#include "cinch/core/derivation.hpp"
-#include "cinch/core/fault.hpp"
-#include "cinch/core/host.hpp"
-#include "cinch/core/inspect.hpp"
-#include "cinch/core/interpret.hpp"
-#include "cinch/core/leaves.hpp"
-#include "cinch/core/pipeline.hpp"
-#include "cinch/core/shared_state.hpp"
+#include "cinch/core/compile/compile.hpp"
+#include "cinch/core/compile/fault.hpp"
+#include "cinch/core/compile/inspect.hpp"
+#include "cinch/core/compile/pipeline.hpp"
+#include "cinch/core/graph/derivation.hpp"
+#include "cinch/core/graph/leaves.hpp"
+#include "cinch/core/graph/shared_state.hpp"
+#include "cinch/core/plan/host.hpp"
+#include "cinch/core/run/interpret.hpp"
 #include "cinch/core/threads.hpp"
 
 namespace cinch {

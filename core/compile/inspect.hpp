@@ -5,7 +5,7 @@
 #include <memory>
 #include <vector>
 
-#include "cinch/core/compile.hpp"
+#include "cinch/core/compile/compile.hpp"
 #include "cinch/core/function.hpp"
 
 namespace cinch {

@@ -1,9 +1,9 @@
-#include "cinch/core/pipeline.hpp"
+#include "cinch/core/compile/pipeline.hpp"
 
-#include "cinch/core/accumulate.hpp"
-#include "cinch/core/contraction.hpp"
+#include "cinch/core/compile/accumulate.hpp"
+#include "cinch/core/contract/contraction.hpp"
 #include "cinch/core/graph.hpp"
-#include "cinch/core/rewrite.hpp"
+#include "cinch/core/rewrite/rewrite.hpp"
 
 namespace cinch {
 

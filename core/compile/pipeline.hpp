@@ -7,8 +7,8 @@
 #include <string_view>
 #include <vector>
 
-#include "cinch/core/compile.hpp"
-#include "cinch/core/plan.hpp"
+#include "cinch/core/compile/compile.hpp"
+#include "cinch/core/plan/plan.hpp"
 
 namespace cinch {
 

@@ -1,15 +1,15 @@
-#include "cinch/core/contraction.hpp"
+#include "cinch/core/contract/contraction.hpp"
 
 #include <algorithm>
 #include <bit>
 #include <limits>
 #include <optional>
 
-#include "cinch/core/engine_ops.hpp"
+#include "cinch/core/contract/sum_of_products.hpp"
 #include "cinch/core/graph.hpp"
-#include "cinch/core/leaves.hpp"
+#include "cinch/core/graph/engine_ops.hpp"
+#include "cinch/core/graph/leaves.hpp"
 #include "cinch/core/op.hpp"
-#include "cinch/core/sum_of_products.hpp"
 
 namespace cinch {
 

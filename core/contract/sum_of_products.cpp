@@ -1,10 +1,10 @@
-#include "cinch/core/sum_of_products.hpp"
+#include "cinch/core/contract/sum_of_products.hpp"
 
 #include <algorithm>
 #include <unordered_map>
 
-#include "cinch/core/engine_ops.hpp"
-#include "cinch/core/leaves.hpp"
+#include "cinch/core/graph/engine_ops.hpp"
+#include "cinch/core/graph/leaves.hpp"
 #include "cinch/core/op.hpp"
 
 namespace cinch::contraction {

@@ -1,9 +1,9 @@
-#include "cinch/core/choice.hpp"
+#include "cinch/core/derive/choice.hpp"
 
 #include <optional>
 
-#include "cinch/core/engine_ops.hpp"
-#include "cinch/core/leaves.hpp"
+#include "cinch/core/graph/engine_ops.hpp"
+#include "cinch/core/graph/leaves.hpp"
 
 namespace cinch {
 

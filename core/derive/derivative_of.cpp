@@ -1,7 +1,7 @@
-#include "cinch/core/derivative_of.hpp"
+#include "cinch/core/derive/derivative_of.hpp"
 
-#include "cinch/core/derivation.hpp"
 #include "cinch/core/graph.hpp"
+#include "cinch/core/graph/derivation.hpp"
 #include "cinch/core/op.hpp"
 
 namespace cinch {

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 
-#include "cinch/core/derivation.hpp"
-#include "cinch/core/derivative_of.hpp"
-#include "cinch/core/engine_ops.hpp"
+#include "cinch/core/derive/derivative_of.hpp"
 #include "cinch/core/graph.hpp"
+#include "cinch/core/graph/derivation.hpp"
+#include "cinch/core/graph/engine_ops.hpp"
 #include "cinch/core/refusal.hpp"
 
 namespace cinch {

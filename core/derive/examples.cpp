@@ -1,10 +1,10 @@
-#include "cinch/core/examples.hpp"
+#include "cinch/core/derive/examples.hpp"
 
 #include <algorithm>
 
-#include "cinch/core/derivative_of.hpp"
-#include "cinch/core/host.hpp"
-#include "cinch/core/leaves.hpp"
+#include "cinch/core/derive/derivative_of.hpp"
+#include "cinch/core/graph/leaves.hpp"
+#include "cinch/core/plan/host.hpp"
 
 namespace cinch {
 

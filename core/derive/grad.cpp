@@ -2,15 +2,15 @@
 
 #include <algorithm>
 
-#include "cinch/core/choice.hpp"
-#include "cinch/core/derivation.hpp"
-#include "cinch/core/derivative_of.hpp"
+#include "cinch/core/derive/choice.hpp"
+#include "cinch/core/derive/derivative_of.hpp"
 #include "cinch/core/graph.hpp"
-#include "cinch/core/leaves.hpp"
+#include "cinch/core/graph/derivation.hpp"
+#include "cinch/core/graph/leaves.hpp"
 #include "cinch/core/op.hpp"
 #include "cinch/core/refusal.hpp"
-#include "cinch/core/rewrite.hpp"
-#include "cinch/core/trace.hpp"
+#include "cinch/core/rewrite/rewrite.hpp"
+#include "cinch/core/rewrite/trace.hpp"
 
 namespace cinch {
 

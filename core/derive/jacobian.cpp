@@ -1,11 +1,11 @@
 #include <algorithm>
 
-#include "cinch/core/derivation.hpp"
-#include "cinch/core/derivative_of.hpp"
-#include "cinch/core/engine_ops.hpp"
-#include "cinch/core/examples.hpp"
+#include "cinch/core/derive/derivative_of.hpp"
+#include "cinch/core/derive/examples.hpp"
 #include "cinch/core/grad.hpp"
 #include "cinch/core/graph.hpp"
+#include "cinch/core/graph/derivation.hpp"
+#include "cinch/core/graph/engine_ops.hpp"
 #include "cinch/core/op.hpp"
 #include "cinch/core/refusal.hpp"
 

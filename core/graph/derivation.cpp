@@ -1,8 +1,8 @@
-#include "cinch/core/derivation.hpp"
+#include "cinch/core/graph/derivation.hpp"
 
 #include <algorithm>
 
-#include "cinch/core/leaves.hpp"
+#include "cinch/core/graph/leaves.hpp"
 
 namespace cinch {
 

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <ostream>
 
-#include "cinch/core/derivation.hpp"
-#include "cinch/core/naming.hpp"
+#include "cinch/core/graph/derivation.hpp"
+#include "cinch/core/graph/naming.hpp"
 #include "cinch/core/op.hpp"
 
 namespace cinch {

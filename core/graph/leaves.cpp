@@ -1,4 +1,4 @@
-#include "cinch/core/leaves.hpp"
+#include "cinch/core/graph/leaves.hpp"
 
 #include <atomic>
 #include <cmath>
@@ -7,8 +7,8 @@
 #include <utility>
 
 #include "cinch/core/graph.hpp"
+#include "cinch/core/graph/shared_state.hpp"
 #include "cinch/core/shared.hpp"
-#include "cinch/core/shared_state.hpp"
 
 namespace cinch {
 

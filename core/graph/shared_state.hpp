@@ -4,8 +4,8 @@
 #include <functional>
 #include <string>
 
-#include "cinch/core/access.hpp"
 #include "cinch/core/expr.hpp"
+#include "cinch/core/graph/access.hpp"
 
 namespace cinch {
 

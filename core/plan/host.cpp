@@ -1,11 +1,11 @@
-#include "cinch/core/host.hpp"
+#include "cinch/core/plan/host.hpp"
 
 #include <algorithm>
 #include <cstring>
 
-#include "cinch/core/interpret.hpp"
-#include "cinch/core/leaves.hpp"
-#include "cinch/core/shared_state.hpp"
+#include "cinch/core/graph/leaves.hpp"
+#include "cinch/core/graph/shared_state.hpp"
+#include "cinch/core/run/interpret.hpp"
 
 namespace cinch {
 

@@ -1,4 +1,4 @@
-#include "cinch/core/plan.hpp"
+#include "cinch/core/plan/plan.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -6,9 +6,9 @@
 #include <new>
 
 #include "cinch/core/graph.hpp"
-#include "cinch/core/naming.hpp"
+#include "cinch/core/graph/naming.hpp"
+#include "cinch/core/graph/shared_state.hpp"
 #include "cinch/core/shared.hpp"
-#include "cinch/core/shared_state.hpp"
 
 namespace cinch {
 

@@ -8,9 +8,9 @@
 #include <variant>
 #include <vector>
 
-#include "cinch/core/loop.hpp"
 #include "cinch/core/op.hpp"
 #include "cinch/core/report.hpp"
+#include "cinch/core/run/loop.hpp"
 
 namespace cinch {
 

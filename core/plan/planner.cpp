@@ -3,14 +3,14 @@
 #include <map>
 #include <new>
 
-#include "cinch/core/arena.hpp"
 #include "cinch/core/graph.hpp"
-#include "cinch/core/leaves.hpp"
-#include "cinch/core/naming.hpp"
-#include "cinch/core/plan.hpp"
+#include "cinch/core/graph/leaves.hpp"
+#include "cinch/core/graph/naming.hpp"
+#include "cinch/core/graph/shared_state.hpp"
+#include "cinch/core/plan/arena.hpp"
+#include "cinch/core/plan/plan.hpp"
+#include "cinch/core/plan/strides.hpp"
 #include "cinch/core/shared.hpp"
-#include "cinch/core/shared_state.hpp"
-#include "cinch/core/strides.hpp"
 
 namespace cinch {
 

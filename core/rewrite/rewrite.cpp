@@ -1,8 +1,8 @@
-#include "cinch/core/rewrite.hpp"
+#include "cinch/core/rewrite/rewrite.hpp"
 
 #include <algorithm>
 
-#include "cinch/core/leaves.hpp"
+#include "cinch/core/graph/leaves.hpp"
 
 namespace cinch {
 

@@ -1,4 +1,4 @@
-#include "cinch/core/trace.hpp"
+#include "cinch/core/rewrite/trace.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -9,7 +9,7 @@
 
 #include "cinch/core/error.hpp"
 #include "cinch/core/graph.hpp"
-#include "cinch/core/leaves.hpp"
+#include "cinch/core/graph/leaves.hpp"
 
 namespace cinch {
 

@@ -1,4 +1,4 @@
-#include "cinch/core/interpret.hpp"
+#include "cinch/core/run/interpret.hpp"
 
 #include <cmath>
 #include <new>
@@ -6,8 +6,8 @@
 #include <stdexcept>
 
 #include "cinch/core/graph.hpp"
-#include "cinch/core/leaves.hpp"
-#include "cinch/core/naming.hpp"
+#include "cinch/core/graph/leaves.hpp"
+#include "cinch/core/graph/naming.hpp"
 #include "cinch/core/shared.hpp"
 
 namespace cinch {

@@ -1,9 +1,9 @@
-#include "cinch/core/loop.hpp"
+#include "cinch/core/run/loop.hpp"
 
 #include <algorithm>
 #include <cstring>
 
-#include "cinch/core/team.hpp"
+#include "cinch/core/run/team.hpp"
 
 namespace cinch {
 

@@ -11,7 +11,7 @@
 namespace cinch {
 
 /// Sums of float32 elements into float64 results, in which long ones keep their digits, and back.
-/// Defined in ops/reduce.cpp.
+/// Defined in ops/reduce/reduce.cpp.
 struct WideSum {
   const Accumulator* narrow_one;  ///< The accumulator that it stands in for.
   void (*fold)(void* out, const void* in, std::size_t n);

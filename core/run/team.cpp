@@ -1,4 +1,4 @@
-#include "cinch/core/team.hpp"
+#include "cinch/core/run/team.hpp"
 
 #include <algorithm>
 #include <array>

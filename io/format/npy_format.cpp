@@ -1,4 +1,4 @@
-#include "cinch/io/npy_format.hpp"
+#include "cinch/io/format/npy_format.hpp"
 
 #include <algorithm>
 #include <array>

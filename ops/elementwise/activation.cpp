@@ -5,20 +5,20 @@
 #include <limits>
 #include <xtensor/xmath.hpp>
 
-#include "cinch/core/engine_ops.hpp"
-#include "cinch/core/rewrite.hpp"
+#include "cinch/core/graph/engine_ops.hpp"
+#include "cinch/core/rewrite/rewrite.hpp"
 #include "cinch/ops/arithmetic.hpp"
 #include "cinch/ops/determinant.hpp"
-#include "cinch/ops/elementwise.hpp"
-#include "cinch/ops/expansion.hpp"
-#include "cinch/ops/positive.hpp"
 #include "cinch/ops/prod.hpp"
+#include "cinch/ops/records/elementwise.hpp"
 #include "cinch/ops/reduce.hpp"
+#include "cinch/ops/reference/xtensor_view.hpp"
+#include "cinch/ops/rules/expansion.hpp"
+#include "cinch/ops/rules/positive.hpp"
+#include "cinch/ops/rules/slopes.hpp"
 #include "cinch/ops/shape.hpp"
-#include "cinch/ops/slopes.hpp"
 #include "cinch/ops/special.hpp"
 #include "cinch/ops/trigonometry.hpp"
-#include "cinch/ops/xtensor_view.hpp"
 
 namespace cinch {
 

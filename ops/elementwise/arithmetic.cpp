@@ -2,20 +2,20 @@
 
 #include <xtensor/xmath.hpp>
 
-#include "cinch/core/derivative_of.hpp"
-#include "cinch/core/leaves.hpp"
-#include "cinch/core/rewrite.hpp"
+#include "cinch/core/derive/derivative_of.hpp"
+#include "cinch/core/graph/leaves.hpp"
+#include "cinch/core/rewrite/rewrite.hpp"
 #include "cinch/ops/activation.hpp"
-#include "cinch/ops/elementwise.hpp"
-#include "cinch/ops/even.hpp"
-#include "cinch/ops/positive.hpp"
+#include "cinch/ops/records/elementwise.hpp"
 #include "cinch/ops/reduce.hpp"
-#include "cinch/ops/root.hpp"
+#include "cinch/ops/reference/xtensor_view.hpp"
+#include "cinch/ops/rules/even.hpp"
+#include "cinch/ops/rules/positive.hpp"
+#include "cinch/ops/rules/root.hpp"
+#include "cinch/ops/rules/slopes.hpp"
 #include "cinch/ops/shape.hpp"
-#include "cinch/ops/slopes.hpp"
 #include "cinch/ops/special.hpp"
 #include "cinch/ops/trigonometry.hpp"
-#include "cinch/ops/xtensor_view.hpp"
 
 namespace cinch {
 

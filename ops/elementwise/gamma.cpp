@@ -6,7 +6,7 @@
 
 #include "cinch/core/op.hpp"
 #include "cinch/core/refusal.hpp"
-#include "cinch/core/team.hpp"
+#include "cinch/core/run/team.hpp"
 #include "cinch/ops/activation.hpp"
 #include "cinch/ops/arithmetic.hpp"
 

@@ -4,9 +4,9 @@
 #include "cinch/ops/activation.hpp"
 #include "cinch/ops/arithmetic.hpp"
 #include "cinch/ops/arrange.hpp"
-#include "cinch/ops/elementwise.hpp"
-#include "cinch/ops/operands.hpp"
-#include "cinch/ops/slopes.hpp"
+#include "cinch/ops/records/elementwise.hpp"
+#include "cinch/ops/records/operands.hpp"
+#include "cinch/ops/rules/slopes.hpp"
 #include "cinch/ops/special.hpp"
 
 namespace cinch {

@@ -3,8 +3,8 @@
 #include <cmath>
 #include <limits>
 
-#include "cinch/core/rewrite.hpp"
-#include "cinch/core/team.hpp"
+#include "cinch/core/rewrite/rewrite.hpp"
+#include "cinch/core/run/team.hpp"
 #include "cinch/ops/activation.hpp"
 #include "cinch/ops/arithmetic.hpp"
 #include "cinch/ops/special.hpp"

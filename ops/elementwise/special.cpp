@@ -2,13 +2,13 @@
 
 #include <limits>
 
-#include "cinch/core/rewrite.hpp"
+#include "cinch/core/rewrite/rewrite.hpp"
 #include "cinch/ops/activation.hpp"
 #include "cinch/ops/arithmetic.hpp"
-#include "cinch/ops/complement.hpp"
-#include "cinch/ops/elementwise.hpp"
-#include "cinch/ops/positive.hpp"
-#include "cinch/ops/slopes.hpp"
+#include "cinch/ops/records/elementwise.hpp"
+#include "cinch/ops/rules/complement.hpp"
+#include "cinch/ops/rules/positive.hpp"
+#include "cinch/ops/rules/slopes.hpp"
 
 namespace cinch {
 

@@ -1,12 +1,12 @@
 #include "cinch/ops/trigonometry.hpp"
 
-#include "cinch/core/rewrite.hpp"
+#include "cinch/core/rewrite/rewrite.hpp"
 #include "cinch/ops/activation.hpp"
 #include "cinch/ops/arithmetic.hpp"
-#include "cinch/ops/elementwise.hpp"
-#include "cinch/ops/even.hpp"
-#include "cinch/ops/root.hpp"
-#include "cinch/ops/slopes.hpp"
+#include "cinch/ops/records/elementwise.hpp"
+#include "cinch/ops/rules/even.hpp"
+#include "cinch/ops/rules/root.hpp"
+#include "cinch/ops/rules/slopes.hpp"
 
 namespace cinch {
 

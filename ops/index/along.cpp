@@ -3,10 +3,10 @@
 #include <cstring>
 
 #include "cinch/ops/arithmetic.hpp"
-#include "cinch/ops/positions.hpp"
+#include "cinch/ops/records/sizes.hpp"
+#include "cinch/ops/reference/positions.hpp"
+#include "cinch/ops/reference/xtensor_view.hpp"
 #include "cinch/ops/shape.hpp"
-#include "cinch/ops/sizes.hpp"
-#include "cinch/ops/xtensor_view.hpp"
 
 namespace cinch {
 

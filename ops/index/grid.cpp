@@ -7,10 +7,10 @@
 #include "cinch/ops/cumulative.hpp"
 #include "cinch/ops/index.hpp"
 #include "cinch/ops/linalg.hpp"
-#include "cinch/ops/operands.hpp"
+#include "cinch/ops/records/operands.hpp"
+#include "cinch/ops/records/sizes.hpp"
 #include "cinch/ops/reduce.hpp"
 #include "cinch/ops/shape.hpp"
-#include "cinch/ops/sizes.hpp"
 
 namespace cinch {
 

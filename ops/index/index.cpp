@@ -5,16 +5,16 @@
 #include <numeric>
 #include <xtensor/xbuilder.hpp>
 
-#include "cinch/core/examples.hpp"
-#include "cinch/core/leaves.hpp"
+#include "cinch/core/derive/examples.hpp"
+#include "cinch/core/graph/leaves.hpp"
 #include "cinch/core/refusal.hpp"
 #include "cinch/ops/along.hpp"
 #include "cinch/ops/arithmetic.hpp"
-#include "cinch/ops/positions.hpp"
+#include "cinch/ops/records/sizes.hpp"
+#include "cinch/ops/reference/positions.hpp"
+#include "cinch/ops/reference/xtensor_view.hpp"
 #include "cinch/ops/shape.hpp"
-#include "cinch/ops/sizes.hpp"
 #include "cinch/ops/subtensor.hpp"
-#include "cinch/ops/xtensor_view.hpp"
 
 namespace cinch {
 

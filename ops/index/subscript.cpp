@@ -6,8 +6,8 @@
 #include "cinch/ops/arithmetic.hpp"
 #include "cinch/ops/arrange.hpp"
 #include "cinch/ops/index.hpp"
+#include "cinch/ops/records/sizes.hpp"
 #include "cinch/ops/shape.hpp"
-#include "cinch/ops/sizes.hpp"
 #include "cinch/ops/subtensor.hpp"
 
 namespace cinch {

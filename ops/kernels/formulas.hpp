@@ -9,8 +9,8 @@
 #include <tuple>
 #include <type_traits>
 
-#include "cinch/ops/formula.hpp"
-#include "cinch/ops/function_formulas.hpp"
+#include "cinch/ops/kernels/formula.hpp"
+#include "cinch/ops/kernels/function_formulas.hpp"
 
 namespace cinch {
 

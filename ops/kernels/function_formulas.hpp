@@ -1,7 +1,7 @@
 // Formulas of the less common functions: exponentials and logarithms of sums, angles, erf.
 #pragma once
 
-#include "cinch/ops/formula.hpp"
+#include "cinch/ops/kernels/formula.hpp"
 
 namespace cinch::formula {
 

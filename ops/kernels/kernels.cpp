@@ -1,4 +1,4 @@
-#include "cinch/ops/kernels.hpp"
+#include "cinch/ops/kernels/kernels.hpp"
 
 #include <cstdlib>
 #include <string>

@@ -4,7 +4,7 @@
 #include <string_view>
 
 #include "cinch/core/op.hpp"
-#include "cinch/ops/formulas.hpp"
+#include "cinch/ops/kernels/formulas.hpp"
 
 namespace cinch {
 

@@ -1,4 +1,4 @@
 // Elementwise loops for one instruction set; CMakeLists.txt gives this file its flags.
 #define CINCH_SIMD_NAME "avx512"
 #define CINCH_SIMD_TABLE kernels_avx512
-#include "cinch/ops/kernels_body.inl"
+#include "cinch/ops/kernels/kernels_body.inl"

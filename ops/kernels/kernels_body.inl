@@ -7,8 +7,8 @@
 #include <type_traits>
 #include <utility>
 
-#include "cinch/ops/kernels.hpp"
-#include "cinch/ops/threefry.hpp"
+#include "cinch/ops/kernels/kernels.hpp"
+#include "cinch/ops/kernels/threefry.hpp"
 
 // Operands may be the output itself, element for element: no iteration reads what another writes.
 #if defined(__clang__)
@@ -20,9 +20,9 @@
 namespace cinch {
 namespace {
 
-#include "cinch/ops/fast_math.inl"
+#include "cinch/ops/kernels/fast_math.inl"
 // Of functions that fast_math.inl declares.
-#include "cinch/ops/fast_functions.inl"
+#include "cinch/ops/kernels/fast_functions.inl"
 
 template <class F, class T>
 using Result = decltype(F::template f<FastMath>(T()));
@@ -155,13 +155,13 @@ inline void zip_wide(void* out, const void* in, std::size_t n) {
   for (std::size_t i = 0; i < n; ++i) o[i] += a[i];
 }
 
-#include "cinch/ops/random_body.inl"
+#include "cinch/ops/kernels/random_body.inl"
 constexpr RandomKernels random_kernels{
     {fill_random<float, uniform_pairs<float>>, fill_random<double, uniform_pairs<double>>},
     {fill_random<float, normal_pairs<float>>, fill_random<double, normal_pairs<double>>}};
 
 #if defined(CINCH_VECTOR_BYTES)
-#include "cinch/ops/products_body.inl"
+#include "cinch/ops/kernels/products_body.inl"
 constexpr SkinnyProducts skinny{{skinny_product<float, false>, skinny_product<double, false>},
                                 {skinny_product<float, true>, skinny_product<double, true>},
                                 {pack<float>, pack<double>},

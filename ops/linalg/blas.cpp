@@ -1,4 +1,4 @@
-#include "cinch/ops/blas.hpp"
+#include "cinch/ops/linalg/blas.hpp"
 
 #include <cblas.h>
 
@@ -7,8 +7,8 @@
 #include <limits>
 
 #include "cinch/core/error.hpp"
-#include "cinch/core/team.hpp"
-#include "cinch/ops/kernels.hpp"
+#include "cinch/core/run/team.hpp"
+#include "cinch/ops/kernels/kernels.hpp"
 
 namespace cinch::blas {
 

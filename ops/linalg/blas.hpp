@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <string>
 
-#include "cinch/core/team.hpp"
+#include "cinch/core/run/team.hpp"
 
 namespace cinch::blas {
 

@@ -7,13 +7,13 @@
 
 #include "cinch/ops/arithmetic.hpp"
 #include "cinch/ops/index.hpp"
-#include "cinch/ops/lapack.hpp"
-#include "cinch/ops/matrices.hpp"
+#include "cinch/ops/linalg/lapack.hpp"
+#include "cinch/ops/linalg/matrices.hpp"
+#include "cinch/ops/linalg/textbook.hpp"
+#include "cinch/ops/records/sizes.hpp"
 #include "cinch/ops/reduce.hpp"
 #include "cinch/ops/shape.hpp"
-#include "cinch/ops/sizes.hpp"
 #include "cinch/ops/solve.hpp"
-#include "cinch/ops/textbook.hpp"
 
 namespace cinch {
 

@@ -8,12 +8,12 @@
 #include "cinch/ops/diagonal.hpp"
 #include "cinch/ops/eigen.hpp"
 #include "cinch/ops/index.hpp"
-#include "cinch/ops/lapack.hpp"
 #include "cinch/ops/linalg.hpp"
-#include "cinch/ops/matrices.hpp"
+#include "cinch/ops/linalg/lapack.hpp"
+#include "cinch/ops/linalg/matrices.hpp"
+#include "cinch/ops/linalg/textbook.hpp"
 #include "cinch/ops/shape.hpp"
 #include "cinch/ops/solve.hpp"
-#include "cinch/ops/textbook.hpp"
 
 namespace cinch {
 

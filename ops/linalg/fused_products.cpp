@@ -1,10 +1,10 @@
-#include "cinch/ops/fused_products.hpp"
+#include "cinch/ops/linalg/fused_products.hpp"
 
-#include "cinch/core/team.hpp"
+#include "cinch/core/run/team.hpp"
 #include "cinch/ops/arithmetic.hpp"
 #include "cinch/ops/index.hpp"
 #include "cinch/ops/linalg.hpp"
-#include "cinch/ops/matrix_operand.hpp"
+#include "cinch/ops/linalg/matrix_operand.hpp"
 #include "cinch/ops/reduce.hpp"
 #include "cinch/ops/shape.hpp"
 

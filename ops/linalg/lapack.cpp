@@ -1,4 +1,4 @@
-#include "cinch/ops/lapack.hpp"
+#include "cinch/ops/linalg/lapack.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -7,7 +7,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "cinch/ops/blas.hpp"
+#include "cinch/ops/linalg/blas.hpp"
 
 // Fortran passes everything by address, and the length of each character after all arguments.
 #define CINCH_LAPACK(T, p)                                                                         \

@@ -4,13 +4,13 @@
 #include <xtensor/xview.hpp>
 
 #include "cinch/core/refusal.hpp"
-#include "cinch/core/team.hpp"
+#include "cinch/core/run/team.hpp"
 #include "cinch/ops/arithmetic.hpp"
-#include "cinch/ops/blas.hpp"
-#include "cinch/ops/matrix_operand.hpp"
+#include "cinch/ops/linalg/blas.hpp"
+#include "cinch/ops/linalg/matrix_operand.hpp"
 #include "cinch/ops/reduce.hpp"
+#include "cinch/ops/reference/xtensor_view.hpp"
 #include "cinch/ops/shape.hpp"
-#include "cinch/ops/xtensor_view.hpp"
 
 namespace cinch {
 

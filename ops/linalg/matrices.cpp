@@ -1,4 +1,4 @@
-#include "cinch/ops/matrices.hpp"
+#include "cinch/ops/linalg/matrices.hpp"
 
 #include <algorithm>
 #include <atomic>

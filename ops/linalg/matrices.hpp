@@ -14,7 +14,7 @@
 
 #include "cinch/core/op.hpp"
 #include "cinch/core/refusal.hpp"
-#include "cinch/core/team.hpp"
+#include "cinch/core/run/team.hpp"
 
 namespace cinch {
 

@@ -5,7 +5,7 @@
 #include <type_traits>
 
 #include "cinch/core/op.hpp"
-#include "cinch/ops/blas.hpp"
+#include "cinch/ops/linalg/blas.hpp"
 
 namespace cinch {
 

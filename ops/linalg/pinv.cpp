@@ -2,12 +2,12 @@
 #include <limits>
 
 #include "cinch/ops/arithmetic.hpp"
-#include "cinch/ops/lapack.hpp"
-#include "cinch/ops/matrices.hpp"
+#include "cinch/ops/linalg/lapack.hpp"
+#include "cinch/ops/linalg/matrices.hpp"
+#include "cinch/ops/linalg/svd_kernel.hpp"
+#include "cinch/ops/linalg/textbook.hpp"
 #include "cinch/ops/shape.hpp"
 #include "cinch/ops/svd.hpp"
-#include "cinch/ops/svd_kernel.hpp"
-#include "cinch/ops/textbook.hpp"
 
 namespace cinch {
 

@@ -7,10 +7,10 @@
 #include "cinch/ops/arrange.hpp"
 #include "cinch/ops/diagonal.hpp"
 #include "cinch/ops/linalg.hpp"
-#include "cinch/ops/operands.hpp"
+#include "cinch/ops/records/operands.hpp"
+#include "cinch/ops/records/sizes.hpp"
 #include "cinch/ops/reduce.hpp"
 #include "cinch/ops/shape.hpp"
-#include "cinch/ops/sizes.hpp"
 #include "cinch/ops/solve.hpp"
 
 namespace cinch {

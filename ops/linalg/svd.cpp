@@ -4,14 +4,14 @@
 
 #include "cinch/ops/arithmetic.hpp"
 #include "cinch/ops/index.hpp"
-#include "cinch/ops/lapack.hpp"
 #include "cinch/ops/linalg.hpp"
-#include "cinch/ops/matrices.hpp"
+#include "cinch/ops/linalg/lapack.hpp"
+#include "cinch/ops/linalg/matrices.hpp"
+#include "cinch/ops/linalg/svd_kernel.hpp"
+#include "cinch/ops/linalg/textbook.hpp"
 #include "cinch/ops/reduce.hpp"
-#include "cinch/ops/root.hpp"
+#include "cinch/ops/rules/root.hpp"
 #include "cinch/ops/shape.hpp"
-#include "cinch/ops/svd_kernel.hpp"
-#include "cinch/ops/textbook.hpp"
 
 namespace cinch {
 

@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <vector>
 
-#include "cinch/ops/lapack.hpp"
-#include "cinch/ops/matrices.hpp"
+#include "cinch/ops/linalg/lapack.hpp"
+#include "cinch/ops/linalg/matrices.hpp"
 
 namespace cinch {
 

@@ -1,4 +1,4 @@
-#include "cinch/ops/textbook.hpp"
+#include "cinch/ops/linalg/textbook.hpp"
 
 #include <algorithm>
 #include <cmath>

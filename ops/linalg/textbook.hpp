@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "cinch/core/op.hpp"
-#include "cinch/ops/matrices.hpp"
+#include "cinch/ops/linalg/matrices.hpp"
 
 namespace cinch::textbook {
 

@@ -4,7 +4,7 @@
 #include <limits>
 #include <numeric>
 
-#include "cinch/ops/textbook.hpp"
+#include "cinch/ops/linalg/textbook.hpp"
 
 namespace cinch::textbook {
 

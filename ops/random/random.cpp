@@ -7,15 +7,15 @@
 #include <numbers>
 #include <xtensor/xarray.hpp>
 
-#include "cinch/core/shared_state.hpp"
-#include "cinch/core/team.hpp"
+#include "cinch/core/graph/shared_state.hpp"
+#include "cinch/core/run/team.hpp"
 #include "cinch/ops/arithmetic.hpp"
 #include "cinch/ops/index.hpp"
-#include "cinch/ops/kernels.hpp"
+#include "cinch/ops/kernels/kernels.hpp"
+#include "cinch/ops/kernels/threefry.hpp"
+#include "cinch/ops/records/sizes.hpp"
 #include "cinch/ops/reduce.hpp"
 #include "cinch/ops/shape.hpp"
-#include "cinch/ops/sizes.hpp"
-#include "cinch/ops/threefry.hpp"
 
 namespace cinch {
 

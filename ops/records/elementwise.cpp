@@ -1,8 +1,8 @@
-#include "cinch/ops/elementwise.hpp"
+#include "cinch/ops/records/elementwise.hpp"
 
 #include <xtensor/xmath.hpp>
 
-#include "cinch/ops/xtensor_view.hpp"
+#include "cinch/ops/reference/xtensor_view.hpp"
 
 namespace cinch {
 

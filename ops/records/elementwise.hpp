@@ -4,8 +4,8 @@
 #include <cmath>
 
 #include "cinch/core/op.hpp"
-#include "cinch/ops/formulas.hpp"
-#include "cinch/ops/kernels.hpp"
+#include "cinch/ops/kernels/formulas.hpp"
+#include "cinch/ops/kernels/kernels.hpp"
 
 namespace cinch {
 

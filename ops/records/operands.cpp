@@ -1,10 +1,10 @@
-#include "cinch/ops/operands.hpp"
+#include "cinch/ops/records/operands.hpp"
 
 #include <algorithm>
 
 #include "cinch/ops/arithmetic.hpp"
+#include "cinch/ops/records/sizes.hpp"
 #include "cinch/ops/shape.hpp"
-#include "cinch/ops/sizes.hpp"
 
 namespace cinch {
 

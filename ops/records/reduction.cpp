@@ -1,4 +1,4 @@
-#include "cinch/ops/reduction.hpp"
+#include "cinch/ops/records/reduction.hpp"
 
 #include <algorithm>
 

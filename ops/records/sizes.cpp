@@ -1,8 +1,8 @@
-#include "cinch/ops/sizes.hpp"
+#include "cinch/ops/records/sizes.hpp"
 
 #include "cinch/core/graph.hpp"
-#include "cinch/core/interpret.hpp"
-#include "cinch/core/leaves.hpp"
+#include "cinch/core/graph/leaves.hpp"
+#include "cinch/core/run/interpret.hpp"
 #include "cinch/ops/shape.hpp"
 
 namespace cinch {

@@ -5,14 +5,14 @@
 #include <limits>
 
 #include "cinch/core/op.hpp"
-#include "cinch/core/team.hpp"
+#include "cinch/core/run/team.hpp"
 #include "cinch/ops/activation.hpp"
 #include "cinch/ops/along.hpp"
 #include "cinch/ops/arithmetic.hpp"
 #include "cinch/ops/index.hpp"
-#include "cinch/ops/positions.hpp"
+#include "cinch/ops/reference/positions.hpp"
+#include "cinch/ops/reference/xtensor_view.hpp"
 #include "cinch/ops/shape.hpp"
-#include "cinch/ops/xtensor_view.hpp"
 
 namespace cinch {
 

@@ -5,10 +5,10 @@
 
 #include "cinch/ops/activation.hpp"
 #include "cinch/ops/arithmetic.hpp"
-#include "cinch/ops/expansion.hpp"
 #include "cinch/ops/finite.hpp"
-#include "cinch/ops/positive.hpp"
-#include "cinch/ops/reduction.hpp"
+#include "cinch/ops/records/reduction.hpp"
+#include "cinch/ops/rules/expansion.hpp"
+#include "cinch/ops/rules/positive.hpp"
 #include "cinch/ops/shape.hpp"
 
 namespace cinch {

@@ -7,9 +7,9 @@
 #include "cinch/ops/arithmetic.hpp"
 #include "cinch/ops/index.hpp"
 #include "cinch/ops/norm.hpp"
-#include "cinch/ops/operands.hpp"
+#include "cinch/ops/records/operands.hpp"
 #include "cinch/ops/reduce.hpp"
-#include "cinch/ops/root.hpp"
+#include "cinch/ops/rules/root.hpp"
 #include "cinch/ops/shape.hpp"
 #include "cinch/ops/special.hpp"
 

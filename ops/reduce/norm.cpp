@@ -5,7 +5,7 @@
 
 #include "cinch/core/refusal.hpp"
 #include "cinch/ops/arithmetic.hpp"
-#include "cinch/ops/root.hpp"
+#include "cinch/ops/rules/root.hpp"
 
 namespace cinch {
 

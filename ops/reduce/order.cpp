@@ -5,9 +5,9 @@
 
 #include "cinch/core/op.hpp"
 #include "cinch/core/refusal.hpp"
-#include "cinch/core/team.hpp"
+#include "cinch/core/run/team.hpp"
 #include "cinch/ops/along.hpp"
-#include "cinch/ops/positions.hpp"
+#include "cinch/ops/reference/positions.hpp"
 
 namespace cinch {
 

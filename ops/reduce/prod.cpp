@@ -2,10 +2,10 @@
 
 #include <algorithm>
 
-#include "cinch/core/team.hpp"
+#include "cinch/core/run/team.hpp"
 #include "cinch/ops/arithmetic.hpp"
-#include "cinch/ops/kernels.hpp"
-#include "cinch/ops/reduction.hpp"
+#include "cinch/ops/kernels/kernels.hpp"
+#include "cinch/ops/records/reduction.hpp"
 #include "cinch/ops/shape.hpp"
 
 namespace cinch {

@@ -5,14 +5,14 @@
 #include <limits>
 #include <xtensor/xmath.hpp>
 
-#include "cinch/core/engine_ops.hpp"
-#include "cinch/core/loop.hpp"
+#include "cinch/core/graph/engine_ops.hpp"
+#include "cinch/core/run/loop.hpp"
 #include "cinch/ops/activation.hpp"
 #include "cinch/ops/arithmetic.hpp"
-#include "cinch/ops/kernels.hpp"
-#include "cinch/ops/reduction.hpp"
+#include "cinch/ops/kernels/kernels.hpp"
+#include "cinch/ops/records/reduction.hpp"
+#include "cinch/ops/reference/xtensor_view.hpp"
 #include "cinch/ops/shape.hpp"
-#include "cinch/ops/xtensor_view.hpp"
 
 namespace cinch {
 

@@ -8,10 +8,10 @@
 #include "cinch/ops/diagonal.hpp"
 #include "cinch/ops/index.hpp"
 #include "cinch/ops/linalg.hpp"
-#include "cinch/ops/operands.hpp"
 #include "cinch/ops/order.hpp"
+#include "cinch/ops/records/operands.hpp"
+#include "cinch/ops/records/sizes.hpp"
 #include "cinch/ops/shape.hpp"
-#include "cinch/ops/sizes.hpp"
 
 namespace cinch {
 

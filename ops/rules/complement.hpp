@@ -5,7 +5,7 @@
 #include <optional>
 
 #include "cinch/core/expr.hpp"
-#include "cinch/ops/factors.hpp"
+#include "cinch/ops/rules/factors.hpp"
 
 namespace cinch::exponentials {
 

@@ -1,4 +1,4 @@
-#include "cinch/ops/even.hpp"
+#include "cinch/ops/rules/even.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -8,13 +8,13 @@
 
 #include "cinch/core/grad.hpp"
 #include "cinch/core/graph.hpp"
-#include "cinch/core/leaves.hpp"
+#include "cinch/core/graph/leaves.hpp"
 #include "cinch/ops/activation.hpp"
 #include "cinch/ops/arithmetic.hpp"
-#include "cinch/ops/elementwise.hpp"
 #include "cinch/ops/quantile_functions.hpp"
-#include "cinch/ops/root.hpp"
-#include "cinch/ops/series.hpp"
+#include "cinch/ops/records/elementwise.hpp"
+#include "cinch/ops/rules/root.hpp"
+#include "cinch/ops/rules/series.hpp"
 #include "cinch/ops/shape.hpp"
 #include "cinch/ops/trigonometry.hpp"
 

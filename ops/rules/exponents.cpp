@@ -1,8 +1,8 @@
-#include "cinch/ops/exponents.hpp"
+#include "cinch/ops/rules/exponents.hpp"
 
 #include <cmath>
 
-#include "cinch/core/leaves.hpp"
+#include "cinch/core/graph/leaves.hpp"
 #include "cinch/ops/activation.hpp"
 #include "cinch/ops/arithmetic.hpp"
 #include "cinch/ops/special.hpp"

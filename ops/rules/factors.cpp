@@ -1,26 +1,26 @@
-#include "cinch/ops/factors.hpp"
+#include "cinch/ops/rules/factors.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
-#include "cinch/core/engine_ops.hpp"
-#include "cinch/core/leaves.hpp"
+#include "cinch/core/graph/engine_ops.hpp"
+#include "cinch/core/graph/leaves.hpp"
 #include "cinch/ops/activation.hpp"
 #include "cinch/ops/along.hpp"
 #include "cinch/ops/arithmetic.hpp"
-#include "cinch/ops/complement.hpp"
-#include "cinch/ops/expansion.hpp"
 #include "cinch/ops/index.hpp"
 #include "cinch/ops/logsumexp.hpp"
-#include "cinch/ops/normal_tail.hpp"
-#include "cinch/ops/positive.hpp"
 #include "cinch/ops/prod.hpp"
+#include "cinch/ops/records/reduction.hpp"
 #include "cinch/ops/reduce.hpp"
-#include "cinch/ops/reduction.hpp"
-#include "cinch/ops/root.hpp"
+#include "cinch/ops/rules/complement.hpp"
+#include "cinch/ops/rules/expansion.hpp"
+#include "cinch/ops/rules/normal_tail.hpp"
+#include "cinch/ops/rules/positive.hpp"
+#include "cinch/ops/rules/root.hpp"
+#include "cinch/ops/rules/slopes.hpp"
 #include "cinch/ops/shape.hpp"
-#include "cinch/ops/slopes.hpp"
 #include "cinch/ops/special.hpp"
 #include "cinch/ops/trigonometry.hpp"
 

@@ -9,8 +9,8 @@
 
 #include "cinch/core/expr.hpp"
 #include "cinch/core/graph.hpp"
-#include "cinch/ops/exponents.hpp"
-#include "cinch/ops/normal_tail.hpp"
+#include "cinch/ops/rules/exponents.hpp"
+#include "cinch/ops/rules/normal_tail.hpp"
 
 namespace cinch::exponentials {
 

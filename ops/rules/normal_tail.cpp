@@ -1,8 +1,8 @@
-#include "cinch/ops/normal_tail.hpp"
+#include "cinch/ops/rules/normal_tail.hpp"
 
 #include "cinch/ops/arithmetic.hpp"
-#include "cinch/ops/expansion.hpp"
-#include "cinch/ops/slopes.hpp"
+#include "cinch/ops/rules/expansion.hpp"
+#include "cinch/ops/rules/slopes.hpp"
 #include "cinch/ops/special.hpp"
 
 namespace cinch::exponentials {

@@ -1,14 +1,14 @@
-#include "cinch/ops/root.hpp"
+#include "cinch/ops/rules/root.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
-#include "cinch/core/leaves.hpp"
-#include "cinch/core/rewrite.hpp"
+#include "cinch/core/graph/leaves.hpp"
+#include "cinch/core/rewrite/rewrite.hpp"
 #include "cinch/ops/arithmetic.hpp"
-#include "cinch/ops/elementwise.hpp"
-#include "cinch/ops/even.hpp"
+#include "cinch/ops/records/elementwise.hpp"
+#include "cinch/ops/rules/even.hpp"
 #include "cinch/ops/shape.hpp"
 
 namespace cinch {

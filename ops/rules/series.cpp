@@ -1,16 +1,16 @@
-#include "cinch/ops/series.hpp"
+#include "cinch/ops/rules/series.hpp"
 
 #include <algorithm>
 #include <cmath>
 
-#include "cinch/core/interpret.hpp"
-#include "cinch/core/leaves.hpp"
+#include "cinch/core/graph/leaves.hpp"
+#include "cinch/core/run/interpret.hpp"
 #include "cinch/ops/activation.hpp"
 #include "cinch/ops/arithmetic.hpp"
-#include "cinch/ops/even.hpp"
 #include "cinch/ops/quantile_functions.hpp"
-#include "cinch/ops/root.hpp"
-#include "cinch/ops/slopes.hpp"
+#include "cinch/ops/rules/even.hpp"
+#include "cinch/ops/rules/root.hpp"
+#include "cinch/ops/rules/slopes.hpp"
 #include "cinch/ops/special.hpp"
 #include "cinch/ops/trigonometry.hpp"
 

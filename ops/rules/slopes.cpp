@@ -1,8 +1,8 @@
-#include "cinch/ops/slopes.hpp"
+#include "cinch/ops/rules/slopes.hpp"
 
 #include "cinch/ops/activation.hpp"
 #include "cinch/ops/arithmetic.hpp"
-#include "cinch/ops/elementwise.hpp"
+#include "cinch/ops/records/elementwise.hpp"
 
 namespace cinch {
 

@@ -1,9 +1,9 @@
-#include "cinch/ops/targets.hpp"
+#include "cinch/ops/rules/targets.hpp"
 
 #include <algorithm>
 
 #include "cinch/core/graph.hpp"
-#include "cinch/core/leaves.hpp"
+#include "cinch/core/graph/leaves.hpp"
 #include "cinch/ops/activation.hpp"
 #include "cinch/ops/arithmetic.hpp"
 #include "cinch/ops/special.hpp"

@@ -7,8 +7,8 @@
 #include "cinch/core/refusal.hpp"
 #include "cinch/ops/arithmetic.hpp"
 #include "cinch/ops/index.hpp"
+#include "cinch/ops/records/sizes.hpp"
 #include "cinch/ops/shape.hpp"
-#include "cinch/ops/sizes.hpp"
 
 namespace cinch {
 

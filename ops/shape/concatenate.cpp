@@ -2,14 +2,14 @@
 #include <cstring>
 #include <xtensor/xmath.hpp>
 
-#include "cinch/core/leaves.hpp"
+#include "cinch/core/graph/leaves.hpp"
 #include "cinch/core/refusal.hpp"
 #include "cinch/ops/arithmetic.hpp"
 #include "cinch/ops/index.hpp"
-#include "cinch/ops/operands.hpp"
+#include "cinch/ops/records/operands.hpp"
+#include "cinch/ops/records/sizes.hpp"
+#include "cinch/ops/reference/xtensor_view.hpp"
 #include "cinch/ops/shape.hpp"
-#include "cinch/ops/sizes.hpp"
-#include "cinch/ops/xtensor_view.hpp"
 
 namespace cinch {
 

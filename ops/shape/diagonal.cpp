@@ -3,17 +3,17 @@
 #include <algorithm>
 #include <cstring>
 
-#include "cinch/core/examples.hpp"
+#include "cinch/core/derive/examples.hpp"
 #include "cinch/core/refusal.hpp"
 #include "cinch/ops/arithmetic.hpp"
 #include "cinch/ops/index.hpp"
 #include "cinch/ops/linalg.hpp"
-#include "cinch/ops/operands.hpp"
-#include "cinch/ops/positions.hpp"
+#include "cinch/ops/records/operands.hpp"
+#include "cinch/ops/records/sizes.hpp"
 #include "cinch/ops/reduce.hpp"
+#include "cinch/ops/reference/positions.hpp"
+#include "cinch/ops/reference/xtensor_view.hpp"
 #include "cinch/ops/shape.hpp"
-#include "cinch/ops/sizes.hpp"
-#include "cinch/ops/xtensor_view.hpp"
 
 namespace cinch {
 

@@ -6,12 +6,12 @@
 #include <xtensor/xmanipulation.hpp>
 #include <xtensor/xmath.hpp>
 
-#include "cinch/core/examples.hpp"
-#include "cinch/core/leaves.hpp"
+#include "cinch/core/derive/examples.hpp"
+#include "cinch/core/graph/leaves.hpp"
 #include "cinch/core/refusal.hpp"
 #include "cinch/ops/arithmetic.hpp"
-#include "cinch/ops/sizes.hpp"
-#include "cinch/ops/xtensor_view.hpp"
+#include "cinch/ops/records/sizes.hpp"
+#include "cinch/ops/reference/xtensor_view.hpp"
 
 namespace cinch {
 

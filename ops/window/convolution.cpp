@@ -3,7 +3,7 @@
 #include "cinch/ops/arithmetic.hpp"
 #include "cinch/ops/index.hpp"
 #include "cinch/ops/shape.hpp"
-#include "cinch/ops/windows.hpp"
+#include "cinch/ops/window/windows.hpp"
 
 namespace cinch {
 

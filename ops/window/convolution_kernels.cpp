@@ -1,12 +1,12 @@
-#include "cinch/ops/convolution_kernels.hpp"
+#include "cinch/ops/window/convolution_kernels.hpp"
 
 #include <algorithm>
 #include <type_traits>
 #include <vector>
 
-#include "cinch/core/team.hpp"
-#include "cinch/ops/blas.hpp"
-#include "cinch/ops/windows.hpp"
+#include "cinch/core/run/team.hpp"
+#include "cinch/ops/linalg/blas.hpp"
+#include "cinch/ops/window/windows.hpp"
 
 namespace cinch {
 

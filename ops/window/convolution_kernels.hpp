@@ -6,7 +6,7 @@
 
 #include "cinch/core/op.hpp"
 #include "cinch/ops/window.hpp"
-#include "cinch/ops/windows.hpp"
+#include "cinch/ops/window/windows.hpp"
 
 namespace cinch {
 

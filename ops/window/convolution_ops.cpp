@@ -3,10 +3,10 @@
 
 #include "cinch/ops/arithmetic.hpp"
 #include "cinch/ops/convolution.hpp"
-#include "cinch/ops/convolution_kernels.hpp"
 #include "cinch/ops/index.hpp"
+#include "cinch/ops/records/sizes.hpp"
 #include "cinch/ops/shape.hpp"
-#include "cinch/ops/sizes.hpp"
+#include "cinch/ops/window/convolution_kernels.hpp"
 
 namespace cinch {
 

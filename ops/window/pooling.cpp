@@ -3,9 +3,9 @@
 #include <algorithm>
 
 #include "cinch/ops/arithmetic.hpp"
+#include "cinch/ops/records/sizes.hpp"
 #include "cinch/ops/shape.hpp"
-#include "cinch/ops/sizes.hpp"
-#include "cinch/ops/windows.hpp"
+#include "cinch/ops/window/windows.hpp"
 
 namespace cinch {
 

@@ -1,12 +1,12 @@
-#include "cinch/ops/pooling_kernels.hpp"
+#include "cinch/ops/window/pooling_kernels.hpp"
 
 #include <algorithm>
 #include <cstring>
 #include <type_traits>
 
-#include "cinch/core/team.hpp"
+#include "cinch/core/run/team.hpp"
 #include "cinch/ops/window.hpp"
-#include "cinch/ops/windows.hpp"
+#include "cinch/ops/window/windows.hpp"
 
 namespace cinch {
 

@@ -4,10 +4,10 @@
 
 #include "cinch/ops/arithmetic.hpp"
 #include "cinch/ops/pooling.hpp"
-#include "cinch/ops/pooling_kernels.hpp"
+#include "cinch/ops/records/sizes.hpp"
 #include "cinch/ops/shape.hpp"
-#include "cinch/ops/sizes.hpp"
-#include "cinch/ops/windows.hpp"
+#include "cinch/ops/window/pooling_kernels.hpp"
+#include "cinch/ops/window/windows.hpp"
 
 namespace cinch {
 

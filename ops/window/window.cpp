@@ -6,7 +6,7 @@
 #include "cinch/core/refusal.hpp"
 #include "cinch/ops/arithmetic.hpp"
 #include "cinch/ops/shape.hpp"
-#include "cinch/ops/windows.hpp"
+#include "cinch/ops/window/windows.hpp"
 
 namespace cinch {
 

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "cinch/core/op.hpp"
-#include "cinch/core/team.hpp"
+#include "cinch/core/run/team.hpp"
 #include "cinch/ops/window.hpp"
 
 namespace cinch {

@@ -1,4 +1,4 @@
-#include "cinch/optim/caller.hpp"
+#include "cinch/optim/optimizer/caller.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -6,7 +6,7 @@
 
 #include "cinch/core/grad.hpp"
 #include "cinch/core/refusal.hpp"
-#include "cinch/core/rewrite.hpp"
+#include "cinch/core/rewrite/rewrite.hpp"
 
 namespace cinch::optimizer {
 

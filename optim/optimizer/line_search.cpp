@@ -1,4 +1,4 @@
-#include "cinch/optim/line_search.hpp"
+#include "cinch/optim/optimizer/line_search.hpp"
 
 #include <algorithm>
 #include <cmath>

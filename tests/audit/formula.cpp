@@ -1,5 +1,5 @@
 // Formulas in messages.
-#include "cinch/audit/formula.hpp"
+#include "cinch/audit/search/formula.hpp"
 
 #include <doctest/doctest.h>
 

@@ -1,5 +1,5 @@
 // Variables that several threads read and write at once.
-#include "cinch/core/access.hpp"
+#include "cinch/core/graph/access.hpp"
 
 #include <doctest/doctest.h>
 

@@ -1,12 +1,12 @@
-#include "cinch/core/contraction.hpp"
+#include "cinch/core/contract/contraction.hpp"
 
 #include <doctest/doctest.h>
 
 #include <functional>
 
 #include "cinch/cinch.hpp"
-#include "cinch/core/interpret.hpp"
-#include "cinch/core/rewrite.hpp"
+#include "cinch/core/rewrite/rewrite.hpp"
+#include "cinch/core/run/interpret.hpp"
 #include "support/samples.hpp"
 
 using namespace cinch;

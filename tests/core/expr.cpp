@@ -7,7 +7,7 @@
 #include <functional>
 
 #include "cinch/cinch.hpp"
-#include "cinch/core/rewrite.hpp"
+#include "cinch/core/rewrite/rewrite.hpp"
 
 using namespace cinch;
 

@@ -1,5 +1,5 @@
 // Whose fault a NaN or an infinity is, and that what is harmless is never blamed.
-#include "cinch/core/fault.hpp"
+#include "cinch/core/compile/fault.hpp"
 
 #include <doctest/doctest.h>
 

@@ -7,8 +7,8 @@
 #include <cmath>
 
 #include "cinch/cinch.hpp"
-#include "cinch/core/derivation.hpp"
-#include "cinch/core/leaves.hpp"
+#include "cinch/core/graph/derivation.hpp"
+#include "cinch/core/graph/leaves.hpp"
 #include "support/random_program.hpp"
 #include "support/samples.hpp"
 #include "support/settings.hpp"

@@ -6,7 +6,7 @@
 #include <sstream>
 
 #include "cinch/cinch.hpp"
-#include "cinch/core/pipeline.hpp"
+#include "cinch/core/compile/pipeline.hpp"
 
 using namespace cinch;
 
@@ -27,8 +27,8 @@ constexpr const char* introduction =
     "# What a formula goes through\n"
     "\n"
     "README's cost, of a tied autoencoder with 6 inputs and 4 hidden units, from what was written\n"
-    "to what runs: the graph after each pass of `core/pipeline.cpp` that changed it. A line is a\n"
-    "node: its number, its op, what the op needs to know, its type, and the line of\n"
+    "to what runs: the graph after each pass of `core/compile/pipeline.cpp` that changed it. A\n"
+    "line is a node: its number, its op, what the op needs to know, its type, and the line of\n"
     "`tests/core/journey.cpp` that it comes from; operands are indented below it, and what was\n"
     "shown before is only named. `CINCH_TRACE=passes` shows the passes of any program,\n"
     "`CINCH_TRACE=graphs` the graphs as well. Written by `scripts/tables`.\n";

@@ -1,5 +1,5 @@
 // Loops alone: axis merging, tiles, gathers, in-place stores and reductions, against plain code.
-#include "cinch/core/loop.hpp"
+#include "cinch/core/run/loop.hpp"
 
 #include <doctest/doctest.h>
 
@@ -8,7 +8,7 @@
 #include <numeric>
 
 #include "cinch/cinch.hpp"
-#include "cinch/core/plan.hpp"
+#include "cinch/core/plan/plan.hpp"
 #include "support/samples.hpp"
 
 using namespace cinch;

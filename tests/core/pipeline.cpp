@@ -1,5 +1,5 @@
 // The passes: what they keep, what is said of them, and that unsound graphs are found.
-#include "cinch/core/pipeline.hpp"
+#include "cinch/core/compile/pipeline.hpp"
 
 #include <doctest/doctest.h>
 

@@ -1,13 +1,13 @@
 // The planner: which memory it reuses, where it writes, what it makes of views and empty axes.
-#include "cinch/core/plan.hpp"
+#include "cinch/core/plan/plan.hpp"
 
 #include <doctest/doctest.h>
 
 #include <numeric>
 
 #include "cinch/cinch.hpp"
-#include "cinch/core/arena.hpp"
-#include "cinch/core/interpret.hpp"
+#include "cinch/core/plan/arena.hpp"
+#include "cinch/core/run/interpret.hpp"
 #include "support/samples.hpp"
 
 using namespace cinch;

@@ -4,8 +4,8 @@
 #include <cmath>
 
 #include "cinch/cinch.hpp"
-#include "cinch/core/interpret.hpp"
 #include "cinch/core/op.hpp"
+#include "cinch/core/run/interpret.hpp"
 #include "support/samples.hpp"
 
 using namespace cinch;

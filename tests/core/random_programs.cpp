@@ -8,8 +8,8 @@
 #include <string>
 
 #include "cinch/cinch.hpp"
-#include "cinch/core/interpret.hpp"
-#include "cinch/core/leaves.hpp"
+#include "cinch/core/graph/leaves.hpp"
+#include "cinch/core/run/interpret.hpp"
 #include "cinch/ops/catalog.hpp"
 #include "support/random_program.hpp"
 #include "support/samples.hpp"

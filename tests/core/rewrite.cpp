@@ -1,5 +1,5 @@
 // Rewriting: what merges, what goes, what becomes stable, and that nothing else changes.
-#include "cinch/core/rewrite.hpp"
+#include "cinch/core/rewrite/rewrite.hpp"
 
 #include <doctest/doctest.h>
 
@@ -7,7 +7,7 @@
 #include <limits>
 
 #include "cinch/cinch.hpp"
-#include "cinch/core/leaves.hpp"
+#include "cinch/core/graph/leaves.hpp"
 #include "support/samples.hpp"
 
 using namespace cinch;

@@ -1,5 +1,5 @@
 // Derivatives from values alone.
-#include "cinch/core/slope.hpp"
+#include "cinch/core/check/slope.hpp"
 
 #include <doctest/doctest.h>
 

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "cinch/cinch.hpp"
-#include "cinch/core/inspect.hpp"
+#include "cinch/core/compile/inspect.hpp"
 
 using namespace cinch;
 

@@ -1,5 +1,5 @@
 // Gradients of choices: the branch that is not taken has no part in them, whatever its value.
-#include "cinch/core/choice.hpp"
+#include "cinch/core/derive/choice.hpp"
 
 #include <doctest/doctest.h>
 
@@ -8,7 +8,7 @@
 #include <limits>
 
 #include "cinch/cinch.hpp"
-#include "cinch/core/interpret.hpp"
+#include "cinch/core/run/interpret.hpp"
 #include "cinch/ops/catalog.hpp"
 #include "support/samples.hpp"
 

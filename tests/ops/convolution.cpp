@@ -5,7 +5,7 @@
 #include <doctest/doctest.h>
 
 #include "cinch/cinch.hpp"
-#include "cinch/ops/windows.hpp"
+#include "cinch/ops/window/windows.hpp"
 #include "support/samples.hpp"
 
 using namespace cinch;

@@ -6,7 +6,7 @@
 #include <tuple>
 
 #include "cinch/cinch.hpp"
-#include "cinch/core/interpret.hpp"
+#include "cinch/core/run/interpret.hpp"
 #include "support/samples.hpp"
 
 using namespace cinch;

@@ -6,8 +6,8 @@
 #include <limits>
 
 #include "cinch/cinch.hpp"
-#include "cinch/core/interpret.hpp"
-#include "cinch/core/team.hpp"
+#include "cinch/core/run/interpret.hpp"
+#include "cinch/core/run/team.hpp"
 #include "support/samples.hpp"
 
 using namespace cinch;

@@ -7,7 +7,7 @@
 #include <sstream>
 
 #include "cinch/cinch.hpp"
-#include "cinch/core/interpret.hpp"
+#include "cinch/core/run/interpret.hpp"
 #include "cinch/ops/catalog.hpp"
 #include "support/samples.hpp"
 

@@ -8,9 +8,9 @@
 #include <random>
 
 #include "cinch/cinch.hpp"
-#include "cinch/core/interpret.hpp"
-#include "cinch/ops/elementwise.hpp"
-#include "cinch/ops/kernels.hpp"
+#include "cinch/core/run/interpret.hpp"
+#include "cinch/ops/kernels/kernels.hpp"
+#include "cinch/ops/records/elementwise.hpp"
 
 using namespace cinch;
 

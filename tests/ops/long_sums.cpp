@@ -6,7 +6,7 @@
 #include <random>
 
 #include "cinch/cinch.hpp"
-#include "cinch/core/interpret.hpp"
+#include "cinch/core/run/interpret.hpp"
 
 using namespace cinch;
 

@@ -7,7 +7,7 @@
 #include <cmath>
 
 #include "cinch/cinch.hpp"
-#include "cinch/core/interpret.hpp"
+#include "cinch/core/run/interpret.hpp"
 #include "support/samples.hpp"
 
 using namespace cinch;

@@ -1,7 +1,7 @@
 // Functions of two operands whose shapes differ: for every pair of ranks up to 3 and of sizes,
 // known when the formula is written or only when it runs, the result is that of a loop over the
 // definition, or an error names the function.
-#include "cinch/ops/operands.hpp"
+#include "cinch/ops/records/operands.hpp"
 
 #include <doctest/doctest.h>
 
@@ -9,7 +9,7 @@
 #include <functional>
 
 #include "cinch/cinch.hpp"
-#include "cinch/core/interpret.hpp"
+#include "cinch/core/run/interpret.hpp"
 #include "support/samples.hpp"
 
 using namespace cinch;

@@ -8,9 +8,9 @@
 #include <map>
 
 #include "cinch/cinch.hpp"
-#include "cinch/core/interpret.hpp"
+#include "cinch/core/run/interpret.hpp"
 #include "cinch/ops/catalog.hpp"
-#include "cinch/ops/kernels.hpp"
+#include "cinch/ops/kernels/kernels.hpp"
 #include "support/samples.hpp"
 
 using namespace cinch;

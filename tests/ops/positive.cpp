@@ -1,7 +1,7 @@
 // Products, quotients, powers and sums of exponentials, written as papers print them and at random:
 // values and derivatives to third order against the same computed in logarithms by a small
 // evaluator of its own, where the formulas as written overflow and where they do not.
-#include "cinch/ops/positive.hpp"
+#include "cinch/ops/rules/positive.hpp"
 
 #include <doctest/doctest.h>
 
@@ -12,7 +12,7 @@
 #include <random>
 
 #include "cinch/cinch.hpp"
-#include "cinch/core/rewrite.hpp"
+#include "cinch/core/rewrite/rewrite.hpp"
 #include "support/jet.hpp"
 
 using namespace cinch;

@@ -7,8 +7,8 @@
 #include <limits>
 
 #include "cinch/cinch.hpp"
-#include "cinch/core/interpret.hpp"
-#include "cinch/ops/even.hpp"
+#include "cinch/core/run/interpret.hpp"
+#include "cinch/ops/rules/even.hpp"
 #include "support/samples.hpp"
 
 using namespace cinch;

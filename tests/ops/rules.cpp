@@ -7,7 +7,7 @@
 #include <sstream>
 #include <string>
 
-#include "cinch/audit/formula.hpp"
+#include "cinch/audit/search/formula.hpp"
 #include "cinch/cinch.hpp"
 #include "cinch/ops/catalog.hpp"
 

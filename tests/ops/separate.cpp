@@ -8,8 +8,8 @@
 #include <set>
 
 #include "cinch/cinch.hpp"
-#include "cinch/core/engine_ops.hpp"
-#include "cinch/core/interpret.hpp"
+#include "cinch/core/graph/engine_ops.hpp"
+#include "cinch/core/run/interpret.hpp"
 #include "cinch/ops/catalog.hpp"
 #include "support/samples.hpp"
 

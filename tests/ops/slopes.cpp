@@ -1,6 +1,6 @@
 // Digits of derivatives: what float32 gives against float64, for every function of one number and
 // every order to the third, over all magnitudes; and the far ends against closed forms.
-#include "cinch/ops/slopes.hpp"
+#include "cinch/ops/rules/slopes.hpp"
 
 #include <doctest/doctest.h>
 
@@ -9,7 +9,7 @@
 #include <limits>
 
 #include "cinch/cinch.hpp"
-#include "cinch/core/interpret.hpp"
+#include "cinch/core/run/interpret.hpp"
 #include "cinch/ops/catalog.hpp"
 
 using namespace cinch;

@@ -10,8 +10,8 @@
 #include <string>
 
 #include "cinch/cinch.hpp"
-#include "cinch/core/interpret.hpp"
 #include "cinch/core/op.hpp"
+#include "cinch/core/run/interpret.hpp"
 #include "support/composed.hpp"
 #include "support/samples.hpp"
 

@@ -7,7 +7,7 @@
 #include <string>
 
 #include "cinch/cinch.hpp"
-#include "cinch/optim/line_search.hpp"
+#include "cinch/optim/optimizer/line_search.hpp"
 #include "coupled.hpp"
 #include "error_of.hpp"
 

@@ -3,8 +3,8 @@
 #include <doctest/doctest.h>
 
 #include "cinch/cinch.hpp"
-#include "cinch/core/interpret.hpp"
-#include "cinch/core/leaves.hpp"
+#include "cinch/core/graph/leaves.hpp"
+#include "cinch/core/run/interpret.hpp"
 #include "support/samples.hpp"
 
 namespace cinch::testing {

@@ -6,8 +6,8 @@
 #include <sstream>
 
 #include "cinch/cinch.hpp"
-#include "cinch/core/interpret.hpp"
-#include "cinch/core/leaves.hpp"
+#include "cinch/core/graph/leaves.hpp"
+#include "cinch/core/run/interpret.hpp"
 #include "cinch/ops/catalog.hpp"
 #include "support/samples.hpp"
 

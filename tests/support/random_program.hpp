@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "cinch/core/interpret.hpp"
 #include "cinch/core/op.hpp"
+#include "cinch/core/run/interpret.hpp"
 
 namespace cinch::testing {
 

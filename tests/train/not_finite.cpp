@@ -1,5 +1,5 @@
 // What makes a NaN or an infinity is named by the line that wrote it.
-#include "cinch/train/not_finite.hpp"
+#include "cinch/train/checks/not_finite.hpp"
 
 #include <doctest/doctest.h>
 

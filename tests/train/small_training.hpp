@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "cinch/cinch.hpp"
-#include "cinch/core/inspect.hpp"
+#include "cinch/core/compile/inspect.hpp"
 
 namespace cinch::testing {
 

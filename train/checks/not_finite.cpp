@@ -1,4 +1,4 @@
-#include "cinch/train/not_finite.hpp"
+#include "cinch/train/checks/not_finite.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -6,8 +6,8 @@
 #include <limits>
 #include <utility>
 
-#include "cinch/core/fault.hpp"
-#include "cinch/core/inspect.hpp"
+#include "cinch/core/compile/fault.hpp"
+#include "cinch/core/compile/inspect.hpp"
 
 namespace cinch {
 

@@ -1,18 +1,18 @@
-#include "cinch/train/suspects.hpp"
+#include "cinch/train/checks/suspects.hpp"
 
 #include <algorithm>
 #include <cmath>
 
+#include "cinch/core/compile/inspect.hpp"
 #include "cinch/core/grad.hpp"
 #include "cinch/core/graph.hpp"
-#include "cinch/core/inspect.hpp"
-#include "cinch/core/shared_state.hpp"
+#include "cinch/core/graph/shared_state.hpp"
 #include "cinch/ops/arithmetic.hpp"
 #include "cinch/ops/convolution.hpp"
 #include "cinch/ops/linalg.hpp"
 #include "cinch/ops/reduce.hpp"
+#include "cinch/ops/rules/targets.hpp"
 #include "cinch/ops/shape.hpp"
-#include "cinch/ops/targets.hpp"
 
 namespace cinch {
 
