@@ -161,7 +161,7 @@ void measure(const Config& config, const Options& o) {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
   line["rss_peak_mb"] = number("%.1f", static_cast<double>(usage.ru_maxrss) * 1024 / 1e6);
-  line["simd"] = kernels().name;
+  line["simd"] = simd::kernels().name;
   line["blas_core"] = blas_core();
   const char* coretype = std::getenv("OPENBLAS_CORETYPE");
   line["openblas_coretype"] = coretype ? nlohmann::json(coretype) : nlohmann::json(nullptr);

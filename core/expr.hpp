@@ -17,24 +17,13 @@
 
 namespace cinch {
 
+struct Attrs;
 struct Derivation;
 struct Node;
 struct Op;
 struct SharedState;
 class Arg;
 class Expr;
-
-/// What an op needs to know besides its inputs; compared by value. Most nodes have none.
-struct Attrs {
-  std::vector<std::int64_t> ints = {};  ///< Axes, a permutation, a step: the op says which.
-  DType dtype = DType::float64;         ///< Target of a cast or a draw.
-  std::shared_ptr<const Tensor> value = nullptr;  ///< Of a constant.
-  std::shared_ptr<SharedState> state = nullptr;   ///< Of a shared variable.
-  std::uint64_t id = 0;                           ///< Makes an input different from all others.
-  std::vector<Expr> formula = {};  ///< Of what an op computes, in variables of its own.
-  std::string label = {};          ///< The user's name for it; not compared.
-};
-bool operator==(const Attrs& a, const Attrs& b);
 
 /// What `a == b` says of two expressions: whether they are the same node. Good for `if` and for
 /// algorithms, but no operand, so that where(labels == 3, ...), which means equal(labels, 3), does
@@ -102,6 +91,18 @@ class Expr {
 
   std::shared_ptr<const Node> node_;
 };
+
+/// What an op needs to know besides its inputs; compared by value. Most nodes have none.
+struct Attrs {
+  std::vector<std::int64_t> ints = {};  ///< Axes, a permutation, a step: the op says which.
+  DType dtype = DType::float64;         ///< Target of a cast or a draw.
+  std::shared_ptr<const Tensor> value = nullptr;  ///< Of a constant.
+  std::shared_ptr<SharedState> state = nullptr;   ///< Of a shared variable.
+  std::uint64_t id = 0;                           ///< Makes an input different from all others.
+  std::vector<Expr> formula = {};  ///< Of what an op computes, in variables of its own.
+  std::string label = {};          ///< The user's name for it; not compared.
+};
+bool operator==(const Attrs& a, const Attrs& b);
 
 /// One application of an op. Nodes are made by apply() and never change.
 struct Node {

@@ -32,7 +32,8 @@ std::vector<Expr> grad(const Arg& cost, std::initializer_list<Expr> wrt,
                        const GradOptions& options = {});
 Expr grad(const Arg& cost, const Expr& wrt, const GradOptions& options = {});
 
-/// The vector-Jacobian product sum_i v_i d y_i / d wrt (Theano's Lop). `v` has y's shape.
+/// The vector-Jacobian product sum_i v_i d y_i / d wrt (Theano's Lop). `v` has y's shape: TypeError
+/// for another, when the function runs where sizes are not known before.
 std::vector<Expr> Lop(const Arg& y, const Parameters& wrt, const Expr& v,
                       const GradOptions& options = {});
 Expr Lop(const Arg& y, const Expr& wrt, const Expr& v, const GradOptions& options = {});

@@ -13,9 +13,11 @@
 
 namespace cinch {
 
+namespace deriving {
 struct Place;
 struct Digit;
 class Flow;
+}  // namespace deriving
 
 using Args = std::span<const Expr>;
 using Grads = std::vector<Expr>;
@@ -123,9 +125,9 @@ struct Op {
   std::int64_t (*follow)(Args x, std::span<const std::int64_t> axes, const Expr& y) = nullptr;
   /// The same where an axis alone does not say it, as where axes are regrouped, or chosen from by
   /// indices (see derive/examples.hpp); no place: examples mix.
-  Place (*trace)(const Flow&) = nullptr;
+  deriving::Place (*trace)(const deriving::Flow&) = nullptr;
   /// Of an op that makes integers which count: see derive/examples.hpp.
-  std::vector<Digit> (*digits)(const Flow&) = nullptr;
+  std::vector<deriving::Digit> (*digits)(const deriving::Flow&) = nullptr;
 
   // Rewriting.
   Rules (*rules)() = nullptr;               ///< Identities whose left side starts with this op.

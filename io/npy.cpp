@@ -118,11 +118,11 @@ void write_bytes(const std::string& path, const std::string& temporary,
 
 }  // namespace
 
-Tensor read_npy(const std::string& path) { return parse_npy(*open_bytes(path)); }
+Tensor read_npy(const std::string& path) { return format::parse_npy(*open_bytes(path)); }
 
 void write_npy(const std::string& path, const Tensor& tensor) {
   AtomicFile file(path);
-  const std::vector<std::uint8_t> header = npy_header(tensor);
+  const std::vector<std::uint8_t> header = format::npy_header(tensor);
   write_bytes(path, file.temporary(),
               {{header.data(), header.size()}, {tensor.raw(), tensor.bytes()}});
   file.commit();
@@ -161,7 +161,7 @@ Arrays read_npz(const std::string& path) {
       file_error(path, "its member '" + name + "' is not an npy file");
     name.resize(name.size() - extension.size());
     ZipMember member(archive.get(), i, path + ": " + name, limit, claimed);
-    if (!arrays.try_emplace(name, parse_npy(member)).second) {
+    if (!arrays.try_emplace(name, format::parse_npy(member)).second) {
       file_error(path, "the array '" + name + "' occurs twice");
     }
     claimed = member.claimed();
@@ -188,7 +188,7 @@ void write_npz(const std::string& path, const std::vector<std::pair<std::string,
     std::vector<std::vector<std::uint8_t>> headers(arrays.size());
     ZipHandle archive = open_zip(file.temporary(), path, ZIP_CREATE | ZIP_TRUNCATE);
     for (std::size_t i = 0; i < arrays.size(); ++i) {
-      headers[i] = npy_header(arrays[i].second);
+      headers[i] = format::npy_header(arrays[i].second);
       add(archive.get(), path, arrays[i].first, arrays[i].second, headers[i]);
     }
     if (zip_close(archive.get()) != 0) {

@@ -41,7 +41,8 @@ Expr classification_cost(const Arg& labels, const Arg& logits) {
   const Attribution as(labels.where());
   const bool classes = labels->dtype() == DType::int64 && logits->rank() == labels->rank() + 1;
   return mean(categorical_cross_entropy_from_logits(
-      classes ? class_labels("classification_cost", labels, logits, -1) : labels.expr(), logits));
+      classes ? records::class_labels("classification_cost", labels, logits, -1) : labels.expr(),
+      logits));
 }
 
 Expr predict(const Arg& logits) {
@@ -54,7 +55,7 @@ Expr error_rate(const Arg& labels, const Arg& logits) {
   if (labels->dtype() != DType::int64 || labels->rank() != 1) {
     refuse("error_rate", "labels must be int64 (batch)", labels, {logits});
   }
-  return mean(not_equal(predict(logits), class_labels("error_rate", labels, logits, -1)));
+  return mean(not_equal(predict(logits), records::class_labels("error_rate", labels, logits, -1)));
 }
 
 }  // namespace cinch

@@ -61,9 +61,9 @@ Corrupted gaussian(const Arg& x, double sd, RandomStreams& random) {
 Expr emphasized(const Arg& losses, const Corrupted& corrupted, const Arg& alpha, const Arg& beta) {
   const Attribution as(losses.where());
   const char* name = "emphasized";
-  const Expr changed = alike(name, corrupted.changed, losses);
-  return example_sum(
-      switch_(changed, beside(name, alpha, losses) * losses, beside(name, beta, losses) * losses));
+  const Expr changed = records::alike(name, corrupted.changed, losses);
+  return example_sum(switch_(changed, records::beside(name, alpha, losses) * losses,
+                             records::beside(name, beta, losses) * losses));
 }
 
 }  // namespace cinch

@@ -28,18 +28,18 @@ Expr sum_of_each(const char* function, const Expr& each, std::initializer_list<A
 
 Expr cross_entropy(const Arg& target, const Arg& z) {
   const Attribution as(target.where());
-  const Expr x = beside("cross_entropy", target, z);
+  const Expr x = records::beside("cross_entropy", target, z);
   return -sum_of_each("cross_entropy", x * log(z) + (1 - x) * log(1 - z), {target, z});
 }
 
 Expr squared_error(const Arg& x, const Arg& z) {
   const Attribution as(x.where());
-  return sum_of_each("squared_error", square(beside("squared_error", x, z) - z), {x, z});
+  return sum_of_each("squared_error", square(records::beside("squared_error", x, z) - z), {x, z});
 }
 
 Expr absolute_error(const Arg& x, const Arg& z) {
   const Attribution as(x.where());
-  return sum_of_each("absolute_error", abs(beside("absolute_error", x, z) - z), {x, z});
+  return sum_of_each("absolute_error", abs(records::beside("absolute_error", x, z) - z), {x, z});
 }
 
 Expr example_sum(const Arg& x) {

@@ -53,7 +53,7 @@ std::span<const Op* const> all_ops() {
       &sign_op,
       &square_op,
       &sqrt_op,
-      &length_op,
+      &rules::length_op,
       &floor_op,
       &ceil_op,
       &round_op,
@@ -99,11 +99,11 @@ std::span<const Op* const> all_ops() {
       &logit_op,
       &polygamma_op,
       // slopes
-      &sech_op,
-      &sigmoid_slope_op,
-      &one_minus_square_op,
-      &normal_cdf_op,
-      &exp_of_product_op,
+      &rules::sech_op,
+      &rules::sigmoid_slope_op,
+      &rules::one_minus_square_op,
+      &rules::normal_cdf_op,
+      &rules::exp_of_product_op,
       // trigonometry
       &tan_op,
       &arcsin_op,
@@ -125,7 +125,7 @@ std::span<const Op* const> all_ops() {
       &argmax_op,
       &argmin_op,
       &logsumexp_op,
-      &weighted_logsumexp_op,
+      &rules::weighted_logsumexp_op,
       &prod_op,
       &recurrence_op,
       &cumsum_op,
@@ -148,8 +148,8 @@ std::span<const Op* const> all_ops() {
       &eye_op,
       // along, subtensor
       &take_along_op,
-      &checked_shape_op,
-      &checked_label_op,
+      &records::checked_shape_op,
+      &records::checked_label_op,
       &add_along_op,
       &checked_index_op,
       &last_writer_op,
@@ -193,7 +193,7 @@ std::span<const Op* const> all_ops() {
       &random_normal_op,
       &checked_parameter_op,
       // What is a derivative already
-      &derivative_op,
+      &deriving::derivative_op,
   };
   return ops;
 }

@@ -88,14 +88,14 @@ class Objective {
 
   void require_finite(const Point& p) const {
     if (std::isfinite(p.value) && all_finite(p.gradient)) return;
-    const Program& program = Inspect::program(f_);
+    const compiling::Program& program = Inspect::program(f_);
     std::vector<Binding> bindings;
     for (std::size_t k = 0; k < arguments_.size(); ++k)
       bindings.emplace_back(program.inputs[k], arguments_[k]);
     const std::string what = text(name_, ": at the start the value is ", p.value,
                                   all_finite(p.gradient) ? "" : ", and the gradient is not finite");
-    const Inquiry found = inquire(program.written, bindings);
-    throw ValueError(text(what, "\n", found.fault ? found.fault->text : only_compiled));
+    const compiling::Inquiry found = compiling::inquire(program.written, bindings);
+    throw ValueError(text(what, "\n", found.fault ? found.fault->text : compiling::only_compiled));
   }
 
   double rounding() const {
@@ -106,7 +106,7 @@ class Objective {
 
  private:
   void require_valid() const {
-    const Program& program = Inspect::program(f_);
+    const compiling::Program& program = Inspect::program(f_);
     if (params_.empty()) throw ValueError(name_ + ": the list of parameters is empty");
     if (program.output_count != params_.size() + 1)
       throw TypeError(text(name_, ": the function must give the cost and ", params_.size(),
@@ -146,7 +146,7 @@ struct Method {
   std::function<void(const Point& before, const Point& after)> learn;
   std::function<void()> forget;  ///< From then on, for a while, steepest descent.
   bool unit_steps;               ///< Whether 1 is a good first guess of the step.
-  WolfeOptions wolfe;
+  optimizer::WolfeOptions wolfe;
 };
 
 struct Step {
@@ -156,14 +156,14 @@ struct Step {
 
 /// The next point, by a line search along `d`; nothing where there is none lower.
 std::optional<Step> step_along(Objective& f, const Point& from, const Vector& d, double slope,
-                               double first, const WolfeOptions& wolfe) {
+                               double first, const optimizer::WolfeOptions& wolfe) {
   Point trial;
   const auto along = [&](double length) {
     Vector x = from.x;
     add(x, length, d);
     f.move(x);
     trial = f.here();
-    return LinePoint{length, trial.value, dot_of(trial.gradient, d)};
+    return optimizer::LinePoint{length, trial.value, dot_of(trial.gradient, d)};
   };
   const auto found = line_search(along, from.value, slope, first, wolfe);
   if (!found || !all_finite(trial.gradient) || trial.x == from.x) return std::nullopt;

@@ -35,7 +35,7 @@ void require_positive(const char* what, std::int64_t value, std::int64_t least =
 
 /// Throws TypeError where the inputs are not as many as the tensors, or there is no output.
 void require_fitting(const char* which, const Function& f, std::size_t tensors) {
-  const Program& program = Inspect::program(f);
+  const compiling::Program& program = Inspect::program(f);
   if (program.inputs.size() != tensors) {
     std::string names;
     for (const Expr& input : program.inputs) names += (names.empty() ? "" : ", ") + describe(input);
@@ -102,7 +102,7 @@ void require_settings(const TrainOptions& o) {
   } else {
     require_fitting("the step", o.step, o.data.size());
   }
-  require_updates(o.step);
+  checks::require_updates(o.step);
   if (!o.validate != o.validation_data.empty())
     throw ValueError("train: validate and validation_data belong together: one of them is missing");
   if (o.validate) require_fitting("the validation", o.validate, o.validation_data.size());
@@ -180,7 +180,7 @@ class Run {
   RandomState random_{0};
   std::vector<std::int64_t> order_;
   Function rate_;
-  Snapshot snapshot_;
+  checks::Snapshot snapshot_;
   std::int64_t snapshot_batch_ = 0;
   std::unique_ptr<FileLock> lock_;
   std::unique_ptr<CsvWriter> log_;
@@ -250,9 +250,9 @@ Run::Run(const TrainOptions& options)
     log_ = std::make_unique<CsvWriter>(o_.log, columns);
     for (const EpochReport& report : state_.history) log_->row(log_row(report));
   }
-  if (o_.epochs > 0) require_probabilities(o_.step, data_.get(0));
+  if (o_.epochs > 0) checks::require_probabilities(o_.step, data_.get(0));
   if (o_.out) {
-    for (const LeftOut& one : left_out(o_.step))
+    for (const checks::LeftOut& one : checks::left_out(o_.step))
       std::fprintf(o_.out, "train: %s\n", text_of(one).c_str());
     const auto& targets = Inspect::program(o_.step).targets;
     for (const Shared& param : o_.params) {
@@ -313,7 +313,7 @@ void Run::require_finite(std::int64_t made) {
 /// False where patience is out.
 bool Run::next_step() {
   o_.step.call(data_.get(state_.batch, order_), outputs_);
-  if (!are_finite(outputs_)) explain(state_.batch + 1);
+  if (!checks::are_finite(outputs_)) explain(state_.batch + 1);
   const std::int64_t rows = data_.rows_of(state_.batch);
   for (std::size_t k = 0; k < outputs_.size(); ++k)
     state_.sums[k] += outputs_[k].item() * static_cast<double>(rows);
@@ -343,7 +343,7 @@ void Run::validate() {
   std::vector<Tensor> outputs;
   for (std::int64_t k = 0; k < validation_->count(); ++k) {
     o_.validate.call(validation_->get(k), outputs);
-    if (!are_finite(outputs)) {
+    if (!checks::are_finite(outputs)) {
       explain_not_finite(
           o_.validate, 0, k + 1, [this](std::int64_t j) { return validation_->get(j); }, snapshot_,
           [this](std::int64_t j) {

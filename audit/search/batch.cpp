@@ -9,7 +9,7 @@
 #include "cinch/core/graph.hpp"
 #include "cinch/ops/random.hpp"
 
-namespace cinch {
+namespace cinch::searching {
 
 namespace {
 
@@ -170,4 +170,4 @@ Growth growth(std::span<const Expr> terms, const checking::Probe& at, const Batc
   return result;
 }
 
-}  // namespace cinch
+}  // namespace cinch::searching

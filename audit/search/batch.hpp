@@ -8,7 +8,7 @@
 
 #include "cinch/core/check/probe.hpp"
 
-namespace cinch {
+namespace cinch::searching {
 
 /// The inputs of a probe whose first axis counts examples.
 struct Batch {
@@ -37,4 +37,4 @@ Growth growth(std::span<const Expr> terms, const checking::Probe& at, const Batc
 std::vector<Tensor> with_examples(const checking::Probe& at, const Batch& batch, std::int64_t from,
                                   std::int64_t to);
 
-}  // namespace cinch
+}  // namespace cinch::searching

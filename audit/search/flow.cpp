@@ -10,7 +10,7 @@
 #include "cinch/ops/reduce.hpp"
 #include "cinch/ops/shape.hpp"
 
-namespace cinch {
+namespace cinch::searching {
 
 namespace {
 
@@ -180,4 +180,4 @@ std::optional<Expr> without_stops(const Expr& root) {
   }
 }
 
-}  // namespace cinch
+}  // namespace cinch::searching

@@ -9,7 +9,7 @@
 #include "cinch/core/expr.hpp"
 #include "cinch/core/graph.hpp"
 
-namespace cinch {
+namespace cinch::searching {
 
 /// The nodes whose values `root` is computed from, itself included, inputs first; not those of
 /// which only the shape matters.
@@ -43,4 +43,4 @@ std::string remedy(const Expr& stop, const NodeSet& constants);
 /// there is no such thing in it, or the formula does not allow it.
 std::optional<Expr> without_stops(const Expr& root);
 
-}  // namespace cinch
+}  // namespace cinch::searching

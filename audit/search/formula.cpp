@@ -1,6 +1,7 @@
 #include "cinch/audit/search/formula.hpp"
 
 #include "cinch/core/derive/derivative_of.hpp"
+#include "cinch/core/graph/engine_ops.hpp"
 #include "cinch/core/graph/leaves.hpp"
 #include "cinch/core/op.hpp"
 #include "cinch/ops/arithmetic.hpp"
@@ -9,7 +10,7 @@
 #include "cinch/ops/reduce.hpp"
 #include "cinch/ops/shape.hpp"
 
-namespace cinch {
+namespace cinch::searching {
 
 namespace {
 
@@ -25,8 +26,9 @@ struct Written {
 
 /// Moves, converts, marks or checks elements; the formula reads the same without it.
 bool silent(const Expr& e) {
-  return is(e, cast_op) || is(e, copy_op) || is(e, derivative_op) || is(e, broadcast_to_op) ||
-         is(e, reshape_op) || is(e, checked_shape_op) || is(e, checked_label_op) ||
+  return is(e, cast_op) || is(e, copy_op) || is(e, deriving::derivative_op) ||
+         is(e, broadcast_to_op) || is(e, reshape_op) || is(e, records::checked_shape_op) ||
+         is(e, records::checked_label_op) ||
          (is(e, dimshuffle_op) && e.inputs()[0].rank() != e.rank());
 }
 
@@ -121,4 +123,4 @@ std::string formula_text(const Expr& e, std::size_t width) {
   return best;
 }
 
-}  // namespace cinch
+}  // namespace cinch::searching

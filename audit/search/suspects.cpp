@@ -11,7 +11,7 @@
 #include "cinch/ops/arithmetic.hpp"
 #include "cinch/ops/shape.hpp"
 
-namespace cinch {
+namespace cinch::searching {
 
 namespace {
 
@@ -62,8 +62,8 @@ NodeMap<std::vector<Expr>> users_of(const Expr& root) {
 
 /// relu, also as maximum(x, 0).
 bool is_relu(const Expr& e) {
-  return is(e, relu_op) ||
-         (is(e, maximum_op) && (is_constant(e.inputs()[0], 0) || is_constant(e.inputs()[1], 0)));
+  return is(e, relu_op) || (is(e, maximum_op) && (graphs::is_constant(e.inputs()[0], 0) ||
+                                                  graphs::is_constant(e.inputs()[1], 0)));
 }
 
 /// sigmoid, also written out.
@@ -71,7 +71,7 @@ bool is_sigmoid(const Expr& e) {
   if (is(e, sigmoid_op)) return true;
   if (!is(e, div_op)) return false;
   return std::ranges::any_of(div_op.rules(), [&](const Rule& rule) {
-    const Expr simple = apply_rule(rule, e);
+    const Expr simple = rewriting::apply_rule(rule, e);
     return simple.has_value() && is(simple, sigmoid_op);
   });
 }
@@ -82,7 +82,7 @@ bool undone_by_log(const Expr& e, const NodeMap<std::vector<Expr>>& users) {
   return mine != users.end() && std::ranges::all_of(mine->second, [&](const Expr& user) {
            if (is(user, log_op) || is(user, log1p_op)) return true;
            const bool complement =
-               (is(user, sub_op) && is_constant(user.inputs()[0], 1)) || is(user, neg_op);
+               (is(user, sub_op) && graphs::is_constant(user.inputs()[0], 1)) || is(user, neg_op);
            if (!complement) return false;
            const auto next = users.find(user.get());
            return next != users.end() && std::ranges::all_of(next->second, [](const Expr& u) {
@@ -101,7 +101,8 @@ std::vector<Copy> copies(const Expr& term, const checking::Probe& at) {
   std::vector<Copy> result;
   const auto users = users_of(term);
   for (const Expr& leaf : value_nodes(term)) {
-    if (!is_leaf(leaf) || std::ranges::find(at.parameters, leaf) != at.parameters.end()) continue;
+    if (!graphs::is_leaf(leaf) || std::ranges::find(at.parameters, leaf) != at.parameters.end())
+      continue;
     const Tensor* value = value_of(leaf, at);
     if (!value || value->size() < 2 || !is_float(value->dtype()) || all_alike(*value)) continue;
     for (std::size_t k = 0; k < at.parameters.size(); ++k) {
@@ -137,11 +138,11 @@ std::vector<ForeignSlope> foreign_slopes(const Expr& term) {
         const Expr &h = node.inputs()[static_cast<std::size_t>(k)],
                    &rest = node.inputs()[static_cast<std::size_t>(1 - k)];
         const bool complement =
-            is(rest, sub_op) && is_constant(rest.inputs()[0], 1) && rest.inputs()[1] == h;
+            is(rest, sub_op) && graphs::is_constant(rest.inputs()[0], 1) && rest.inputs()[1] == h;
         if (!complement || !nonlinear(h) || is_sigmoid(h)) continue;
         result.push_back({node, h, "h * (1 - h)", "sigmoid", right(h)});
       }
-    } else if (is(node, sub_op) && is_constant(node.inputs()[0], 1)) {
+    } else if (is(node, sub_op) && graphs::is_constant(node.inputs()[0], 1)) {
       const Expr& squared = node.inputs()[1];
       const bool product = is(squared, mul_op) && squared.inputs()[0] == squared.inputs()[1];
       if (!product && !is(squared, square_op)) continue;
@@ -185,8 +186,8 @@ std::vector<Nonlinearity> nonlinearities(const Expr& cost, const NodeSet& depend
 }
 
 Expr argument_of(const Expr& relu) {
-  return is(relu, maximum_op) && is_constant(relu.inputs()[0], 0) ? relu.inputs()[1]
-                                                                  : relu.inputs()[0];
+  return is(relu, maximum_op) && graphs::is_constant(relu.inputs()[0], 0) ? relu.inputs()[1]
+                                                                          : relu.inputs()[0];
 }
 
 std::int64_t count_far_units(const Tensor& x) {
@@ -228,4 +229,4 @@ AuditUnits count_units(const Nonlinearity& units, const Tensor& value, double sa
   return result;
 }
 
-}  // namespace cinch
+}  // namespace cinch::searching

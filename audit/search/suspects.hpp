@@ -10,7 +10,7 @@
 #include "cinch/core/check/probe.hpp"
 #include "cinch/core/graph.hpp"
 
-namespace cinch {
+namespace cinch::searching {
 
 /// A leaf with the same elements as a parameter, or its transpose's, bit for bit.
 struct Copy {
@@ -54,4 +54,4 @@ Expr argument_of(const Expr& relu);
 std::int64_t count_far_units(const Tensor& x);
 AuditUnits count_units(const Nonlinearity& units, const Tensor& value, double saturation);
 
-}  // namespace cinch
+}  // namespace cinch::searching

@@ -4,13 +4,14 @@
 #include <cmath>
 #include <string_view>
 
+#include "cinch/core/graph/engine_ops.hpp"
 #include "cinch/core/graph/leaves.hpp"
 #include "cinch/core/op.hpp"
 #include "cinch/ops/arithmetic.hpp"
 #include "cinch/ops/reduce.hpp"
 #include "cinch/ops/shape.hpp"
 
-namespace cinch {
+namespace cinch::searching {
 
 namespace {
 
@@ -143,4 +144,4 @@ std::int64_t mean_over(const Expr& whole, const NodeSet& depends, std::int64_t e
   return factor == result ? 1 : static_cast<std::int64_t>(result);
 }
 
-}  // namespace cinch
+}  // namespace cinch::searching

@@ -6,7 +6,7 @@
 #include "cinch/core/expr.hpp"
 #include "cinch/core/graph.hpp"
 
-namespace cinch {
+namespace cinch::searching {
 
 /// One term: the cost is the sum of the `whole` of all.
 struct Term {
@@ -24,4 +24,4 @@ std::vector<Term> split(const Expr& cost, const NodeSet& depends, const NodeSet&
 std::int64_t mean_over(const Expr& whole, const NodeSet& depends, std::int64_t examples,
                        const std::function<double(const Expr&)>& value);
 
-}  // namespace cinch
+}  // namespace cinch::searching

@@ -426,7 +426,7 @@ GradCheck check_grad(const Arg& cost, const Parameters& wrt, const std::vector<B
              options.order, ", ", options.directions, " and ", options.tolerance));
   }
   if (wrt.all().empty()) refuse("check_grad", "no parameters are given", cost);
-  std::vector<Expr> roots = showing(std::span(&cost.expr(), 1), options.consider_constant);
+  std::vector<Expr> roots = graphs::showing(std::span(&cost.expr(), 1), options.consider_constant);
   const std::vector<Expr> order_of_nodes = topological(roots);
   for (const Expr& e : options.consider_constant) {
     if (std::ranges::find(order_of_nodes, e) != order_of_nodes.end()) roots.push_back(e);

@@ -79,7 +79,7 @@ Probe probe(std::span<const Expr> roots, const Parameters& parameters,
     replaced.push_back(given);
     if (!done.contains(given.get())) cut.insert(given.get());
   }
-  const std::vector<Expr> whole = showing(roots, replaced);
+  const std::vector<Expr> whole = graphs::showing(roots, replaced);
   for (const Expr& node : topological(whole, cut)) {
     if (done.contains(node.get())) continue;
     const bool given = cut.contains(node.get());

@@ -8,7 +8,7 @@
 #include "cinch/core/graph/shared_state.hpp"
 #include "cinch/core/shared.hpp"
 
-namespace cinch {
+namespace cinch::compiling {
 
 Expr operator-(const Arg& a);
 
@@ -217,15 +217,15 @@ std::vector<Expr> join_column_norms(std::span<const Expr> roots) {
   }
 }
 
-void accumulate_products(std::vector<PlanResult>& results) {
+void accumulate_products(std::vector<planning::PlanResult>& results) {
   std::vector<Expr> roots;
-  for (const PlanResult& r : results) roots.push_back(r.value);
+  for (const planning::PlanResult& r : results) roots.push_back(r.value);
   NodeMap<int> uses;
   for (const Expr& node : topological(roots)) {
     for (const Expr& input : node.inputs()) ++uses[input.get()];
   }
   for (const Expr& root : roots) ++uses[root.get()];
-  for (PlanResult& r : results) {
+  for (planning::PlanResult& r : results) {
     if (!r.target || r.value.rank() != 2 || !is_float(r.value.dtype()) ||
         uses.at(r.value.get()) > 1)
       continue;
@@ -239,4 +239,4 @@ void accumulate_products(std::vector<PlanResult>& results) {
   }
 }
 
-}  // namespace cinch
+}  // namespace cinch::compiling

@@ -8,7 +8,7 @@
 #include "cinch/core/graph/shared_state.hpp"
 #include "cinch/core/plan/host.hpp"
 
-namespace cinch {
+namespace cinch::compiling {
 
 namespace {
 
@@ -39,9 +39,9 @@ NodeSet surely_passed_on(std::span<const Expr> roots) {
     const std::string_view op = node.op().name;
     if (op == "minimum" || op == "maximum") continue;  // One of two infinities stays behind.
     if (&node.op() == &switch_op) {
-      const Expr condition = rewrite(node.inputs().first(1)).front();
-      if (is_constant(condition, 1)) left.push_back(node.inputs()[1]);
-      if (is_constant(condition, 0)) left.push_back(node.inputs()[2]);
+      const Expr condition = rewriting::rewrite(node.inputs().first(1)).front();
+      if (graphs::is_constant(condition, 1)) left.push_back(node.inputs()[1]);
+      if (graphs::is_constant(condition, 0)) left.push_back(node.inputs()[2]);
       continue;
     }
     for (std::size_t k = 0; k < node.inputs().size(); ++k) {
@@ -71,7 +71,7 @@ void require_elements(const Program& program, std::span<const Expr> roots) {
       const Expr whole = part.inputs().empty() ? part : part.inputs()[0];
       const bool sliced = part.op().name == "narrow" && whole.type().is_static() &&
                           element_count(whole.type().shape()) > 0;
-      if (!sliced && !is_leaf(part)) continue;
+      if (!sliced && !graphs::is_leaf(part)) continue;
       because = sliced
                     ? text("the slice of ", describe(whole), " ", text(whole.type()), " at ",
                            part->where.text(), " has no elements: it begins at the end or beyond")
@@ -102,8 +102,8 @@ void require_shapes(const Program& program, const Goals& goals) {
 
 }  // namespace
 
-std::unique_ptr<Plan> make_plan(const Program& program, std::span<const Shape> shapes,
-                                std::span<const std::int64_t> sizes, CompileLog* log) {
+std::unique_ptr<planning::Plan> make_plan(const Program& program, std::span<const Shape> shapes,
+                                          std::span<const std::int64_t> sizes, CompileLog* log) {
   // All sizes are known now: the graph is typed again with them, which checks them too.
   NodeMap<Expr> done;
   std::vector<Expr> inputs_now;
@@ -130,7 +130,7 @@ std::unique_ptr<Plan> make_plan(const Program& program, std::span<const Shape> s
   require_shapes(program, goals);
   run_passes(passes_with_sizes(), goals, log, program.name);
   require_shapes(program, goals);
-  return std::make_unique<Plan>(inputs_now, goals);
+  return std::make_unique<planning::Plan>(inputs_now, goals);
 }
 
-}  // namespace cinch
+}  // namespace cinch::compiling

@@ -13,7 +13,7 @@
 #include "cinch/core/rewrite/trace.hpp"
 #include "cinch/core/shared.hpp"
 
-namespace cinch {
+namespace cinch::compiling {
 
 /// What compiling did, for explain().
 struct CompileLog {
@@ -38,7 +38,8 @@ struct Program {
 /// sizes happens here: they are checked, formulas are rewritten again, contractions are ordered,
 /// products are added to parameters in place. Throws TypeError where sizes do not fit, ValueError
 /// where an update would divide by the number of rows of an empty minibatch.
-std::unique_ptr<Plan> make_plan(const Program& program, std::span<const Shape> shapes,
-                                std::span<const std::int64_t> sizes, CompileLog* log = nullptr);
+std::unique_ptr<planning::Plan> make_plan(const Program& program, std::span<const Shape> shapes,
+                                          std::span<const std::int64_t> sizes,
+                                          CompileLog* log = nullptr);
 
-}  // namespace cinch
+}  // namespace cinch::compiling

@@ -71,12 +71,12 @@ std::string quoted(const std::string& s) {
 }  // namespace
 
 Explanation explain(const Function& f) {
-  const Program& program = Inspect::program(f);
-  CompileLog log;
+  const compiling::Program& program = Inspect::program(f);
+  compiling::CompileLog log;
   // The function was rewritten once when it was made, without sizes.
-  Goals written = goals_of(program.written);
-  run_passes(passes_without_sizes(), written, &log, program.name);
-  const std::unique_ptr<Plan> plan = Inspect::replan(f, log);
+  compiling::Goals written = compiling::goals_of(program.written);
+  run_passes(compiling::passes_without_sizes(), written, &log, program.name);
+  const std::unique_ptr<planning::Plan> plan = Inspect::replan(f, log);
   if (!plan) {
     throw Error("explain: " + program.name +
                 " has no plan: call it once in Mode::fast, so that its sizes are known");
@@ -167,7 +167,7 @@ Profile profile(const Function& f) {
   result.name = Inspect::program(f).name;
   std::map<std::string, Profile::Row> lines;
   double inside = 0;
-  for (const PlanRecord& plan : Inspect::plans(f)) {
+  for (const compiling::PlanRecord& plan : Inspect::plans(f)) {
     result.calls += plan.calls;
     result.nanoseconds += plan.nanoseconds;
     for (std::size_t k = 0; k < plan.times.size(); ++k) {

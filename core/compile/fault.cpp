@@ -12,7 +12,7 @@
 #include "cinch/core/run/interpret.hpp"
 #include "cinch/core/shared.hpp"
 
-namespace cinch {
+namespace cinch::compiling {
 
 namespace {
 
@@ -78,7 +78,7 @@ class Investigation {
       if (const auto sized = done.find(node.get()); sized != done.end())
         original_.emplace(sized->second.get(), node);
     }
-    roots_ = form == Form::running ? rewrite(written) : written;
+    roots_ = form == Form::running ? rewriting::rewrite(written) : written;
     order_ = topological(roots_);
     for (const Expr& node : order_) {
       for (const Expr& input : node.inputs()) ++uses_[input.get()];
@@ -119,7 +119,7 @@ class Investigation {
       } else if (is_shared(node) && !value.contains(node.get())) {
         value[node.get()] = &as_shared(node).value();
       } else if (!value.contains(node.get())) {
-        if (is_leaf(node)) throw TypeError("variable " + describe(node) + " has no value");
+        if (graphs::is_leaf(node)) throw TypeError("variable " + describe(node) + " has no value");
         value[node.get()] =
             &(computed[node.get()] = value_of(node, operands, spoiled || kept, result.refused));
       }
@@ -159,7 +159,7 @@ class Investigation {
   static Tensor value_of(const Expr& node, std::span<const Tensor* const> operands, bool may_refuse,
                          bool& refused) {
     try {
-      return interpret_node(node, operands);
+      return running::interpret_node(node, operands);
     } catch (const ValueError&) {
       if (!may_refuse || !is_float(node.dtype()) || !node.type().is_static()) throw;
       refused = true;
@@ -235,7 +235,8 @@ Expr as_written(const Expr& node, std::span<const Expr> roots) {
   const bool computed = constant_value(node) != nullptr;
   Expr result;
   for (const Expr& e : topological(roots)) {
-    if (!(computed ? !is_leaf(e) && same_line(e->where, node->where) : alike(e, node))) continue;
+    if (!(computed ? !graphs::is_leaf(e) && same_line(e->where, node->where) : alike(e, node)))
+      continue;
     if (result.has_value() && !computed) return node;
     result = e;
   }
@@ -370,4 +371,4 @@ Inquiry inquire(std::span<const Expr> roots, std::span<const Binding> bindings, 
   return result;
 }
 
-}  // namespace cinch
+}  // namespace cinch::compiling

@@ -11,7 +11,7 @@
 #include "cinch/core/graph.hpp"
 #include "cinch/core/watch.hpp"
 
-namespace cinch {
+namespace cinch::compiling {
 
 /// Whether `value` holds something that is watched for.
 bool is_faulty(const Tensor& value, Watch watch);
@@ -48,4 +48,4 @@ inline constexpr std::string_view only_compiled =
     "Computed op by op the formula stays finite here; the compiled one does not:\n  a value is at "
     "the edge of its dtype's range.";
 
-}  // namespace cinch
+}  // namespace cinch::compiling

@@ -74,13 +74,13 @@ const Tensor* fitted(const Expr& x, const Tensor& value, Tensor& converted,
 }  // namespace
 
 struct Function::Compiled {
-  Program program;
+  compiling::Program program;
   Mode mode;
   Watch watch;
-  HostProgram host;
+  planning::HostProgram host;
   struct Entry {
     std::vector<std::int64_t> key;  // Sizes of the arguments, one after the other, then the host's.
-    std::unique_ptr<Plan> plan;
+    std::unique_ptr<planning::Plan> plan;
     bool recurs = false;  // Its plan was given up before, and made again.
     std::int64_t calls = 0;
     double nanoseconds = 0;  // Of the calls that were measured.
@@ -128,13 +128,14 @@ struct Function::Compiled {
   void run_checked(std::vector<Tensor>& outputs);
   std::vector<Binding> bindings() const;
   std::vector<bool> watched() const;
-  void commit_watched(Plan& plan, std::span<const Tensor> outputs);
+  void commit_watched(planning::Plan& plan, std::span<const Tensor> outputs);
   Entry& entry_for(std::span<const Tensor* const> arguments);
-  std::unique_ptr<Plan> plan_of(const std::vector<std::int64_t>& key, CompileLog* log) const;
+  std::unique_ptr<planning::Plan> plan_of(const std::vector<std::int64_t>& key,
+                                          compiling::CompileLog* log) const;
 };
 
-std::unique_ptr<Plan> Function::Compiled::plan_of(const std::vector<std::int64_t>& all_sizes,
-                                                  CompileLog* log) const {
+std::unique_ptr<planning::Plan> Function::Compiled::plan_of(
+    const std::vector<std::int64_t>& all_sizes, compiling::CompileLog* log) const {
   std::vector<Shape> shapes;
   auto next = all_sizes.begin();
   for (const Expr& input : program.inputs) {
@@ -206,7 +207,7 @@ std::vector<Binding> Function::Compiled::bindings() const {
 std::vector<bool> Function::Compiled::watched() const {
   std::vector<bool> result(program.output_count, true);
   for (const Shared& target : program.targets)
-    result.push_back(!is_faulty(target.value(), Watch::not_finite));
+    result.push_back(!compiling::is_faulty(target.value(), Watch::not_finite));
   return result;
 }
 
@@ -217,27 +218,27 @@ void Function::Compiled::run_checked(std::vector<Tensor>& outputs) {
   std::vector<Tensor> values;
   std::exception_ptr refused;
   try {
-    values = interpret(program.roots, at, watch == Watch::everywhere);
+    values = running::interpret(program.roots, at, watch == Watch::everywhere);
   } catch (const ValueError&) {
     if (watch == Watch::everywhere) throw;
     refused = std::current_exception();
   }
   const auto faulty = [&](std::size_t k) {
-    return refused || (counts[k] && is_faulty(values[k], watch));
+    return refused || (counts[k] && compiling::is_faulty(values[k], watch));
   };
   bool any = refused != nullptr;
   for (std::size_t k = 0; k < values.size(); ++k) any = any || faulty(k);
   if (any) {
-    Inquiry found;
+    compiling::Inquiry found;
     try {
-      found = inquire(program.roots, at, watch, counts);
+      found = compiling::inquire(program.roots, at, watch, counts);
     } catch (const ValueError&) {
       // An index out of range, say: what the formula as written says is easier to read.
       if (refused) std::rethrow_exception(refused);
       throw;
     }
     // What was not finite from the start is refused in the words of the op that does so.
-    if (refused && found.refused && (!found.fault || is_leaf(found.fault->node)))
+    if (refused && found.refused && (!found.fault || graphs::is_leaf(found.fault->node)))
       std::rethrow_exception(refused);
     if (found.fault) throw ValueError("Mode::checked: " + found.fault->text);
     values.resize(found.values.size());
@@ -261,14 +262,14 @@ void Function::Compiled::run_checked(std::vector<Tensor>& outputs) {
 }
 
 /// Writes the updates; puts the variables back and throws where one of the results is a fault.
-void Function::Compiled::commit_watched(Plan& plan, std::span<const Tensor> outputs) {
+void Function::Compiled::commit_watched(planning::Plan& plan, std::span<const Tensor> outputs) {
   const std::vector<bool> counts = watched();
   std::vector<Tensor> before;
   for (const Shared& target : program.targets) before.push_back(target.value());
   plan.commit();
   std::string what;
   const auto look = [&](std::size_t k, const Tensor& value, const std::string& name) {
-    if (what.empty() && counts[k] && is_faulty(value, watch))
+    if (what.empty() && counts[k] && compiling::is_faulty(value, watch))
       what = text(program.name, ": ", name, " is not finite");
   };
   for (std::size_t k = 0; k < outputs.size(); ++k) look(k, outputs[k], text("output ", k));
@@ -282,12 +283,12 @@ void Function::Compiled::commit_watched(Plan& plan, std::span<const Tensor> outp
     after.push_back(program.targets[k].value());
     put(program.targets[k], std::move(before[k]));
   }
-  const Inquiry found = inquire(program.written, bindings(), watch, counts);
+  const compiling::Inquiry found = compiling::inquire(program.written, bindings(), watch, counts);
   if (found.fault) throw ValueError(what + "\n" + found.fault->text);
   bool meant = false;
   for (std::size_t k = 0; k < found.values.size(); ++k)
-    meant = meant || (counts[k] && is_faulty(found.values[k], watch));
-  if (!meant) throw ValueError(what + "\n" + std::string(only_compiled));
+    meant = meant || (counts[k] && compiling::is_faulty(found.values[k], watch));
+  if (!meant) throw ValueError(what + "\n" + std::string(compiling::only_compiled));
   for (std::size_t k = 0; k < after.size(); ++k) put(program.targets[k], std::move(after[k]));
 }
 
@@ -315,7 +316,7 @@ void Function::Compiled::run(std::span<const Tensor* const> arguments,
   const auto before =
       profiling ? std::chrono::steady_clock::now() : std::chrono::steady_clock::time_point();
   Entry& entry = entry_for(given);
-  Plan& plan = *entry.plan;
+  planning::Plan& plan = *entry.plan;
   addresses.clear();
   for (const Tensor* argument : given) addresses.push_back(argument->raw());
   for (std::size_t k = 0; k < host.positions().size(); ++k) addresses.push_back(&host.position(k));
@@ -366,7 +367,7 @@ void Function::call(std::span<const Tensor* const> arguments, std::vector<Tensor
 
 std::vector<Tensor> Function::call(const std::map<std::string, Tensor>& arguments,
                                    Source where) const {
-  const Program& program = compiled(where).program;
+  const compiling::Program& program = compiled(where).program;
   std::vector<const Tensor*> pointers;
   for (const Expr& input : program.inputs) {
     const auto same = [&](const Expr& other) { return describe(other) == describe(input); };
@@ -415,18 +416,18 @@ void Function::set_profiling(bool on) const {
   for (auto& entry : compiled().plans) entry.plan->set_profiling(on);
 }
 
-const Program& Inspect::program(const Function& f) { return f.compiled().program; }
+const compiling::Program& Inspect::program(const Function& f) { return f.compiled().program; }
 
-std::vector<PlanRecord> Inspect::plans(const Function& f) {
+std::vector<compiling::PlanRecord> Inspect::plans(const Function& f) {
   const Function::Compiled& compiled = f.compiled();
   const std::scoped_lock lock(compiled.mutex);
-  std::vector<PlanRecord> result;
+  std::vector<compiling::PlanRecord> result;
   for (const auto& entry : compiled.plans)
     result.push_back({entry.plan->steps(), entry.plan->times(), entry.calls, entry.nanoseconds});
   return result;
 }
 
-std::unique_ptr<Plan> Inspect::replan(const Function& f, CompileLog& log) {
+std::unique_ptr<planning::Plan> Inspect::replan(const Function& f, compiling::CompileLog& log) {
   const Function::Compiled& compiled = f.compiled();
   const std::scoped_lock lock(compiled.mutex);
   return compiled.plans.empty() ? nullptr : compiled.plan_of(compiled.plans.front().key, &log);
@@ -459,7 +460,7 @@ Substitutions chained(const Substitutions& givens) {
   std::vector<Expr> replaced;
   for (const auto& given : givens) replaced.push_back(given.first);
   for (std::size_t k = 0; k < count; ++k) {
-    const auto nodes = topological(showing(std::span(&givens[k].second, 1), replaced));
+    const auto nodes = topological(graphs::showing(std::span(&givens[k].second, 1), replaced));
     for (std::size_t l = 0; l < count; ++l) {
       if (l != k && std::ranges::find(nodes, givens[l].first) != nodes.end()) names[k].push_back(l);
     }
@@ -552,13 +553,13 @@ Function function(FunctionSpec spec) {
   compiled->watch =
       spec.watch.value_or(spec.mode == Mode::checked ? Watch::not_finite : Watch::nothing);
   compiled->profiling = spec.profile;
-  Program& program = compiled->program;
+  compiling::Program& program = compiled->program;
   program.written = roots;
   if (spec.mode == Mode::fast) {
-    Goals goals = goals_of(roots);
-    run_passes(passes_without_sizes(), goals, nullptr, spec.name);
-    roots = values_of(goals);
-    compiled->host = HostProgram(roots, spec.inputs);
+    compiling::Goals goals = compiling::goals_of(roots);
+    run_passes(compiling::passes_without_sizes(), goals, nullptr, spec.name);
+    roots = compiling::values_of(goals);
+    compiled->host = planning::HostProgram(roots, spec.inputs);
     program.sizes = compiled->host.sizes();
     program.positions = compiled->host.positions();
   }

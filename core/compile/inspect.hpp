@@ -8,7 +8,7 @@
 #include "cinch/core/compile/compile.hpp"
 #include "cinch/core/function.hpp"
 
-namespace cinch {
+namespace cinch::compiling {
 
 struct PlanRecord {
   std::vector<StepInfo> steps;
@@ -17,13 +17,17 @@ struct PlanRecord {
   double nanoseconds;  ///< Of these calls, together.
 };
 
+}  // namespace cinch::compiling
+
+namespace cinch {
+
 /// A look at what users do not see.
 struct Inspect {
-  static const Program& program(const Function& f);
+  static const compiling::Program& program(const Function& f);
   /// The plans that are kept, most recently used first.
-  static std::vector<PlanRecord> plans(const Function& f);
+  static std::vector<compiling::PlanRecord> plans(const Function& f);
   /// The plan used last, made again with a log of how; null before the first call.
-  static std::unique_ptr<Plan> replan(const Function& f, CompileLog& log);
+  static std::unique_ptr<planning::Plan> replan(const Function& f, compiling::CompileLog& log);
 };
 
 }  // namespace cinch

@@ -5,7 +5,7 @@
 #include "cinch/core/graph.hpp"
 #include "cinch/core/rewrite/rewrite.hpp"
 
-namespace cinch {
+namespace cinch::compiling {
 
 Goals goals_of(std::span<const Expr> values) {
   Goals result;
@@ -15,7 +15,7 @@ Goals goals_of(std::span<const Expr> values) {
 
 std::vector<Expr> values_of(const Goals& goals) {
   std::vector<Expr> result;
-  for (const PlanResult& goal : goals) result.push_back(goal.value);
+  for (const planning::PlanResult& goal : goals) result.push_back(goal.value);
   return result;
 }
 
@@ -27,7 +27,7 @@ void set_values(Goals& goals, const std::vector<Expr>& values) {
 
 /// Rules until none fits, equal nodes joined, constants folded.
 void simplify(Goals& goals, CompileLog* log) {
-  set_values(goals, rewrite(values_of(goals), {.log = log ? &log->rules : nullptr}));
+  set_values(goals, rewriting::rewrite(values_of(goals), {.log = log ? &log->rules : nullptr}));
 }
 
 /// Ops that stand for a formula, as softmax, by simpler ones.
@@ -45,7 +45,7 @@ void expand(Goals& goals, CompileLog*) {
 
 /// Sums of products in the order that costs least.
 void contract(Goals& goals, CompileLog* log) {
-  set_values(goals, cinch::contract(values_of(goals), log ? &log->contractions : nullptr));
+  set_values(goals, contraction::contract(values_of(goals), log ? &log->contractions : nullptr));
 }
 
 /// Products that are added to a parameter where it stands.
@@ -71,18 +71,18 @@ std::span<const Pass> passes_with_sizes() { return with_sizes; }
 void run_passes(std::span<const Pass> passes, Goals& goals, CompileLog* log,
                 std::string_view whose) {
   CompileLog own;  // Rules are put into words only where somebody reads them.
-  if (!log && is_traced()) log = &own;
+  if (!log && rewriting::is_traced()) log = &own;
   for (const Pass& pass : passes) {
     if (!log) {
       pass.run(goals, nullptr);
       continue;
     }
     std::vector<Expr> roots = values_of(goals);
-    log->stages.push_back(staged(whose, pass.name, roots, log->rules, [&] {
+    log->stages.push_back(rewriting::staged(whose, pass.name, roots, log->rules, [&] {
       pass.run(goals, log);
       roots = values_of(goals);
     }));
   }
 }
 
-}  // namespace cinch
+}  // namespace cinch::compiling

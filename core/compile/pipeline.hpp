@@ -10,11 +10,11 @@
 #include "cinch/core/compile/compile.hpp"
 #include "cinch/core/plan/plan.hpp"
 
-namespace cinch {
+namespace cinch::compiling {
 
 /// What passes work on: outputs, and new values of variables. A pass keeps their number, their
 /// order and their types.
-using Goals = std::vector<PlanResult>;
+using Goals = std::vector<planning::PlanResult>;
 
 /// Expressions as outputs, and back.
 Goals goals_of(std::span<const Expr> values);
@@ -35,4 +35,4 @@ std::span<const Pass> passes_with_sizes();
 void run_passes(std::span<const Pass> passes, Goals& goals, CompileLog* log,
                 std::string_view whose);
 
-}  // namespace cinch
+}  // namespace cinch::compiling

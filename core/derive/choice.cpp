@@ -5,7 +5,7 @@
 #include "cinch/core/graph/engine_ops.hpp"
 #include "cinch/core/graph/leaves.hpp"
 
-namespace cinch {
+namespace cinch::deriving {
 
 namespace {
 
@@ -26,7 +26,7 @@ std::optional<Choice> choice_of(const Expr& g, int depth = 0);
 
 /// switch(c, a, b), at least one of whose branches is 0 somewhere.
 std::optional<Choice> choice_of_branches(const Expr& c, const Expr& a, const Expr& b, int depth) {
-  const bool a_zero = is_constant(a, 0), b_zero = is_constant(b, 0);
+  const bool a_zero = graphs::is_constant(a, 0), b_zero = graphs::is_constant(b, 0);
   if (a_zero && b_zero) return {};
   if (b_zero) {
     const auto inner = choice_of(a, depth);
@@ -54,7 +54,7 @@ Expr condition_of(const Expr& number) {
 }
 
 std::optional<Choice> choice_of(const Expr& g, int depth) {
-  if (depth > deepest || is_leaf(g)) return {};
+  if (depth > deepest || graphs::is_leaf(g)) return {};
   const Op& op = g.op();
   if (&op == &switch_op)
     return choice_of_branches(g.inputs()[0], g.inputs()[1], g.inputs()[2], depth + 1);
@@ -116,4 +116,4 @@ Expr sum_of_choices(const Expr& a, const Expr& b) {
   return switch_(logical_or(of_a->chosen, of_b->chosen), a + b, 0);
 }
 
-}  // namespace cinch
+}  // namespace cinch::deriving

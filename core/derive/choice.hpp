@@ -9,7 +9,7 @@
 
 #include "cinch/core/op.hpp"
 
-namespace cinch {
+namespace cinch::deriving {
 
 /// What the op's rule gives for `gy`, inside the choice that gy is made by, if it is.
 Grads gradients_inside_choice(const Expr& node, const Expr& gy);
@@ -17,4 +17,4 @@ Grads gradients_inside_choice(const Expr& node, const Expr& gy);
 /// a + b, which is a choice again where both are.
 Expr sum_of_choices(const Expr& a, const Expr& b);
 
-}  // namespace cinch
+}  // namespace cinch::deriving

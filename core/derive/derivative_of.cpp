@@ -4,7 +4,7 @@
 #include "cinch/core/graph/derivation.hpp"
 #include "cinch/core/op.hpp"
 
-namespace cinch {
+namespace cinch::deriving {
 
 Expr as_derivative(const Expr& value, const Expr& by) { return apply(derivative_op, {value, by}); }
 
@@ -18,7 +18,7 @@ Expr each_example_of(const Expr& value) {
 }
 
 bool is_flat_derivative(const Expr& formula, const Expr& x) {
-  const Expr y = showing(formula, x);
+  const Expr y = graphs::showing(formula, x);
   NodeSet depends{x.get()};  // But through derivatives by x.
   NodeSet derived;           // From such derivatives, by what has a gradient.
   for (const Expr& node : topological(std::span(&y, 1), depends)) {
@@ -37,4 +37,4 @@ bool is_flat_derivative(const Expr& formula, const Expr& x) {
   return derived.contains(y.get()) && !depends.contains(y.get());
 }
 
-}  // namespace cinch
+}  // namespace cinch::deriving

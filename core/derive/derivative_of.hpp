@@ -4,7 +4,7 @@
 
 #include "cinch/core/expr.hpp"
 
-namespace cinch {
+namespace cinch::deriving {
 
 /// The op behind as_derivative(). Defined in ops/.
 extern const Op derivative_op;
@@ -22,4 +22,4 @@ Expr each_example_of(const Expr& value);
 /// mistake.
 bool is_flat_derivative(const Expr& y, const Expr& x);
 
-}  // namespace cinch
+}  // namespace cinch::deriving

@@ -28,7 +28,9 @@ Expr inner(std::span<const Expr> a, std::span<const Expr> b) {
   return result;
 }
 
-void require_same_shapes(const char* name, std::span<const Expr> wrt, std::span<const Expr> v) {
+/// `v`, each of the shape of its `wrt`: refused now where the sizes are known, else when it runs.
+std::vector<Expr> of_their_shapes(const char* name, std::span<const Expr> wrt,
+                                  std::span<const Expr> v) {
   const auto refuse = [&](const std::string& what, const std::vector<Expr>& operands) {
     throw TypeError(refusal(name, what, operands, attributed({})));
   };
@@ -37,6 +39,7 @@ void require_same_shapes(const char* name, std::span<const Expr> wrt, std::span<
     refuse(text("there are ", wrt.size(), " expressions and ", v.size(), " vectors for them"),
            {wrt.begin(), wrt.end()});
   }
+  std::vector<Expr> result;
   for (std::size_t k = 0; k < wrt.size(); ++k) {
     if (!wrt[k].has_value() || !v[k].has_value()) refuse(text("expression ", k, " is empty"), {});
     bool same = wrt[k].rank() == v[k].rank();
@@ -44,9 +47,10 @@ void require_same_shapes(const char* name, std::span<const Expr> wrt, std::span<
       const Dim a = wrt[k].dims()[axis], b = v[k].dims()[axis];
       same = !a.known() || !b.known() || a == b;
     }
-    if (same) continue;
-    refuse("a vector must have the shape of what it belongs to", {wrt[k], v[k]});
+    if (!same) refuse("a vector must have the shape of what it belongs to", {wrt[k], v[k]});
+    result.push_back(records::alike(name, v[k], wrt[k]));
   }
+  return result;
 }
 
 /// `e` where `seed` lends its shape only, without it.
@@ -58,10 +62,10 @@ Expr without(const Expr& e, const Expr& seed, const Expr& y) {
 
 Expr Rop(const Arg& y, const Parameters& wrt, const Parameters& v, const GradOptions& options) {
   const Attribution as(y.where());
-  require_same_shapes("Rop", wrt.all(), v.all());
+  const std::vector<Expr> vectors = of_their_shapes("Rop", wrt.all(), v.all());
   const Expr seed = variable("seed", y->type());
   std::vector<Expr> directions;
-  for (std::size_t k = 0; k < v.size(); ++k) directions.push_back(cast(v[k], wrt[k].dtype()));
+  for (std::size_t k = 0; k < v.size(); ++k) directions.push_back(cast(vectors[k], wrt[k].dtype()));
   const std::vector<Expr> pulled = Lop(y, wrt, seed, options);
   const Expr along = inner(pulled, directions);
   return without(grad(along, seed, {.disconnected = Disconnected::zero}), seed, y);
@@ -83,10 +87,10 @@ std::vector<Expr> jvp(const Parameters& y, const Parameters& wrt, const Paramete
 std::vector<Expr> vjp(const Parameters& y, const Parameters& wrt, const Parameters& u,
                       Source where) {
   const Attribution as(where);
-  require_same_shapes("vjp", y.all(), u.all());
+  const std::vector<Expr> vectors = of_their_shapes("vjp", y.all(), u.all());
   std::vector<Expr> result(wrt.size());
   for (std::size_t i = 0; i < y.size(); ++i) {
-    const auto parts = Lop(y[i], wrt, u[i], {.disconnected = Disconnected::zero});
+    const auto parts = Lop(y[i], wrt, vectors[i], {.disconnected = Disconnected::zero});
     for (std::size_t k = 0; k < parts.size(); ++k)
       result[k] = result[k].has_value() ? result[k] + parts[k] : parts[k];
   }
@@ -107,7 +111,7 @@ Expr all_rows(const Expr& y, const Expr& x, const GradOptions& options) {
   const Expr rows = vectorize(pulled, seed, seeds);  // (outputs, x's axes...)
   std::vector<Expr> all = shape;
   for (const Expr& size : sizes(x)) all.push_back(size);
-  return as_derivative(reshape(rows, all), x);
+  return deriving::as_derivative(reshape(rows, all), x);
 }
 
 }  // namespace
@@ -135,7 +139,7 @@ std::vector<std::vector<Expr>> hessian(const Arg& cost, const Parameters& wrt) {
 std::vector<Expr> hessian_vector(const Arg& cost, const Parameters& wrt, const Parameters& v,
                                  const GradOptions& options) {
   const Attribution as(cost.where());
-  require_same_shapes("hessian_vector", wrt.all(), v.all());
+  const std::vector<Expr> given = of_their_shapes("hessian_vector", wrt.all(), v.all());
   GradOptions second = options;
   second.disconnected = Disconnected::zero;
   // The vectors come in at the end: they are constant, whatever they are made of.
@@ -143,7 +147,7 @@ std::vector<Expr> hessian_vector(const Arg& cost, const Parameters& wrt, const P
   Substitutions vectors;
   for (std::size_t k = 0; k < v.size(); ++k) {
     directions.push_back(variable("direction", Type{v[k].dtype(), wrt[k].dims()}));
-    vectors.emplace_back(directions.back(), v[k]);
+    vectors.emplace_back(directions.back(), given[k]);
   }
   return substitute(grad(inner(grad(cost, wrt, options), directions), wrt, second), vectors);
 }
@@ -191,7 +195,7 @@ std::vector<Expr> per_example_grad(const Arg& costs, const Parameters& wrt) {
   const Expr seeds = eye(size(costs, 0), costs->dtype());
   std::vector<Expr> result;
   for (const Expr& pulled : Lop(costs, wrt, seed))
-    result.push_back(of_each_example(vectorize(pulled, seed, seeds), costs));
+    result.push_back(deriving::of_each_example(vectorize(pulled, seed, seeds), costs));
   return result;
 }
 

@@ -3,10 +3,11 @@
 #include <algorithm>
 
 #include "cinch/core/derive/derivative_of.hpp"
+#include "cinch/core/graph/engine_ops.hpp"
 #include "cinch/core/graph/leaves.hpp"
 #include "cinch/core/plan/host.hpp"
 
-namespace cinch {
+namespace cinch::deriving {
 
 namespace {
 
@@ -204,7 +205,7 @@ Count Separation::size_of_result(const Expr& node, std::int64_t axis) {
     }
   }
   if (node.op().elementwise()) return joined(node, axis);
-  return is_leaf(node) ? Count::symbol(dim.symbol()) : ruled(node, dim);
+  return graphs::is_leaf(node) ? Count::symbol(dim.symbol()) : ruled(node, dim);
 }
 
 /// What the op's type rule makes of its inputs' sizes: the same of the same, wherever it is built
@@ -254,7 +255,7 @@ Count Separation::one_of(std::span<const Count> sizes) {
 /// its inputs.
 bool Separation::is_joined(const Expr& node, std::span<const Count> values) const {
   const Expr& condition = node.inputs()[0];
-  if (&condition.op() != &equal_op || !is_constant(condition.inputs()[1], 1)) return false;
+  if (&condition.op() != &equal_op || !graphs::is_constant(condition.inputs()[1], 1)) return false;
   const auto a = values_.find(condition.inputs()[0].get());
   return a != values_.end() && a->second == values[2];
 }
@@ -368,4 +369,4 @@ std::vector<Digit> Separation::sum_of_digits(const Expr& node) const {
   return result;
 }
 
-}  // namespace cinch
+}  // namespace cinch::deriving

@@ -17,7 +17,7 @@
 #include "cinch/core/graph.hpp"
 #include "cinch/core/op.hpp"
 
-namespace cinch {
+namespace cinch::deriving {
 
 /// A number of elements: a known factor times sizes that are not known yet, each a symbol.
 class Count {
@@ -57,9 +57,6 @@ struct Digit {
   Count weight, range;
   Place place = {};
 };
-
-/// The ops that sizes of broadcast results are made of. Defined in ops/.
-extern const Op equal_op, switch_op;
 
 class Separation;
 
@@ -138,4 +135,4 @@ class Separation {
   Place in_result_;
 };
 
-}  // namespace cinch
+}  // namespace cinch::deriving

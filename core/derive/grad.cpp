@@ -6,6 +6,7 @@
 #include "cinch/core/derive/derivative_of.hpp"
 #include "cinch/core/graph.hpp"
 #include "cinch/core/graph/derivation.hpp"
+#include "cinch/core/graph/engine_ops.hpp"
 #include "cinch/core/graph/leaves.hpp"
 #include "cinch/core/op.hpp"
 #include "cinch/core/refusal.hpp"
@@ -14,7 +15,7 @@
 
 namespace cinch {
 
-constinit const Op held_op{
+constinit const Op graphs::held_op{
     .name = "held",
     .type = [](Args x, const Attrs&) { return x[0].type(); },
     .operands = Operands::any,
@@ -90,7 +91,7 @@ class Holder {
   }
 
   Expr operator()(const Expr& root) {
-    const Expr shown = showing(std::span(&root, 1), nodes_).front();
+    const Expr shown = graphs::showing(std::span(&root, 1), nodes_).front();
     for (const Expr& node : topological(std::span(&shown, 1), wanted_)) {
       if (wanted_.contains(node.get())) stand_in(node);
     }
@@ -104,11 +105,12 @@ class Holder {
   Expr stand_in(const Expr& node) {
     if (const auto found = held_.find(node.get()); found != held_.end()) return found->second;
     Expr result = node;
-    if (!stays_itself(node)) {
+    if (!graphs::stays_itself(node)) {
       std::vector<Expr> inputs;
       for (const Expr& input : node.inputs()) inputs.push_back((*this)(input));
       const auto number = static_cast<std::uint64_t>(held_.size()) + 1;
-      result = apply(held_op, {with_inputs(node, std::move(inputs))}, {.id = number}, node->where);
+      result = apply(graphs::held_op, {with_inputs(node, std::move(inputs))}, {.id = number},
+                     node->where);
     }
     held_[node.get()] = result;
     return result;
@@ -128,15 +130,15 @@ Expr copy_of(const Expr& e) {
 
 /// The formula that a held node stands for; any other node itself.
 Expr held_formula(const Expr& node) {
-  const bool has_rule = &node.op() == &held_op && node.inputs()[0].op().grad;
+  const bool has_rule = &node.op() == &graphs::held_op && node.inputs()[0].op().grad;
   return has_rule ? Expr(node.inputs()[0]) : node;
 }
 
 /// By the inputs of `formula`, which computes `node`. Where its value appears, it is as `node`.
 Grads gradients_of(const Expr& node, const Expr& formula, const Expr& gy) {
-  if (formula == node) return gradients_inside_choice(node, gy);
+  if (formula == node) return deriving::gradients_inside_choice(node, gy);
   const Expr value = copy_of(formula);
-  return replaced(gradients_inside_choice(value, gy), {{value, node}});
+  return graphs::replaced(deriving::gradients_inside_choice(value, gy), {{value, node}});
 }
 
 /// The same graphs, in terms that have a derivative wherever the whole has one.
@@ -153,16 +155,16 @@ std::vector<Expr> smoothed(std::vector<Expr> roots) {
 /// What is done before a derivative is taken.
 void prepare(std::vector<Expr>& roots) {
   const auto simplify = [&](std::vector<Applied>* log) {
-    roots = rewrite(roots, {.fold_constants = false, .log = log});
+    roots = rewriting::rewrite(roots, {.fold_constants = false, .log = log});
   };
-  if (!is_traced()) {
+  if (!rewriting::is_traced()) {
     simplify(nullptr);
     roots = smoothed(roots);
     return;
   }
   std::vector<Applied> rules;
-  staged("grad", "simplify", roots, rules, [&] { simplify(&rules); });
-  staged("grad", "past roots", roots, rules, [&] { roots = smoothed(roots); });
+  rewriting::staged("grad", "simplify", roots, rules, [&] { simplify(&rules); });
+  rewriting::staged("grad", "past roots", roots, rules, [&] { roots = smoothed(roots); });
 }
 
 std::vector<Expr> accumulate(const Expr& y, const Expr& v, const std::vector<Expr>& wrt,
@@ -171,7 +173,7 @@ std::vector<Expr> accumulate(const Expr& y, const Expr& v, const std::vector<Exp
   named.insert(named.end(), options.consider_constant.begin(), options.consider_constant.end());
   named.insert(named.end(), whole.begin(), whole.end());
   // The vector comes in at the end: what is named is itself in there.
-  const Expr seed = is_leaf(v) ? v : variable("seed", v.type());
+  const Expr seed = graphs::is_leaf(v) ? v : variable("seed", v.type());
 
   // Stable formulas first: what is differentiated is log(sigmoid(a)) as -softplus(-a). What is
   // named stays as it is.
@@ -182,7 +184,7 @@ std::vector<Expr> accumulate(const Expr& y, const Expr& v, const std::vector<Exp
   NodeMap<Expr> original;
   for (std::size_t k = 0; k < named.size(); ++k) {
     // Rewriting may have taken a named node for another one that computes the same.
-    if (!stays_itself(named[k])) original[named[k].get()] = copy_of(named[k]);
+    if (!graphs::stays_itself(named[k])) original[named[k].get()] = copy_of(named[k]);
     original[roots[k + 1].get()] = named[k];
   }
   const std::span<const Expr> by = std::span(roots).subspan(1, wrt.size());
@@ -198,7 +200,7 @@ std::vector<Expr> accumulate(const Expr& y, const Expr& v, const std::vector<Exp
   if (flow.active.contains(roots[0].get())) gradient[roots[0].get()] = seed;
   for (auto node = order.rbegin(); node != order.rend(); ++node) {
     const auto found = gradient.find(node->get());
-    if (found == gradient.end() || is_leaf(*node)) continue;
+    if (found == gradient.end() || graphs::is_leaf(*node)) continue;
     // A parameter may itself depend on another parameter: the flow goes on through it where it is
     // differentiable.
     if (constants.contains(node->get()) || !node->op().grad) continue;
@@ -215,7 +217,7 @@ std::vector<Expr> accumulate(const Expr& y, const Expr& v, const std::vector<Exp
         continue;
       const Expr part = fitted(grads[i], input);
       Expr& total = gradient[input.get()];
-      total = total.has_value() ? sum_of_choices(total, part) : part;
+      total = total.has_value() ? deriving::sum_of_choices(total, part) : part;
     }
   }
   std::vector<Expr> result;
@@ -223,7 +225,8 @@ std::vector<Expr> accumulate(const Expr& y, const Expr& v, const std::vector<Exp
     const auto found = gradient.find(by[k].get());
     if (found != gradient.end()) {
       result.push_back(found->second);
-    } else if (options.disconnected == Disconnected::zero || is_flat_derivative(y, wrt[k])) {
+    } else if (options.disconnected == Disconnected::zero ||
+               deriving::is_flat_derivative(y, wrt[k])) {
       result.push_back(broadcast_like(cast(Arg(0.0), wrt[k].dtype()), wrt[k]));
     } else {
       // Only the cuts that this parameter feeds.
@@ -233,15 +236,16 @@ std::vector<Expr> accumulate(const Expr& y, const Expr& v, const std::vector<Exp
   }
   result = rebuild(
       result, [](const Expr& e) { return e; }, original);
-  if (!(seed == v)) result = replaced(result, {{seed, showing(std::span(&v, 1), whole).front()}});
+  if (!(seed == v))
+    result = graphs::replaced(result, {{seed, graphs::showing(std::span(&v, 1), whole).front()}});
   NodeSet given;  // Found by identity themselves.
   for (const Expr& node : topological(std::vector{y, v})) given.insert(node.get());
   for (std::size_t k = 0; k < wrt.size(); ++k) {
-    if (is_leaf(result[k]) || given.contains(result[k].get())) continue;
+    if (graphs::is_leaf(result[k]) || given.contains(result[k].get())) continue;
     const auto again = [=](const std::vector<Expr>& shown) {
       return accumulate(y, v, wrt, options, shown)[k];
     };
-    result[k] = derived(result[k], {{y, v}, named, again});
+    result[k] = graphs::derived(result[k], {{y, v}, named, again});
   }
   return result;
 }
@@ -261,7 +265,7 @@ std::vector<Expr> Lop(const Arg& y, const Parameters& wrt, const Expr& v,
              y, {w});
     }
   }
-  return accumulate(y, cast(v, y->dtype()), wrt.all(), options, {});
+  return accumulate(y, cast(records::alike("Lop", v, y), y->dtype()), wrt.all(), options, {});
 }
 
 Expr Lop(const Arg& y, const Expr& wrt, const Expr& v, const GradOptions& options) {

@@ -32,7 +32,7 @@ Expr batch_elementwise(std::vector<Expr> args, const std::vector<bool>& batched,
 
 /// Throws GradError where an example of `y` depends on another example of `x`.
 void require_separate_examples(const Expr& y, const Expr& x) {
-  const Separation examples(y, x);
+  const deriving::Separation examples(y, x);
   if (const Expr node = examples.mixing(); node.has_value()) {
     const bool sizes_decide =
         node.op().trace && std::ranges::any_of(node.inputs(), [](const Expr& input) {
@@ -48,7 +48,7 @@ void require_separate_examples(const Expr& y, const Expr& x) {
                                          : ""),
                        y, x);
   }
-  const Place& place = examples.in_result();
+  const deriving::Place& place = examples.in_result();
   if (!place.found()) return;
   if (place.axis != 0) {
     refuse_to_separate(text("the examples must be the first axis of ", describe(y),
@@ -56,7 +56,7 @@ void require_separate_examples(const Expr& y, const Expr& x) {
                        y, x);
   }
   const Dim of_y = y.dims()[0], of_x = x.dims()[0];
-  if (!(place.outer == Count() && place.inner == Count()) ||
+  if (!(place.outer == deriving::Count() && place.inner == deriving::Count()) ||
       (of_y.known() && of_x.known() && !(of_y == of_x))) {
     refuse_to_separate(
         text("the first axis of ", describe(y), " must be the examples of ", describe(x),
@@ -70,7 +70,7 @@ void require_separate_examples(const Expr& y, const Expr& x) {
 bool examples_are_separate(const Expr& y, const Expr& x) {
   if (y.rank() < 1 || x.rank() < 1) return false;
   try {
-    require_separate_examples(showing(y, x), x);
+    require_separate_examples(graphs::showing(y, x), x);
     return true;
   } catch (const GradError&) {
     return false;
@@ -119,8 +119,8 @@ Expr vectorized(const Expr& y, const Expr& x, const Expr& values) {
     all.insert(all.begin(), size(many, 0));
     result = broadcast_to(y, all);
   }
-  result = replaced(std::span(&result, 1), {{x, one}}).front();
-  return replaced(std::span(&result, 1), {{many, values}}).front();
+  result = graphs::replaced(std::span(&result, 1), {{x, one}}).front();
+  return graphs::replaced(std::span(&result, 1), {{many, values}}).front();
 }
 
 }  // namespace
@@ -133,10 +133,10 @@ Expr vectorize(const Arg& y, const Expr& x, const Expr& many) {
   }
   const auto with = [y = y.expr(), x, many](std::vector<Expr> whole) {
     whole.push_back(x);
-    return vectorized(showing(std::span(&y, 1), whole).front(), x, many);
+    return vectorized(graphs::showing(std::span(&y, 1), whole).front(), x, many);
   };
   const Expr result = with({});
-  return result == many ? result : derived(result, {{y}, {x}, with});
+  return result == many ? result : graphs::derived(result, {{y}, {x}, with});
 }
 
 Expr jacobian(const Arg& y, const Expr& x, const GradOptions& options) {
@@ -144,7 +144,7 @@ Expr jacobian(const Arg& y, const Expr& x, const GradOptions& options) {
   if (y->rank() < 1 || x.rank() < 1) {
     refuse("jacobian", "both need a first axis of examples", y, {x});
   }
-  const Expr shown = showing(y, x);
+  const Expr shown = graphs::showing(y, x);
   require_separate_examples(shown, x);
   // One vector-Jacobian product for each output of an example, all at once: seed k is 1 at output k
   // of every example.
@@ -168,7 +168,8 @@ Expr jacobian(const Arg& y, const Expr& x, const GradOptions& options) {
   std::vector<std::int64_t> order{own};
   for (std::int64_t axis = 0; axis < own; ++axis) order.push_back(axis);
   for (std::int64_t axis = 1; axis < x.rank(); ++axis) order.push_back(own + axis);
-  return as_derivative(of_each_example(dimshuffle(reshape(rows, split), order), y), x);
+  return deriving::as_derivative(
+      deriving::of_each_example(dimshuffle(reshape(rows, split), order), y), x);
 }
 
 }  // namespace cinch

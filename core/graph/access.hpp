@@ -4,7 +4,7 @@
 #include <atomic>
 #include <cstdint>
 
-namespace cinch {
+namespace cinch::graphs {
 
 /// A lock for readers and writers, as std::shared_mutex, whose writers do not wait for readers that
 /// come after them: a value that is read without a pause can be set. Taking it costs some 10 ns and
@@ -57,4 +57,4 @@ class Access {
   std::atomic<std::uint32_t> state_ = 0;
 };
 
-}  // namespace cinch
+}  // namespace cinch::graphs

@@ -4,7 +4,7 @@
 
 #include "cinch/core/graph/leaves.hpp"
 
-namespace cinch {
+namespace cinch::graphs {
 
 Expr derived(const Expr& result, Derivation how) {
   const Node& n = *result;
@@ -156,4 +156,4 @@ Expr showing(const Expr& root, const Expr& node) {
   return showing(std::span(&root, 1), std::span(&node, 1)).front();
 }
 
-}  // namespace cinch
+}  // namespace cinch::graphs

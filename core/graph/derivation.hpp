@@ -19,6 +19,8 @@ struct Derivation {
   std::function<Expr(const std::vector<Expr>& whole)> again;
 };
 
+namespace graphs {
+
 /// `result`, which remembers how it was made.
 Expr derived(const Expr& result, Derivation how);
 
@@ -31,5 +33,7 @@ Expr showing(const Expr& root, const Expr& node);
 /// substitute() for nodes that are shown already. Derivatives that change stay derivatives, of
 /// which more can be shown.
 std::vector<Expr> replaced(std::span<const Expr> roots, const Substitutions& replacements);
+
+}  // namespace graphs
 
 }  // namespace cinch

@@ -11,7 +11,11 @@ namespace cinch {
 /// The op behind stop_gradient().
 extern const Op stop_gradient_op;
 /// Ops that the engine looks for in formulas.
-extern const Op switch_op, cast_op, sum_op, sum_like_op;
+extern const Op switch_op, cast_op, sum_op, sum_like_op, equal_op;
+/// The op behind size(x, axis).
+extern const Op size_op;
+/// The element itself, stored anew: how the planner lays values out in row-major order.
+extern const Op copy_op;
 
 Expr operator*(const Arg& a, const Arg& b);
 Expr switch_(const Arg& condition, const Arg& a, const Arg& b);
@@ -32,5 +36,11 @@ Expr narrow(const Arg& x, std::int64_t axis, const Arg& start, const Arg& length
 Expr diagonal(const Arg& x, std::int64_t offset, std::int64_t axis1, std::int64_t axis2);
 /// Sum over these axes, ascending, which go.
 Expr sum_axes(const Expr& x, const std::vector<std::int64_t>& axes);
+
+namespace records {
+/// `x` of the same shape as `other`: refused in the name of `function` where it is not, when the
+/// formula is written as far as sizes are known and else when it runs.
+Expr alike(const char* function, const Arg& x, const Arg& other);
+}  // namespace records
 
 }  // namespace cinch

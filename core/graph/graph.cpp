@@ -54,10 +54,10 @@ std::vector<Expr> substitute(std::span<const Expr> roots, const Substitutions& r
     from.back().type();  // Both must have a value.
     replacement.second.type();
   }
-  return replaced(showing(roots, from), replacements);
+  return graphs::replaced(graphs::showing(roots, from), replacements);
 }
 
-std::string_view op_name_of(const Expr& node) {
+std::string_view graphs::op_name_of(const Expr& node) {
   const std::string& label = node.attrs().label;
   return label.empty() || node.inputs().empty() ? node.op().name : std::string_view(label);
 }

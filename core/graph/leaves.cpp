@@ -31,14 +31,15 @@ Expr leaf(const Op& op, Attrs attrs, Type type, Source where) {
 
 }  // namespace
 
-const Op variable_op{.name = "variable", .type = no_type};
-const Op constant_op{.name = "constant", .type = constant_type, .reference = constant_reference};
-const Op shared_op{.name = "shared", .type = shared_type};
+const Op graphs::variable_op{.name = "variable", .type = no_type};
+const Op graphs::constant_op{
+    .name = "constant", .type = constant_type, .reference = constant_reference};
+const Op graphs::shared_op{.name = "shared", .type = shared_type};
 
 Expr weak_constant(Tensor value, Source where) {
   Type type = type_of(value);
   type.weak = true;
-  return leaf(constant_op, {.value = std::make_shared<const Tensor>(std::move(value))},
+  return leaf(graphs::constant_op, {.value = std::make_shared<const Tensor>(std::move(value))},
               std::move(type), where);
 }
 
@@ -50,15 +51,15 @@ Expr literal(double value, Source where) { return weak_constant(Tensor(value), w
 
 Expr constant(Tensor value, Source where) {
   Type type = type_of(value);
-  return leaf(constant_op, {.value = std::make_shared<const Tensor>(std::move(value))},
+  return leaf(graphs::constant_op, {.value = std::make_shared<const Tensor>(std::move(value))},
               std::move(type), where);
 }
 
 const Tensor* constant_value(const Expr& expr) {
-  return &expr.op() == &constant_op ? expr.attrs().value.get() : nullptr;
+  return &expr.op() == &graphs::constant_op ? expr.attrs().value.get() : nullptr;
 }
 
-bool is_constant(const Expr& expr, double value) {
+bool graphs::is_constant(const Expr& expr, double value) {
   const Tensor* t = constant_value(expr);
   if (!t || t->size() == 0 || t->size() > 16) return false;
   for (std::int64_t i = 0; i < t->size(); ++i) {
@@ -70,7 +71,7 @@ bool is_constant(const Expr& expr, double value) {
 Expr variable(std::string label, Type type, Source where) {
   // Only makes variables distinct; no result depends on the numbers.
   static std::atomic<std::uint64_t> next{1};
-  return leaf(variable_op,
+  return leaf(graphs::variable_op,
               {.id = next.fetch_add(1, std::memory_order_relaxed), .label = std::move(label)},
               std::move(type), where);
 }
@@ -81,14 +82,14 @@ Expr variable(std::string label, DType dtype, const Shape& sizes, Source where) 
   return variable(std::move(label), Type{dtype, std::move(dims)}, where);
 }
 
-bool is_variable(const Expr& expr) { return &expr.op() == &variable_op; }
+bool is_variable(const Expr& expr) { return &expr.op() == &graphs::variable_op; }
 
 Shared::Shared(Tensor value, std::string label, Source where) {
   Type type = type_of(value);
   auto state = std::make_shared<SharedState>();
   state->value = std::move(value);
   state->label = label;
-  Expr::operator=(leaf(shared_op, {.state = std::move(state), .label = std::move(label)},
+  Expr::operator=(leaf(graphs::shared_op, {.state = std::move(state), .label = std::move(label)},
                        std::move(type), where));
 }
 
@@ -120,7 +121,7 @@ void Shared::set(Tensor value, Source where) {
   std::swap(mine, value);  // The old one goes after the lock.
 }
 
-bool is_shared(const Expr& expr) { return &expr.op() == &shared_op; }
+bool is_shared(const Expr& expr) { return &expr.op() == &graphs::shared_op; }
 
 Shared as_shared(const Expr& expr) {
   if (!is_shared(expr)) throw TypeError(describe(expr) + " is not a shared variable");

@@ -3,7 +3,7 @@
 
 #include "cinch/core/op.hpp"
 
-namespace cinch {
+namespace cinch::graphs {
 
 extern const Op variable_op, constant_op, shared_op;
 
@@ -21,4 +21,4 @@ inline bool stays_itself(const Expr& expr) {
 /// True where `expr` is a constant whose elements all equal `value`.
 bool is_constant(const Expr& expr, double value);
 
-}  // namespace cinch
+}  // namespace cinch::graphs

@@ -5,10 +5,10 @@
 
 #include "cinch/core/expr.hpp"
 
-namespace cinch {
+namespace cinch::graphs {
 
 /// The public function that a node checks an operand for, which is its label, or the name of its
 /// op.
 std::string_view op_name_of(const Expr& node);
 
-}  // namespace cinch
+}  // namespace cinch::graphs

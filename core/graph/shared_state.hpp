@@ -13,7 +13,7 @@ namespace cinch {
 struct SharedState {
   Tensor value;
   /// Held while a function computes with the value, get() copies it or set() replaces it.
-  mutable Access access;
+  mutable graphs::Access access;
   std::string label;
   /// What every function that reads the variable assigns to it after a call, unless its own updates
   /// say otherwise: how random streams advance. Empty for ordinary variables.

@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <map>
 
-namespace cinch {
+namespace cinch::planning {
 
 /// Offsets for buffers that come and go: best fit among the gaps, growing at the end. Multiples of
 /// 64 bytes.
@@ -68,4 +68,4 @@ class ArenaLayout {
   std::size_t end_ = 0;
 };
 
-}  // namespace cinch
+}  // namespace cinch::planning

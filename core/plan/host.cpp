@@ -3,11 +3,12 @@
 #include <algorithm>
 #include <cstring>
 
+#include "cinch/core/graph/engine_ops.hpp"
 #include "cinch/core/graph/leaves.hpp"
 #include "cinch/core/graph/shared_state.hpp"
 #include "cinch/core/run/interpret.hpp"
 
-namespace cinch {
+namespace cinch::planning {
 
 HostProgram::HostProgram(std::span<const Expr> roots, std::span<const Expr> inputs)
     : inputs_(inputs.begin(), inputs.end()) {
@@ -101,7 +102,7 @@ void HostProgram::run(std::span<const Tensor* const> arguments) {
     std::vector<Binding> bindings;
     for (std::size_t k = 0; k < inputs_.size(); ++k)
       bindings.emplace_back(inputs_[k], *arguments[k]);
-    const std::vector<Tensor> values = interpret(late_, bindings, /*watch=*/false);
+    const std::vector<Tensor> values = running::interpret(late_, bindings, /*watch=*/false);
     for (std::size_t k = 0; k < late_.size(); ++k)
       slots_[late_slots_[k]] = values[k].data<std::int64_t>()[0];
   }
@@ -112,4 +113,4 @@ void HostProgram::run(std::span<const Tensor* const> arguments) {
   }
 }
 
-}  // namespace cinch
+}  // namespace cinch::planning

@@ -9,7 +9,7 @@
 #include "cinch/core/op.hpp"
 #include "cinch/core/shared.hpp"
 
-namespace cinch {
+namespace cinch::planning {
 
 /// The int64 scalars of a graph that other nodes use as sizes or as starting positions, as a list
 /// of instructions on single numbers. What cannot be had from arguments and their shapes alone is
@@ -54,7 +54,4 @@ class HostProgram {
   NodeSet refused_, known_;
 };
 
-/// The op behind size(x, axis). Defined in ops/.
-extern const Op size_op;
-
-}  // namespace cinch
+}  // namespace cinch::planning

@@ -10,7 +10,7 @@
 #include "cinch/core/graph/shared_state.hpp"
 #include "cinch/core/shared.hpp"
 
-namespace cinch {
+namespace cinch::planning {
 
 void Plan::Free::operator()(std::byte* memory) const {
   ::operator delete[](memory, std::align_val_t{64});
@@ -30,13 +30,13 @@ void Plan::run_step(const Step& step) {
     try {
       kernel->node.op().kernel(kernel->operands, operand(kernel->output), kernel->node.attrs());
     } catch (const ValueError& error) {
-      throw ValueError(cinch::text(op_name_of(kernel->node), ": ", error.what(), "\n  in ",
+      throw ValueError(cinch::text(graphs::op_name_of(kernel->node), ": ", error.what(), "\n  in ",
                                    describe(kernel->node), "  at ", kernel->node->where.text()));
     } catch (const Error& error) {
-      throw Error(cinch::text(op_name_of(kernel->node), ": ", error.what(), "\n  in ",
+      throw Error(cinch::text(graphs::op_name_of(kernel->node), ": ", error.what(), "\n  in ",
                               describe(kernel->node), "  at ", kernel->node->where.text()));
     } catch (const std::bad_alloc&) {
-      throw Error(cinch::text(op_name_of(kernel->node), ": not enough memory\n  in ",
+      throw Error(cinch::text(graphs::op_name_of(kernel->node), ": not enough memory\n  in ",
                               describe(kernel->node), "  at ", kernel->node->where.text()));
     }
   } else if (const auto* move = std::get_if<MoveStep>(&step)) {
@@ -138,7 +138,7 @@ std::vector<StepInfo> Plan::steps() const {
   const auto add = [&](const Step& step, bool at_commit) {
     StepInfo info{"", "", {}, 0, 0, {}, {}, at_commit};
     if (const auto* loop = std::get_if<LoopStep>(&step)) {
-      const LoopSpec& spec = loop->loop.spec();
+      const running::LoopSpec& spec = loop->loop.spec();
       info.kernel = "loop";
       info.what = tally(loop->nodes) + " over " + cinch::text(spec.shape);
       info.nodes = loop->nodes;
@@ -206,4 +206,4 @@ std::string Plan::text() const {
   return result;
 }
 
-}  // namespace cinch
+}  // namespace cinch::planning

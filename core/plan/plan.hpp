@@ -12,7 +12,7 @@
 #include "cinch/core/report.hpp"
 #include "cinch/core/run/loop.hpp"
 
-namespace cinch {
+namespace cinch::planning {
 
 /// One update of a shared variable, or an output where `target` is null.
 struct PlanResult {
@@ -74,7 +74,7 @@ class Plan {
     std::int64_t start_offset;  ///< Of the start in its buffer, in elements.
   };
   struct LoopStep {
-    Loop loop;
+    running::Loop loop;
     std::vector<Expr> nodes;
   };
   struct CopyStep {
@@ -107,8 +107,4 @@ class Plan {
   std::vector<StepTime> times_;
 };
 
-/// The element itself, stored anew: what the planner uses to lay values out in row-major order.
-/// Defined in ops/.
-extern const Op copy_op;
-
-}  // namespace cinch
+}  // namespace cinch::planning

@@ -4,6 +4,7 @@
 #include <new>
 
 #include "cinch/core/graph.hpp"
+#include "cinch/core/graph/engine_ops.hpp"
 #include "cinch/core/graph/leaves.hpp"
 #include "cinch/core/graph/naming.hpp"
 #include "cinch/core/graph/shared_state.hpp"
@@ -12,7 +13,7 @@
 #include "cinch/core/plan/strides.hpp"
 #include "cinch/core/shared.hpp"
 
-namespace cinch {
+namespace cinch::planning {
 
 namespace {
 
@@ -30,8 +31,8 @@ std::size_t bytes_of(const Expr& node) {
   const auto count = static_cast<std::size_t>(element_count(node.type().shape()));
   const std::size_t each = size_of(node.dtype());
   if (count > most / each) {
-    throw TypeError(
-        text(op_name_of(node), ": the result is too large for any memory\n  ", made_by(node)));
+    throw TypeError(text(graphs::op_name_of(node), ": the result is too large for any memory\n  ",
+                         made_by(node)));
   }
   return count * each;
 }
@@ -152,7 +153,7 @@ class Planner {
     for (const Expr& node : order_) {
       int level = 0;
       for (const Expr& input : node.inputs()) level = std::max(level, level_.at(input.get()) + 1);
-      if (is_leaf(node)) {
+      if (graphs::is_leaf(node)) {
         level = 0;
       } else if (is_loop(node)) {
         const Shape shape = loop_shape(node);
@@ -389,7 +390,7 @@ class Planner {
   void emit_loop(const Group& group, std::vector<Plan::Step>& steps) {
     // What no memory holds would take for ever too, be it of one number repeated.
     for (const Expr& node : group.nodes) bytes_of(node.op().accumulator ? node.inputs()[0] : node);
-    LoopSpec spec{.shape = group.shape};
+    running::LoopSpec spec{.shape = group.shape};
     NodeMap<int> value;
     const auto add_input = [&](const Expr& input) {
       if (value.contains(input.get())) return;
@@ -409,7 +410,7 @@ class Planner {
     }
     for (const Expr& node : group.nodes) {
       if (node.op().accumulator) continue;
-      LoopSpec::Instruction i{
+      running::LoopSpec::Instruction i{
           node.op().block(node.inputs().back().dtype(), node.dtype()), node.dtype(), {}, 0};
       for (const Expr& input : node.inputs())
         i.args[static_cast<std::size_t>(i.arity++)] = value.at(input.get());
@@ -445,7 +446,7 @@ class Planner {
     std::vector<int> reads, writes;
     for (const auto& in : spec.inputs) reads.push_back(in.buffer);
     for (const auto& out : spec.outputs) writes.push_back(out.buffer);
-    Loop loop(std::move(spec), copy_block);
+    running::Loop loop(std::move(spec), copy_block);
     partial_ = std::max(partial_, loop.partial_bytes());
     note(steps, reads, writes);
     steps.push_back(Plan::LoopStep{std::move(loop), group.nodes});
@@ -638,4 +639,4 @@ Plan::Plan(std::span<const Expr> inputs, std::span<const PlanResult> results) {
   Planner(*this, inputs, results);
 }
 
-}  // namespace cinch
+}  // namespace cinch::planning

@@ -6,7 +6,7 @@
 
 #include "cinch/core/op.hpp"
 
-namespace cinch {
+namespace cinch::planning {
 
 /// Strides of elements one after the other, the last axis fastest.
 inline std::vector<std::int64_t> row_major(const Shape& shape) {
@@ -35,4 +35,4 @@ inline bool is_row_major(const Strided& where, const Shape& shape) {
   return true;
 }
 
-}  // namespace cinch
+}  // namespace cinch::planning

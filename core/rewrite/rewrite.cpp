@@ -4,7 +4,7 @@
 
 #include "cinch/core/graph/leaves.hpp"
 
-namespace cinch {
+namespace cinch::rewriting {
 
 namespace {
 
@@ -57,7 +57,8 @@ bool match(const Expr& pattern, const Expr& expr, Bindings& bound) {
     bound.emplace_back(pattern.get(), expr);
     return true;
   }
-  if (const Tensor* value = constant_value(pattern)) return is_constant(expr, value->item());
+  if (const Tensor* value = constant_value(pattern))
+    return graphs::is_constant(expr, value->item());
   if (&pattern.op() != &expr.op() || !same_attrs(pattern, expr) ||
       pattern.inputs().size() != expr.inputs().size()) {
     return false;
@@ -162,7 +163,7 @@ class Rewriter {
   }
 
   Expr improved(const Expr& node) {
-    if (is_leaf(node)) return {};
+    if (graphs::is_leaf(node)) return {};
     const Attribution as(node->where, /*force=*/true);
     if (options_.fold_constants) {
       if (const Expr folded = fold(node); folded.has_value()) return folded;
@@ -247,4 +248,4 @@ std::vector<Expr> rewrite(std::span<const Expr> roots, const RewriteOptions& opt
   return result;
 }
 
-}  // namespace cinch
+}  // namespace cinch::rewriting

@@ -9,7 +9,7 @@
 #include "cinch/core/op.hpp"
 #include "cinch/core/report.hpp"
 
-namespace cinch {
+namespace cinch::rewriting {
 
 /// A placeholder in a rule's two sides; stands for any expression, the same one wherever it
 /// appears.
@@ -28,4 +28,4 @@ std::vector<Expr> rewrite(std::span<const Expr> roots, const RewriteOptions& opt
 /// `right` of `rule` for `expr` if `left` matches it, else an empty expression.
 Expr apply_rule(const Rule& rule, const Expr& expr);
 
-}  // namespace cinch
+}  // namespace cinch::rewriting

@@ -11,7 +11,7 @@
 #include "cinch/core/graph.hpp"
 #include "cinch/core/graph/leaves.hpp"
 
-namespace cinch {
+namespace cinch::rewriting {
 
 namespace {
 
@@ -63,7 +63,7 @@ void verify(std::span<const Expr> roots, std::string_view after) {
     if (!root.has_value()) throw Error(text("after ", after, " an output is empty"));
   }
   for (const Expr& node : topological(roots)) {
-    if (is_leaf(node)) continue;
+    if (graphs::is_leaf(node)) continue;
     const Op& op = node.op();
     if (op.elementwise() && op.arity > 0 && !op.expand &&
         static_cast<int>(node.inputs().size()) != op.arity)
@@ -96,7 +96,7 @@ Stage staged(std::string_view whose, std::string_view name, std::vector<Expr>& r
   const std::string_view trace = setting("CINCH_TRACE");
   if (trace == "passes" || trace == "graphs") {
     std::ostringstream line;
-    line << whose << ": " << text(result) << "\n";
+    line << whose << ": " << line_of(result) << "\n";
     if (trace == "graphs") line << graph_text(roots);
     std::cerr << line.str();
   }
@@ -104,7 +104,7 @@ Stage staged(std::string_view whose, std::string_view name, std::vector<Expr>& r
   return result;
 }
 
-std::string text(const Stage& stage) {
+std::string line_of(const Stage& stage) {
   std::ostringstream out;
   out.imbue(std::locale::classic());
   out << std::left << std::setw(14) << stage.name << std::right << std::setw(6) << stage.before
@@ -120,4 +120,4 @@ std::string text(const Stage& stage) {
   return out.str();
 }
 
-}  // namespace cinch
+}  // namespace cinch::rewriting

@@ -10,7 +10,7 @@
 #include "cinch/core/graph/naming.hpp"
 #include "cinch/core/shared.hpp"
 
-namespace cinch {
+namespace cinch::running {
 
 namespace {
 
@@ -63,7 +63,7 @@ void require_sizes(const Expr& node, std::span<const Tensor* const> values) {
 Tensor interpret_node(const Expr& node, std::span<const Tensor* const> operands) {
   require_sizes(node, operands);
   const auto explained = [&](const char* what) {
-    return text(op_name_of(node), ": ", what, "\n  in ", describe(node), "  at ",
+    return text(graphs::op_name_of(node), ": ", what, "\n  in ", describe(node), "  at ",
                 node->where.text());
   };
   try {
@@ -98,7 +98,7 @@ std::vector<Tensor> interpret(std::span<const Expr> roots, std::span<const Bindi
       value[node.get()] = &as_shared(node).value();
     } else if (const Tensor* constant = constant_value(node)) {
       value[node.get()] = constant;
-    } else if (!is_leaf(node)) {
+    } else if (!graphs::is_leaf(node)) {
       std::vector<const Tensor*> values;
       for (const Expr& input : node.inputs()) values.push_back(value.at(input.get()));
       value[node.get()] = &(computed[node.get()] = interpret_node(node, values));
@@ -116,4 +116,4 @@ std::vector<Tensor> interpret(std::span<const Expr> roots, std::span<const Bindi
   return result;
 }
 
-}  // namespace cinch
+}  // namespace cinch::running

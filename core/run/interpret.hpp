@@ -7,7 +7,7 @@
 
 #include "cinch/core/graph.hpp"
 
-namespace cinch {
+namespace cinch::running {
 
 /// Values of `roots`, unrewritten, op by op. With `watch`, throws ValueError at the first NaN or
 /// infinity, naming the node and the line that built it. Throws TypeError where sizes do not fit,
@@ -19,4 +19,4 @@ std::vector<Tensor> interpret(std::span<const Expr> roots, std::span<const Bindi
 /// the op's reference throws.
 Tensor interpret_node(const Expr& node, std::span<const Tensor* const> operands);
 
-}  // namespace cinch
+}  // namespace cinch::running

@@ -5,7 +5,7 @@
 
 #include "cinch/core/run/team.hpp"
 
-namespace cinch {
+namespace cinch::running {
 
 namespace {
 
@@ -417,4 +417,4 @@ void Loop::run(std::byte* const* buffers, std::byte* partial) const {
   }
 }
 
-}  // namespace cinch
+}  // namespace cinch::running

@@ -8,7 +8,7 @@
 
 #include "cinch/core/op.hpp"
 
-namespace cinch {
+namespace cinch::running {
 
 /// Sums of float32 elements into float64 results, in which long ones keep their digits, and back.
 /// Defined in ops/reduce/reduce.cpp.
@@ -107,4 +107,4 @@ class Loop {
   std::size_t scratch_bytes_ = 0, partial_bytes_ = 0, shared_bytes_ = 0;
 };
 
-}  // namespace cinch
+}  // namespace cinch::running

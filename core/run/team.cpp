@@ -25,7 +25,7 @@
 #include "cinch/core/error.hpp"
 #include "cinch/core/threads.hpp"
 
-namespace cinch {
+namespace cinch::running {
 
 namespace {
 
@@ -281,16 +281,6 @@ Team& team() {
 
 }  // namespace
 
-void set_threads(int n) {
-  if (n < 0 || n > most_threads) {
-    throw ValueError(text("set_threads: ", n, " is not a number from 0 (one thread for each ",
-                          "processor) to ", most_threads));
-  }
-  team().resize(n == 0 ? processors() : n);
-}
-
-int threads() { return team().size(); }
-
 UntilExit::UntilExit() {
   watch_process();
   calls_inside.fetch_add(1);
@@ -353,5 +343,19 @@ std::byte* thread_scratch(std::size_t bytes) {
   thread_local constinit ThreadMemory memory;
   return memory.get(std::max<std::size_t>(bytes, 1));
 }
+
+}  // namespace cinch::running
+
+namespace cinch {
+
+void set_threads(int n) {
+  if (n < 0 || n > running::most_threads) {
+    throw ValueError(text("set_threads: ", n, " is not a number from 0 (one thread for each ",
+                          "processor) to ", running::most_threads));
+  }
+  running::team().resize(n == 0 ? running::processors() : n);
+}
+
+int threads() { return running::team().size(); }
 
 }  // namespace cinch

@@ -6,7 +6,7 @@
 #include <memory>
 #include <type_traits>
 
-namespace cinch {
+namespace cinch::running {
 
 /// Calls work(context, part) for every part in [0, parts), on several threads at once, in no
 /// particular order, and returns when all are done. The parts must be independent of each other,
@@ -69,4 +69,4 @@ class ThreadMemory {
 /// A ThreadMemory for temporaries within one part.
 std::byte* thread_scratch(std::size_t bytes);
 
-}  // namespace cinch
+}  // namespace cinch::running

@@ -13,7 +13,7 @@
 
 #include "cinch/core/error.hpp"
 
-namespace cinch {
+namespace cinch::format {
 
 namespace {
 
@@ -249,4 +249,4 @@ std::vector<std::uint8_t> npy_header(const Tensor& tensor) {
   return {start.begin(), start.end()};
 }
 
-}  // namespace cinch
+}  // namespace cinch::format

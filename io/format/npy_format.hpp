@@ -8,7 +8,7 @@
 #include "cinch/core/tensor.hpp"
 #include "cinch/io/bytes.hpp"
 
-namespace cinch {
+namespace cinch::format {
 
 /// Reads one array that takes up the whole stream. Throws FileError.
 Tensor parse_npy(ByteStream& bytes);
@@ -16,4 +16,4 @@ Tensor parse_npy(ByteStream& bytes);
 /// What stands before the elements in row-major order: a multiple of 64 bytes.
 std::vector<std::uint8_t> npy_header(const Tensor& tensor);
 
-}  // namespace cinch
+}  // namespace cinch::format

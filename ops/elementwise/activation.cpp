@@ -27,16 +27,16 @@ namespace {
 constexpr double ln2 = 0.69314718055994530942;
 
 Rules exp_rules() {
-  static const Expr x = wildcard("x");
+  static const Expr x = rewriting::wildcard("x");
   static const Rule rules[] = {
       {"exp(-softplus)", exp(-softplus(x)), sigmoid(-x)},
-      {"exp(-log_cosh)", exp(-log_cosh(x)), sech(x)},
+      {"exp(-log_cosh)", exp(-log_cosh(x)), rules::sech(x)},
   };
   return rules;
 }
 
 Rules log_rules() {
-  static const Expr x = wildcard("x"), y = wildcard("y");
+  static const Expr x = rewriting::wildcard("x"), y = rewriting::wildcard("y");
   static const Rule rules[] = {
       {"log exp", log(exp(x)), x},
       {"log (1 - sigmoid)", log(sigmoid(-x)), -softplus(x)},
@@ -87,28 +87,28 @@ Expr log_softplus(const Expr& x) {
   constexpr double small = -8;  // The series' next term is below 1e-17 there.
   const Expr below = x < small, u = exp(switch_(below, x, small));
   const Expr series = u * (-0.5 + u * (5.0 / 24 + u * (-0.125 + u * (251.0 / 2880))));
-  return switch_(below, x + series, final_log(softplus(switch_(below, small, x))));
+  return switch_(below, x + series, rules::final_log(softplus(switch_(below, small, x))));
 }
 
 /// Of what equations over wildcards cannot carry over.
 Expr simplify_log(const Expr& e) {
   const Expr& p = e.inputs()[0];
-  if (!is_final(e) && &p.op() == &softplus_op) return log_softplus(p.inputs()[0]);
+  if (!rules::is_final(e) && &p.op() == &softplus_op) return log_softplus(p.inputs()[0]);
   // One function: the rules say it.
-  if (is_final(e) || &p.op() == &exp_op || &p.op() == &sigmoid_op) return {};
-  const Expr better = log_of_positive(p);
+  if (rules::is_final(e) || &p.op() == &exp_op || &p.op() == &sigmoid_op) return {};
+  const Expr better = rules::log_of_positive(p);
   return better.has_value() ? better : log_of_product(p);
 }
 
 Expr simplify_log1p(const Expr& e) {
   const Expr& p = e.inputs()[0];
-  if (is_final(e) || &p.op() == &exp_op) return {};
-  const Expr sum = log_of_positive(1 + p);
+  if (rules::is_final(e) || &p.op() == &exp_op) return {};
+  const Expr sum = rules::log_of_positive(1 + p);
   return sum.has_value() && &sum.op() != &log_op ? sum : Expr();
 }
 
 Rules log1p_rules() {
-  static const Expr x = wildcard("x");
+  static const Expr x = rewriting::wildcard("x");
   static const Rule rules[] = {
       {"log1p exp", log1p(exp(x)), softplus(x)},
       {"log1p (-exp)", log1p(-exp(x)), log1mexp(x)},
@@ -120,56 +120,62 @@ Rules log1p_rules() {
 
 }  // namespace
 
-constinit const Op exp_op = elementwise<formula::Exp>({
+constinit const Op exp_op = records::elementwise<formula::Exp>({
     .name = "exp",
     .grad = [](Args, const Expr& y, const Expr& gy) -> Grads { return {gy * y}; },
     .rules = exp_rules,
     .simplify =
-        [](const Expr& e) { return is_final(e) ? Expr() : softmax_by_logarithm(e.inputs()[0]); },
+        [](const Expr& e) {
+          return rules::is_final(e) ? Expr() : rules::softmax_by_logarithm(e.inputs()[0]);
+        },
 });
-constinit const Op expm1_op = elementwise<formula::Expm1>({
+constinit const Op expm1_op = records::elementwise<formula::Expm1>({
     .name = "expm1",
     // Not y + 1, whose digits are gone where y is -1.
     .grad = [](Args x, const Expr&, const Expr& gy) -> Grads { return {gy * exp(x[0])}; },
 });
-constinit const Op log_op = elementwise<formula::Log>({
+constinit const Op log_op = records::elementwise<formula::Log>({
     .name = "log",
     .grad = [](Args x, const Expr&, const Expr& gy) -> Grads { return {gy / x[0]}; },
     .rules = log_rules,
     .simplify = simplify_log,
     .probe = {0.2, 3},
 });
-constinit const Op log1p_op = elementwise<formula::Log1p>({
+constinit const Op log1p_op = records::elementwise<formula::Log1p>({
     .name = "log1p",
     .grad = [](Args x, const Expr&, const Expr& gy) -> Grads { return {gy / (1 + x[0])}; },
     .rules = log1p_rules,
     .simplify = simplify_log1p,
     .probe = {-0.7, 3},
 });
-constinit const Op sin_op = elementwise<formula::Sin>({
+constinit const Op sin_op = records::elementwise<formula::Sin>({
     .name = "sin",
     .grad = [](Args x, const Expr&, const Expr& gy) -> Grads { return {gy * cos(x[0])}; },
 });
-constinit const Op cos_op = elementwise<formula::Cos>({
+constinit const Op cos_op = records::elementwise<formula::Cos>({
     .name = "cos",
     .grad = [](Args x, const Expr&, const Expr& gy) -> Grads { return {-gy * sin(x[0])}; },
 });
-constinit const Op sigmoid_op = elementwise<formula::Sigmoid>({
+constinit const Op sigmoid_op = records::elementwise<formula::Sigmoid>({
     .name = "sigmoid",
     // y (1 - y) without the difference, which is 0 from x = 37 on.
-    .grad = [](Args x, const Expr&, const Expr& gy) -> Grads { return {gy * sigmoid_slope(x[0])}; },
+    .grad = [](Args x, const Expr&, const Expr& gy) -> Grads {
+      return {gy * rules::sigmoid_slope(x[0])};
+    },
     .probe = {-6, 6},
 });
-constinit const Op tanh_op = elementwise<formula::Tanh>({
+constinit const Op tanh_op = records::elementwise<formula::Tanh>({
     .name = "tanh",
-    .grad = [](Args x, const Expr&, const Expr& gy) -> Grads { return {gy * square(sech(x[0]))}; },
+    .grad = [](Args x, const Expr&, const Expr& gy) -> Grads {
+      return {gy * square(rules::sech(x[0]))};
+    },
 });
-constinit const Op softplus_op = elementwise<formula::Softplus>({
+constinit const Op softplus_op = records::elementwise<formula::Softplus>({
     .name = "softplus",
     .grad = [](Args x, const Expr&, const Expr& gy) -> Grads { return {gy * sigmoid(x[0])}; },
     .probe = {-6, 6},
 });
-constinit const Op relu_op = elementwise<formula::Relu>({
+constinit const Op relu_op = records::elementwise<formula::Relu>({
     .name = "relu",
     .grad = [](Args x, const Expr&, const Expr& gy) -> Grads { return {switch_(x[0] > 0, gy, 0)}; },
 });
@@ -195,7 +201,7 @@ xt::xarray<T> kept(const X& reduced, const Tensor& x, const AxisList& axes) {
 /// x minus its maximum over the axes: 0 where x is infinite, as the limit of what grows is.
 template <class T>
 xt::xarray<T> shifted(const Tensor& x, const AxisList& axes) {
-  const xt::xarray<T> v = view<T>(x);
+  const xt::xarray<T> v = references::view<T>(x);
   const xt::xarray<T> largest = kept<T>(xt::amax<T>(v, axes), x, axes);
   const auto f = [](T a, T most) {
     return a == std::numeric_limits<T>::infinity() ? T(0) : a - most;
@@ -213,7 +219,7 @@ Tensor softmax_reference(Values in, const Attrs& attrs) {
   return dispatch_float(in[0]->dtype(), [&]<class T> {
     const AxisList axes = axes_of(attrs);
     const xt::xarray<T> e = xt::exp(shifted<T>(*in[0], axes));
-    return to_tensor<T>(e / total<T>(e, *in[0], axes));
+    return references::to_tensor<T>(e / total<T>(e, *in[0], axes));
   });
 }
 
@@ -222,7 +228,7 @@ Tensor log_softmax_reference(Values in, const Attrs& attrs) {
   return dispatch_float(in[0]->dtype(), [&]<class T> {
     const AxisList axes = axes_of(attrs);
     const xt::xarray<T> s = shifted<T>(*in[0], axes), e = xt::exp(s);
-    return to_tensor<T>(s - xt::log(total<T>(e, *in[0], axes)));
+    return references::to_tensor<T>(s - xt::log(total<T>(e, *in[0], axes)));
   });
 }
 
@@ -285,7 +291,7 @@ constinit const Op softmax_op{
         [](const Expr& y) {
           if (empty_axis(y)) return y.inputs()[0];
           const Expr e = exp(shifted(y));
-          return final_div(e, sum_kept(e, y));
+          return rules::final_div(e, sum_kept(e, y));
         },
     .examples = [] { return axis_examples(softmax); },
 };
@@ -304,7 +310,7 @@ constinit const Op log_softmax_op{
         [](const Expr& y) {
           if (empty_axis(y)) return y.inputs()[0];
           const Expr s = shifted(y);
-          return s - final_log(sum_kept(exp(s), y));
+          return s - rules::final_log(sum_kept(exp(s), y));
         },
     .examples = [] { return axis_examples(log_softmax); },
 };

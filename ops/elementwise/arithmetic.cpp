@@ -22,7 +22,7 @@ namespace cinch {
 namespace {
 
 Rules add_rules() {
-  static const Expr x = wildcard("x"), y = wildcard("y");
+  static const Expr x = rewriting::wildcard("x"), y = rewriting::wildcard("y");
   static const Rule rules[] = {
       {"x + 0", x + 0, x},
       {"x + -y", x + -y, x - y},
@@ -40,7 +40,7 @@ Rules add_rules() {
 }
 
 Rules sub_rules() {
-  static const Expr x = wildcard("x"), y = wildcard("y");
+  static const Expr x = rewriting::wildcard("x"), y = rewriting::wildcard("y");
   static const Rule rules[] = {
       {"x - 0", x - 0, x},
       {"0 - x", 0 - x, -x},
@@ -50,10 +50,10 @@ Rules sub_rules() {
       {"1 - exp", 1 - exp(x), -expm1(x)},
       {"1 - erf", 1 - erf(x), erfc(x)},
       {"1 - erfc", 1 - erfc(x), erf(x)},
-      {"1 - normal_cdf", 1 - normal_cdf(x), normal_cdf(-x)},
+      {"1 - normal_cdf", 1 - rules::normal_cdf(x), rules::normal_cdf(-x)},
       {"1 - erfc / 2", 1 - 0.5 * erfc(x), 0.5 * erfc(-x)},
       {"1 - sigmoid", 1 - sigmoid(x), sigmoid(-x)},
-      {"sigmoid - sigmoid^2", sigmoid(x) - square(sigmoid(x)), sigmoid_slope(x)},
+      {"sigmoid - sigmoid^2", sigmoid(x) - square(sigmoid(x)), rules::sigmoid_slope(x)},
       {"sigmoid - sigmoid-", sigmoid(x) - sigmoid(-x), tanh(0.5 * x)},
       {"sigmoid- - sigmoid", sigmoid(-x) - sigmoid(x), -tanh(0.5 * x)},
       {"2 sigmoid - 1", 2 * sigmoid(x) - 1, tanh(0.5 * x)},
@@ -61,13 +61,13 @@ Rules sub_rules() {
       {"1 - tanh", 1 - tanh(x), 2 * sigmoid(-2 * x)},
       {"1/2 - tanh / 2", 0.5 - 0.5 * tanh(x), sigmoid(-2 * x)},
       {"1/2 - half tanh", 0.5 - tanh(x) / 2, sigmoid(-2 * x)},
-      {"1 - tanh^2", 1 - square(tanh(x)), square(sech(x))},
+      {"1 - tanh^2", 1 - square(tanh(x)), square(rules::sech(x))},
   };
   return rules;
 }
 
 Rules mul_rules() {
-  static const Expr x = wildcard("x"), y = wildcard("y");
+  static const Expr x = rewriting::wildcard("x"), y = rewriting::wildcard("y");
   static const Rule rules[] = {
       {"x * 1", x * 1, x},
       {"x * -1", x * -1, -x},
@@ -75,7 +75,7 @@ Rules mul_rules() {
       {"2 half x", 2 * (x / 2), x},
       {"half 2 x", 0.5 * (2 * x), x},
       {"x * x", x * x, square(x)},
-      {"sigmoid sigmoid-", sigmoid(x) * sigmoid(-x), sigmoid_slope(x)},
+      {"sigmoid sigmoid-", sigmoid(x) * sigmoid(-x), rules::sigmoid_slope(x)},
       {"-x * -y", -x * -y, x * y},
       {"x log x", x * log(x), xlogy(x, x)},
       {"x log (x / y)", x * log(x / y),
@@ -89,7 +89,7 @@ Rules mul_rules() {
 }
 
 Rules div_rules() {
-  static const Expr x = wildcard("x");
+  static const Expr x = rewriting::wildcard("x");
   static const Rule rules[] = {
       {"x / 1", x / 1, x},
       {"2 x / 2", (2 * x) / 2, x},
@@ -102,20 +102,20 @@ Rules div_rules() {
 }
 
 Rules maximum_rules() {
-  static const Expr x = wildcard("x");
+  static const Expr x = rewriting::wildcard("x");
   static const Rule rules[] = {{"max of x and -x", maximum(x, -x), abs(x)}};
   return rules;
 }
 
 Rules minimum_rules() {
-  static const Expr x = wildcard("x");
+  static const Expr x = rewriting::wildcard("x");
   static const Rule rules[] = {{"min of x and -x", minimum(x, -x), -abs(x)}};
   return rules;
 }
 
 /// What has no kink after all.
 Rules abs_rules() {
-  static const Expr x = wildcard("x");
+  static const Expr x = rewriting::wildcard("x");
   static const Rule rules[] = {
       {"abs square", abs(square(x)), square(x)},
       {"abs abs", abs(abs(x)), abs(x)},
@@ -124,7 +124,7 @@ Rules abs_rules() {
 }
 
 Rules neg_rules() {
-  static const Expr x = wildcard("x"), y = wildcard("y");
+  static const Expr x = rewriting::wildcard("x"), y = rewriting::wildcard("y");
   static const Rule rules[] = {
       {"-(-x)", -(-x), x},
       {"-(x - y)", -(x - y), y - x},
@@ -133,7 +133,7 @@ Rules neg_rules() {
 }
 
 Rules pow_rules() {
-  static const Expr x = wildcard("x");
+  static const Expr x = rewriting::wildcard("x");
   static const Rule rules[] = {
       {"x ^ 1", pow(x, 1), x},
       {"x ^ 2", pow(x, 2), square(x)},
@@ -144,7 +144,7 @@ Rules pow_rules() {
 }
 
 Rules square_rules() {
-  static const Expr x = wildcard("x");
+  static const Expr x = rewriting::wildcard("x");
   static const Rule rules[] = {
       {"(-x)^2", square(-x), square(x)},
       {"|x|^2", square(abs(x)), square(x)},
@@ -153,7 +153,7 @@ Rules square_rules() {
 }
 
 Rules sqrt_rules() {
-  static const Expr x = wildcard("x");
+  static const Expr x = rewriting::wildcard("x");
   static const Rule rules[] = {
       {"sqrt(x^2)", sqrt(square(x)), abs(x)},
   };
@@ -161,12 +161,12 @@ Rules sqrt_rules() {
 }
 
 /// The power of a root, where it is a whole one of what is under it.
-Expr simplify_square(const Expr& e) { return power_of_root(e.inputs()[0], 2); }
+Expr simplify_square(const Expr& e) { return rules::power_of_root(e.inputs()[0], 2); }
 Expr simplify_pow(const Expr& e) {
   const Tensor* p = constant_value(e.inputs()[1]);
   const bool number = p && p->size() == 1 && p->rank() == 0;
-  const Expr whole = number ? power_of_root(e.inputs()[0], p->item()) : Expr();
-  return whole.has_value() ? whole : balanced(e);
+  const Expr whole = number ? rules::power_of_root(e.inputs()[0], p->item()) : Expr();
+  return whole.has_value() ? whole : rules::balanced(e);
 }
 
 /// The exponent of the derivative of x^p, constant where p is.
@@ -190,7 +190,7 @@ Expr shared_where(const Expr& wins, const Args& x, const Expr& gy) {
 
 }  // namespace
 
-constinit const Op add_op = elementwise<formula::Add>({
+constinit const Op add_op = records::elementwise<formula::Add>({
     .name = "add",
     .commutative = true,
     .linear = LinearForm::sum,
@@ -199,7 +199,7 @@ constinit const Op add_op = elementwise<formula::Add>({
     },
     .rules = add_rules,
 });
-constinit const Op sub_op = elementwise<formula::Sub>({
+constinit const Op sub_op = records::elementwise<formula::Sub>({
     .name = "sub",
     .linear = LinearForm::difference,
     .grad = [](Args, const Expr&, const Expr& gy) -> Grads {
@@ -207,7 +207,7 @@ constinit const Op sub_op = elementwise<formula::Sub>({
     },
     .rules = sub_rules,
 });
-constinit const Op mul_op = elementwise<formula::Mul>({
+constinit const Op mul_op = records::elementwise<formula::Mul>({
     .name = "mul",
     .commutative = true,
     .algebra = Algebra::product,
@@ -215,27 +215,27 @@ constinit const Op mul_op = elementwise<formula::Mul>({
       return {gy * x[1], gy * x[0]};
     },
     .rules = mul_rules,
-    .simplify = balanced,
+    .simplify = rules::balanced,
 });
-constinit const Op div_op = elementwise<formula::Div>({
+constinit const Op div_op = records::elementwise<formula::Div>({
     .name = "div",
     .algebra = Algebra::quotient,
     .grad = [](Args x, const Expr& y, const Expr& gy) -> Grads {
       return {gy / x[1], -gy * y / x[1]};
     },
     .rules = div_rules,
-    .simplify = balanced,
+    .simplify = rules::balanced,
     .probe = {0.5, 2},
 });
-constinit const Op floor_div_op = elementwise<formula::FloorDiv>({.name = "floor_div"});
-constinit const Op mod_op = elementwise<formula::Mod>({
+constinit const Op floor_div_op = records::elementwise<formula::FloorDiv>({.name = "floor_div"});
+constinit const Op mod_op = records::elementwise<formula::Mod>({
     .name = "mod",
     .grad = [](Args x, const Expr&, const Expr& gy) -> Grads {
       return {gy, -gy * floor_div(x[0], x[1])};
     },
     .probe = {1.1, 1.9},
 });
-constinit const Op pow_op = elementwise<formula::Pow>({
+constinit const Op pow_op = records::elementwise<formula::Pow>({
     .name = "pow",
     .algebra = Algebra::power,
     .grad = [](Args x, const Expr& y, const Expr& gy) -> Grads {
@@ -247,7 +247,7 @@ constinit const Op pow_op = elementwise<formula::Pow>({
     .simplify = simplify_pow,
     .probe = {0.3, 2},
 });
-constinit const Op maximum_op = elementwise<formula::Maximum>({
+constinit const Op maximum_op = records::elementwise<formula::Maximum>({
     .name = "maximum",
     .commutative = true,
     .grad = [](Args x, const Expr&, const Expr& gy) -> Grads {
@@ -255,7 +255,7 @@ constinit const Op maximum_op = elementwise<formula::Maximum>({
     },
     .rules = maximum_rules,
 });
-constinit const Op minimum_op = elementwise<formula::Minimum>({
+constinit const Op minimum_op = records::elementwise<formula::Minimum>({
     .name = "minimum",
     .commutative = true,
     .grad = [](Args x, const Expr&, const Expr& gy) -> Grads {
@@ -263,57 +263,60 @@ constinit const Op minimum_op = elementwise<formula::Minimum>({
     },
     .rules = minimum_rules,
 });
-constinit const Op neg_op = elementwise<formula::Neg>({
+constinit const Op neg_op = records::elementwise<formula::Neg>({
     .name = "neg",
     .algebra = Algebra::negative,
     .grad = [](Args, const Expr&, const Expr& gy) -> Grads { return {-gy}; },
     .rules = neg_rules,
 });
-constinit const Op abs_op = elementwise<formula::Abs>({
+constinit const Op abs_op = records::elementwise<formula::Abs>({
     .name = "abs",
     .grad = [](Args x, const Expr&, const Expr& gy) -> Grads { return {gy * sign(x[0])}; },
-    .smoothed = functions_of_squares,
+    .smoothed = rules::functions_of_squares,
     .rules = abs_rules,
 });
-constinit const Op sign_op = elementwise<formula::Sign>({.name = "sign"});
-constinit const Op square_op = elementwise<formula::Square>({
+constinit const Op sign_op = records::elementwise<formula::Sign>({.name = "sign"});
+constinit const Op square_op = records::elementwise<formula::Square>({
     .name = "square",
     .algebra = Algebra::square,
     .grad = [](Args x, const Expr&, const Expr& gy) -> Grads { return {2 * gy * x[0]}; },
     .rules = square_rules,
     .simplify = simplify_square,
 });
-constinit const Op sqrt_op = elementwise<formula::Sqrt>({
+constinit const Op sqrt_op = records::elementwise<formula::Sqrt>({
     .name = "sqrt",
     .grad = [](Args, const Expr& y, const Expr& gy) -> Grads { return {0.5 * gy / y}; },
-    .smoothed = functions_of_squares,
+    .smoothed = rules::functions_of_squares,
     .rules = sqrt_rules,
-    .simplify = balanced,
+    .simplify = rules::balanced,
     .probe = {0.3, 3},
 });
-constinit const Op floor_op = elementwise<formula::Floor>({.name = "floor"});
-constinit const Op ceil_op = elementwise<formula::Ceil>({.name = "ceil"});
-constinit const Op round_op = elementwise<formula::Round>({.name = "round"});
-constinit const Op trunc_op = elementwise<formula::Trunc>({.name = "trunc"});
-constinit const Op equal_op = elementwise<formula::Equal>({.name = "equal", .commutative = true});
+constinit const Op floor_op = records::elementwise<formula::Floor>({.name = "floor"});
+constinit const Op ceil_op = records::elementwise<formula::Ceil>({.name = "ceil"});
+constinit const Op round_op = records::elementwise<formula::Round>({.name = "round"});
+constinit const Op trunc_op = records::elementwise<formula::Trunc>({.name = "trunc"});
+constinit const Op equal_op =
+    records::elementwise<formula::Equal>({.name = "equal", .commutative = true});
 constinit const Op not_equal_op =
-    elementwise<formula::NotEqual>({.name = "not_equal", .commutative = true});
-constinit const Op less_op = elementwise<formula::Less>({.name = "less"});
-constinit const Op less_equal_op = elementwise<formula::LessEqual>({.name = "less_equal"});
-constinit const Op and_op = elementwise<formula::And>({.name = "logical_and", .commutative = true});
-constinit const Op or_op = elementwise<formula::Or>({.name = "logical_or", .commutative = true});
-constinit const Op not_op = elementwise<formula::Not>({.name = "logical_not"});
-constinit const Op is_nan_op = elementwise<formula::IsNan>({.name = "is_nan"});
-constinit const Op copy_op = elementwise<formula::Identity>({
+    records::elementwise<formula::NotEqual>({.name = "not_equal", .commutative = true});
+constinit const Op less_op = records::elementwise<formula::Less>({.name = "less"});
+constinit const Op less_equal_op = records::elementwise<formula::LessEqual>({.name = "less_equal"});
+constinit const Op and_op =
+    records::elementwise<formula::And>({.name = "logical_and", .commutative = true});
+constinit const Op or_op =
+    records::elementwise<formula::Or>({.name = "logical_or", .commutative = true});
+constinit const Op not_op = records::elementwise<formula::Not>({.name = "logical_not"});
+constinit const Op is_nan_op = records::elementwise<formula::IsNan>({.name = "is_nan"});
+constinit const Op copy_op = records::elementwise<formula::Identity>({
     .name = "copy",
     .grad = [](Args, const Expr&, const Expr& gy) -> Grads { return {gy}; },
 });
-constinit const Op stop_gradient_op = elementwise<formula::Identity>({
+constinit const Op stop_gradient_op = records::elementwise<formula::Identity>({
     .name = "stop_gradient",
     .expand = [](const Expr& e) { return e.inputs()[0]; },
 });
 
-constinit const Op derivative_op{
+constinit const Op deriving::derivative_op{
     .name = "derivative",
     .type =
         [](Args x, const Attrs&) {
@@ -345,8 +348,9 @@ namespace {
 Tensor switch_reference(Values in, const Attrs&) {
   return dispatch(in[1]->dtype(), [&]<class T> {
     const auto f = [](bool c, T a, T b) { return formula::Choose::f(c, a, b); };
-    return to_tensor<T>(
-        xt::make_lambda_xfunction(f, view<bool>(*in[0]), view<T>(*in[1]), view<T>(*in[2])));
+    return references::to_tensor<T>(xt::make_lambda_xfunction(f, references::view<bool>(*in[0]),
+                                                              references::view<T>(*in[1]),
+                                                              references::view<T>(*in[2])));
   });
 }
 
@@ -354,7 +358,8 @@ Tensor cast_reference(Values in, const Attrs& attrs) {
   return dispatch(in[0]->dtype(), [&]<class From> {
     return dispatch(attrs.dtype, [&]<class To> {
       const auto f = [](From a) { return formula::Cast::f<To>(a); };
-      return to_tensor<To>(xt::make_lambda_xfunction(f, view<From>(*in[0])));
+      return references::to_tensor<To>(
+          xt::make_lambda_xfunction(f, references::view<From>(*in[0])));
     });
   });
 }
@@ -363,13 +368,13 @@ Tensor cast_reference(Values in, const Attrs& attrs) {
 
 constinit const Op switch_op{
     .name = "switch",
-    .type = broadcast_type,
+    .type = records::broadcast_type,
     .reference = switch_reference,
     .operands = Operands::choice,
     .grad = [](Args x, const Expr&, const Expr& gy) -> Grads {
       return {Expr(), switch_(x[0], gy, 0), switch_(x[0], 0, gy)};
     },
-    .block = [](DType in, DType) { return kernels().choose[static_cast<std::size_t>(in)]; },
+    .block = [](DType in, DType) { return simd::kernels().choose[static_cast<std::size_t>(in)]; },
     .arity = 3,
 };
 
@@ -390,7 +395,7 @@ constinit const Op cast_op{
         },
     .block =
         [](DType in, DType out) {
-          return kernels().cast[static_cast<std::size_t>(in)][static_cast<std::size_t>(out)];
+          return simd::kernels().cast[static_cast<std::size_t>(in)][static_cast<std::size_t>(out)];
         },
     .arity = 1,
 };

@@ -105,9 +105,10 @@ T value_of(std::int64_t order, T x) {
 void polygamma_kernel(std::span<const Operand> in, const Operand& out, const Attrs& attrs) {
   const std::int64_t order = attrs.ints[0];
   dispatch_float(out.dtype, [&]<class T> {
-    const std::int64_t parts = parts_for(100.0 * static_cast<double>(out.size()), out.size());
-    share_work(parts, [&](std::int64_t part) {
-      const Span own = part_of(out.size(), 1, parts, part);
+    const std::int64_t parts =
+        running::parts_for(100.0 * static_cast<double>(out.size()), out.size());
+    running::share_work(parts, [&](std::int64_t part) {
+      const running::Span own = running::part_of(out.size(), 1, parts, part);
       for (std::int64_t k = own.begin; k < own.end; ++k)
         out.as<T>()[k] = value_of(order, in[0].as<T>()[k]);
     });

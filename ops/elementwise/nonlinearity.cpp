@@ -11,7 +11,7 @@
 
 namespace cinch {
 
-constinit const Op softsign_op = elementwise<formula::Softsign>({
+constinit const Op softsign_op = records::elementwise<formula::Softsign>({
     .name = "softsign",
     .grad = [](Args x, const Expr&, const Expr& gy) -> Grads {
       // Not as the quotient's, whose two terms cancel for large x.
@@ -23,7 +23,7 @@ Expr softsign(const Arg& x) { return apply(softsign_op, {x}, {}, x.where()); }
 
 Expr gelu(const Arg& x) {
   const Attribution as(x.where());
-  return x * normal_cdf(x);
+  return x * rules::normal_cdf(x);
 }
 
 Expr gelu_tanh(const Arg& x) {
@@ -93,7 +93,7 @@ Expr prelu(const Arg& x, const Arg& slope, std::int64_t axis) {
   }
   std::vector<std::int64_t> pattern(static_cast<std::size_t>(x->rank()), -1);
   pattern[static_cast<std::size_t>(axis)] = 0;
-  return leaky_relu(x, beside_along("prelu", dimshuffle(slope, pattern), x, axis));
+  return leaky_relu(x, records::beside_along("prelu", dimshuffle(slope, pattern), x, axis));
 }
 
 Expr softshrink(const Arg& x, const Arg& width) {

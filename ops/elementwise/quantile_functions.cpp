@@ -115,9 +115,10 @@ Type same_type(Args x, const Attrs&) { return {x[0].dtype(), x[0].dims()}; }
 template <double (*F)(double)>
 void kernel(std::span<const Operand> in, const Operand& out, const Attrs&) {
   dispatch_float(out.dtype, [&]<class T> {
-    const std::int64_t parts = parts_for(100.0 * static_cast<double>(out.size()), out.size());
-    share_work(parts, [&](std::int64_t part) {
-      const Span own = part_of(out.size(), 1, parts, part);
+    const std::int64_t parts =
+        running::parts_for(100.0 * static_cast<double>(out.size()), out.size());
+    running::share_work(parts, [&](std::int64_t part) {
+      const running::Span own = running::part_of(out.size(), 1, parts, part);
       for (std::int64_t k = own.begin; k < own.end; ++k)
         out.as<T>()[k] = static_cast<T>(F(static_cast<double>(in[0].as<T>()[k])));
     });
@@ -147,7 +148,7 @@ constexpr Op of_each_element(Op op) {
 }
 
 Rules logit_rules() {
-  static const Expr x = wildcard("x");
+  static const Expr x = rewriting::wildcard("x");
   static const Rule rules[] = {{"logit sigmoid", logit(sigmoid(x)), x}};
   return rules;
 }

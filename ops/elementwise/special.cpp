@@ -18,7 +18,7 @@ constexpr double inf = std::numeric_limits<double>::infinity(), ln2 = 0.69314718
                  ln10 = 2.3025850929940456840, two_over_root_pi = 1.1283791670955125739;
 
 Rules xlogy_rules() {
-  static const Expr x = wildcard("x"), y = wildcard("y");
+  static const Expr x = rewriting::wildcard("x"), y = rewriting::wildcard("y");
   static const Rule rules[] = {
       {"x log exp", xlogy(x, exp(y)), x * y},
       {"x log sigmoid", xlogy(x, sigmoid(y)), -(x * softplus(-y))},
@@ -29,7 +29,7 @@ Rules xlogy_rules() {
 }
 
 Rules xlog1py_rules() {
-  static const Expr x = wildcard("x"), y = wildcard("y");
+  static const Expr x = rewriting::wildcard("x"), y = rewriting::wildcard("y");
   static const Rule rules[] = {
       {"x log1p exp", xlog1py(x, exp(y)), x * softplus(y)},
       {"x log1p (-exp)", xlog1py(x, -exp(y)), x * log1mexp(y)},
@@ -42,7 +42,7 @@ Rules xlog1py_rules() {
 Expr simplify_xlogy(const Expr& e) {
   const Expr& p = e.inputs()[1];
   if (&p.op() == &exp_op || &p.op() == &sigmoid_op) return {};  // The rules say it.
-  const Expr log_p = log_of_positive(p);
+  const Expr log_p = rules::log_of_positive(p);
   return log_p.has_value() ? times_log(e.inputs()[0], log_p) : Expr();
 }
 
@@ -51,13 +51,13 @@ Expr simplify_xlog1py(const Expr& e) {
   const Expr& p = e.inputs()[1];
   const Op& of = &p.op() == &neg_op ? p.inputs()[0].op() : p.op();
   if (&of == &exp_op || &of == &sigmoid_op) return {};  // The rules say it.
-  const Expr log_p = log_of_positive(1 + p);
+  const Expr log_p = rules::log_of_positive(1 + p);
   return log_p.has_value() && &log_p.op() != &log_op ? times_log(e.inputs()[0], log_p) : Expr();
 }
 
 /// log(y) to base exp(ln_base) as log(y) is written.
 Expr simplify_other_log(const Expr& e, double ln_base) {
-  const Expr log_p = log_of_positive(e.inputs()[0]);
+  const Expr log_p = rules::log_of_positive(e.inputs()[0]);
   return log_p.has_value() ? log_p / ln_base : Expr();
 }
 
@@ -68,23 +68,23 @@ Expr ratio(const Expr& x, const Expr& y) {
 
 }  // namespace
 
-constinit const Op exp2_op = elementwise<formula::Exp2>({
+constinit const Op exp2_op = records::elementwise<formula::Exp2>({
     .name = "exp2",
     .grad = [](Args, const Expr& y, const Expr& gy) -> Grads { return {ln2 * gy * y}; },
 });
-constinit const Op log2_op = elementwise<formula::Log2>({
+constinit const Op log2_op = records::elementwise<formula::Log2>({
     .name = "log2",
     .grad = [](Args x, const Expr&, const Expr& gy) -> Grads { return {gy / (ln2 * x[0])}; },
     .simplify = [](const Expr& e) { return simplify_other_log(e, ln2); },
     .probe = {0.2, 3},
 });
-constinit const Op log10_op = elementwise<formula::Log10>({
+constinit const Op log10_op = records::elementwise<formula::Log10>({
     .name = "log10",
     .grad = [](Args x, const Expr&, const Expr& gy) -> Grads { return {gy / (ln10 * x[0])}; },
     .simplify = [](const Expr& e) { return simplify_other_log(e, ln10); },
     .probe = {0.2, 3},
 });
-constinit const Op log1mexp_op = elementwise<formula::Log1mexp>({
+constinit const Op log1mexp_op = records::elementwise<formula::Log1mexp>({
     .name = "log1mexp",
     .grad = [](Args x, const Expr&, const Expr& gy) -> Grads {
       return {gy * (exp(x[0]) / expm1(x[0]))};
@@ -92,7 +92,7 @@ constinit const Op log1mexp_op = elementwise<formula::Log1mexp>({
     .simplify = exponentials::simplify_log1mexp,
     .probe = {-3, -0.2},
 });
-constinit const Op logaddexp_op = elementwise<formula::LogAddExp>({
+constinit const Op logaddexp_op = records::elementwise<formula::LogAddExp>({
     .name = "logaddexp",
     .commutative = true,
     .grad = [](Args x, const Expr&, const Expr& gy) -> Grads {
@@ -102,7 +102,7 @@ constinit const Op logaddexp_op = elementwise<formula::LogAddExp>({
       return {gy * sigmoid(apart), gy * sigmoid(-apart)};
     },
 });
-constinit const Op xlogy_op = elementwise<formula::Xlogy>({
+constinit const Op xlogy_op = records::elementwise<formula::Xlogy>({
     .name = "xlogy",
     .grad = [](Args x, const Expr&, const Expr& gy) -> Grads {
       return {gy * log(x[1]), gy * ratio(x[0], x[1])};
@@ -111,7 +111,7 @@ constinit const Op xlogy_op = elementwise<formula::Xlogy>({
     .simplify = simplify_xlogy,
     .probe = {0.2, 3},
 });
-constinit const Op xlog1py_op = elementwise<formula::Xlog1py>({
+constinit const Op xlog1py_op = records::elementwise<formula::Xlog1py>({
     .name = "xlog1py",
     .grad = [](Args x, const Expr&, const Expr& gy) -> Grads {
       return {gy * log1p(x[1]), gy * ratio(x[0], 1 + x[1])};
@@ -120,20 +120,20 @@ constinit const Op xlog1py_op = elementwise<formula::Xlog1py>({
     .simplify = simplify_xlog1py,
     .probe = {-0.7, 3},
 });
-constinit const Op log_cosh_op = elementwise<formula::LogCosh>({
+constinit const Op log_cosh_op = records::elementwise<formula::LogCosh>({
     .name = "log_cosh",
     .grad = [](Args x, const Expr&, const Expr& gy) -> Grads { return {gy * tanh(x[0])}; },
 });
-constinit const Op erf_op = elementwise<formula::Erf>({
+constinit const Op erf_op = records::elementwise<formula::Erf>({
     .name = "erf",
     .grad = [](Args x, const Expr&, const Expr& gy) -> Grads {
-      return {two_over_root_pi * gy * exp_of_product(-x[0], x[0])};
+      return {two_over_root_pi * gy * rules::exp_of_product(-x[0], x[0])};
     },
 });
-constinit const Op erfc_op = elementwise<formula::Erfc>({
+constinit const Op erfc_op = records::elementwise<formula::Erfc>({
     .name = "erfc",
     .grad = [](Args x, const Expr&, const Expr& gy) -> Grads {
-      return {-two_over_root_pi * gy * exp_of_product(-x[0], x[0])};
+      return {-two_over_root_pi * gy * rules::exp_of_product(-x[0], x[0])};
     },
 });
 

@@ -10,30 +10,30 @@
 
 namespace cinch {
 
-constinit const Op tan_op = elementwise<formula::Tan>({
+constinit const Op tan_op = records::elementwise<formula::Tan>({
     .name = "tan",
     .grad = [](Args, const Expr& y, const Expr& gy) -> Grads { return {gy * (1 + square(y))}; },
     .probe = {-1, 1},
 });
-constinit const Op arcsin_op = elementwise<formula::Arcsin>({
+constinit const Op arcsin_op = records::elementwise<formula::Arcsin>({
     .name = "arcsin",
     .grad = [](Args x, const Expr&, const Expr& gy) -> Grads {
-      return {gy / sqrt(one_minus_square(x[0]))};
+      return {gy / sqrt(rules::one_minus_square(x[0]))};
     },
     .probe = {-0.8, 0.8},
 });
-constinit const Op arccos_op = elementwise<formula::Arccos>({
+constinit const Op arccos_op = records::elementwise<formula::Arccos>({
     .name = "arccos",
     .grad = [](Args x, const Expr&, const Expr& gy) -> Grads {
-      return {-gy / sqrt(one_minus_square(x[0]))};
+      return {-gy / sqrt(rules::one_minus_square(x[0]))};
     },
     .probe = {-0.8, 0.8},
 });
-constinit const Op arctan_op = elementwise<formula::Arctan>({
+constinit const Op arctan_op = records::elementwise<formula::Arctan>({
     .name = "arctan",
     .grad = [](Args x, const Expr&, const Expr& gy) -> Grads { return {gy / (1 + square(x[0]))}; },
 });
-constinit const Op arctan2_op = elementwise<formula::Arctan2>({
+constinit const Op arctan2_op = records::elementwise<formula::Arctan2>({
     .name = "arctan2",
     .grad = [](Args x, const Expr&, const Expr& gy) -> Grads {
       const Expr r = hypot(x[0], x[1]);
@@ -41,7 +41,7 @@ constinit const Op arctan2_op = elementwise<formula::Arctan2>({
     },
     .probe = {0.5, 2},
 });
-constinit const Op hypot_op = elementwise<formula::Hypot>({
+constinit const Op hypot_op = records::elementwise<formula::Hypot>({
     .name = "hypot",
     .commutative = true,
     .grad = [](Args x, const Expr& y, const Expr& gy) -> Grads {
@@ -49,26 +49,26 @@ constinit const Op hypot_op = elementwise<formula::Hypot>({
       // The squares are used where y is 0 only, so that none is too large or too small.
       const Expr s = square(switch_(none, x[0], 1)) + square(switch_(none, x[1], 0));
       const auto along = [&](const Expr& side) {
-        return gy * switch_(none, flat(s, 1), side / length);
+        return gy * switch_(none, rules::flat(s, 1), side / length);
       };
       return {along(x[0]), along(x[1])};
     },
-    .smoothed = functions_of_squares,
+    .smoothed = rules::functions_of_squares,
     .probe = {0.5, 2},
 });
-constinit const Op sinh_op = elementwise<formula::Sinh>({
+constinit const Op sinh_op = records::elementwise<formula::Sinh>({
     .name = "sinh",
     .grad = [](Args x, const Expr&, const Expr& gy) -> Grads { return {gy * cosh(x[0])}; },
 });
-constinit const Op cosh_op = elementwise<formula::Cosh>({
+constinit const Op cosh_op = records::elementwise<formula::Cosh>({
     .name = "cosh",
     .grad = [](Args x, const Expr&, const Expr& gy) -> Grads { return {gy * sinh(x[0])}; },
 });
-constinit const Op arcsinh_op = elementwise<formula::Arcsinh>({
+constinit const Op arcsinh_op = records::elementwise<formula::Arcsinh>({
     .name = "arcsinh",
     .grad = [](Args x, const Expr&, const Expr& gy) -> Grads { return {gy / hypot(1, x[0])}; },
 });
-constinit const Op arccosh_op = elementwise<formula::Arccosh>({
+constinit const Op arccosh_op = records::elementwise<formula::Arccosh>({
     .name = "arccosh",
     .grad = [](Args x, const Expr&, const Expr& gy) -> Grads {
       return {gy / (sqrt(x[0] - 1) * sqrt(x[0] + 1))};
@@ -79,17 +79,17 @@ namespace {
 
 /// Where tanh is 1 but for rounding, arctanh would be infinite.
 Rules arctanh_rules() {
-  static const Expr x = wildcard("x");
+  static const Expr x = rewriting::wildcard("x");
   static const Rule rules[] = {{"arctanh tanh", arctanh(tanh(x)), x}};
   return rules;
 }
 
 }  // namespace
 
-constinit const Op arctanh_op = elementwise<formula::Arctanh>({
+constinit const Op arctanh_op = records::elementwise<formula::Arctanh>({
     .name = "arctanh",
     .grad = [](Args x, const Expr&, const Expr& gy) -> Grads {
-      return {gy / one_minus_square(x[0])};
+      return {gy / rules::one_minus_square(x[0])};
     },
     .rules = arctanh_rules,
     .probe = {-0.8, 0.8},

@@ -77,7 +77,7 @@ void take_along_kernel(std::span<const Operand> in, const Operand& out, const At
         first += i * along[k];
       }
       for (std::int64_t i = 0; i < length; ++i)
-        to[i] = from[start + i * step + row_of(index[first + i * stride], n) * down];
+        to[i] = from[start + i * step + references::row_of(index[first + i * stride], n) * down];
     }
   });
 }
@@ -87,7 +87,7 @@ void take_along_kernel(std::span<const Operand> in, const Operand& out, const At
 template <class F>
 void for_each_choice(const Operand& indices, std::span<const std::int64_t> from, std::int64_t axis,
                      F&& f) {
-  const Lanes here(indices.shape, axis), there(from, axis);
+  const references::Lanes here(indices.shape, axis), there(from, axis);
   const std::int64_t* index = indices.as<std::int64_t>();
   if (here.n == 0) return;
   // In the order of memory, which decides the order of additions.
@@ -96,7 +96,7 @@ void for_each_choice(const Operand& indices, std::span<const std::int64_t> from,
     for (std::int64_t k = 0; k < here.n; ++k) {
       for (std::int64_t i = 0; i < here.inner; ++i) {
         const std::int64_t at = (o * here.n + k) * here.inner + i;
-        f((o * there.n + row_of(index[at], there.n)) * there.inner + i, at);
+        f((o * there.n + references::row_of(index[at], there.n)) * there.inner + i, at);
       }
     }
   }
@@ -128,7 +128,7 @@ std::vector<std::size_t> chosen(const Tensor& indices, const std::vector<std::si
   std::vector<std::size_t> there = here;
   const auto at = within(indices, here);
   there[static_cast<std::size_t>(axis)] = static_cast<std::size_t>(
-      row_of(view<std::int64_t>(indices).element(at.begin(), at.end()), n));
+      references::row_of(references::view<std::int64_t>(indices).element(at.begin(), at.end()), n));
   return there;
 }
 
@@ -140,9 +140,9 @@ Tensor take_along_reference(Values in, const Attrs& attrs) {
   }
   Tensor result(in[0]->dtype(), shape);
   dispatch(result.dtype(), [&]<class T> {
-    auto to = view<T>(result);
-    const auto from = view<T>(*in[0]);
-    for_each_index(shape, [&](const std::vector<std::size_t>& here) {
+    auto to = references::view<T>(result);
+    const auto from = references::view<T>(*in[0]);
+    references::for_each_index(shape, [&](const std::vector<std::size_t>& here) {
       const auto there = within(*in[0], chosen(*in[1], here, axis, n));
       to.element(here.begin(), here.end()) = from.element(there.begin(), there.end());
     });
@@ -154,9 +154,9 @@ Tensor add_along_reference(Values in, const Attrs& attrs) {
   const std::int64_t axis = attrs.ints[0], n = in[2]->shape()[static_cast<std::size_t>(axis)];
   Tensor result(in[0]->dtype(), in[2]->shape());
   dispatch(result.dtype(), [&]<class T> {
-    auto to = view<T>(result);
-    const auto from = view<T>(*in[0]);
-    for_each_index(in[0]->shape(), [&](const std::vector<std::size_t>& here) {
+    auto to = references::view<T>(result);
+    const auto from = references::view<T>(*in[0]);
+    references::for_each_index(in[0]->shape(), [&](const std::vector<std::size_t>& here) {
       const auto there = chosen(*in[1], here, axis, n);
       T& target = to.element(there.begin(), there.end());
       target = static_cast<T>(target + from.element(here.begin(), here.end()));
@@ -170,7 +170,8 @@ std::vector<Expr> all_batched(Args x, const std::vector<bool>& batched) {
   const Expr count = size(batched[0] ? x[0] : x[1], 0);
   std::vector<Expr> result;
   for (std::size_t k = 0; k < 2; ++k)
-    result.push_back(batched[k] ? x[k] : broadcast_to(x[k], with_leading_size(count, x[k])));
+    result.push_back(batched[k] ? x[k]
+                                : broadcast_to(x[k], records::with_leading_size(count, x[k])));
   return result;
 }
 
@@ -237,7 +238,7 @@ constinit const Op add_along_op{
         [](Args x, const std::vector<bool>& batched, const Expr& y) {
           std::vector<Expr> all = all_batched(x, batched);
           all.push_back(broadcast_to(cast(Arg(0.0), y.dtype()),
-                                     with_leading_size(size(all[0], 0), y.inputs()[2])));
+                                     records::with_leading_size(size(all[0], 0), y.inputs()[2])));
           return apply(add_along_op, std::move(all), {.ints = {y.attrs().ints[0] + 1}});
         },
     .follow = follow_along,

@@ -35,8 +35,8 @@ Expr linspace(const Arg& start, const Arg& stop, const Arg& n) {
   const Expr total = stop - start;
   const DType dtype = is_float(total.dtype()) ? total.dtype() : DType::float64;
   const Expr first = cast(start, dtype), last = cast(stop, dtype);
-  const Expr count = whole_number(n), i = arange(count);
-  const Expr steps = computed(maximum(count - 1, 1));
+  const Expr count = records::whole_number(n), i = arange(count);
+  const Expr steps = records::computed(maximum(count - 1, 1));
   const Expr between = first + cast(i, dtype) * ((last - first) / cast(steps, dtype));
   return switch_(equal(i, steps), last, between);
 }
@@ -72,7 +72,7 @@ Expr trapezoid(const Arg& y, const Arg& x, std::int64_t axis) {
   require_vector("trapezoid", "positions", x);
   std::vector<std::int64_t> pattern(static_cast<std::size_t>(y->rank()), -1);
   pattern[static_cast<std::size_t>(axis)] = 0;
-  const Expr at = beside_along("trapezoid", dimshuffle(x, pattern), y, axis);
+  const Expr at = records::beside_along("trapezoid", dimshuffle(x, pattern), y, axis);
   return sum(diff(at, axis) * middles, axis);
 }
 
@@ -88,7 +88,7 @@ Expr interp(const Arg& x, const Arg& at, const Arg& values) {
   const Attribution as(x.where());
   require_vector("interp", "the points", at);
   require_vector("interp", "the values", values);
-  const Expr points = alike("interp", at, values);
+  const Expr points = records::alike("interp", at, values);
   const Expr last = size(points, 0) - 1;
   const Expr right = minimum(maximum(searchsorted(points, x, /*right=*/true), 1), last);
   const Expr left = maximum(right - 1, 0);
@@ -119,7 +119,7 @@ Expr resize_bilinear(const Arg& x, const Arg& height, const Arg& width, bool ali
   if (x->rank() < 2) refuse("resize_bilinear", "takes (..., height, width)", x);
   const Expr pixels = as_float(x);
   const auto along_last = [&](const Expr& e, const Arg& to) {
-    const Expr count = whole_number(to);
+    const Expr count = records::whole_number(to);
     if (count.rank() != 0 || count.dtype() != DType::int64)
       refuse("resize_bilinear", "a size must be a number or an int64 scalar", to);
     return dot(e, transpose(interpolation(count, size(e, -1), align_corners, pixels.dtype())));

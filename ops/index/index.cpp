@@ -50,7 +50,7 @@ Type narrow_type(Args x, const Attrs& attrs) {
   require_position(x[2], "the length");
   Type result{x[0].dtype(), x[0].dims()};
   Dim& size = result.dims[static_cast<std::size_t>(attrs.ints[0])];
-  const Dim length = dim_of(x[2]);
+  const Dim length = records::dim_of(x[2]);
   // One of none may stand for its shape alone.
   const bool fits =
       !size.known() || !length.known() || length.size() <= std::max<std::int64_t>(size.size(), 1);
@@ -71,9 +71,9 @@ Tensor narrow_reference(Values in, const Attrs& attrs) {
   shape[axis] = length;
   return dispatch(in[0]->dtype(), [&]<class T> {
     Tensor result(dtype_of<T>(), shape);
-    auto to = view<T>(result);
-    const auto from = view<T>(*in[0]);
-    for_each_index(shape, [&](const std::vector<std::size_t>& there) {
+    auto to = references::view<T>(result);
+    const auto from = references::view<T>(*in[0]);
+    references::for_each_index(shape, [&](const std::vector<std::size_t>& there) {
       std::vector<std::size_t> here = there;
       here[axis] = static_cast<std::size_t>(start + static_cast<std::int64_t>(there[axis]) * step);
       to.element(there.begin(), there.end()) = from.element(here.begin(), here.end());
@@ -90,8 +90,9 @@ bool narrow_view(const Strided& in, const Expr& y, Strided& out) {
 
 Expr simplify_narrow(const Expr& y) {
   const Expr& x = y.inputs()[0];
-  return y.attrs().ints[1] == 1 && is_constant(y.inputs()[1], 0) && x.dims() == y.dims() ? x
-                                                                                         : Expr();
+  return y.attrs().ints[1] == 1 && graphs::is_constant(y.inputs()[1], 0) && x.dims() == y.dims()
+             ? x
+             : Expr();
 }
 
 // embed: inputs x, like, start; ints = {axis, step}
@@ -142,9 +143,9 @@ Tensor embed_reference(Values in, const Attrs& attrs) {
   require_inside(start, length, attrs.ints[1], in[1]->shape()[axis]);
   return dispatch(in[0]->dtype(), [&]<class T> {
     Tensor result(dtype_of<T>(), in[1]->shape());
-    auto to = view<T>(result);
-    const auto from = view<T>(*in[0]);
-    for_each_index(in[0]->shape(), [&](const std::vector<std::size_t>& here) {
+    auto to = references::view<T>(result);
+    const auto from = references::view<T>(*in[0]);
+    references::for_each_index(in[0]->shape(), [&](const std::vector<std::size_t>& here) {
       std::vector<std::size_t> there = here;
       there[axis] =
           static_cast<std::size_t>(start + static_cast<std::int64_t>(here[axis]) * attrs.ints[1]);
@@ -172,7 +173,7 @@ void take_kernel(std::span<const Operand> in, const Operand& out, const Attrs&) 
   auto* to = static_cast<std::byte*>(out.data);
   const std::int64_t* index = in[1].as<std::int64_t>();
   for (std::int64_t k = 0; k < in[1].size(); ++k) {
-    std::memcpy(to + k * row, from + row_of(index[k], in[0].shape[0]) * row,
+    std::memcpy(to + k * row, from + references::row_of(index[k], in[0].shape[0]) * row,
                 static_cast<std::size_t>(row));
   }
 }
@@ -181,16 +182,16 @@ void take_kernel(std::span<const Operand> in, const Operand& out, const Attrs&) 
 std::vector<std::size_t> source_index(const std::vector<std::size_t>& index, const Tensor& indices,
                                       std::int64_t n) {
   const auto axes = static_cast<std::ptrdiff_t>(indices.rank());
-  const auto where = view<std::int64_t>(indices);
-  std::vector<std::size_t> result{
-      static_cast<std::size_t>(row_of(where.element(index.begin(), index.begin() + axes), n))};
+  const auto where = references::view<std::int64_t>(indices);
+  std::vector<std::size_t> result{static_cast<std::size_t>(
+      references::row_of(where.element(index.begin(), index.begin() + axes), n))};
   result.insert(result.end(), index.begin() + axes, index.end());
   return result;
 }
 
 /// Also where the rows are empty, so that there is nothing to take.
 void require_rows(const Tensor& indices, std::int64_t n) {
-  for (const std::int64_t index : indices.data<std::int64_t>()) row_of(index, n);
+  for (const std::int64_t index : indices.data<std::int64_t>()) references::row_of(index, n);
 }
 
 Tensor take_reference(Values in, const Attrs&) {
@@ -199,9 +200,9 @@ Tensor take_reference(Values in, const Attrs&) {
   shape.insert(shape.end(), in[0]->shape().begin() + 1, in[0]->shape().end());
   return dispatch(in[0]->dtype(), [&]<class T> {
     Tensor result(dtype_of<T>(), shape);
-    auto to = view<T>(result);
-    const auto from = view<T>(*in[0]);
-    for_each_index(shape, [&](const std::vector<std::size_t>& there) {
+    auto to = references::view<T>(result);
+    const auto from = references::view<T>(*in[0]);
+    references::for_each_index(shape, [&](const std::vector<std::size_t>& there) {
       const auto here = source_index(there, *in[1], in[0]->shape()[0]);
       to.element(there.begin(), there.end()) = from.element(here.begin(), here.end());
     });
@@ -233,7 +234,7 @@ void scatter_add_kernel(std::span<const Operand> in, const Operand& out, const A
   dispatch(out.dtype, [&]<class T> {
     if constexpr (!std::is_same_v<T, bool>) {
       for (std::int64_t k = 0; k < in[1].size(); ++k) {
-        T* to = out.as<T>() + row_of(index[k], out.shape[0]) * row;
+        T* to = out.as<T>() + references::row_of(index[k], out.shape[0]) * row;
         const T* from = in[0].as<T>() + k * row;
         for (std::int64_t j = 0; j < row; ++j) to[j] += from[j];
       }
@@ -245,9 +246,9 @@ Tensor scatter_add_reference(Values in, const Attrs&) {
   require_rows(*in[1], in[2]->shape()[0]);
   return dispatch(in[0]->dtype(), [&]<class T> {
     Tensor result(dtype_of<T>(), in[2]->shape());
-    auto to = view<T>(result);
-    const auto from = view<T>(*in[0]);
-    for_each_index(in[0]->shape(), [&](const std::vector<std::size_t>& here) {
+    auto to = references::view<T>(result);
+    const auto from = references::view<T>(*in[0]);
+    references::for_each_index(in[0]->shape(), [&](const std::vector<std::size_t>& here) {
       const auto there = source_index(here, *in[1], in[2]->shape()[0]);
       T& target = to.element(there.begin(), there.end());
       target = static_cast<T>(target + from.element(here.begin(), here.end()));
@@ -259,32 +260,34 @@ Tensor scatter_add_reference(Values in, const Attrs&) {
 /// Rows are taken: examples come with the rows that they are in, or are chosen by what the indices
 /// count.
 /// A part of the examples is not all of them; from the first on, as many as there are, is.
-Place trace_narrow(const Flow& flow) {
-  const Place& place = flow.place(0);
+deriving::Place trace_narrow(const deriving::Flow& flow) {
+  const deriving::Place& place = flow.place(0);
   const std::int64_t axis = flow.y.attrs().ints[0];
   const Expr& x = flow.inputs()[0];
-  const bool whole = is_constant(flow.inputs()[1], 0) && flow.y.attrs().ints[1] == 1 &&
+  const bool whole = graphs::is_constant(flow.inputs()[1], 0) && flow.y.attrs().ints[1] == 1 &&
                      flow.size(flow.y, axis) == flow.size(x, axis);
-  return place.axis != axis || whole ? place : Place();
+  return place.axis != axis || whole ? place : deriving::Place();
 }
 
-Place trace_take(const Flow& flow) {
-  const Place &rows = flow.place(0), &indices = flow.place(1);
+deriving::Place trace_take(const deriving::Flow& flow) {
+  const deriving::Place &rows = flow.place(0), &indices = flow.place(1);
   if (!rows.found()) return indices;
   if (rows.axis == 0) {
-    const Digit* digit = counting_digit(flow.digits(1), rows.inner, flow.examples);
-    return digit && (!indices.found() || indices == digit->place) ? digit->place : Place{};
+    const deriving::Digit* digit = counting_digit(flow.digits(1), rows.inner, flow.examples);
+    return digit && (!indices.found() || indices == digit->place) ? digit->place
+                                                                  : deriving::Place{};
   }
   if (indices.found()) return {};
   return {rows.axis - 1 + flow.inputs()[1].rank(), rows.outer, rows.inner};
 }
 
 /// The other way round: each example adds to the rows that its indices count as its own.
-Place trace_scatter_add(const Flow& flow) {
-  const Place &rows = flow.place(0), &indices = flow.place(1);
+deriving::Place trace_scatter_add(const deriving::Flow& flow) {
+  const deriving::Place &rows = flow.place(0), &indices = flow.place(1);
   const std::int64_t own = flow.inputs()[1].rank();
   if (rows.axis >= own) {
-    return indices.found() ? Place{} : Place{rows.axis - own + 1, rows.outer, rows.inner};
+    return indices.found() ? deriving::Place{}
+                           : deriving::Place{rows.axis - own + 1, rows.outer, rows.inner};
   }
   if (rows.found() && indices.found() && !(rows == indices)) return {};
   return counted_rows(flow, 1, rows.found() ? rows : indices, flow.size(flow.inputs()[2], 0));
@@ -313,7 +316,7 @@ Expr narrow_many(Args x, bool many_operands, const Expr& y) {
 Expr embed_many(Args x, bool many_operands, const Expr& like, const Expr& y) {
   const std::int64_t axis = y.attrs().ints[0];
   const Expr from =
-      many_operands ? x[0] : broadcast_to(x[0], with_leading_size(size(x[2], 0), x[0]));
+      many_operands ? x[0] : broadcast_to(x[0], records::with_leading_size(size(x[2], 0), x[0]));
   const Expr positions = positions_of_many(x[2], size(from, axis + 1), size(like, axis + 1), y);
   return add_along_axis(from, broadcast_like(positions, from), like, axis + 1);
 }
@@ -329,9 +332,9 @@ Expr numbers_of_many(const Expr& x) {
 Expr scatter_many(Args x, bool many_rows, const Expr& y) {
   const Expr& like = y.inputs()[2];
   const Expr count = size(x[1], 0), n = size(like, 0);
-  const Expr rows = many_rows ? x[0] : broadcast_to(x[0], with_leading_size(count, x[0]));
+  const Expr rows = many_rows ? x[0] : broadcast_to(x[0], records::with_leading_size(count, x[0]));
   const Expr flat = numbers_of_many(x[1]) * n + checked_index(x[1], n);
-  std::vector<Expr> apart = with_leading_size(count, like), together = sizes(like);
+  std::vector<Expr> apart = records::with_leading_size(count, like), together = sizes(like);
   together[0] = product({count, n});
   const Expr zeros = broadcast_to(cast(Arg(0.0), y.dtype()), together);
   return reshape(scatter_add(rows, flat, zeros), apart);
@@ -387,9 +390,9 @@ constinit const Op embed_op{
     },
     .batch =
         [](Args x, const std::vector<bool>& batched, const Expr& y) {
-          const Expr like =
-              broadcast_to(cast(Arg(0.0), y.dtype()),
-                           with_leading_size(size(batched[0] ? x[0] : x[2], 0), y.inputs()[1]));
+          const Expr like = broadcast_to(
+              cast(Arg(0.0), y.dtype()),
+              records::with_leading_size(size(batched[0] ? x[0] : x[2], 0), y.inputs()[1]));
           if (batched[2]) return embed_many(x, batched[0], like, y);
           return embed(x[0], like, y.attrs().ints[0] + 1, x[2], y.attrs().ints[1]);
         },
@@ -419,11 +422,13 @@ constinit const Op take_op{
           return batched[0] ? gather(x[0], {numbers_of_many(x[1]), x[1]}) : take(x[0], x[1]);
         },
     .trace = trace_take,
-    .digits = [](const Flow& flow) -> std::vector<Digit> {
-      const std::vector<Digit>& table = flow.digits(0);  // 0, 1, ... give the indices themselves.
-      const bool counts = table.size() == 1 && table[0].weight == Count() &&
-                          table[0].place == Place{.axis = 0} && flow.inputs()[0].rank() == 1;
-      return counts ? flow.digits(1) : std::vector<Digit>{};
+    .digits = [](const deriving::Flow& flow) -> std::vector<deriving::Digit> {
+      const std::vector<deriving::Digit>& table =
+          flow.digits(0);  // 0, 1, ... give the indices themselves.
+      const bool counts = table.size() == 1 && table[0].weight == deriving::Count() &&
+                          table[0].place == deriving::Place{.axis = 0} &&
+                          flow.inputs()[0].rank() == 1;
+      return counts ? flow.digits(1) : std::vector<deriving::Digit>{};
     },
     .kernel = take_kernel,
     .examples = []() -> std::vector<Example> {
@@ -478,7 +483,7 @@ constinit const Op arange_op{
     .type =
         [](Args x, const Attrs&) {
           require_position(x[0], "the count");
-          return Type{DType::int64, {dim_of(x[0])}};
+          return Type{DType::int64, {records::dim_of(x[0])}};
         },
     .reference =
         [](Values in, const Attrs&) {
@@ -487,7 +492,7 @@ constinit const Op arange_op{
           return result;
         },
     .sizes_from = 0,
-    .digits = [](const Flow& flow) -> std::vector<Digit> {
+    .digits = [](const deriving::Flow& flow) -> std::vector<deriving::Digit> {
       return {{.weight = {}, .range = flow.size(flow.y, 0), .place = {.axis = 0}}};
     },
     .size_of = [](const Expr& y, std::int64_t) { return Expr(y.inputs()[0]); },
@@ -506,14 +511,14 @@ constinit const Op eye_op{
     .type =
         [](Args x, const Attrs& attrs) {
           require_position(x[0], "the size");
-          const Dim n = dim_of(x[0]);
+          const Dim n = records::dim_of(x[0]);
           return Type{attrs.dtype, {n, n}};
         },
     .reference =
         [](Values in, const Attrs& attrs) {
           const std::int64_t n = in[0]->data<std::int64_t>()[0];
           return dispatch(attrs.dtype, [&]<class T> {
-            return to_tensor<T>(xt::xarray<T>(xt::eye<T>(static_cast<std::size_t>(n))));
+            return references::to_tensor<T>(xt::xarray<T>(xt::eye<T>(static_cast<std::size_t>(n))));
           });
         },
     .algebra = Algebra::identity,
@@ -550,7 +555,7 @@ Expr clipped(const Expr& p, const Expr& n, std::int64_t low, std::int64_t high) 
     return constant(Tensor(std::max(low, std::min(at, size + high))));
   }
   if (high == 0 && same_size(p, n)) return n;
-  if (low == 0 && is_constant(p, 0)) return p;
+  if (low == 0 && graphs::is_constant(p, 0)) return p;
   return maximum(minimum(switch_(p < 0, p + n, p), n + high), low);
 }
 
@@ -563,14 +568,14 @@ Expr slice(const Arg& x, const Arg& start, const Arg& stop, std::int64_t axis, s
   const Expr n = size(x, axis);
   // Going backwards, positions run from n - 1 to -1.
   const std::int64_t shift = step > 0 ? 0 : -1;
-  const Expr from = clipped(whole_number(start), n, shift, shift),
-             to = clipped(whole_number(stop), n, shift, shift);
+  const Expr from = clipped(records::whole_number(start), n, shift, shift),
+             to = clipped(records::whole_number(stop), n, shift, shift);
   Expr length;
   if (const Tensor* a = constant_value(from), *b = constant_value(to); a && b) {
     const std::int64_t distance = b->data<std::int64_t>()[0] - a->data<std::int64_t>()[0];
     const std::int64_t away = step > 0 ? step - 1 : step + 1;
     length = constant(Tensor(std::max<std::int64_t>((distance + away) / step, 0)));
-  } else if (is_constant(from, 0) && step == 1) {
+  } else if (graphs::is_constant(from, 0) && step == 1) {
     length = to;
   } else {
     length = step == 1 ? maximum(to - from, 0)
@@ -592,13 +597,13 @@ Expr reverse(const Arg& x, std::int64_t axis) {
 
 Expr rows(const Arg& x, const Arg& start, const Arg& count) {
   const Attribution as(x.where());
-  return narrow(x, 0, whole_number(start), whole_number(count));
+  return narrow(x, 0, records::whole_number(start), records::whole_number(count));
 }
 
 Expr at(const Arg& x, const Arg& index, std::int64_t axis) {
   const Attribution as(x.where());
   axis = axis_of("at", x, axis);
-  Expr i = whole_number(index);
+  Expr i = records::whole_number(index);
   if (i.rank() > 0 || i.dtype() != DType::int64) {
     const bool mask = i.dtype() == DType::bool_;
     throw TypeError(text("at: an index must be an int64 scalar, it is ", text(i.type()), "  ",
@@ -618,13 +623,14 @@ Expr Expr::operator[](const Arg& index) const { return at(Arg(*this, index.where
 Expr narrow(const Arg& x, std::int64_t axis, const Arg& start, const Arg& length,
             std::int64_t step) {
   const Attribution as(x.where());
-  return apply(narrow_op, {x, whole_number(start), whole_number(length)},
+  return apply(narrow_op, {x, records::whole_number(start), records::whole_number(length)},
                {.ints = {axis_of("narrow", x, axis), step}}, x.where());
 }
 
 Expr embed(const Arg& x, const Arg& like, std::int64_t axis, const Arg& start, std::int64_t step) {
   const Attribution as(x.where());
-  return apply(embed_op, {x, like, whole_number(start)}, {.ints = {axis, step}}, x.where());
+  return apply(embed_op, {x, like, records::whole_number(start)}, {.ints = {axis, step}},
+               x.where());
 }
 
 Expr take(const Arg& x, const Arg& indices, std::int64_t axis) {
@@ -650,7 +656,7 @@ Expr scatter_add(const Arg& x, const Arg& indices, const Arg& like) {
 
 Expr arange(const Arg& n) {
   const Attribution as(n.where());
-  return apply(arange_op, {whole_number(n)}, {}, n.where());
+  return apply(arange_op, {records::whole_number(n)}, {}, n.where());
 }
 
 Expr arange(const Arg& start, const Arg& stop, const Arg& step) {
@@ -664,7 +670,7 @@ Expr arange(const Arg& start, const Arg& stop, const Arg& step) {
   const Expr steps = is_float(way.dtype()) || is_float(step->dtype())
                          ? cast(ceil(way / step), DType::int64)
                          : -floor_div(-way, step);
-  const Expr count = computed(maximum(switch_(equal(step, 0), 0, steps), 0));
+  const Expr count = records::computed(maximum(switch_(equal(step, 0), 0, steps), 0));
   return from + cast(arange(count), from.dtype()) * step;
 }
 
@@ -675,7 +681,7 @@ Expr one_hot(const Arg& labels, const Arg& classes, DType dtype) {
 
 Expr eye(const Arg& n, DType dtype) {
   const Attribution as(n.where());
-  return apply(eye_op, {whole_number(n)}, {.dtype = dtype}, n.where());
+  return apply(eye_op, {records::whole_number(n)}, {.dtype = dtype}, n.where());
 }
 
 }  // namespace cinch

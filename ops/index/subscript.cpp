@@ -25,15 +25,15 @@ Expr index_from(const Arg& x, const Arg& i) {
   }
   if (i->dtype() != DType::int64)
     fail(x, text("indices must be int64, ", describe(i), " is ", text(i->type())));
-  return whole_number(i);
+  return records::whole_number(i);
 }
 
 Expr sliced(const Expr& x, const Slice& s, std::int64_t axis) {
   if (!s.start && !s.stop && s.step == 1) return x;
   const Expr n = size(x, axis);
-  const Arg first = s.step > 0 ? Arg(0) : Arg(computed(n - 1));
+  const Arg first = s.step > 0 ? Arg(0) : Arg(records::computed(n - 1));
   // Backwards the stop lies before the first element, which counts from the end as -1 - n.
-  const Arg last = s.step > 0 ? Arg(n) : Arg(computed(-1 - n));
+  const Arg last = s.step > 0 ? Arg(n) : Arg(records::computed(-1 - n));
   return slice(x, s.start.value_or(first), s.stop.value_or(last), axis, s.step);
 }
 

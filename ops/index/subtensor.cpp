@@ -21,13 +21,13 @@ namespace {
 
 Type index_type(Args x, const Dims& dims) {
   if (x[0].dtype() != DType::int64) throw TypeError("the indices must be int64");
-  dim_of(x[1]);  // Throws for anything but a size.
+  records::dim_of(x[1]);  // Throws for anything but a size.
   return {DType::int64, dims};
 }
 
 std::int64_t checked(std::int64_t index, std::int64_t n, const Attrs& attrs) {
   const bool negatives = attrs.ints[0] != 0;
-  if (negatives) return row_of(index, n);
+  if (negatives) return references::row_of(index, n);
   if (index < 0 || index >= n) throw ValueError(text("element ", index, " is not in [0, ", n, ")"));
   return index;
 }
@@ -39,9 +39,9 @@ Tensor last_writer_reference(Values in, const Attrs& attrs) {
   Shape shape = in[0]->shape();
   shape[axis] = n;
   Tensor result(DType::int64, shape);
-  const auto x = view<std::int64_t>(*in[0]);
-  auto to = view<std::int64_t>(result);
-  for_each_index(shape, [&](const std::vector<std::size_t>& there) {
+  const auto x = references::view<std::int64_t>(*in[0]);
+  auto to = references::view<std::int64_t>(result);
+  references::for_each_index(shape, [&](const std::vector<std::size_t>& there) {
     std::vector<std::size_t> here = there;
     std::int64_t last = in[0]->shape()[axis] - 1;
     for (; last >= 0; --last) {
@@ -55,12 +55,12 @@ Tensor last_writer_reference(Values in, const Attrs& attrs) {
 
 Type last_writer_type(Args x, const Attrs& attrs) {
   Dims dims = x[0].dims();
-  dims[static_cast<std::size_t>(attrs.ints[0])] = dim_of(x[1]);
+  dims[static_cast<std::size_t>(attrs.ints[0])] = records::dim_of(x[1]);
   return index_type(x, dims);
 }
 
 void last_writer_kernel(std::span<const Operand> in, const Operand& out, const Attrs& attrs) {
-  const Lanes from(in[0].shape, attrs.ints[0]), to(out.shape, attrs.ints[0]);
+  const references::Lanes from(in[0].shape, attrs.ints[0]), to(out.shape, attrs.ints[0]);
   std::fill_n(out.as<std::int64_t>(), out.size(), -1);
   for (std::int64_t lane = 0; lane < from.count; ++lane) {
     const std::int64_t* index = in[0].as<std::int64_t>() + from.first(lane);
@@ -88,8 +88,8 @@ constinit const Op checked_index_op{
           return apply(checked_index_op, {x[0], x[1]}, y.attrs());
         },
     .follow = [](Args, std::span<const std::int64_t> axes, const Expr&) { return axes[0]; },
-    .digits = [](const Flow& flow) -> std::vector<Digit> {
-      const std::vector<Digit>& known = flow.digits(0);
+    .digits = [](const deriving::Flow& flow) -> std::vector<deriving::Digit> {
+      const std::vector<deriving::Digit>& known = flow.digits(0);
       if (!known.empty()) return known;
       return {{.weight = {}, .range = flow.value(flow.inputs()[1])}};
     },
@@ -119,9 +119,9 @@ constinit const Op last_writer_op{
         [](Args x, const std::vector<bool>&, const Expr& y) {
           return apply(last_writer_op, {x[0], x[1]}, {.ints = {y.attrs().ints[0] + 1}});
         },
-    .trace = [](const Flow& flow) -> Place {
+    .trace = [](const deriving::Flow& flow) -> deriving::Place {
       const std::int64_t axis = flow.y.attrs().ints[0];
-      Place result = flow.place(0);
+      deriving::Place result = flow.place(0);
       if (result.axis != axis) return result;
       result = counted_rows(flow, 0, result, flow.value(flow.inputs()[1]));
       if (result.found()) result.axis = axis;
@@ -143,13 +143,13 @@ constinit const Op last_writer_op{
 
 Expr checked_index(const Arg& x, const Arg& n, bool negatives) {
   const Attribution as(x.where());
-  return apply(checked_index_op, {x, whole_number(n)}, {.ints = {negatives}}, x.where());
+  return apply(checked_index_op, {x, records::whole_number(n)}, {.ints = {negatives}}, x.where());
 }
 
 Expr last_writer(const Arg& x, const Arg& n, std::int64_t axis) {
   const Attribution as(x.where());
-  return apply(last_writer_op, {x, whole_number(n)}, {.ints = {axis_of("last_writer", x, axis)}},
-               x.where());
+  return apply(last_writer_op, {x, records::whole_number(n)},
+               {.ints = {axis_of("last_writer", x, axis)}}, x.where());
 }
 
 Expr gather(const Arg& x, const std::vector<Expr>& indices) {
@@ -350,10 +350,10 @@ Expr bincount(const Arg& x, const Arg& n) {
 
 Expr bincount(const Arg& x, const Arg& n, const Expr& weights) {
   const Attribution as(x.where());
-  const Expr count = whole_number(n);
+  const Expr count = records::whole_number(n);
   const Expr like = broadcast_to(cast(Arg(0.0), weights.dtype()), {count});
-  return scatter_add(alike("bincount", weights, x), checked_index(x, count, /*negatives=*/false),
-                     like);
+  return scatter_add(records::alike("bincount", weights, x),
+                     checked_index(x, count, /*negatives=*/false), like);
 }
 
 }  // namespace cinch

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <type_traits>
 
-namespace cinch {
+namespace cinch::formula {
 
 /// Which element types a formula is made for.
 enum class Domain { real, number, boolean, any };
@@ -17,8 +17,6 @@ constexpr bool in_domain = D == Domain::any || (D == Domain::boolean && std::is_
 #define CINCH_FORMULA            \
   template <class Math, class T> \
   static inline __attribute__((always_inline))
-
-namespace formula {
 
 /// Integers wrap around, as NumPy's do.
 template <class T, class F>
@@ -41,6 +39,4 @@ using NumberBinary = Shape<2, Domain::number>;
 using RealBinary = Shape<2, Domain::real>;
 using AnyBinary = Shape<2, Domain::any>;
 
-}  // namespace formula
-
-}  // namespace cinch
+}  // namespace cinch::formula

@@ -12,9 +12,7 @@
 #include "cinch/ops/kernels/formula.hpp"
 #include "cinch/ops/kernels/function_formulas.hpp"
 
-namespace cinch {
-
-namespace formula {
+namespace cinch::formula {
 
 struct Add : NumberBinary {
   CINCH_FORMULA T f(T a, T b) {
@@ -211,8 +209,6 @@ struct Cast {
   }
 };
 
-}  // namespace formula
-
 /// All formulas of one element type; an op is found in the kernel tables by its place here.
 using Formulas = std::tuple<
     formula::Add, formula::Sub, formula::Mul, formula::Div, formula::FloorDiv, formula::Mod,
@@ -238,4 +234,4 @@ constexpr std::size_t formula_index() {
   }
 }
 
-}  // namespace cinch
+}  // namespace cinch::formula

@@ -3,7 +3,7 @@
 #include <cstdlib>
 #include <string>
 
-namespace cinch {
+namespace cinch::simd {
 
 namespace {
 
@@ -40,4 +40,4 @@ const KernelTable& kernels() {
   return chosen;
 }
 
-}  // namespace cinch
+}  // namespace cinch::simd

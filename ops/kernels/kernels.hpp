@@ -6,7 +6,7 @@
 #include "cinch/core/op.hpp"
 #include "cinch/ops/kernels/formulas.hpp"
 
-namespace cinch {
+namespace cinch::simd {
 
 constexpr std::size_t dtype_count = 4;
 
@@ -63,7 +63,7 @@ struct RandomKernels {
 /// The loops of one instruction set. Null where a formula is not made for a dtype.
 struct KernelTable {
   std::string_view name;
-  BlockFn elementwise[formula_count][dtype_count];
+  BlockFn elementwise[formula::formula_count][dtype_count];
   BlockFn choose[dtype_count];
   BlockFn cast[dtype_count][dtype_count];  ///< [from][to]
   FoldKernels sum, max, min, prod;
@@ -83,4 +83,4 @@ extern const KernelTable kernels_avx2, kernels_avx512;
 /// name that is unknown or unsupported.
 const KernelTable& kernels();
 
-}  // namespace cinch
+}  // namespace cinch::simd

@@ -17,7 +17,7 @@
 #define CINCH_INDEPENDENT _Pragma("GCC ivdep")
 #endif
 
-namespace cinch {
+namespace cinch::simd {
 namespace {
 
 #include "cinch/ops/kernels/fast_math.inl"
@@ -173,7 +173,7 @@ constexpr SkinnyProducts skinny{};
 
 template <class F, class T>
 constexpr BlockFn block_or_null() {
-  if constexpr (in_domain<T, F::domain>) {
+  if constexpr (formula::in_domain<T, F::domain>) {
     return block<F, T>;
   } else {
     return nullptr;
@@ -190,10 +190,10 @@ template <std::size_t... I>
 constexpr KernelTable make_table(std::index_sequence<I...>) {
   return {
       CINCH_SIMD_NAME,
-      {{block_or_null<std::tuple_element_t<I, Formulas>, bool>(),
-        block_or_null<std::tuple_element_t<I, Formulas>, std::int64_t>(),
-        block_or_null<std::tuple_element_t<I, Formulas>, float>(),
-        block_or_null<std::tuple_element_t<I, Formulas>, double>()}...},
+      {{block_or_null<std::tuple_element_t<I, formula::Formulas>, bool>(),
+        block_or_null<std::tuple_element_t<I, formula::Formulas>, std::int64_t>(),
+        block_or_null<std::tuple_element_t<I, formula::Formulas>, float>(),
+        block_or_null<std::tuple_element_t<I, formula::Formulas>, double>()}...},
       {choose<bool>, choose<std::int64_t>, choose<float>, choose<double>},
       {{cast<bool, bool>, cast<bool, std::int64_t>, cast<bool, float>, cast<bool, double>},
        {cast<std::int64_t, bool>, cast<std::int64_t, std::int64_t>, cast<std::int64_t, float>,
@@ -211,6 +211,6 @@ constexpr KernelTable make_table(std::index_sequence<I...>) {
 
 }  // namespace
 
-const KernelTable CINCH_SIMD_TABLE = make_table(std::make_index_sequence<formula_count>());
+const KernelTable CINCH_SIMD_TABLE = make_table(std::make_index_sequence<formula::formula_count>());
 
-}  // namespace cinch
+}  // namespace cinch::simd

@@ -271,25 +271,28 @@ void rows_nt(const T* a, std::int64_t lda, const T* b, std::int64_t ldb, T* c, s
 /// The instantiation of a kernel for a number of rows known at run time.
 template <class Kernels, int... R>
 constexpr auto by_rows(int rows, std::integer_sequence<int, R...>) {
-  std::remove_const_t<decltype(Kernels::template run<1>)> result = nullptr;
+  typename Kernels::Run result = nullptr;
   ((rows == R + 1 ? void(result = Kernels::template run<R + 1>) : void()), ...);
   return result;
 }
 
 template <class T>
 struct NN {
+  using Run = decltype(&rows_nn<T, 1>);
   template <int Rows>
-  static constexpr auto* run = rows_nn<T, Rows>;
+  static constexpr Run run = rows_nn<T, Rows>;
 };
 template <class T>
 struct NT {
+  using Run = decltype(&rows_nt<T, 1>);
   template <int Rows>
-  static constexpr auto* run = rows_nt<T, Rows>;
+  static constexpr Run run = rows_nt<T, Rows>;
 };
 template <class T>
 struct Update {
+  using Run = decltype(&rows_update<T, 1>);
   template <int Rows>
-  static constexpr auto* run = rows_update<T, Rows>;
+  static constexpr Run run = rows_update<T, Rows>;
 };
 
 /// Rows of a tile: as many as leave registers for two vectors of b and one of a.

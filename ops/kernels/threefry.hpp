@@ -4,7 +4,7 @@
 #include <bit>
 #include <cstdint>
 
-namespace cinch {
+namespace cinch::simd {
 
 /// Two 64-bit words.
 struct WordPair {
@@ -42,4 +42,4 @@ static inline __attribute__((always_inline)) T unit_of(std::uint64_t word) {
   }
 }
 
-}  // namespace cinch
+}  // namespace cinch::simd

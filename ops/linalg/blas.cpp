@@ -57,14 +57,14 @@ double nanoseconds(const Matrix<const T>& a, const Matrix<T>& c) {
 }
 
 template <class T>
-Matrix<T> columns_of(Matrix<T> m, Span part) {
+Matrix<T> columns_of(Matrix<T> m, running::Span part) {
   m.data += part.begin * m.column;
   m.columns = part.end - part.begin;
   return m;
 }
 
 template <class T>
-Matrix<T> rows_of(Matrix<T> m, Span part) {
+Matrix<T> rows_of(Matrix<T> m, running::Span part) {
   m.data += part.begin * m.row;
   m.rows = part.end - part.begin;
   return m;
@@ -78,7 +78,7 @@ bool skinny(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T>&
   const bool plain = b.column == 1;
   const std::int64_t most_rows = plain ? 128 : 40, least_elements = 1 << 15;
   if (c.rows > most_rows || b.rows * b.columns < least_elements || a.column != 1) return false;
-  const SkinnyProducts& kernels = cinch::kernels().skinny;
+  const simd::SkinnyProducts& kernels = simd::kernels().skinny;
   const std::size_t dtype = sizeof(T) == 8;
   const auto product = (plain ? kernels.plain : kernels.transposed)[dtype];
   constexpr auto width = static_cast<std::int64_t>(sizeof(T));
@@ -87,14 +87,14 @@ bool skinny(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T>&
   std::int64_t left_row = a.row;
   if (!plain) {
     std::byte* packed =
-        thread_scratch(static_cast<std::size_t>(c.rows * (a.columns * width + 192)));
+        running::thread_scratch(static_cast<std::size_t>(c.rows * (a.columns * width + 192)));
     left_row = kernels.pack[dtype](c.rows, a.columns, a.data, a.row, packed);
     left = reinterpret_cast<const T*>(packed);
   }
   const std::int64_t unit = 128 / width;  // No part is narrower than a tile of the plain kernel.
-  const std::int64_t parts = parts_for(nanoseconds(a, c), c.columns / unit / 2);
-  share_work(parts, [&](std::int64_t part) {
-    const Span own = part_of(c.columns, unit, parts, part);
+  const std::int64_t parts = running::parts_for(nanoseconds(a, c), c.columns / unit / 2);
+  running::share_work(parts, [&](std::int64_t part) {
+    const running::Span own = running::part_of(c.columns, unit, parts, part);
     const Matrix<const T> right = columns_of(b, own);
     product(c.rows, right.columns, a.columns, left, left_row, right.data, plain ? b.row : b.column,
             c.data + own.begin, c.row, squares ? squares + own.begin : nullptr);
@@ -104,21 +104,21 @@ bool skinny(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T>&
 
 /// One pass over c by our own kernel, for a product of little depth. True if done.
 template <class T>
-bool shallow_update(UpdateStart start, const Matrix<const T>& a, const Matrix<const T>& b,
+bool shallow_update(simd::UpdateStart start, const Matrix<const T>& a, const Matrix<const T>& b,
                     const T* scale, const Matrix<T>& c) {
   // b's rows stay in the second-level cache.
   constexpr std::int64_t most_depth = 256, most_bytes = 1 << 19;
   constexpr auto width = static_cast<std::int64_t>(sizeof(T));
   const std::int64_t depth = a.columns;
-  const SkinnyProducts& kernels = cinch::kernels().skinny;
+  const simd::SkinnyProducts& kernels = simd::kernels().skinny;
   const auto update = kernels.update[sizeof(T) == 8];
   const bool fits = a.row == 1 && b.column == 1 && c.column == 1 && depth <= most_depth &&
                     depth * c.columns * width <= most_bytes;
   if (!update || !fits || c.columns * width < kernels.least_bytes) return false;
   constexpr std::int64_t unit = 40;  // A multiple of all tiles' rows.
-  const std::int64_t parts = parts_for(nanoseconds(a, c), c.rows / unit);
-  share_work(parts, [&](std::int64_t part) {
-    const Span own = part_of(c.rows, unit, parts, part);
+  const std::int64_t parts = running::parts_for(nanoseconds(a, c), c.rows / unit);
+  running::share_work(parts, [&](std::int64_t part) {
+    const running::Span own = running::part_of(c.rows, unit, parts, part);
     const Matrix<T> rows = rows_of(c, own);
     update(start, rows.rows, c.columns, depth, a.data + own.begin, a.column, b.data, b.row, scale,
            rows.data, c.row);
@@ -136,16 +136,16 @@ void multiply(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T
     }
     return;
   }
-  const UpdateStart start = accumulate ? UpdateStart::old : UpdateStart::zero;
+  const simd::UpdateStart start = accumulate ? simd::UpdateStart::old : simd::UpdateStart::zero;
   if (!accumulate && skinny(a, b, c)) return;
   if (shallow_update<T>(start, a, b, nullptr, c)) return;
   // OpenBLAS copies its operands into blocks, those of the undivided side once for each part.
   constexpr double most_divided = 5;
   const bool by_rows = c.rows >= c.columns;
   const std::int64_t unit = 16, length = by_rows ? c.rows : c.columns;
-  const std::int64_t parts = parts_for(nanoseconds(a, c) / most_divided, length / 128);
-  share_work(parts, [&](std::int64_t part) {
-    const Span own = part_of(length, unit, parts, part);
+  const std::int64_t parts = running::parts_for(nanoseconds(a, c) / most_divided, length / 128);
+  running::share_work(parts, [&](std::int64_t part) {
+    const running::Span own = running::part_of(length, unit, parts, part);
     const auto left = by_rows ? rows_of(a, own) : a;
     const auto right = by_rows ? b : columns_of(b, own);
     const auto result = by_rows ? rows_of(c, own) : columns_of(c, own);
@@ -160,12 +160,13 @@ template <class T>
 void scale_and_add(const Matrix<const T>& a, const Matrix<const T>& b, const T* scale,
                    const Matrix<T>& c) {
   if (c.rows == 0 || c.columns == 0) return;
-  if (a.columns > 0 && shallow_update(UpdateStart::scaled, a, b, scale, c)) return;
-  const auto& multiplied = cinch::kernels().elementwise[formula_index<formula::Mul>()];
+  if (a.columns > 0 && shallow_update(simd::UpdateStart::scaled, a, b, scale, c)) return;
+  const auto& multiplied = simd::kernels().elementwise[formula::formula_index<formula::Mul>()];
   const BlockFn mul = multiplied[static_cast<std::size_t>(dtype_of<T>())];
-  const std::int64_t parts = parts_for(static_cast<double>(c.rows * c.columns) * 0.1, c.rows);
-  share_work(parts, [&](std::int64_t part) {
-    const Span own = part_of(c.rows, 1, parts, part);
+  const std::int64_t parts =
+      running::parts_for(static_cast<double>(c.rows * c.columns) * 0.1, c.rows);
+  running::share_work(parts, [&](std::int64_t part) {
+    const running::Span own = running::part_of(c.rows, 1, parts, part);
     for (std::int64_t i = own.begin; i < own.end; ++i) {
       T* row = c.data + i * c.row;
       const void* in[] = {row, scale};

@@ -42,7 +42,7 @@ class Use {
   Use();
 
  private:
-  UntilExit until_exit_;
+  running::UntilExit until_exit_;
 };
 
 /// A size as OpenBLAS counts. Throws Error where it has more than 31 bits.

@@ -21,8 +21,8 @@ namespace {
 
 /// One number for each matrix.
 Type number_type(Args x, const Attrs&) {
-  require_matrices(x[0], /*square=*/true);
-  return {x[0].dtype(), leading_dims(x[0])};
+  linalg::require_matrices(x[0], /*square=*/true);
+  return {x[0].dtype(), linalg::leading_dims(x[0])};
 }
 
 textbook::Matrix numbers(std::initializer_list<textbook::Real> values) {
@@ -34,7 +34,7 @@ textbook::Matrix numbers(std::initializer_list<textbook::Real> values) {
 /// The factors of `from` in `a`, and the sign of their exchanges of rows: 0 where one is singular.
 template <class T>
 T factor(std::int64_t n, T* a, int* pivots) {
-  if (!Lapack<T>::lu(n, a, pivots)) return 0;
+  if (!linalg::Lapack<T>::lu(n, a, pivots)) return 0;
   T sign = 1;
   for (std::int64_t i = 0; i < n; ++i) sign = pivots[i] == i + 1 ? sign : -sign;
   return sign;
@@ -45,15 +45,16 @@ template <class T>
 void for_each_factored(const Operand& x, const auto& put) {
   const std::int64_t n = x.shape.back();
   const auto each = [&](std::int64_t k) {
-    Workspace space(Workspace::room<T>(n * n) + Workspace::room<int>(n));
+    linalg::Workspace space(linalg::Workspace::room<T>(n * n) + linalg::Workspace::room<int>(n));
     T* a = space.take<T>(n * n);
     int* pivots = space.take<int>(n);
-    if (!load_rows(matrix_at<T>(x, k), a)) return MatrixFault::not_finite;
+    if (!load_rows(linalg::matrix_at<T>(x, k), a)) return linalg::MatrixFault::not_finite;
     const T sign = n == 0 ? T(1) : factor(n, a, pivots);
     put(k, sign, a);
-    return MatrixFault::none;
+    return linalg::MatrixFault::none;
   };
-  for_each_matrix(leading_shape(x), matrix_count(x), cubic_nanoseconds(n, 1), each);
+  linalg::for_each_matrix(linalg::leading_shape(x), linalg::matrix_count(x),
+                          linalg::cubic_nanoseconds(n, 1), each);
 }
 
 void det_kernel(std::span<const Operand> in, const Operand& out, const Attrs&) {
@@ -98,23 +99,25 @@ void logdet_kernel(std::span<const Operand> in, const Operand& out, const Attrs&
   const std::int64_t n = in[0].shape.back();
   dispatch_float(out.dtype, [&]<class T> {
     const auto each = [&](std::int64_t k) {
-      Workspace space(Workspace::room<T>(n * n));
+      linalg::Workspace space(linalg::Workspace::room<T>(n * n));
       T* a = space.take<T>(n * n);
-      if (!load_symmetric(matrix_at<T>(in[0], k), a)) return MatrixFault::not_finite;
-      if (n > 0 && !Lapack<T>::cholesky(n, a)) return MatrixFault::indefinite;
+      if (!load_symmetric(linalg::matrix_at<T>(in[0], k), a))
+        return linalg::MatrixFault::not_finite;
+      if (n > 0 && !linalg::Lapack<T>::cholesky(n, a)) return linalg::MatrixFault::indefinite;
       T log = 0;
       for (std::int64_t i = 0; i < n; ++i) log += 2 * std::log(a[i * (n + 1)]);
       out.as<T>()[k] = log;
-      return MatrixFault::none;
+      return linalg::MatrixFault::none;
     };
-    for_each_matrix(leading_shape(in[0]), matrix_count(in[0]), cubic_nanoseconds(n, 0.5), each);
+    linalg::for_each_matrix(linalg::leading_shape(in[0]), linalg::matrix_count(in[0]),
+                            linalg::cubic_nanoseconds(n, 0.5), each);
   });
 }
 
 Tensor logdet_reference(Values in, const Attrs&) {
   return textbook::for_each(*in[0], {}, [](const textbook::Matrix& a, std::int64_t) {
     const auto L = textbook::cholesky(textbook::symmetric_part(a));
-    if (!L) return textbook::Result(MatrixFault::indefinite);
+    if (!L) return textbook::Result(linalg::MatrixFault::indefinite);
     textbook::Real log = 0;
     for (std::int64_t i = 0; i < a.rows; ++i) log += 2 * std::log((*L)(i, i));
     return textbook::Result(numbers({log}));
@@ -129,7 +132,7 @@ constexpr std::size_t most_directions = 12;
 Type cofactors_type(Args x, const Attrs&) {
   Type result{x[0].dtype(), x[0].dims()};
   for (const Expr& matrix : x) {
-    require_matrices(matrix, /*square=*/true);
+    linalg::require_matrices(matrix, /*square=*/true);
     if (matrix.rank() != x[0].rank()) throw TypeError("the directions must have as many axes");
     for (std::size_t axis = 0; axis < result.dims.size(); ++axis) {
       const Dim a = result.dims[axis], b = matrix.dims()[axis];
@@ -203,27 +206,28 @@ void cofactors_derivative_kernel(std::span<const Operand> in, const Operand& out
   const std::int64_t n = out.shape.back(), count = std::ssize(in) - 1;
   if (n == 0) return;
   dispatch_float(out.dtype, [&]<class T> {
-    const std::int64_t work = Lapack<T>::svd_work(true, n, n);
+    const std::int64_t work = linalg::Lapack<T>::svd_work(true, n, n);
     const auto each = [&](std::int64_t k) {
-      Workspace space((6 + static_cast<std::size_t>(count)) * Workspace::room<T>(n * n) +
-                      Workspace::room<T>(n) + Workspace::room<T>(work) +
-                      2 * Workspace::room<int>(8 * n));
+      linalg::Workspace space((6 + static_cast<std::size_t>(count)) *
+                                  linalg::Workspace::room<T>(n * n) +
+                              linalg::Workspace::room<T>(n) + linalg::Workspace::room<T>(work) +
+                              2 * linalg::Workspace::room<int>(8 * n));
       T *a = space.take<T>(n * n), *u = space.take<T>(n * n), *v = space.take<T>(n * n),
         *copy = space.take<T>(n * n), *between = space.take<T>(n * n), *half = space.take<T>(n * n),
         *s = space.take<T>(n), *scratch = space.take<T>(work);
       int *integers = space.take<int>(8 * n), *pivots = space.take<int>(n);
-      if (!load_rows(matrix_at<T>(in[0], k), a)) return MatrixFault::not_finite;
+      if (!load_rows(linalg::matrix_at<T>(in[0], k), a)) return linalg::MatrixFault::not_finite;
       // The factors of the transpose: u holds V by columns, v holds U by rows.
-      if (!Lapack<T>::svd(true, n, n, a, s, u, v, scratch, work, integers))
-        return MatrixFault::no_convergence;
+      if (!linalg::Lapack<T>::svd(true, n, n, a, s, u, v, scratch, work, integers))
+        return linalg::MatrixFault::no_convergence;
       const T* K[most_directions];
       for (std::int64_t d = 0; d < count; ++d) {
         T* rotated = space.take<T>(n * n);
-        if (!load_rows(matrix_at<T>(in[static_cast<std::size_t>(d) + 1], k), a))
-          return MatrixFault::direction_not_finite;
+        if (!load_rows(linalg::matrix_at<T>(in[static_cast<std::size_t>(d) + 1], k), a))
+          return linalg::MatrixFault::direction_not_finite;
         // All by columns, that is transposed: V' H' and then that times U.
-        Lapack<T>::product(true, false, n, n, n, u, a, half);
-        Lapack<T>::product(false, true, n, n, n, half, v, rotated);
+        linalg::Lapack<T>::product(true, false, n, n, n, u, a, half);
+        linalg::Lapack<T>::product(false, true, n, n, n, half, v, rotated);
         K[d] = rotated;
       }
       std::fill_n(between, n * n, T(0));
@@ -233,11 +237,12 @@ void cofactors_derivative_kernel(std::span<const Operand> in, const Operand& out
       std::copy_n(v, n * n, copy);
       sign *= orientation(n, copy, pivots);
       for (std::int64_t i = 0; i < n * n; ++i) between[i] *= sign;
-      Lapack<T>::product(false, false, n, n, n, u, between, half);
-      Lapack<T>::product(false, false, n, n, n, half, v, out.as<T>() + k * n * n);
-      return MatrixFault::none;
+      linalg::Lapack<T>::product(false, false, n, n, n, u, between, half);
+      linalg::Lapack<T>::product(false, false, n, n, n, half, v, out.as<T>() + k * n * n);
+      return linalg::MatrixFault::none;
     };
-    for_each_matrix(leading_shape(in[0]), matrix_count(in[0]), cubic_nanoseconds(n, 25), each);
+    linalg::for_each_matrix(linalg::leading_shape(in[0]), linalg::matrix_count(in[0]),
+                            linalg::cubic_nanoseconds(n, 25), each);
   });
 }
 
@@ -248,18 +253,19 @@ void cofactors_kernel(std::span<const Operand> in, const Operand& out, const Att
   const std::int64_t n = out.shape.back();
   if (n == 0) return;
   dispatch_float(out.dtype, [&]<class T> {
-    const std::int64_t work = Lapack<T>::svd_work(true, n, n);
+    const std::int64_t work = linalg::Lapack<T>::svd_work(true, n, n);
     const auto each = [&](std::int64_t k) {
-      Workspace space(5 * Workspace::room<T>(n * n) + 2 * Workspace::room<T>(n) +
-                      Workspace::room<T>(work) + 2 * Workspace::room<int>(8 * n));
+      linalg::Workspace space(5 * linalg::Workspace::room<T>(n * n) +
+                              2 * linalg::Workspace::room<T>(n) + linalg::Workspace::room<T>(work) +
+                              2 * linalg::Workspace::room<int>(8 * n));
       T *a = space.take<T>(n * n), *u = space.take<T>(n * n), *v = space.take<T>(n * n),
         *copy = space.take<T>(n * n), *s = space.take<T>(n), *others = space.take<T>(n),
         *scratch = space.take<T>(work);
       int *integers = space.take<int>(8 * n), *pivots = space.take<int>(n);
-      if (!load_rows(matrix_at<T>(in[0], k), a)) return MatrixFault::not_finite;
+      if (!load_rows(linalg::matrix_at<T>(in[0], k), a)) return linalg::MatrixFault::not_finite;
       // The factors of the transpose: u holds V by columns, v holds U by rows.
-      if (!Lapack<T>::svd(true, n, n, a, s, u, v, scratch, work, integers))
-        return MatrixFault::no_convergence;
+      if (!linalg::Lapack<T>::svd(true, n, n, a, s, u, v, scratch, work, integers))
+        return linalg::MatrixFault::no_convergence;
       std::copy_n(u, n * n, copy);
       T sign = orientation(n, copy, pivots);
       std::copy_n(v, n * n, copy);
@@ -273,10 +279,11 @@ void cofactors_kernel(std::span<const Operand> in, const Operand& out, const Att
         for (std::int64_t r = 0; r < n; ++r) u[i * n + r] *= others[i];
       }
       // Column-major u v is the transpose of the result, as it should be.
-      Lapack<T>::product(false, false, n, n, n, u, v, to);
-      return MatrixFault::none;
+      linalg::Lapack<T>::product(false, false, n, n, n, u, v, to);
+      return linalg::MatrixFault::none;
     };
-    for_each_matrix(leading_shape(in[0]), matrix_count(in[0]), cubic_nanoseconds(n, 20), each);
+    linalg::for_each_matrix(linalg::leading_shape(in[0]), linalg::matrix_count(in[0]),
+                            linalg::cubic_nanoseconds(n, 20), each);
   });
 }
 
@@ -286,7 +293,7 @@ double factoring_flops(const Expr& y) {
 }
 
 /// `g` (...) at every element of a matrix (..., 1, 1).
-Expr for_elements(const Expr& g) { return as_column(as_column(g)); }
+Expr for_elements(const Expr& g) { return linalg::as_column(linalg::as_column(g)); }
 
 /// The derivative of a determinant in several directions does not depend on their order, so one
 /// direction more, or another one, is all there is to it.
@@ -308,7 +315,8 @@ Expr batch_cofactors(Args x, const std::vector<bool>& batched, const Expr& y) {
   std::vector<Expr> operands(x.begin(), x.end());
   const auto first = static_cast<std::size_t>(std::ranges::find(batched, true) - batched.begin());
   for (std::size_t i = 0; i < x.size(); ++i) {
-    if (!batched[i]) operands[i] = broadcast_to(x[i], with_leading_size(size(x[first], 0), x[i]));
+    if (!batched[i])
+      operands[i] = broadcast_to(x[i], records::with_leading_size(size(x[first], 0), x[i]));
   }
   return apply(y.op(), std::move(operands), y.attrs(), y->where);
 }
@@ -333,7 +341,7 @@ Tensor cofactors_reference(Values in, const Attrs&) {
     for (const Tensor* direction : in.subspan(1)) {
       directions.push_back(textbook::matrix_of(*direction, number));
       if (!textbook::all_finite(directions.back()))
-        return textbook::Result(MatrixFault::direction_not_finite);
+        return textbook::Result(linalg::MatrixFault::direction_not_finite);
     }
     textbook::Matrix total(n, n);
     std::vector<std::int64_t> rows(directions.size());
@@ -378,10 +386,10 @@ constinit const Op det_op{
     .grad = [](Args x, const Expr&, const Expr& gy) -> Grads {
       return {for_elements(gy) * cofactors(x[0])};
     },
-    .batch = batch_matrices,
-    .follow = follow_matrices,
+    .batch = linalg::batch_matrices,
+    .follow = linalg::follow_matrices,
     .kernel = det_kernel,
-    .accepts = accepts_anything,
+    .accepts = linalg::accepts_anything,
     .flops = factoring_flops,
     .probe = {-1, 1},
     .examples = []() -> std::vector<Example> {
@@ -401,7 +409,7 @@ constinit const Op cofactors_op{
     .batch = batch_cofactors,
     .follow = follow_cofactors,
     .kernel = cofactors_kernel,
-    .accepts = accepts_anything,
+    .accepts = linalg::accepts_anything,
     .flops = [](const Expr& y) { return 30 * factoring_flops(y); },
     .probe = {-3, 3},
     .examples = []() -> std::vector<Example> {
@@ -428,12 +436,12 @@ constinit const Op slogdet_op{
         },
     .operands = Operands::real,
     .grad = [](Args x, const Expr&, const Expr& gy) -> Grads {
-      return {for_elements(at(gy, 1, -1)) * transposed(inverse(x[0]))};
+      return {for_elements(at(gy, 1, -1)) * linalg::transposed(inverse(x[0]))};
     },
-    .batch = batch_matrices,
-    .follow = follow_matrices,
+    .batch = linalg::batch_matrices,
+    .follow = linalg::follow_matrices,
     .kernel = slogdet_kernel,
-    .accepts = accepts_anything,
+    .accepts = linalg::accepts_anything,
     .flops = factoring_flops,
     .probe = {-3, 3},
     .examples = []() -> std::vector<Example> {
@@ -453,12 +461,12 @@ constinit const Op logdet_op{
     .reference = logdet_reference,
     .operands = Operands::real,
     .grad = [](Args x, const Expr&, const Expr& gy) -> Grads {
-      return {for_elements(gy) * inverse(symmetric_part(x[0]))};
+      return {for_elements(gy) * inverse(linalg::symmetric_part(x[0]))};
     },
-    .batch = batch_matrices,
-    .follow = follow_matrices,
+    .batch = linalg::batch_matrices,
+    .follow = linalg::follow_matrices,
     .kernel = logdet_kernel,
-    .accepts = accepts_anything,
+    .accepts = linalg::accepts_anything,
     .flops = factoring_flops,
     .probe = {-3, 3},
     .examples = []() -> std::vector<Example> {

@@ -15,14 +15,14 @@ namespace cinch {
 namespace {
 
 Type eigvalsh_type(Args x, const Attrs&) {
-  require_matrices(x[0], /*square=*/true);
+  linalg::require_matrices(x[0], /*square=*/true);
   Type result{x[0].dtype(), x[0].dims()};
   result.dims.pop_back();
   return result;
 }
 
 Type eigenvectors_type(Args x, const Attrs&) {
-  require_matrices(x[0], /*square=*/true);
+  linalg::require_matrices(x[0], /*square=*/true);
   return {x[0].dtype(), x[0].dims()};
 }
 
@@ -47,19 +47,21 @@ template <class T>
 void for_each_spectrum(const Operand& x, bool vectors, const auto& put) {
   const std::int64_t n = x.shape.back();
   if (n == 0) return;
-  const std::int64_t work = Lapack<T>::eigen_work(vectors, n);
+  const std::int64_t work = linalg::Lapack<T>::eigen_work(vectors, n);
   const auto each = [&](std::int64_t k) {
-    Workspace space(Workspace::room<T>(n * n) + Workspace::room<T>(n) + Workspace::room<T>(work) +
-                    Workspace::room<int>(5 * n + 3));
+    linalg::Workspace space(linalg::Workspace::room<T>(n * n) + linalg::Workspace::room<T>(n) +
+                            linalg::Workspace::room<T>(work) +
+                            linalg::Workspace::room<int>(5 * n + 3));
     T *a = space.take<T>(n * n), *values = space.take<T>(n), *scratch = space.take<T>(work);
     int* integers = space.take<int>(5 * n + 3);
-    if (!load_symmetric(matrix_at<T>(x, k), a)) return MatrixFault::not_finite;
-    if (!Lapack<T>::eigen(vectors, n, a, values, scratch, work, integers))
-      return MatrixFault::no_convergence;
+    if (!load_symmetric(linalg::matrix_at<T>(x, k), a)) return linalg::MatrixFault::not_finite;
+    if (!linalg::Lapack<T>::eigen(vectors, n, a, values, scratch, work, integers))
+      return linalg::MatrixFault::no_convergence;
     put(k, values, a);
-    return MatrixFault::none;
+    return linalg::MatrixFault::none;
   };
-  for_each_matrix(leading_shape(x), matrix_count(x), cubic_nanoseconds(n, vectors ? 8 : 3), each);
+  linalg::for_each_matrix(linalg::leading_shape(x), linalg::matrix_count(x),
+                          linalg::cubic_nanoseconds(n, vectors ? 8 : 3), each);
 }
 
 void eigvalsh_kernel(std::span<const Operand> in, const Operand& out, const Attrs&) {
@@ -78,7 +80,7 @@ void eigenvectors_kernel(std::span<const Operand> in, const Operand& out, const 
       T* to = out.as<T>() + k * n * n;
       for (std::int64_t j = 0; j < n; ++j) {
         const T* v = vectors + j * n;
-        const T sign = points_backwards(v, n, 1) ? T(-1) : T(1);
+        const T sign = linalg::points_backwards(v, n, 1) ? T(-1) : T(1);
         for (std::int64_t i = 0; i < n; ++i) to[i * n + j] = sign * v[i];
       }
     });
@@ -88,15 +90,16 @@ void eigenvectors_kernel(std::span<const Operand> in, const Operand& out, const 
 /// Values only: V diag(g) V'.
 Grads eigvalsh_grad(Args x, const Expr&, const Expr& gy) {
   const Expr V = apply(eigenvectors_op, {x[0]});
-  return {matrix_product(V * as_row(gy), transposed(V))};
+  return {linalg::matrix_product(V * linalg::as_row(gy), linalg::transposed(V))};
 }
 
 /// V (F * (V' gV)) V', symmetrised, with F_ij = 1 / (w_j - w_i) off the diagonal.
 Grads eigenvectors_grad(Args x, const Expr& V, const Expr& gV) {
   const Expr w = apply(eigvalsh_op, {x[0]});
-  const Expr F = reciprocal_off_diagonal(as_row(w) - as_column(w));
-  const Expr inner = F * matrix_product(transposed(V), gV);
-  return {symmetric_part(matrix_product(V, matrix_product(inner, transposed(V))))};
+  const Expr F = linalg::reciprocal_off_diagonal(linalg::as_row(w) - linalg::as_column(w));
+  const Expr inner = F * linalg::matrix_product(linalg::transposed(V), gV);
+  return {linalg::symmetric_part(
+      linalg::matrix_product(V, linalg::matrix_product(inner, linalg::transposed(V))))};
 }
 
 double spectrum_flops(const Expr& y, double factor) {
@@ -126,10 +129,10 @@ constinit const Op eigvalsh_op{
     .reference = eigvalsh_reference,
     .operands = Operands::real,
     .grad = eigvalsh_grad,
-    .batch = batch_matrices,
-    .follow = follow_matrices,
+    .batch = linalg::batch_matrices,
+    .follow = linalg::follow_matrices,
     .kernel = eigvalsh_kernel,
-    .accepts = accepts_anything,
+    .accepts = linalg::accepts_anything,
     .flops = [](const Expr& y) { return spectrum_flops(y, 4. / 3); },
     .probe = {-3, 3},
     .examples = []() -> std::vector<Example> {
@@ -147,10 +150,10 @@ constinit const Op eigenvectors_op{
     .reference = eigenvectors_reference,
     .operands = Operands::real,
     .grad = eigenvectors_grad,
-    .batch = batch_matrices,
-    .follow = follow_matrices,
+    .batch = linalg::batch_matrices,
+    .follow = linalg::follow_matrices,
     .kernel = eigenvectors_kernel,
-    .accepts = accepts_anything,
+    .accepts = linalg::accepts_anything,
     .flops = [](const Expr& y) { return spectrum_flops(y, 9); },
     .probe = {-3, 3},
     .examples = []() -> std::vector<Example> {

@@ -17,7 +17,7 @@ namespace cinch {
 namespace {
 
 Type expm_type(Args x, const Attrs&) {
-  require_matrices(x[0], /*square=*/true);
+  linalg::require_matrices(x[0], /*square=*/true);
   return {x[0].dtype(), x[0].dims()};
 }
 
@@ -80,7 +80,7 @@ void half_polynomial(std::int64_t n, const double* c, const T* a2, const T* a4, 
   for (std::int64_t i = 0; i < n * n; ++i)
     scratch[i] = static_cast<T>(c[8]) * a2[i] + static_cast<T>(c[10]) * a4[i] +
                  static_cast<T>(c[12]) * a6[i];
-  Lapack<T>::product(false, false, n, n, n, a6, scratch, to);
+  linalg::Lapack<T>::product(false, false, n, n, n, a6, scratch, to);
   add_even_powers(n, c, a2, a4, a6, to);
 }
 
@@ -89,16 +89,17 @@ void expm_kernel(std::span<const Operand> in, const Operand& out, const Attrs&) 
   if (n == 0) return;
   dispatch_float(out.dtype, [&]<class T> {
     const auto multiply = [n](const T* a, const T* b, T* c) {
-      Lapack<T>::product(false, false, n, n, n, a, b, c);
+      linalg::Lapack<T>::product(false, false, n, n, n, a, b, c);
     };
     const auto each = [&](std::int64_t k) {
-      Workspace space(7 * Workspace::room<T>(size) + Workspace::room<int>(n));
+      linalg::Workspace space(7 * linalg::Workspace::room<T>(size) +
+                              linalg::Workspace::room<int>(n));
       T *a = space.take<T>(size), *a2 = space.take<T>(size), *a4 = space.take<T>(size),
         *a6 = space.take<T>(size), *even = space.take<T>(size), *odd = space.take<T>(size),
         *scratch = space.take<T>(size);
       int* pivots = space.take<int>(n);
       // The exponential of the transpose is the transpose of the exponential.
-      if (!load_rows(matrix_at<T>(in[0], k), a)) return MatrixFault::not_finite;
+      if (!load_rows(linalg::matrix_at<T>(in[0], k), a)) return linalg::MatrixFault::not_finite;
       const int halvings = scale_down(n, a);
       multiply(a, a, a2);
       multiply(a2, a2, a4);
@@ -111,23 +112,24 @@ void expm_kernel(std::span<const Operand> in, const Operand& out, const Attrs&) 
         below[i] = even[i] - scratch[i];
         result[i] = even[i] + scratch[i];
       }
-      if (!Lapack<T>::lu(n, below, pivots)) return MatrixFault::no_convergence;
-      Lapack<T>::lu_solve(false, n, n, below, pivots, result);
+      if (!linalg::Lapack<T>::lu(n, below, pivots)) return linalg::MatrixFault::no_convergence;
+      linalg::Lapack<T>::lu_solve(false, n, n, below, pivots, result);
       for (int square = 0; square < halvings; ++square) {
         multiply(result, result, squared);
         std::swap(result, squared);
       }
       std::copy_n(result, size, out.as<T>() + k * size);
-      return MatrixFault::none;
+      return linalg::MatrixFault::none;
     };
-    for_each_matrix(leading_shape(in[0]), matrix_count(in[0]), cubic_nanoseconds(n, 12), each);
+    linalg::for_each_matrix(linalg::leading_shape(in[0]), linalg::matrix_count(in[0]),
+                            linalg::cubic_nanoseconds(n, 12), each);
   });
 }
 
 /// The derivative of exp at A' along gy, which is the upper right block of exp([A' gy; 0 A']).
 /// It is linear in gy, which is brought to the norm 1 so that it does not decide on the scaling.
 Grads expm_grad(Args x, const Expr&, const Expr& gy) {
-  const Expr At = transposed(x[0]), n = size(x[0], -1);
+  const Expr At = linalg::transposed(x[0]), n = size(x[0], -1);
   const Expr total = sum(abs(gy), {-2, -1}, /*keepdims=*/true);
   const Expr norm = stop_gradient(switch_(equal(total, 0), 1.0, total));
   const Expr upper = concatenate({At, gy / norm}, -1);
@@ -144,10 +146,10 @@ constinit const Op expm_op{
     .reference = expm_reference,
     .operands = Operands::real,
     .grad = expm_grad,
-    .batch = batch_matrices,
-    .follow = follow_matrices,
+    .batch = linalg::batch_matrices,
+    .follow = linalg::follow_matrices,
     .kernel = expm_kernel,
-    .accepts = accepts_anything,
+    .accepts = linalg::accepts_anything,
     .flops =
         [](const Expr& y) {
           const Shape shape = y.type().shape();

@@ -23,7 +23,7 @@ namespace {
 // -------------------------------------------------------------------------------------------------
 
 Type cholesky_type(Args x, const Attrs&) {
-  require_matrices(x[0], /*square=*/true);
+  linalg::require_matrices(x[0], /*square=*/true);
   return {x[0].dtype(), x[0].dims()};
 }
 
@@ -31,7 +31,7 @@ Tensor cholesky_reference(Values in, const Attrs&) {
   const std::int64_t n = in[0]->shape().back();
   return textbook::for_each(*in[0], {n, n}, [](const textbook::Matrix& a, std::int64_t) {
     return textbook::Result(textbook::cholesky(textbook::symmetric_part(a)),
-                            MatrixFault::indefinite);
+                            linalg::MatrixFault::indefinite);
   });
 }
 
@@ -40,29 +40,31 @@ void cholesky_kernel(std::span<const Operand> in, const Operand& out, const Attr
   if (n == 0) return;
   dispatch_float(out.dtype, [&]<class T> {
     const auto each = [&](std::int64_t k) {
-      Workspace space(Workspace::room<T>(n * n));
+      linalg::Workspace space(linalg::Workspace::room<T>(n * n));
       T* a = space.take<T>(n * n);
-      if (!load_symmetric(matrix_at<T>(in[0], k), a)) return MatrixFault::not_finite;
+      if (!load_symmetric(linalg::matrix_at<T>(in[0], k), a))
+        return linalg::MatrixFault::not_finite;
       // The upper factor by columns is the lower one by rows.
-      if (!Lapack<T>::cholesky(n, a)) return MatrixFault::indefinite;
+      if (!linalg::Lapack<T>::cholesky(n, a)) return linalg::MatrixFault::indefinite;
       T* to = out.as<T>() + k * n * n;
       for (std::int64_t i = 0; i < n; ++i) {
         std::copy_n(a + i * n, i + 1, to + i * n);
         std::fill(to + i * n + i + 1, to + (i + 1) * n, T(0));
       }
-      return MatrixFault::none;
+      return linalg::MatrixFault::none;
     };
-    for_each_matrix(leading_shape(in[0]), matrix_count(in[0]), cubic_nanoseconds(n, 0.5), each);
+    linalg::for_each_matrix(linalg::leading_shape(in[0]), linalg::matrix_count(in[0]),
+                            linalg::cubic_nanoseconds(n, 0.5), each);
   });
 }
 
 /// L^-T P L^-1, symmetrised, with P the lower triangle of L' gL and half its diagonal.
 Grads cholesky_grad(Args, const Expr& L, const Expr& gL) {
-  const Expr inner = matrix_product(transposed(L), gL);
-  const Expr P = 0.5 * (lower_triangle(inner) + lower_triangle(inner, -1));
-  const Expr Lt = transposed(L);
+  const Expr inner = linalg::matrix_product(linalg::transposed(L), gL);
+  const Expr P = 0.5 * (linalg::lower_triangle(inner) + linalg::lower_triangle(inner, -1));
+  const Expr Lt = linalg::transposed(L);
   const Expr left = triangular_solve(Lt, P, {.lower = false});
-  return {symmetric_part(triangular_solve(Lt, transposed(left), {.lower = false}))};
+  return {linalg::symmetric_part(triangular_solve(Lt, linalg::transposed(left), {.lower = false}))};
 }
 
 // qr
@@ -70,7 +72,7 @@ Grads cholesky_grad(Args, const Expr& L, const Expr& gL) {
 
 /// Q's rows and below them R's: (..., m + n, n).
 Type qr_type(Args x, const Attrs&) {
-  require_matrices(x[0], /*square=*/false);
+  linalg::require_matrices(x[0], /*square=*/false);
   const Dim m = x[0].dims().end()[-2], n = x[0].dims().back();
   Type result{x[0].dtype(), x[0].dims()};
   if (m.known() && n.known() && m.size() < n.size()) {
@@ -112,12 +114,12 @@ void qr_kernel(std::span<const Operand> in, const Operand& out, const Attrs&) {
   if (n == 0) return;
   dispatch_float(out.dtype, [&]<class T> {
     const auto each = [&](std::int64_t k) {
-      const std::int64_t work = n * (Lapack<T>::block + 1);
-      Workspace space(Workspace::room<T>(m * n) + Workspace::room<T>(n * n) +
-                      Workspace::room<T>(work));
+      const std::int64_t work = n * (linalg::Lapack<T>::block + 1);
+      linalg::Workspace space(linalg::Workspace::room<T>(m * n) +
+                              linalg::Workspace::room<T>(n * n) + linalg::Workspace::room<T>(work));
       T *a = space.take<T>(m * n), *r = space.take<T>(n * n), *scratch = space.take<T>(work);
-      if (!load_columns(matrix_at<T>(in[0], k), a)) return MatrixFault::not_finite;
-      Lapack<T>::qr(m, n, a, r, scratch);
+      if (!load_columns(linalg::matrix_at<T>(in[0], k), a)) return linalg::MatrixFault::not_finite;
+      linalg::Lapack<T>::qr(m, n, a, r, scratch);
       for (std::int64_t j = 0; j < n; ++j) {
         if (depends(r, j, 1, n, m, std::numeric_limits<T>::epsilon())) r[j * (n + 1)] = 0;
         if (r[j * (n + 1)] >= 0) continue;
@@ -125,12 +127,13 @@ void qr_kernel(std::span<const Operand> in, const Operand& out, const Attrs&) {
         for (std::int64_t i = j; i < n; ++i) r[i * n + j] = -r[i * n + j];
       }
       T* to = out.as<T>() + k * (m + n) * n;
-      load_rows(MatrixView<T>{a, m, n, 1, m}, to);
-      load_rows(MatrixView<T>{r, n, n, 1, n}, to + m * n);
-      return MatrixFault::none;
+      load_rows(linalg::MatrixView<T>{a, m, n, 1, m}, to);
+      load_rows(linalg::MatrixView<T>{r, n, n, 1, n}, to + m * n);
+      return linalg::MatrixFault::none;
     };
     const double steps = 4 * static_cast<double>(m) / static_cast<double>(n);
-    for_each_matrix(leading_shape(in[0]), matrix_count(in[0]), cubic_nanoseconds(n, steps), each);
+    linalg::for_each_matrix(linalg::leading_shape(in[0]), linalg::matrix_count(in[0]),
+                            linalg::cubic_nanoseconds(n, steps), each);
   });
 }
 
@@ -143,12 +146,14 @@ QR unpacked_qr(const Expr& packed, const Expr& A) {
 Grads qr_grad(Args x, const Expr& y, const Expr& gy) {
   const auto [Q, R] = unpacked_qr(y, x[0]);
   const auto [gQ, all_gR] = unpacked_qr(gy, x[0]);
-  const Expr gR = upper_triangle(all_gR);
-  const Expr M = matrix_product(R, transposed(gR)) - matrix_product(transposed(gQ), Q);
-  const Expr mirrored = lower_triangle(M) + transposed(lower_triangle(M, -1));
-  const Expr inner = gQ + matrix_product(Q, mirrored);
-  return {transposed(apply(triangular_solve_op, {R, transposed(inner)},
-                           {.ints = {/*lower=*/false, /*unit=*/false, /*of_qr=*/true}}))};
+  const Expr gR = linalg::upper_triangle(all_gR);
+  const Expr M = linalg::matrix_product(R, linalg::transposed(gR)) -
+                 linalg::matrix_product(linalg::transposed(gQ), Q);
+  const Expr mirrored =
+      linalg::lower_triangle(M) + linalg::transposed(linalg::lower_triangle(M, -1));
+  const Expr inner = gQ + linalg::matrix_product(Q, mirrored);
+  return {linalg::transposed(apply(triangular_solve_op, {R, linalg::transposed(inner)},
+                                   {.ints = {/*lower=*/false, /*unit=*/false, /*of_qr=*/true}}))};
 }
 
 /// Columns orthonormal to those of Q and to each other. One such basis, N, is held; what is left of
@@ -156,9 +161,10 @@ Grads qr_grad(Args x, const Expr& y, const Expr& gy) {
 Expr orthogonal_complement(const Expr& Q) {
   const Expr m = size(Q, -2), n = size(Q, -1);
   const auto rejected = [&](const Expr& x) {
-    return x - matrix_product(Q, matrix_product(transposed(Q), x));
+    return x - linalg::matrix_product(Q, linalg::matrix_product(linalg::transposed(Q), x));
   };
-  const Expr one = broadcast_like(eye(m, Q.dtype()), matrix_product(Q, transposed(Q)));
+  const Expr one =
+      broadcast_like(eye(m, Q.dtype()), linalg::matrix_product(Q, linalg::transposed(Q)));
   // Eigenvalues of the projection: n times 0, then m - n times 1.
   const Expr N = narrow(eigh(rejected(one)).vectors, -1, n, m - n);
   return qr(rejected(stop_gradient(N))).Q;
@@ -168,7 +174,7 @@ QR completed(const QR& reduced, const Expr& A) {
   const auto& [Q, R] = reduced;
   const Expr N = orthogonal_complement(Q);
   return {concatenate({Q, N}, -1),
-          concatenate({R, zeros_like(matrix_product(transposed(N), A))}, -2)};
+          concatenate({R, zeros_like(linalg::matrix_product(linalg::transposed(N), A))}, -2)};
 }
 
 }  // namespace
@@ -179,10 +185,10 @@ constinit const Op cholesky_op{
     .reference = cholesky_reference,
     .operands = Operands::real,
     .grad = cholesky_grad,
-    .batch = batch_matrices,
-    .follow = follow_matrices,
+    .batch = linalg::batch_matrices,
+    .follow = linalg::follow_matrices,
     .kernel = cholesky_kernel,
-    .accepts = accepts_anything,
+    .accepts = linalg::accepts_anything,
     .flops =
         [](const Expr& y) {
           const Shape shape = y.type().shape();
@@ -207,15 +213,15 @@ constinit const Op qr_op{
     .reference = qr_reference,
     .operands = Operands::real,
     .grad = qr_grad,
-    .batch = batch_matrices,
-    .follow = follow_matrices,
+    .batch = linalg::batch_matrices,
+    .follow = linalg::follow_matrices,
     .size_of =
         [](const Expr& y, std::int64_t) {
           const Expr& A = y.inputs()[0];
           return size(A, -2) + size(A, -1);
         },
     .kernel = qr_kernel,
-    .accepts = accepts_anything,
+    .accepts = linalg::accepts_anything,
     .flops =
         [](const Expr& y) {
           const Shape shape = y.inputs()[0].type().shape();
@@ -254,7 +260,7 @@ QR qr(const Arg& A, QrMode mode) {
   const Expr m = size(A, -2), n = size(A, -1), k = tall ? n : minimum(m, n);
   QR result = factors(tall ? Expr(A) : narrow(A, -1, 0, k));
   if (!tall) {
-    const Expr rest = matrix_product(transposed(result.Q), narrow(A, -1, k, n - k));
+    const Expr rest = linalg::matrix_product(linalg::transposed(result.Q), narrow(A, -1, k, n - k));
     result.R = concatenate({result.R, rest}, -1);
   }
   const bool complete = known && rows.size() <= columns.size();

@@ -87,7 +87,8 @@ void copy_into(const Operand& from, const Operand& out) {
 void add_dot_kernel(std::span<const Operand> in, const Operand& out, const Attrs&) {
   for_floats(out.dtype, [&]<class T> {
     copy_into<T>(in[0], out);
-    blas::product(matrix<const T>(in[1]), matrix<const T>(in[2]), matrix<T>(out),
+    blas::product(linalg::matrix<const T>(in[1]), linalg::matrix<const T>(in[2]),
+                  linalg::matrix<T>(out),
                   /*accumulate=*/true);
   });
 }
@@ -98,22 +99,24 @@ void scaled_add_dot_kernel(std::span<const Operand> in, const Operand& out, cons
     const T* scale = in[1].as<const T>();
     if (const std::int64_t stride = in[1].strides[1]; stride != 1) {
       const std::int64_t columns = in[1].shape[1];
-      T* row = reinterpret_cast<T*>(thread_scratch(static_cast<std::size_t>(columns) * sizeof(T)));
+      T* row = reinterpret_cast<T*>(
+          running::thread_scratch(static_cast<std::size_t>(columns) * sizeof(T)));
       for (std::int64_t j = 0; j < columns; ++j) row[j] = scale[j * stride];
       scale = row;
     }
-    blas::update(matrix<const T>(in[2]), matrix<const T>(in[3]), scale, matrix<T>(out));
+    blas::update(linalg::matrix<const T>(in[2]), linalg::matrix<const T>(in[3]), scale,
+                 linalg::matrix<T>(out));
   });
 }
 
 void dot_squares_kernel(std::span<const Operand> in, const Operand& out, const Attrs&) {
   for_floats(out.dtype, [&]<class T> {
-    blas::Matrix<T> product = matrix<T>(out);
+    blas::Matrix<T> product = linalg::matrix<T>(out);
     product.row = product.columns;  // Where there is one row only, too.
     product.column = 1;
     --product.rows;
-    blas::product_and_squares(matrix<const T>(in[0]), matrix<const T>(in[1]), product,
-                              out.as<T>() + product.rows * product.columns);
+    blas::product_and_squares(linalg::matrix<const T>(in[0]), linalg::matrix<const T>(in[1]),
+                              product, out.as<T>() + product.rows * product.columns);
   });
 }
 
@@ -135,7 +138,7 @@ constinit const Op add_dot_op{
       return {gy, dot(gy, transposed(x[2])), dot(transposed(x[1]), gy)};
     },
     .kernel = add_dot_kernel,
-    .accepts = accepts_matrix,
+    .accepts = linalg::accepts_matrix,
     .accumulates = true,
     .flops = product_flops,
     .examples = []() -> std::vector<Example> {
@@ -168,7 +171,7 @@ constinit const Op scaled_add_dot_op{
               dot(transposed(x[2]), gy)};
     },
     .kernel = scaled_add_dot_kernel,
-    .accepts = accepts_matrix,
+    .accepts = linalg::accepts_matrix,
     .accumulates = true,
     .flops = product_flops,
     .examples = []() -> std::vector<Example> {
@@ -200,7 +203,7 @@ constinit const Op dot_squares_op{
       return {dot(product, transposed(x[1])), dot(transposed(x[0]), product) + 2 * x[1] * squares};
     },
     .kernel = dot_squares_kernel,
-    .accepts = accepts_matrix,
+    .accepts = linalg::accepts_matrix,
     .flops = product_flops,
     .examples = []() -> std::vector<Example> {
       const auto f = [](Args x) { return dot_squares(x[0], x[1]); };

@@ -13,14 +13,15 @@ namespace cinch {
 namespace {
 
 Type inverse_type(Args x, const Attrs&) {
-  require_matrices(x[0], /*square=*/true);
+  linalg::require_matrices(x[0], /*square=*/true);
   return {x[0].dtype(), x[0].dims()};
 }
 
 Tensor inverse_reference(Values in, const Attrs&) {
   const std::int64_t n = in[0]->shape().back();
   return textbook::for_each(*in[0], {n, n}, [n](const textbook::Matrix& a, std::int64_t) {
-    return textbook::Result(textbook::solve(a, textbook::identity(n)), MatrixFault::singular);
+    return textbook::Result(textbook::solve(a, textbook::identity(n)),
+                            linalg::MatrixFault::singular);
   });
 }
 
@@ -29,28 +30,30 @@ void inverse_kernel(std::span<const Operand> in, const Operand& out, const Attrs
   if (n == 0) return;
   dispatch_float(out.dtype, [&]<class T> {
     const auto each = [&](std::int64_t k) {
-      const std::int64_t work = n * Lapack<T>::block;
-      Workspace space(Workspace::room<T>(n * n) + Workspace::room<T>(work) +
-                      Workspace::room<int>(n));
+      const std::int64_t work = n * linalg::Lapack<T>::block;
+      linalg::Workspace space(linalg::Workspace::room<T>(n * n) + linalg::Workspace::room<T>(work) +
+                              linalg::Workspace::room<int>(n));
       T *a = space.take<T>(n * n), *scratch = space.take<T>(work);
       int* pivots = space.take<int>(n);
       // Row-major or column-major is the same here: the inverse of the transpose is the transpose
       // of the inverse.
-      if (!load_rows(matrix_at<T>(in[0], k), a)) return MatrixFault::not_finite;
-      if (!Lapack<T>::lu(n, a, pivots) || !Lapack<T>::lu_inverse(n, a, pivots, scratch))
-        return MatrixFault::singular;
+      if (!load_rows(linalg::matrix_at<T>(in[0], k), a)) return linalg::MatrixFault::not_finite;
+      if (!linalg::Lapack<T>::lu(n, a, pivots) ||
+          !linalg::Lapack<T>::lu_inverse(n, a, pivots, scratch))
+        return linalg::MatrixFault::singular;
       if (!std::all_of(a, a + n * n, [](T e) { return std::isfinite(e); })) {
         // The reciprocal of a tiny pivot is infinite; a wider exponent can do without.
-        const auto result =
-            textbook::solve(textbook::matrix_of(matrix_at<T>(in[0], k)), textbook::identity(n));
-        if (!result) return MatrixFault::singular;
+        const auto result = textbook::solve(textbook::matrix_of(linalg::matrix_at<T>(in[0], k)),
+                                            textbook::identity(n));
+        if (!result) return linalg::MatrixFault::singular;
         std::ranges::transform(result->elements, a,
                                [](textbook::Real e) { return static_cast<T>(e); });
       }
       std::copy_n(a, n * n, out.as<T>() + k * n * n);
-      return MatrixFault::none;
+      return linalg::MatrixFault::none;
     };
-    for_each_matrix(leading_shape(in[0]), matrix_count(in[0]), cubic_nanoseconds(n, 2), each);
+    linalg::for_each_matrix(linalg::leading_shape(in[0]), linalg::matrix_count(in[0]),
+                            linalg::cubic_nanoseconds(n, 2), each);
   });
 }
 
@@ -64,13 +67,13 @@ constinit const Op inverse_op{
     .reference = inverse_reference,
     .operands = Operands::real,
     .grad = [](Args, const Expr& y, const Expr& gy) -> Grads {
-      const Expr yt = transposed(y);
-      return {-matrix_product(yt, matrix_product(gy, yt))};
+      const Expr yt = linalg::transposed(y);
+      return {-linalg::matrix_product(yt, linalg::matrix_product(gy, yt))};
     },
-    .batch = batch_matrices,
-    .follow = follow_matrices,
+    .batch = linalg::batch_matrices,
+    .follow = linalg::follow_matrices,
     .kernel = inverse_kernel,
-    .accepts = accepts_anything,
+    .accepts = linalg::accepts_anything,
     .flops =
         [](const Expr& y) {
           const auto n = static_cast<double>(y.type().shape().back());

@@ -40,7 +40,7 @@ CINCH_LAPACK(double, d)
 }
 #undef CINCH_LAPACK
 
-namespace cinch {
+namespace cinch::linalg {
 
 namespace {
 
@@ -220,4 +220,4 @@ void Lapack<T>::product(bool transpose_a, bool transpose_b, std::int64_t m, std:
 template struct Lapack<float>;
 template struct Lapack<double>;
 
-}  // namespace cinch
+}  // namespace cinch::linalg

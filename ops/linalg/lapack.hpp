@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-namespace cinch {
+namespace cinch::linalg {
 
 /// For T = float and double. Functions that can fail return whether they succeeded.
 template <class T>
@@ -50,4 +50,4 @@ struct Lapack {
   static constexpr std::int64_t block = 64;
 };
 
-}  // namespace cinch
+}  // namespace cinch::linalg

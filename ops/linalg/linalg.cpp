@@ -94,8 +94,8 @@ Tensor batched_dot_reference(Values in, const Attrs&) {
 
 template <class T>
 void multiply(const Operand& a, const Operand& b, const Operand& c, std::int64_t batch) {
-  const auto left = matrix<const T>(a, batch), right = matrix<const T>(b, batch);
-  const auto result = matrix<T>(c, batch);
+  const auto left = linalg::matrix<const T>(a, batch), right = linalg::matrix<const T>(b, batch);
+  const auto result = linalg::matrix<T>(c, batch);
   if constexpr (std::is_floating_point_v<T>) {
     blas::product(left, right, result);
   } else {
@@ -126,16 +126,16 @@ void dot_kernel(std::span<const Operand> in, const Operand& out, const Attrs&) {
 }
 
 bool accepts_dot(const Strided& where, const Shape& shape) {
-  return shape.size() == 2 && accepts_matrix(where, shape);
+  return shape.size() == 2 && linalg::accepts_matrix(where, shape);
 }
 
 void batched_dot_kernel(std::span<const Operand> in, const Operand& out, const Attrs&) {
   dispatch(out.dtype, [&]<class T> {
     const double nanoseconds =
         0.01 * static_cast<double>(out.size() * in[0].shape[2]) * static_cast<double>(sizeof(T));
-    const std::int64_t count = out.shape[0], parts = parts_for(nanoseconds, count);
-    share_work(parts, [&](std::int64_t part) {
-      const Span own = part_of(count, 1, parts, part);
+    const std::int64_t count = out.shape[0], parts = running::parts_for(nanoseconds, count);
+    running::share_work(parts, [&](std::int64_t part) {
+      const running::Span own = running::part_of(count, 1, parts, part);
       for (std::int64_t i = own.begin; i < own.end; ++i) multiply<T>(in[0], in[1], out, i);
     });
   });
@@ -264,7 +264,7 @@ constinit const Op batched_dot_op{
     .batch = batch_batched_dot,
     .follow = follow_batched_dot,
     .kernel = batched_dot_kernel,
-    .accepts = accepts_matrix,
+    .accepts = linalg::accepts_matrix,
     .flops = product_flops,
     .examples = []() -> std::vector<Example> {
       const Type a{DType::float64, {2, 3, 4}}, b{DType::float64, {2, 4, 5}},

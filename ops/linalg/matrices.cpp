@@ -9,7 +9,7 @@
 #include "cinch/ops/linalg.hpp"
 #include "cinch/ops/shape.hpp"
 
-namespace cinch {
+namespace cinch::linalg {
 
 void require_matrices(const Expr& x, bool square) {
   if (x.rank() < 2) throw TypeError("the operand must be a matrix, or have more axes in front");
@@ -117,9 +117,10 @@ void for_each_matrix(std::span<const std::int64_t> leading, std::int64_t count,
   // The number of the first with a fault, and the fault, in one.
   constexpr std::int64_t kinds = 8;
   std::atomic<std::int64_t> first = std::numeric_limits<std::int64_t>::max();
-  const std::int64_t parts = parts_for(nanoseconds_each * static_cast<double>(count), count);
-  share_work(parts, [&](std::int64_t part) {
-    const Span own = part_of(count, 1, parts, part);
+  const std::int64_t parts =
+      running::parts_for(nanoseconds_each * static_cast<double>(count), count);
+  running::share_work(parts, [&](std::int64_t part) {
+    const running::Span own = running::part_of(count, 1, parts, part);
     for (std::int64_t k = own.begin; k < own.end; ++k) {
       std::int64_t number = k;
       const MatrixFault fault = work(context, number);
@@ -136,4 +137,4 @@ void for_each_matrix(std::span<const std::int64_t> leading, std::int64_t count,
     require_sound(static_cast<MatrixFault>(found % kinds), leading, found / kinds);
 }
 
-}  // namespace cinch
+}  // namespace cinch::linalg

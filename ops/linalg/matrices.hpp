@@ -16,7 +16,7 @@
 #include "cinch/core/refusal.hpp"
 #include "cinch/core/run/team.hpp"
 
-namespace cinch {
+namespace cinch::linalg {
 
 // Type rules, batch and follow
 // -------------------------------------------------------------------------------------------------
@@ -164,7 +164,7 @@ bool load_symmetric(const MatrixView<T>& x, T* to) {
 class Workspace {
  public:
   /// `bytes` in all, which the takes must not exceed: see room().
-  explicit Workspace(std::size_t bytes) : next_(thread_scratch(bytes)) {}
+  explicit Workspace(std::size_t bytes) : next_(running::thread_scratch(bytes)) {}
 
   template <class T>
   T* take(std::int64_t count) {
@@ -196,4 +196,4 @@ bool points_backwards(const T* v, std::int64_t n, std::int64_t stride) {
   return false;
 }
 
-}  // namespace cinch
+}  // namespace cinch::linalg

@@ -7,7 +7,7 @@
 #include "cinch/core/op.hpp"
 #include "cinch/ops/linalg/blas.hpp"
 
-namespace cinch {
+namespace cinch::linalg {
 
 /// One of the two innermost strides is 1, and the other steps over whole rows or columns.
 inline bool accepts_matrix(const Strided& where, const Shape& shape) {
@@ -31,4 +31,4 @@ blas::Matrix<T> matrix(const Operand& x, std::int64_t batch = 0) {
   return {data, x.shape[r], x.shape[r + 1], row, column};
 }
 
-}  // namespace cinch
+}  // namespace cinch::linalg

@@ -14,7 +14,7 @@ namespace cinch {
 namespace {
 
 Type pinv_type(Args x, const Attrs&) {
-  require_matrices(x[0], /*square=*/false);
+  linalg::require_matrices(x[0], /*square=*/false);
   Type result{x[0].dtype(), x[0].dims()};
   std::swap(result.dims.end()[-1], result.dims.end()[-2]);
   return result;
@@ -51,22 +51,22 @@ void pinv_kernel(std::span<const Operand> in, const Operand& out, const Attrs&) 
   const std::int64_t m = in[0].shape.end()[-2], n = in[0].shape.back(), k = std::min(m, n);
   dispatch_float(out.dtype, [&]<class T> {
     const auto cutoff = static_cast<double>(in[1].as<T>()[0]);
-    for_each_decomposed<T>(in[0], true, [&](std::int64_t number, const T* s, T* u, T* v) {
+    linalg::for_each_decomposed<T>(in[0], true, [&](std::int64_t number, const T* s, T* u, T* v) {
       const double least = least_value<T>(cutoff, m, n, static_cast<double>(s[0]));
       for (std::int64_t j = 0; j < k; ++j) {
         const bool counts = static_cast<double>(s[j]) > least;
         for (std::int64_t i = 0; i < n; ++i) v[j * n + i] = counts ? v[j * n + i] / s[j] : T(0);
       }
       // (V S^-1 U')' by columns is the result by rows.
-      Lapack<T>::product(true, true, m, n, k, u, v, out.as<T>() + number * m * n);
+      linalg::Lapack<T>::product(true, true, m, n, k, u, v, out.as<T>() + number * m * n);
     });
   });
 }
 
 /// With P = pinv(A): -P' g P' + (1 - A P) g' P P' + P' P g' (1 - P A).
 Grads pinv_grad(Args x, const Expr& P, const Expr& g) {
-  const Expr &A = x[0], Pt = transposed(P), gt = transposed(g);
-  const auto times = matrix_product;
+  const Expr &A = x[0], Pt = linalg::transposed(P), gt = linalg::transposed(g);
+  const auto times = linalg::matrix_product;
   const Expr left = times(gt, times(P, Pt)), right = times(times(Pt, P), gt);
   return {
       left - times(A, times(P, left)) + right - times(times(right, P), A) - times(Pt, times(g, Pt)),
@@ -88,14 +88,14 @@ constinit const Op pinv_op{
     .grad = pinv_grad,
     .batch = batch_pinv,
     .follow = [](Args x, std::span<const std::int64_t> axes, const Expr& y) -> std::int64_t {
-      return axes[1] >= 0 ? -1 : follow_matrices(x, axes, y);
+      return axes[1] >= 0 ? -1 : linalg::follow_matrices(x, axes, y);
     },
     .kernel = pinv_kernel,
-    .accepts = accepts_anything,
-    .flops = [](const Expr& y) { return svd_flops(y, 22); },
+    .accepts = linalg::accepts_anything,
+    .flops = [](const Expr& y) { return linalg::svd_flops(y, 22); },
     .probe = {-3, 3},
     .examples = []() -> std::vector<Example> {
-      return rectangular_examples([](Args x) { return pinv(separated(x[0])); });
+      return linalg::rectangular_examples([](Args x) { return pinv(linalg::separated(x[0])); });
     },
 };
 
@@ -107,8 +107,8 @@ Expr pinv(const Arg& A, double cutoff) {
 Expr lstsq(const Arg& A, const Arg& b) {
   const Attribution as(A.where());
   const Expr P = pinv(A);
-  if (b->rank() == A->rank()) return matrix_product(P, b);
-  if (b->rank() == A->rank() - 1) return squeeze(matrix_product(P, expand_dims(b, -1)), -1);
+  if (b->rank() == A->rank()) return linalg::matrix_product(P, b);
+  if (b->rank() == A->rank() - 1) return squeeze(linalg::matrix_product(P, expand_dims(b, -1)), -1);
   refuse("lstsq", "the right side must have as many axes as the matrix, or one less", A, {b});
 }
 

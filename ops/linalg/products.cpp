@@ -21,7 +21,7 @@ namespace {
 std::vector<Expr> repeated_sizes(const std::vector<Expr>& a, const std::vector<Expr>& b) {
   std::vector<Expr> result;
   for (std::size_t k = 0; k < a.size(); ++k) {
-    const Dim n = dim_of(a[k]), m = dim_of(b[k]);
+    const Dim n = records::dim_of(a[k]), m = records::dim_of(b[k]);
     const bool take_a = m == Dim(1) || n == m || (n.known() && !(n == Dim(1)));
     const bool take_b = n == Dim(1) || (m.known() && !(m == Dim(1)));
     result.push_back(take_a ? a[k] : take_b ? b[k] : switch_(equal(a[k], 1), b[k], a[k]));
@@ -39,7 +39,7 @@ Expr one_after_the_other(const Expr& x, const std::vector<Expr>& front) {
 }
 
 Expr stacks_product(const Expr& left, const Expr& right) {
-  const Expr a = multiplied("matmul", left, right);
+  const Expr a = records::multiplied("matmul", left, right);
   if (right.rank() == 2) return dot(a, right);
   std::vector<Expr> in_front[2];
   const std::int64_t lead = std::max(a.rank(), right.rank()) - 2;
@@ -205,8 +205,8 @@ Expr tensordot(const Arg& a, const Arg& b, const std::vector<std::int64_t>& axes
   std::vector<std::int64_t> other_order = summed[1];
   other_order.insert(other_order.end(), own[1].begin(), own[1].end());
   const Expr right = dimshuffle(b, other_order);
-  const Expr left = contracted("tensordot", dimshuffle(a, order), right,
-                               static_cast<std::int64_t>(axes_a.size()));
+  const Expr left = records::contracted("tensordot", dimshuffle(a, order), right,
+                                        static_cast<std::int64_t>(axes_a.size()));
   const auto sizes_of = [](const Expr& x, std::int64_t from, std::int64_t to) {
     std::vector<Expr> result;
     for (; from < to; ++from) result.push_back(size(x, from));
@@ -245,7 +245,7 @@ Expr kron(const Arg& a, const Arg& b) {
 Expr cross(const Arg& first, const Arg& second, std::int64_t axis) {
   const Attribution as(first.where());
   const std::int64_t rank = std::max(first->rank(), second->rank());
-  const Expr together = beside_along("cross", first, second, axis);
+  const Expr together = records::beside_along("cross", first, second, axis);
   const std::int64_t from_end = axis < 0 ? axis : axis - rank;
   const auto of_three = [&](const Expr& x) {
     const Dim n = x.dims()[static_cast<std::size_t>(from_end + x.rank())];

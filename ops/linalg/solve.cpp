@@ -14,7 +14,7 @@ namespace cinch {
 namespace {
 
 Type solve_type(Args x, const Attrs&) {
-  require_matrices(x[0], /*square=*/true);
+  linalg::require_matrices(x[0], /*square=*/true);
   if (x[1].rank() != x[0].rank()) throw TypeError("the right side must have as many axes");
   Type result{x[0].dtype(), x[1].dims()};
   const std::size_t lead = result.dims.size() - 2;
@@ -37,29 +37,29 @@ Type solve_type(Args x, const Attrs&) {
   return result;
 }
 
-Tensor solve_by(Values in, MatrixFault fault, const auto& solver) {
+Tensor solve_by(Values in, linalg::MatrixFault fault, const auto& solver) {
   const Tensor& b = *in[1];
   return textbook::for_each(*in[0], {b.shape().end()[-2], b.shape().back()},
                             [&](const textbook::Matrix& a, std::int64_t k) {
                               const textbook::Matrix right = textbook::matrix_of(b, k);
                               if (!textbook::all_finite(right))
-                                return textbook::Result(MatrixFault::right_not_finite);
+                                return textbook::Result(linalg::MatrixFault::right_not_finite);
                               return textbook::Result(solver(a, right), fault);
                             });
 }
 
 Tensor solve_reference(Values in, const Attrs&) {
   return solve_by(
-      in, MatrixFault::singular,
+      in, linalg::MatrixFault::singular,
       [](const textbook::Matrix& a, const textbook::Matrix& b) { return textbook::solve(a, b); });
 }
 
 bool is_lower(const Attrs& attrs) { return attrs.ints[0] != 0; }
 bool is_unit(const Attrs& attrs) { return attrs.ints[1] != 0; }
 /// What a 0 on the diagonal means: with a third number, R of Q R for columns that are dependent.
-MatrixFault triangular_fault(const Attrs& attrs) {
-  return attrs.ints.size() > 2 && attrs.ints[2] != 0 ? MatrixFault::dependent
-                                                     : MatrixFault::singular;
+linalg::MatrixFault triangular_fault(const Attrs& attrs) {
+  return attrs.ints.size() > 2 && attrs.ints[2] != 0 ? linalg::MatrixFault::dependent
+                                                     : linalg::MatrixFault::singular;
 }
 
 Tensor triangular_solve_reference(Values in, const Attrs& attrs) {
@@ -114,54 +114,60 @@ void solve_all(std::span<const Operand> in, const Operand& out, const auto& prep
   const SharedMatrices shared(in[0]);
   const double applying = 1.5 * static_cast<double>(n * n * columns) / 2;
   const auto slowly = [&](std::int64_t k, T* b) {
-    const auto solved = textbook_solver(textbook::matrix_of(matrix_at<T>(in[0], k)),
-                                        textbook::matrix_of(matrix_at<T>(in[1], k)));
-    if (!solved) return MatrixFault::singular;
+    const auto solved = textbook_solver(textbook::matrix_of(linalg::matrix_at<T>(in[0], k)),
+                                        textbook::matrix_of(linalg::matrix_at<T>(in[1], k)));
+    if (!solved) return linalg::MatrixFault::singular;
     for (std::int64_t i = 0; i < n; ++i) {
       for (std::int64_t j = 0; j < columns; ++j) b[j * n + i] = static_cast<T>((*solved)(i, j));
     }
-    return MatrixFault::none;
+    return linalg::MatrixFault::none;
   };
   const auto each = [&](std::int64_t& k) {
     const std::int64_t matrix = k;
     k = shared.number(matrix, 0);
-    Workspace space(Workspace::room<T>(n * n) + Workspace::room<T>(n * columns) +
-                    Workspace::room<int>(n));
+    linalg::Workspace space(linalg::Workspace::room<T>(n * n) +
+                            linalg::Workspace::room<T>(n * columns) +
+                            linalg::Workspace::room<int>(n));
     T *a = space.take<T>(n * n), *b = space.take<T>(n * columns);
     int* pivots = space.take<int>(n);
-    const MatrixFault fault = prepare(matrix_at<T>(in[0], k), a, pivots);
-    if (fault != MatrixFault::none) return fault;
+    const linalg::MatrixFault fault = prepare(linalg::matrix_at<T>(in[0], k), a, pivots);
+    if (fault != linalg::MatrixFault::none) return fault;
     for (std::int64_t use = 0; use < shared.uses(); ++use) {
       k = shared.number(matrix, use);
-      if (!load_columns(matrix_at<T>(in[1], k), b)) return MatrixFault::right_not_finite;
-      if (const MatrixFault found = finish(a, pivots, b); found != MatrixFault::none) return found;
+      if (!load_columns(linalg::matrix_at<T>(in[1], k), b))
+        return linalg::MatrixFault::right_not_finite;
+      if (const linalg::MatrixFault found = finish(a, pivots, b);
+          found != linalg::MatrixFault::none)
+        return found;
       if (!all_finite(b, n * columns)) {
-        if (const MatrixFault found = slowly(k, b); found != MatrixFault::none) return found;
+        if (const linalg::MatrixFault found = slowly(k, b); found != linalg::MatrixFault::none)
+          return found;
       }
-      load_rows(MatrixView<T>{b, n, columns, 1, n}, out.as<T>() + k * n * columns);
+      load_rows(linalg::MatrixView<T>{b, n, columns, 1, n}, out.as<T>() + k * n * columns);
     }
-    return MatrixFault::none;
+    return linalg::MatrixFault::none;
   };
-  for_each_matrix(leading_shape(out), shared.matrices(),
-                  preparing + static_cast<double>(shared.uses()) * applying, each);
+  linalg::for_each_matrix(linalg::leading_shape(out), shared.matrices(),
+                          preparing + static_cast<double>(shared.uses()) * applying, each);
 }
 
 void solve_kernel(std::span<const Operand> in, const Operand& out, const Attrs&) {
   const std::int64_t n = out.shape.end()[-2], columns = out.shape.back();
   dispatch_float(out.dtype, [&]<class T> {
     // The matrix is read as its own transpose.
-    const auto prepare = [&](const MatrixView<T>& from, T* a, int* pivots) {
-      if (!load_rows(from, a)) return MatrixFault::not_finite;
-      return Lapack<T>::lu(n, a, pivots) ? MatrixFault::none : MatrixFault::singular;
+    const auto prepare = [&](const linalg::MatrixView<T>& from, T* a, int* pivots) {
+      if (!load_rows(from, a)) return linalg::MatrixFault::not_finite;
+      return linalg::Lapack<T>::lu(n, a, pivots) ? linalg::MatrixFault::none
+                                                 : linalg::MatrixFault::singular;
     };
     const auto finish = [&](const T* a, const int* pivots, T* b) {
-      Lapack<T>::lu_solve(/*transposed=*/true, n, columns, a, pivots, b);
-      return MatrixFault::none;
+      linalg::Lapack<T>::lu_solve(/*transposed=*/true, n, columns, a, pivots, b);
+      return linalg::MatrixFault::none;
     };
     const auto textbook_solver = [](const textbook::Matrix& a, const textbook::Matrix& b) {
       return textbook::solve(a, b);
     };
-    solve_all<T>(in, out, prepare, finish, textbook_solver, cubic_nanoseconds(n, 1));
+    solve_all<T>(in, out, prepare, finish, textbook_solver, linalg::cubic_nanoseconds(n, 1));
   });
 }
 
@@ -169,13 +175,13 @@ void triangular_solve_kernel(std::span<const Operand> in, const Operand& out, co
   const std::int64_t n = out.shape.end()[-2], columns = out.shape.back();
   const bool lower = is_lower(attrs), unit = is_unit(attrs);
   dispatch_float(out.dtype, [&]<class T> {
-    const auto prepare = [&](const MatrixView<T>& from, T* a, int*) {
-      return load_rows(from, a) ? MatrixFault::none : MatrixFault::not_finite;
+    const auto prepare = [&](const linalg::MatrixView<T>& from, T* a, int*) {
+      return load_rows(from, a) ? linalg::MatrixFault::none : linalg::MatrixFault::not_finite;
     };
     const auto finish = [&](const T* a, const int*, T* b) {
       const bool done =
-          Lapack<T>::triangular_solve(!lower, /*transposed=*/true, unit, n, columns, a, b);
-      return done ? MatrixFault::none : triangular_fault(attrs);
+          linalg::Lapack<T>::triangular_solve(!lower, /*transposed=*/true, unit, n, columns, a, b);
+      return done ? linalg::MatrixFault::none : triangular_fault(attrs);
     };
     const auto textbook_solver = [&](const textbook::Matrix& a, const textbook::Matrix& b) {
       return textbook::triangular_solve(a, b, lower, unit);
@@ -185,8 +191,8 @@ void triangular_solve_kernel(std::span<const Operand> in, const Operand& out, co
 }
 
 Grads solve_grad(Args x, const Expr& y, const Expr& gy) {
-  const Expr gb = apply(solve_op, {transposed(x[0]), gy});
-  return {-matrix_product(gb, transposed(y)), gb};
+  const Expr gb = apply(solve_op, {linalg::transposed(x[0]), gy});
+  return {-linalg::matrix_product(gb, linalg::transposed(y)), gb};
 }
 
 Grads triangular_solve_grad(Args x, const Expr& y, const Expr& gy) {
@@ -194,9 +200,9 @@ Grads triangular_solve_grad(Args x, const Expr& y, const Expr& gy) {
   const std::int64_t first = is_unit(y.attrs()) ? 1 : 0;  // Off the diagonal.
   Attrs other_way = y.attrs();
   other_way.ints[0] = !lower;
-  const Expr gb = apply(triangular_solve_op, {transposed(x[0]), gy}, std::move(other_way));
-  const Expr ga = -matrix_product(gb, transposed(y));
-  return {lower ? lower_triangle(ga, -first) : upper_triangle(ga, first), gb};
+  const Expr gb = apply(triangular_solve_op, {linalg::transposed(x[0]), gy}, std::move(other_way));
+  const Expr ga = -linalg::matrix_product(gb, linalg::transposed(y));
+  return {lower ? linalg::lower_triangle(ga, -first) : linalg::upper_triangle(ga, first), gb};
 }
 
 Expr batch_solve(Args x, const std::vector<bool>& batched, const Expr& y) {
@@ -258,7 +264,7 @@ constinit const Op solve_op{
     .batch = batch_solve,
     .follow = follow_solve,
     .kernel = solve_kernel,
-    .accepts = accepts_anything,
+    .accepts = linalg::accepts_anything,
     .flops =
         [](const Expr& y) {
           const auto n = static_cast<double>(y.inputs()[0].type().shape().back());
@@ -285,7 +291,7 @@ constinit const Op triangular_solve_op{
     .batch = batch_solve,
     .follow = follow_solve,
     .kernel = triangular_solve_kernel,
-    .accepts = accepts_anything,
+    .accepts = linalg::accepts_anything,
     .flops =
         [](const Expr& y) {
           return static_cast<double>(y.inputs()[0].type().shape().back()) *

@@ -7,7 +7,7 @@
 #include "cinch/ops/linalg/lapack.hpp"
 #include "cinch/ops/linalg/matrices.hpp"
 
-namespace cinch {
+namespace cinch::linalg {
 
 /// Calls put(number, s, U by rows, V by columns) for each matrix; without vectors, they are
 /// rubbish.
@@ -44,4 +44,4 @@ std::vector<Example> rectangular_examples(Expr (*f)(Args));
 /// x with singular values that stay apart, so that vectors are well determined.
 Expr separated(const Expr& x);
 
-}  // namespace cinch
+}  // namespace cinch::linalg

@@ -78,7 +78,7 @@ Matrix exponential(Matrix a);
 /// Matrix number `k` of a tensor.
 Matrix matrix_of(const Tensor& x, std::int64_t k);
 template <class T>
-Matrix matrix_of(const MatrixView<T>& x) {
+Matrix matrix_of(const linalg::MatrixView<T>& x) {
   Matrix result(x.rows, x.columns);
   for (std::int64_t i = 0; i < x.rows; ++i) {
     for (std::int64_t j = 0; j < x.columns; ++j) result(i, j) = x(i, j);
@@ -100,11 +100,11 @@ void store(Tensor& to, std::int64_t at, const Matrix& from);
 /// returns a Matrix, or a MatrixFault.
 struct Result {
   Result(Matrix m) : value(std::move(m)) {}
-  Result(MatrixFault f) : fault(f) {}
-  Result(std::optional<Matrix> m, MatrixFault otherwise)
-      : value(std::move(m)), fault(value ? MatrixFault::none : otherwise) {}
+  Result(linalg::MatrixFault f) : fault(f) {}
+  Result(std::optional<Matrix> m, linalg::MatrixFault otherwise)
+      : value(std::move(m)), fault(value ? linalg::MatrixFault::none : otherwise) {}
   std::optional<Matrix> value;
-  MatrixFault fault = MatrixFault::none;
+  linalg::MatrixFault fault = linalg::MatrixFault::none;
 };
 template <class F>
 Tensor for_each(const Tensor& x, const Shape& own_shape, F&& make) {
@@ -115,7 +115,7 @@ Tensor for_each(const Tensor& x, const Shape& own_shape, F&& make) {
   const std::int64_t count = element_count(leading), size = element_count(own_shape);
   for (std::int64_t k = 0; k < count; ++k) {
     const Matrix a = matrix_of(x, k);
-    const Result one = all_finite(a) ? make(a, k) : Result(MatrixFault::not_finite);
+    const Result one = all_finite(a) ? make(a, k) : Result(linalg::MatrixFault::not_finite);
     require_sound(one.fault, leading, k);
     store(result, k * size, *one.value);
   }

@@ -122,7 +122,7 @@ Eigen eigen(Matrix a) {
   Eigen result{{}, ordered(V, by)};
   for (const std::int64_t i : by) result.values.push_back(a(i, i));
   for (std::int64_t j = 0; j < n; ++j) {
-    if (points_backwards(result.vectors.elements.data() + j, n, n))
+    if (linalg::points_backwards(result.vectors.elements.data() + j, n, n))
       negate_column(result.vectors, j);
   }
   return result;
@@ -133,7 +133,7 @@ Svd svd(const Matrix& a) {
     Svd of_transposed = svd(transposed(a));
     Svd result{of_transposed.V, of_transposed.s, of_transposed.U};
     for (std::int64_t j = 0; j < a.rows; ++j) {
-      if (!points_backwards(result.U.elements.data() + j, result.U.rows, result.U.columns))
+      if (!linalg::points_backwards(result.U.elements.data() + j, result.U.rows, result.U.columns))
         continue;
       negate_column(result.U, j);
       negate_column(result.V, j);
@@ -172,7 +172,7 @@ Svd svd(const Matrix& a) {
     } else {
       for (std::int64_t i = 0; i < a.rows; ++i) result.U(i, j) /= s;
     }
-    if (!points_backwards(result.U.elements.data() + j, a.rows, n)) continue;
+    if (!linalg::points_backwards(result.U.elements.data() + j, a.rows, n)) continue;
     negate_column(result.U, j);
     negate_column(result.V, j);
   }

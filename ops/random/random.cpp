@@ -22,39 +22,40 @@ namespace cinch {
 namespace {
 
 /// Numbers 2k and 2k + 1 of a draw, from the state {seed, draw, calls}.
-WordPair bits(const std::int64_t* state, std::uint64_t k) {
-  return threefry({static_cast<std::uint64_t>(state[0]), static_cast<std::uint64_t>(state[1])},
-                  {static_cast<std::uint64_t>(state[2]), k});
+simd::WordPair bits(const std::int64_t* state, std::uint64_t k) {
+  return simd::threefry(
+      {static_cast<std::uint64_t>(state[0]), static_cast<std::uint64_t>(state[1])},
+      {static_cast<std::uint64_t>(state[2]), k});
 }
 
 template <class T>
-std::array<T, 2> uniform_pair(WordPair words) {
-  return {unit_of<T>(words.a), unit_of<T>(words.b)};
+std::array<T, 2> uniform_pair(simd::WordPair words) {
+  return {simd::unit_of<T>(words.a), simd::unit_of<T>(words.b)};
 }
 
 /// Box and Muller, 1958, in double precision whatever T is.
 template <class T>
-std::array<T, 2> normal_pair(WordPair words) {
-  const double radius = std::sqrt(-2 * std::log(1 - unit_of<double>(words.a)));
-  const double angle = 2 * std::numbers::pi * unit_of<double>(words.b);
+std::array<T, 2> normal_pair(simd::WordPair words) {
+  const double radius = std::sqrt(-2 * std::log(1 - simd::unit_of<double>(words.a)));
+  const double angle = 2 * std::numbers::pi * simd::unit_of<double>(words.b);
   return {static_cast<T>(radius * std::cos(angle)), static_cast<T>(radius * std::sin(angle))};
 }
 
 Type random_type(Args x, const Attrs& attrs) {
   if (x[0].dtype() != DType::int64 || x[0].rank() != 1)
     throw TypeError("the state must be an int64 vector");
-  return {attrs.dtype, dims_of(x.subspan(1))};
+  return {attrs.dtype, records::dims_of(x.subspan(1))};
 }
 
 /// Element by element, each from its own counter, through an xtensor container.
 template <bool Normal>
 Tensor random_reference(Values in, const Attrs& attrs) {
-  Tensor result(attrs.dtype, shape_of(in.subspan(1)));
+  Tensor result(attrs.dtype, records::shape_of(in.subspan(1)));
   const std::int64_t* state = in[0]->data<std::int64_t>().data();
   return dispatch_float(attrs.dtype, [&]<class T> {
     xt::xarray<T> values = xt::zeros<T>({static_cast<std::size_t>(result.size())});
     for (std::size_t i = 0; i < values.size(); ++i) {
-      const WordPair words = bits(state, i / 2);
+      const simd::WordPair words = bits(state, i / 2);
       values(i) = (Normal ? normal_pair<T>(words) : uniform_pair<T>(words))[i % 2];
     }
     std::copy(values.begin(), values.end(), result.data<T>().begin());
@@ -64,14 +65,14 @@ Tensor random_reference(Values in, const Attrs& attrs) {
 
 template <bool Normal>
 void random_kernel(std::span<const Operand> in, const Operand& out, const Attrs&) {
-  const RandomKernels& table = kernels().random;
+  const simd::RandomKernels& table = simd::kernels().random;
   const auto fill = (Normal ? table.normal : table.uniform)[out.dtype == DType::float64];
   const std::int64_t n = out.size();
   const auto width = static_cast<std::int64_t>(size_of(out.dtype));
   const std::int64_t unit = 128, units = (n + unit - 1) / unit;
-  const std::int64_t parts = parts_for(static_cast<double>(n) * (Normal ? 5 : 0.5), units);
-  share_work(parts, [&](std::int64_t part) {
-    const Span own = part_of(n, unit, parts, part);
+  const std::int64_t parts = running::parts_for(static_cast<double>(n) * (Normal ? 5 : 0.5), units);
+  running::share_work(parts, [&](std::int64_t part) {
+    const running::Span own = running::part_of(n, unit, parts, part);
     fill(in[0].as<std::int64_t>(), own.begin / 2, out.as<std::byte>() + own.begin * width,
          own.end - own.begin);
   });
@@ -184,7 +185,7 @@ Expr RandomStreams::draw(const Op& op, const Sizes& sizes, DType dtype, Source w
   state.attrs().state->advance = [](const Expr& s) {
     return s + constant(Tensor::from<std::int64_t>({3}, {0, 0, 1}));
   };
-  Expr result = apply(op, with_first(state, sizes.all()), {.dtype = dtype}, where);
+  Expr result = apply(op, records::with_first(state, sizes.all()), {.dtype = dtype}, where);
   states.push_back(std::move(state));
   return result;
 }
@@ -275,7 +276,8 @@ Expr RandomStreams::binomial(const Sizes& sizes, std::int64_t n, const Arg& p, D
   // In double precision, so that p is met to 2^-53 for any result type.
   if (n == 1) return cast(draw(random_uniform_op, sizes, DType::float64, where) < chance, dtype);
   const Expr trials = constant(Tensor(n));
-  const Expr u = draw(random_uniform_op, with_first(trials, sizes.all()), DType::float64, where);
+  const Expr u =
+      draw(random_uniform_op, records::with_first(trials, sizes.all()), DType::float64, where);
   return cast(sum(u < chance, 0), dtype);
 }
 

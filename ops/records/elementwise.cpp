@@ -4,7 +4,7 @@
 
 #include "cinch/ops/reference/xtensor_view.hpp"
 
-namespace cinch {
+namespace cinch::records {
 
 namespace {
 
@@ -17,7 +17,7 @@ Tensor map_elements(void (*f)(void*, const void* const*), Values in) {
       f(&result, operands);
       return result;
     };
-    return to_tensor<R>(xt::make_lambda_xfunction(one, view<T>(*in[0])));
+    return references::to_tensor<R>(xt::make_lambda_xfunction(one, references::view<T>(*in[0])));
   }
   const auto two = [f](T a, T b) {
     R result;
@@ -25,7 +25,8 @@ Tensor map_elements(void (*f)(void*, const void* const*), Values in) {
     f(&result, operands);
     return result;
   };
-  return to_tensor<R>(xt::make_lambda_xfunction(two, view<T>(*in[0]), view<T>(*in[1])));
+  return references::to_tensor<R>(
+      xt::make_lambda_xfunction(two, references::view<T>(*in[0]), references::view<T>(*in[1])));
 }
 
 }  // namespace
@@ -49,4 +50,4 @@ Type broadcast_bool_type(Args x, const Attrs& attrs) {
   return type;
 }
 
-}  // namespace cinch
+}  // namespace cinch::records

@@ -7,7 +7,7 @@
 #include "cinch/ops/kernels/formulas.hpp"
 #include "cinch/ops/kernels/kernels.hpp"
 
-namespace cinch {
+namespace cinch::records {
 
 /// The elementary functions of <cmath>: what the reference path runs formulas with.
 struct ExactMath {
@@ -150,7 +150,7 @@ struct ExactMath {
 
 /// One application of a formula to single elements, for each dtype it is made for.
 struct ScalarFunctions {
-  void (*run[dtype_count])(void* out, const void* const* in);
+  void (*run[simd::dtype_count])(void* out, const void* const* in);
   bool to_bool;  ///< The result is bool whatever the operands are.
 };
 
@@ -164,7 +164,7 @@ Type broadcast_bool_type(Args x, const Attrs&);
 
 template <class F, class T>
 constexpr auto scalar_function() -> void (*)(void*, const void* const*) {
-  if constexpr (!in_domain<T, F::domain>) {
+  if constexpr (!formula::in_domain<T, F::domain>) {
     return nullptr;
   } else if constexpr (F::arity == 1) {
     return [](void* out, const void* const* in) {
@@ -182,7 +182,7 @@ constexpr auto scalar_function() -> void (*)(void*, const void* const*) {
 
 template <class F>
 constexpr bool gives_bool() {
-  using T = std::conditional_t<F::domain == Domain::boolean, bool, double>;
+  using T = std::conditional_t<F::domain == formula::Domain::boolean, bool, double>;
   if constexpr (F::arity == 1) {
     return std::is_same_v<decltype(F::template f<ExactMath>(T())), bool>;
   } else {
@@ -205,14 +205,14 @@ constexpr Op elementwise(Op op) {
     return elementwise_reference(scalar_functions<F>, in);
   };
   op.block = [](DType in, DType) {
-    return kernels().elementwise[formula_index<F>()][static_cast<std::size_t>(in)];
+    return simd::kernels().elementwise[formula::formula_index<F>()][static_cast<std::size_t>(in)];
   };
-  op.operands = F::domain == Domain::real      ? Operands::real
-                : F::domain == Domain::number  ? Operands::numeric
-                : F::domain == Domain::boolean ? Operands::boolean
-                                               : Operands::any;
+  op.operands = F::domain == formula::Domain::real      ? Operands::real
+                : F::domain == formula::Domain::number  ? Operands::numeric
+                : F::domain == formula::Domain::boolean ? Operands::boolean
+                                                        : Operands::any;
   op.arity = F::arity;
   return op;
 }
 
-}  // namespace cinch
+}  // namespace cinch::records

@@ -6,7 +6,7 @@
 #include "cinch/ops/records/sizes.hpp"
 #include "cinch/ops/shape.hpp"
 
-namespace cinch {
+namespace cinch::records {
 
 namespace {
 
@@ -242,4 +242,4 @@ Expr class_labels(const char* function, const Arg& labels, const Arg& like, std:
                {.label = function}, labels.where());
 }
 
-}  // namespace cinch
+}  // namespace cinch::records

@@ -4,7 +4,7 @@
 
 #include "cinch/core/op.hpp"
 
-namespace cinch {
+namespace cinch::records {
 
 extern const Op checked_shape_op, checked_label_op;
 
@@ -26,4 +26,4 @@ Expr alike(const char* function, const Arg& x, const Arg& other);
 /// [0, size of like along axis). ValueError at run time for another label.
 Expr class_labels(const char* function, const Arg& labels, const Arg& like, std::int64_t axis);
 
-}  // namespace cinch
+}  // namespace cinch::records

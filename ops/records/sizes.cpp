@@ -1,11 +1,12 @@
 #include "cinch/ops/records/sizes.hpp"
 
 #include "cinch/core/graph.hpp"
+#include "cinch/core/graph/engine_ops.hpp"
 #include "cinch/core/graph/leaves.hpp"
 #include "cinch/core/run/interpret.hpp"
 #include "cinch/ops/shape.hpp"
 
-namespace cinch {
+namespace cinch::records {
 
 Dim dim_of(const Expr& size) {
   if (size.rank() != 0 || size.dtype() != DType::int64) {
@@ -52,7 +53,7 @@ Expr computed(const Expr& e) {
   for (const Expr& node : topological(std::span(&e, 1))) {
     if (node.inputs().empty() && !constant_value(node)) return e;
   }
-  return constant(interpret(std::span(&e, 1), {}, /*watch=*/false)[0], e->where);
+  return constant(running::interpret(std::span(&e, 1), {}, /*watch=*/false)[0], e->where);
 }
 
-}  // namespace cinch
+}  // namespace cinch::records

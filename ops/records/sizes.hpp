@@ -3,7 +3,7 @@
 
 #include "cinch/core/op.hpp"
 
-namespace cinch {
+namespace cinch::records {
 
 /// The size that an int64 scalar says: its number where it is constant, the symbol of the size it
 /// was asked of where it is one, else a new symbol. Throws TypeError for anything but an int64
@@ -25,4 +25,4 @@ Expr whole_number(const Arg& x);
 /// shaped by it has a known size.
 Expr computed(const Expr& e);
 
-}  // namespace cinch
+}  // namespace cinch::records

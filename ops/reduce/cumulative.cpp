@@ -31,15 +31,15 @@ using Running = std::conditional_t<std::is_same_v<T, float>, double, T>;
 /// the axis in parallel.
 void cumsum_kernel(std::span<const Operand> in, const Operand& out, const Attrs& attrs) {
   if (out.size() == 0) return;
-  const Lanes lanes(out.shape, attrs.ints[axis_at]);
+  const references::Lanes lanes(out.shape, attrs.ints[axis_at]);
   const std::int64_t n = lanes.n, inner = lanes.inner, blocks = lanes.count / inner;
   const bool backward = attrs.ints[backward_at] != 0;
   const std::int64_t step = backward ? -inner : inner;
   dispatch(out.dtype, [&]<class T> {
     if constexpr (!std::is_same_v<T, bool>) {
-      const std::int64_t parts = parts_for(static_cast<double>(out.size()), blocks);
-      share_work(parts, [&](std::int64_t part) {
-        const Span own = part_of(blocks, 1, parts, part);
+      const std::int64_t parts = running::parts_for(static_cast<double>(out.size()), blocks);
+      running::share_work(parts, [&](std::int64_t part) {
+        const running::Span own = running::part_of(blocks, 1, parts, part);
         for (std::int64_t i = own.begin; i < own.end; ++i) {
           constexpr std::int64_t most = 64;
           for (std::int64_t column = 0; column < inner; column += most) {
@@ -68,9 +68,9 @@ Tensor cumsum_reference(Values in, const Attrs& attrs) {
   const Shape& shape = in[0]->shape();
   Tensor result(in[0]->dtype(), shape);
   dispatch(result.dtype(), [&]<class T> {
-    const auto from = view<T>(*in[0]);
-    auto to = view<T>(result);
-    for_each_index(shape, [&](const std::vector<std::size_t>& here) {
+    const auto from = references::view<T>(*in[0]);
+    auto to = references::view<T>(result);
+    references::for_each_index(shape, [&](const std::vector<std::size_t>& here) {
       std::vector<std::size_t> there = here;
       Running<T> sum{};
       const bool backward = attrs.ints[backward_at] != 0;
@@ -102,13 +102,14 @@ bool exceeds(T x, T best, bool smallest) {
 
 void running_argmax_kernel(std::span<const Operand> in, const Operand& out, const Attrs& attrs) {
   if (out.size() == 0) return;
-  const Lanes lanes(out.shape, attrs.ints[axis_at]);
+  const references::Lanes lanes(out.shape, attrs.ints[axis_at]);
   const bool backward = attrs.ints[backward_at] != 0, smallest = attrs.ints[smallest_at] != 0;
   const std::int64_t begin = backward ? lanes.n - 1 : 0, step = backward ? -1 : 1;
   dispatch(in[0].dtype, [&]<class T> {
-    const std::int64_t parts = parts_for(2.0 * static_cast<double>(out.size()), lanes.count);
-    share_work(parts, [&](std::int64_t part) {
-      const Span own = part_of(lanes.count, 1, parts, part);
+    const std::int64_t parts =
+        running::parts_for(2.0 * static_cast<double>(out.size()), lanes.count);
+    running::share_work(parts, [&](std::int64_t part) {
+      const running::Span own = running::part_of(lanes.count, 1, parts, part);
       for (std::int64_t lane = own.begin; lane < own.end; ++lane) {
         const T* x = in[0].as<T>() + lanes.first(lane);
         auto* y = out.as<std::int64_t>() + lanes.first(lane);
@@ -126,7 +127,7 @@ void running_argmax_kernel(std::span<const Operand> in, const Operand& out, cons
 Tensor running_argmax_reference(Values in, const Attrs& attrs) {
   Tensor result(DType::int64, in[0]->shape());
   if (result.size() == 0) return result;
-  const Lanes lanes(in[0]->shape(), attrs.ints[axis_at]);
+  const references::Lanes lanes(in[0]->shape(), attrs.ints[axis_at]);
   const bool backward = attrs.ints[backward_at] != 0, smallest = attrs.ints[smallest_at] != 0;
   const auto places = result.data<std::int64_t>();
   dispatch(in[0]->dtype(), [&]<class T> {

@@ -41,11 +41,12 @@ Expr expand_logsumexp(const Expr& y) {
   const Expr& x = y.inputs()[0];
   const auto& axes = y.attrs().ints;
   for (const std::int64_t axis : axes) {
-    if (x.dims()[static_cast<std::size_t>(axis)] == Dim(0)) return final_log(sum(exp(x), axes));
+    if (x.dims()[static_cast<std::size_t>(axis)] == Dim(0))
+      return rules::final_log(sum(exp(x), axes));
   }
   const Expr most = max(x, axes);
   const Expr shift = switch_(abs(most) < inf, most, 0);
-  return final_log(sum(exp(x - kept(shift, axes, x.rank())), axes)) + shift;
+  return rules::final_log(sum(exp(x - kept(shift, axes, x.rank())), axes)) + shift;
 }
 
 }  // namespace
@@ -101,7 +102,7 @@ Tensor weighted_reference(Values in, const Attrs& attrs) {
 
 /// log of the sum of w exp(x), from x and w of one shape; NaN where the sum is negative. What has
 /// weight 0 counts for nothing, however large.
-constinit const Op weighted_logsumexp_op{
+constinit const Op rules::weighted_logsumexp_op{
     .name = "weighted_logsumexp",
     .type = reduce_type,
     .reference = weighted_reference,

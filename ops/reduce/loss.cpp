@@ -39,7 +39,7 @@ Expr along(const char* name, const Arg& weights, const Arg& like, std::int64_t a
   }
   std::vector<std::int64_t> pattern(static_cast<std::size_t>(like->rank()), -1);
   pattern[static_cast<std::size_t>(axis)] = 0;
-  return beside_along(name, dimshuffle(weights, pattern), like, axis);
+  return records::beside_along(name, dimshuffle(weights, pattern), like, axis);
 }
 
 /// -sum of `weighted`(distribution) along the axis, where labels stand for distributions of one
@@ -58,10 +58,10 @@ Expr cross_entropy_along(const char* name, const Arg& t, const Arg& p, std::int6
     return -sum(options.weights ? along(name, *options.weights, p, axis) * each : each, axis);
   };
   if (is_float(t->dtype()) && t->rank() == p->rank() && !options.ignore)
-    return cost(beside_along(name, t, p, axis));
+    return cost(records::beside_along(name, t, p, axis));
   if (t->dtype() != DType::int64 || t->rank() != p->rank() - 1) refuse_targets(name, t, p, axis);
   const auto one_class = [&](const Expr& labels) {
-    return cost(cast(is_label(class_labels(name, labels, p, axis), p, axis), p->dtype()));
+    return cost(cast(is_label(records::class_labels(name, labels, p, axis), p, axis), p->dtype()));
   };
   if (!options.ignore) return one_class(t);
   const Expr counts = not_equal(t, *options.ignore);
@@ -72,30 +72,30 @@ Expr cross_entropy_along(const char* name, const Arg& t, const Arg& p, std::int6
 
 Expr huber(const Arg& e, const Arg& delta) {
   const Attribution as(e.where());
-  const Expr bend = beside("huber", delta, e), size = abs(e);
+  const Expr bend = records::beside("huber", delta, e), size = abs(e);
   return switch_(size <= bend, 0.5 * square(e), bend * (size - 0.5 * bend));
 }
 
 Expr smooth_l1(const Arg& e, const Arg& beta) {
   const Attribution as(e.where());
-  const Expr bend = beside("smooth_l1", beta, e);
+  const Expr bend = records::beside("smooth_l1", beta, e);
   return huber(e, bend) / bend;
 }
 
 Expr hinge(const Arg& t, const Arg& y) {
   const Attribution as(t.where());
-  return relu(1 - beside("hinge", t, y) * y);
+  return relu(1 - records::beside("hinge", t, y) * y);
 }
 
 Expr binary_cross_entropy(const Arg& target, const Arg& p) {
   const Attribution as(target.where());
-  const Expr t = beside("binary_cross_entropy", target, p);
+  const Expr t = records::beside("binary_cross_entropy", target, p);
   return -(xlogy(t, p) + xlog1py(1 - t, -p));
 }
 
 Expr binary_cross_entropy_from_logits(const Arg& target, const Arg& a) {
   const Attribution as(target.where());
-  const Expr t = beside("binary_cross_entropy_from_logits", target, a);
+  const Expr t = records::beside("binary_cross_entropy_from_logits", target, a);
   return t * softplus(-a) + (1 - t) * softplus(a);
 }
 
@@ -122,14 +122,14 @@ Expr negative_log_likelihood(const Arg& t, const Arg& log_p, std::int64_t axis,
 
 Expr poisson_nll(const Arg& t, const Arg& a) {
   const Attribution as(t.where());
-  return exp(a) - beside("poisson_nll", t, a) * a;
+  return exp(a) - records::beside("poisson_nll", t, a) * a;
 }
 
 Expr gaussian_nll(const Arg& t, const Arg& mean, const Arg& log_variance) {
   const Attribution as(t.where());
   constexpr double log_two_pi = 1.8378770664093454836;
-  const Expr deviation = beside("gaussian_nll", t, mean) - mean;
-  const Expr log_v = beside("gaussian_nll", log_variance, deviation);
+  const Expr deviation = records::beside("gaussian_nll", t, mean) - mean;
+  const Expr log_v = records::beside("gaussian_nll", log_variance, deviation);
   return 0.5 * (square(deviation) * exp(-log_v) + log_v + log_two_pi);
 }
 
@@ -139,12 +139,12 @@ Expr triplet_loss(const Arg& anchor, const Arg& positive, const Arg& negative, c
   const char* name = "triplet_loss";
   const auto distance = [&](const Arg& other) {
     const std::int64_t rank = std::max(anchor->rank(), other->rank());
-    const Expr a = beside_along(name, anchor, other, axis);
+    const Expr a = records::beside_along(name, anchor, other, axis);
     return norm(a - other, 2, axis < 0 ? axis : axis - rank);
   };
   const Expr near = distance(positive), far = distance(negative);
-  const Expr excess = beside(name, near, far) - far;
-  return relu(excess + beside(name, margin, excess));
+  const Expr excess = records::beside(name, near, far) - far;
+  return relu(excess + records::beside(name, margin, excess));
 }
 
 Expr contrastive_loss(const Arg& same, const Arg& d, const Arg& margin) {
@@ -153,36 +153,36 @@ Expr contrastive_loss(const Arg& same, const Arg& d, const Arg& margin) {
   if (same->dtype() != DType::bool_) {
     refuse(name, "whether two are the same must be bool, as in equal(a, b)", same, {d});
   }
-  const Expr apart = relu(beside(name, margin, d) - d);
-  return switch_(beside(name, same, apart), square(d), square(apart));
+  const Expr apart = relu(records::beside(name, margin, d) - d);
+  return switch_(records::beside(name, same, apart), square(d), square(apart));
 }
 
 Expr bernoulli_kl(const Arg& target, const Arg& rho_hat) {
   const Attribution as(target.where());
-  const Expr rho = beside("bernoulli_kl", target, rho_hat);
+  const Expr rho = records::beside("bernoulli_kl", target, rho_hat);
   const Expr heads = xlogy(rho, rho) - xlogy(rho, rho_hat);
   return heads + (xlog1py(1 - rho, -rho) - xlog1py(1 - rho, -rho_hat));
 }
 
 Expr categorical_kl(const Arg& target, const Arg& q, std::int64_t axis) {
   const Attribution as(target.where());
-  const Expr p = beside_along("categorical_kl", target, q, axis);
+  const Expr p = records::beside_along("categorical_kl", target, q, axis);
   return sum(xlogy(p, p) - xlogy(p, q), axis);
 }
 
 Expr gaussian_kl(const Arg& mean, const Arg& log_variance) {
   const Attribution as(mean.where());
-  const Expr m = beside("gaussian_kl", mean, log_variance);
+  const Expr m = records::beside("gaussian_kl", mean, log_variance);
   return 0.5 * (square(m) + (expm1(log_variance) - log_variance));
 }
 
 Expr cosine_similarity(const Arg& x, const Arg& b, std::int64_t axis) {
   const Attribution as(x.where());
-  const Expr a = beside_along("cosine_similarity", x, b, axis);
+  const Expr a = records::beside_along("cosine_similarity", x, b, axis);
   const std::int64_t from_end = axis < 0 ? axis : axis - std::max(a.rank(), b->rank());
   const Expr lengths = norm(a, 2, from_end) * norm(b, 2, from_end);
   const Expr none = equal(lengths, 0);
-  return switch_(none, flat(lengths, 2), sum(a * b, from_end) / switch_(none, 1, lengths));
+  return switch_(none, rules::flat(lengths, 2), sum(a * b, from_end) / switch_(none, 1, lengths));
 }
 
 }  // namespace cinch

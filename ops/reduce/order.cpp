@@ -61,16 +61,18 @@ void sort_lane(Element<T>* elements, std::int64_t n, std::int64_t wanted) {
 }
 
 void argsort_kernel(std::span<const Operand> in, const Operand& out, const Attrs& attrs) {
-  const Lanes from(in[0].shape, attrs.ints[axis_at]), to(out.shape, attrs.ints[axis_at]);
+  const references::Lanes from(in[0].shape, attrs.ints[axis_at]),
+      to(out.shape, attrs.ints[axis_at]);
   require_enough(to.n, from.n);
   if (out.size() == 0) return;
   const double depth = std::log2(2.0 + static_cast<double>(to.n));
   dispatch(in[0].dtype, [&]<class T> {
-    const std::int64_t parts = parts_for(4 * static_cast<double>(in[0].size()) * depth, from.count);
-    share_work(parts, [&](std::int64_t part) {
-      const Span own = part_of(from.count, 1, parts, part);
+    const std::int64_t parts =
+        running::parts_for(4 * static_cast<double>(in[0].size()) * depth, from.count);
+    running::share_work(parts, [&](std::int64_t part) {
+      const running::Span own = running::part_of(from.count, 1, parts, part);
       auto* elements = reinterpret_cast<Element<T>*>(
-          thread_scratch(static_cast<std::size_t>(from.n) * sizeof(Element<T>)));
+          running::thread_scratch(static_cast<std::size_t>(from.n) * sizeof(Element<T>)));
       for (std::int64_t lane = own.begin; lane < own.end; ++lane) {
         const T* x = in[0].as<T>() + from.first(lane);
         for (std::int64_t k = 0; k < from.n; ++k) elements[k] = {x[k * from.inner], k};
@@ -94,7 +96,7 @@ Tensor argsort_reference(Values in, const Attrs& attrs) {
     n = attrs.ints[count_at];
   }
   Tensor result(DType::int64, shape);
-  const Lanes from(in[0]->shape(), attrs.ints[axis_at]), to(shape, attrs.ints[axis_at]);
+  const references::Lanes from(in[0]->shape(), attrs.ints[axis_at]), to(shape, attrs.ints[axis_at]);
   const bool descending = attrs.ints[descending_at] != 0;
   const auto places = result.data<std::int64_t>();
   dispatch(in[0]->dtype(), [&]<class T> {

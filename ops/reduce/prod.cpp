@@ -25,9 +25,9 @@ constexpr Accumulator prod_accumulator{
     .start = [](DType dtype, void* out,
                 std::size_t n) { start_with(dtype, out, n, []<class T> { return T(1); }); },
     .fold = [](DType d, void* out, const void* in,
-               std::size_t n) { kernels().prod.fold[static_cast<int>(d)](out, in, n); },
+               std::size_t n) { simd::kernels().prod.fold[static_cast<int>(d)](out, in, n); },
     .zip = [](DType d, void* out, const void* in,
-              std::size_t n) { kernels().prod.zip[static_cast<int>(d)](out, in, n); },
+              std::size_t n) { simd::kernels().prod.zip[static_cast<int>(d)](out, in, n); },
 };
 
 /// For each element the product of the others that are reduced with it: of those before it times
@@ -141,10 +141,10 @@ void recurrence_kernel(std::span<const Operand> in, const Operand& out, const At
   const std::int64_t inner = inner_size(out.shape, attrs), block = n * inner;
   const std::int64_t blocks = out.size() / block;
   const bool backward = attrs.ints[backward_at] != 0;
-  const std::int64_t parts = parts_for(static_cast<double>(out.size()), blocks);
+  const std::int64_t parts = running::parts_for(static_cast<double>(out.size()), blocks);
   dispatch(out.dtype, [&]<class T> {
-    share_work(parts, [&](std::int64_t part) {
-      const Span own = part_of(blocks, 1, parts, part);
+    running::share_work(parts, [&](std::int64_t part) {
+      const running::Span own = running::part_of(blocks, 1, parts, part);
       for (std::int64_t i = own.begin; i < own.end; ++i) {
         const std::int64_t first = i * block + (backward ? (n - 1) * inner : 0);
         const std::int64_t step = backward ? -inner : inner;

@@ -59,8 +59,8 @@ Tensor sum_reference(Values in, const Attrs& attrs) {
     // In more digits than the result has, of which long sums would lose some.
     using Total = std::conditional_t<std::is_same_v<T, float>, double,
                                      std::conditional_t<std::is_same_v<T, double>, long double, T>>;
-    const xt::xarray<Total> total = xt::sum<Total>(view<T>(*in[0]), to_axes(attrs));
-    return to_tensor<T>(xt::xarray<T>(xt::cast<T>(total)));
+    const xt::xarray<Total> total = xt::sum<Total>(references::view<T>(*in[0]), to_axes(attrs));
+    return references::to_tensor<T>(xt::xarray<T>(xt::cast<T>(total)));
   });
 }
 
@@ -101,9 +101,9 @@ constexpr Accumulator sum_accumulator{
     .start = [](DType dtype, void* out,
                 std::size_t n) { start_with(dtype, out, n, []<class T> { return T(0); }); },
     .fold = [](DType d, void* out, const void* in,
-               std::size_t n) { kernels().sum.fold[static_cast<int>(d)](out, in, n); },
+               std::size_t n) { simd::kernels().sum.fold[static_cast<int>(d)](out, in, n); },
     .zip = [](DType d, void* out, const void* in,
-              std::size_t n) { kernels().sum.zip[static_cast<int>(d)](out, in, n); },
+              std::size_t n) { simd::kernels().sum.zip[static_cast<int>(d)](out, in, n); },
 };
 
 template <bool Largest>
@@ -114,27 +114,29 @@ constexpr Accumulator extreme_accumulator{
         },
     .fold =
         [](DType d, void* out, const void* in, std::size_t n) {
-          const FoldKernels& k = Largest ? kernels().max : kernels().min;
+          const simd::FoldKernels& k = Largest ? simd::kernels().max : simd::kernels().min;
           k.fold[static_cast<int>(d)](out, in, n);
         },
     .zip =
         [](DType d, void* out, const void* in, std::size_t n) {
-          const FoldKernels& k = Largest ? kernels().max : kernels().min;
+          const simd::FoldKernels& k = Largest ? simd::kernels().max : simd::kernels().min;
           k.zip[static_cast<int>(d)](out, in, n);
         },
 };
 
 }  // namespace
 
-constinit const WideSum wide_sum{
+constinit const running::WideSum running::wide_sum{
     .narrow_one = &sum_accumulator,
-    .fold = [](void* out, const void* in, std::size_t n) { kernels().wide_sum.fold(out, in, n); },
-    .zip = [](void* out, const void* in, std::size_t n) { kernels().wide_sum.zip(out, in, n); },
+    .fold = [](void* out, const void* in,
+               std::size_t n) { simd::kernels().wide_sum.fold(out, in, n); },
+    .zip = [](void* out, const void* in,
+              std::size_t n) { simd::kernels().wide_sum.zip(out, in, n); },
     .narrow =
         [](void* out, const void* in, std::size_t n) {
           const auto from = static_cast<std::size_t>(DType::float64),
                      to = static_cast<std::size_t>(DType::float32);
-          kernels().cast[from][to](out, &in, 0, n);
+          simd::kernels().cast[from][to](out, &in, 0, n);
         },
 };
 

@@ -44,7 +44,8 @@ Expr element(const Expr& ordered, const Expr& at) { return take(ordered, at, -1)
 Expr interpolated(const Expr& ordered, const Expr& at) {
   const Expr n = size(ordered, -1);
   const Expr low = cast(floor(at), DType::int64), high = minimum(low + 1, n - 1);
-  const Expr a = element(ordered, computed(low)), b = element(ordered, computed(high));
+  const Expr a = element(ordered, records::computed(low)),
+             b = element(ordered, records::computed(high));
   const Expr share = cast(at - floor(at), ordered.dtype());
   // Two infinities that are the same have no difference.
   const Expr step = switch_(equal(a, b), 0, b - a);
@@ -87,9 +88,9 @@ Expr median(const Arg& x, const Axes& axes, bool keepdims) {
   const std::vector<std::int64_t> reduced = axes.of_rank(x->rank());
   const Expr ordered = sort(lanes_last(x, reduced), -1);
   const Expr n = size(ordered, -1);
-  const Expr low = element(ordered, computed(floor_div(n - 1, 2))),
-             high = element(ordered, computed(floor_div(n, 2))),
-             last = element(ordered, computed(n - 1));
+  const Expr low = element(ordered, records::computed(floor_div(n - 1, 2))),
+             high = element(ordered, records::computed(floor_div(n, 2))),
+             last = element(ordered, records::computed(n - 1));
   const Expr middle = switch_(equal(low, high), low, low + 0.5 * (high - low));
   const Expr y = switch_(is_nan(last), last, middle);
   return keepdims ? with_kept_axes(y, reduced, 0) : y;
@@ -112,7 +113,7 @@ Expr average(const Arg& x, const Arg& weights, std::int64_t axis) {
   if (w.rank() != x->rank()) {
     refuse("average", "weights must have x's shape or be (n) along the axis", x, {weights});
   }
-  w = beside_along("average", w, x, axis);
+  w = records::beside_along("average", w, x, axis);
   return sum(w * x, axis) / sum(broadcast_like(w, x), axis);
 }
 

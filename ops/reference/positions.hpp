@@ -9,7 +9,7 @@
 #include "cinch/core/error.hpp"
 #include "cinch/core/tensor.hpp"
 
-namespace cinch {
+namespace cinch::references {
 
 /// `index` counted from the front. Throws ValueError unless -n <= index < n.
 inline std::int64_t row_of(std::int64_t index, std::int64_t n) {
@@ -53,4 +53,4 @@ struct Lanes {
   std::int64_t first(std::int64_t lane) const { return lane / inner * inner * n + lane % inner; }
 };
 
-}  // namespace cinch
+}  // namespace cinch::references

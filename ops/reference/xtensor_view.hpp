@@ -8,7 +8,7 @@
 
 #include "cinch/core/tensor.hpp"
 
-namespace cinch {
+namespace cinch::references {
 
 /// The tensor's memory as an xtensor container of dynamic rank; nothing is copied.
 template <class T>
@@ -32,4 +32,4 @@ Tensor to_tensor(const X& expression) {
   return result;
 }
 
-}  // namespace cinch
+}  // namespace cinch::references

@@ -56,14 +56,14 @@ Expr log_of_others(const Expr& log_share) {
 Expr log_of_negated(const Expr& log_share) {
   const Expr& x = log_share.inputs()[0];
   const auto [alone, others] = leader_of(x, log_share.attrs().ints);
-  return switch_(alone, log(softplus(others - x)), final_log(switch_(alone, 1, -log_share)));
+  return switch_(alone, log(softplus(others - x)), rules::final_log(switch_(alone, 1, -log_share)));
 }
 
 /// f of the log_softmax that `e` takes elements of, or repeats; empty if it is not such.
 template <class F>
 Expr inside_rearranged(const Expr& e, const F& f, int depth = 4) {
   if (is(e, log_softmax_op)) return nothing_along(e, e.attrs().ints) ? Expr() : f(e);
-  if (depth == 0 || is_leaf(e) || !rearranges(e.op())) return {};
+  if (depth == 0 || graphs::is_leaf(e) || !rearranges(e.op())) return {};
   const Expr inner = inside_rearranged(e.inputs()[0], f, depth - 1);
   if (!inner.has_value()) return {};
   std::vector<Expr> inputs(e.inputs().begin(), e.inputs().end());
@@ -74,7 +74,7 @@ Expr inside_rearranged(const Expr& e, const F& f, int depth = 4) {
 /// log(-a) for a sum of terms that are all negative; empty if they are not, or for what is not
 /// known in another form.
 Expr log_of_minus(const Expr& a, int depth) {
-  if (depth == 0 || is_leaf(a)) return {};
+  if (depth == 0 || graphs::is_leaf(a)) return {};
   const bool reduced = is(a, sum_op), moved = rearranges(a.op());
   if (reduced || moved) {
     const Expr inner = log_of_minus(a.inputs()[0], depth - 1);
@@ -90,7 +90,7 @@ Expr log_of_minus(const Expr& a, int depth) {
   for (const auto& [term, k] : sum.terms) {
     Expr each;
     if (k > 0) {
-      each = is(term, softplus_op) ? log(term) : log_of_positive(term);
+      each = is(term, softplus_op) ? log(term) : rules::log_of_positive(term);
     } else if (is(term, log_softmax_op)) {
       each = inside_rearranged(term, log_of_negated);
     } else if (!(term == a)) {
@@ -126,10 +126,10 @@ Expr complement_of(const Expr& e) {
 
 bool is_share(const Expr& e, int depth) {
   if (const std::optional<double> value = number(e)) return *value >= 0 && *value <= 1;
-  if (depth == 0 || is_leaf(e)) return false;
+  if (depth == 0 || graphs::is_leaf(e)) return false;
   const auto input = [&](std::size_t k) { return is_share(e.inputs()[k], depth - 1); };
-  if (is(e, sigmoid_op) || is(e, softmax_op) || is(e, sech_op) || is(e, sigmoid_slope_op) ||
-      is(e, normal_cdf_op))
+  if (is(e, sigmoid_op) || is(e, softmax_op) || is(e, rules::sech_op) ||
+      is(e, rules::sigmoid_slope_op) || is(e, rules::normal_cdf_op))
     return true;
   if (is(e, mul_op) || is(e, maximum_op) || is(e, minimum_op)) return input(0) && input(1);
   if (is(e, square_op) || is(e, sqrt_op) || is(e, prod_op) || is(e, max_op) || is(e, min_op) ||
@@ -194,7 +194,7 @@ Expr log_of_difference(const Expr& e) {
     // 1 - r^k = (1 - r) (1 + r + ... + r^(k - 1))
     const auto [r, k] = whole_power(q);
     if (!r.has_value()) return {};
-    const Expr log_left = log_of_positive(1 - r);
+    const Expr log_left = rules::log_of_positive(1 - r);
     if (!log_left.has_value()) return {};
     Expr others = r;
     for (int i = 2; i < k; ++i) others = r + r * others;
@@ -207,7 +207,7 @@ Expr log_of_difference(const Expr& e) {
 }
 
 Expr simplify_log1mexp(const Expr& e) {
-  if (is_final(e)) return {};
+  if (rules::is_final(e)) return {};
   const Expr& a = e.inputs()[0];
   if (is(a, neg_op) && is(a.inputs()[0], softplus_op)) return -softplus(-a.inputs()[0].inputs()[0]);
   if (const Expr others = inside_rearranged(a, log_of_others); others.has_value()) return others;
@@ -215,7 +215,7 @@ Expr simplify_log1mexp(const Expr& e) {
   if (!log_size.has_value()) return {};
   // log((1 - exp(-m)) / m) is a series in m, to m^8 exact for m < .14.
   constexpr double small = -2;
-  const Expr below = log_size < small, m = final_exp(switch_(below, log_size, small)),
+  const Expr below = log_size < small, m = rules::final_exp(switch_(below, log_size, small)),
              m2 = square(m);
   const Expr series =
       m * -0.5 + m2 * (1.0 / 24 + m2 * (-1.0 / 2880 + m2 * (1.0 / 181440 - m2 * (1.0 / 9676800))));

@@ -18,7 +18,7 @@
 #include "cinch/ops/shape.hpp"
 #include "cinch/ops/trigonometry.hpp"
 
-namespace cinch {
+namespace cinch::rules {
 
 namespace {
 
@@ -209,7 +209,7 @@ Grads even_grad(Args in, const Expr& y, const Expr& gy) {
     if (!is_float(others[k].dtype())) continue;
     Even part = e;
     part.f = slope(e.f, e.others[k]);
-    if (!is_constant(part.f, 0)) result[3 + k] = gy * applied(part, in[1], in[2], others);
+    if (!graphs::is_constant(part.f, 0)) result[3 + k] = gy * applied(part, in[1], in[2], others);
   }
   return result;
 }
@@ -360,7 +360,7 @@ class Reading {
   /// A constant of equal elements, as a scalar.
   static Expr one_number(const Expr& e) {
     const Tensor* value = constant_value(e);
-    if (!value || value->size() == 0 || !is_constant(e, value->at(0))) return {};
+    if (!value || value->size() == 0 || !graphs::is_constant(e, value->at(0))) return {};
     Tensor one(value->dtype(), {});
     dispatch(value->dtype(), [&]<class T> { one.data<T>()[0] = value->data<T>()[0]; });
     return e.type().weak ? weak_constant(std::move(one)) : constant(std::move(one));
@@ -475,7 +475,7 @@ Expr formula_of_even(const Expr& node, const Expr& v) {
 }
 
 constinit const Op even_op = [] {
-  Op op = elementwise<formula::Identity>({
+  Op op = records::elementwise<formula::Identity>({
       .name = "even",
       .grad = even_grad,
       .expand = [](const Expr& y) { return y.inputs()[0]; },
@@ -486,4 +486,4 @@ constinit const Op even_op = [] {
   return op;
 }();
 
-}  // namespace cinch
+}  // namespace cinch::rules

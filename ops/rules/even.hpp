@@ -13,7 +13,7 @@
 #include "cinch/core/expr.hpp"
 #include "cinch/core/op.hpp"
 
-namespace cinch {
+namespace cinch::rules {
 
 /// Its first operand, a function of a root, whose derivatives go by the second, past the root.
 extern const Op even_op;
@@ -25,4 +25,4 @@ std::vector<Expr> functions_of_squares(std::span<const Expr> roots);
 /// another root.
 Expr formula_of_even(const Expr& node, const Expr& v);
 
-}  // namespace cinch
+}  // namespace cinch::rules

@@ -7,7 +7,7 @@
 #include "cinch/ops/activation.hpp"
 #include "cinch/ops/arithmetic.hpp"
 
-namespace cinch {
+namespace cinch::rules {
 
 /// log(x), log1p(x), exp(x) and a / b to which no rule applies.
 inline Expr final_log(const Expr& x) { return apply(log_op, {x}, {.ints = {0}}); }
@@ -17,4 +17,4 @@ inline Expr final_div(const Expr& a, const Expr& b) { return apply(div_op, {a, b
 /// Whether rules may apply to it.
 inline bool is_final(const Expr& e) { return !e.attrs().ints.empty(); }
 
-}  // namespace cinch
+}  // namespace cinch::rules

@@ -70,10 +70,10 @@ Expr product_in_exponent(const Expr& e) {
 }
 
 /// Whether `e` is op(x), and not where that is known not to vanish.
-bool is_tail(const Expr& e, const Op& op) { return is(e, op) && !is_final(e); }
+bool is_tail(const Expr& e, const Op& op) { return is(e, op) && !rules::is_final(e); }
 
 std::optional<Tail> tail_of(const Expr& e) {
-  if (is_tail(e, normal_cdf_op)) return normal_cdf_tail(e.inputs()[0]);
+  if (is_tail(e, rules::normal_cdf_op)) return normal_cdf_tail(e.inputs()[0]);
   if (is_tail(e, erfc_op)) return erfc_tail(e.inputs()[0]);
   return {};
 }
@@ -105,28 +105,30 @@ void Reader::read(const Expr& e, double k, Product& p, int depth) {
   if (value) return read_constant(e, *value, k, p);
   if (depth == 0 || --budget_ < 0) return rest(e, k, p);
   if (is_count(e)) return p.rest.push_back({e, k, true});
-  if (is(e, exp_op) && !is_final(e)) return exponential(e.inputs()[0], k, p);
-  if (is(e, exp_of_product_op)) return exponential(product_in_exponent(e), k, p);
+  if (is(e, exp_op) && !rules::is_final(e)) return exponential(e.inputs()[0], k, p);
+  if (is(e, rules::exp_of_product_op)) return exponential(product_in_exponent(e), k, p);
   if (is(e, exp2_op)) return exponential(ln2 * e.inputs()[0], k, p);
   if (is(e, neg_op) && whole(k)) {
     if (odd(k)) p.constant = -p.constant;
     return read(e.inputs()[0], k, p, depth - 1);
   }
-  if (is(e, mul_op) || (is(e, div_op) && !is_final(e)))
+  if (is(e, mul_op) || (is(e, div_op) && !rules::is_final(e)))
     return read_two(e, k, is(e, mul_op) ? k : -k, p, depth);
   if (is(e, square_op)) return read_power(e, e.inputs()[0], 2, k, p, depth);
-  if (is(e, sqrt_op) || is(e, length_op)) return read_power(e, e.inputs()[0], 0.5, k, p, depth);
+  if (is(e, sqrt_op) || is(e, rules::length_op))
+    return read_power(e, e.inputs()[0], 0.5, k, p, depth);
   if (is(e, pow_op)) {
     if (const std::optional<double> by = number(e.inputs()[1]); by && *by != 0)
       return read_power(e, e.inputs()[0], *by, k, p, depth);
     if (const std::optional<double> base = number(e.inputs()[0]); base && usual(*base))
       return exponential(std::log(*base) * e.inputs()[1], k, p);
   }
-  const bool bounded = is(e, sigmoid_op) || is(e, sech_op) || is(e, sigmoid_slope_op);
+  const bool bounded = is(e, sigmoid_op) || is(e, rules::sech_op) || is(e, rules::sigmoid_slope_op);
   if (k < 0 && (bounded || is(e, cosh_op))) p.divided = true;
   if (is(e, sigmoid_op)) return add_sum(-e.inputs()[0], {}, -k, p);
-  if (is(e, sigmoid_slope_op)) return add_sum(0.5 * e.inputs()[0], -0.5 * e.inputs()[0], -2 * k, p);
-  if (is(e, cosh_op) || is(e, sech_op)) {
+  if (is(e, rules::sigmoid_slope_op))
+    return add_sum(0.5 * e.inputs()[0], -0.5 * e.inputs()[0], -2 * k, p);
+  if (is(e, cosh_op) || is(e, rules::sech_op)) {
     const double by = is(e, cosh_op) ? k : -k;
     p.constant *= std::pow(0.5, by);
     if (is(e, cosh_op) && k > 0) ++p.growing;
@@ -223,7 +225,7 @@ std::optional<Addend> Reader::addend(const Expr& e, int depth) {
 }
 
 std::optional<Weighted> Reader::weighted(const Expr& e, int depth) {
-  if (is_leaf(e) || depth == 0) return {};
+  if (graphs::is_leaf(e) || depth == 0) return {};
   if (is(e, sum_op)) return weighted_sum(e, depth);
   if (std::optional<Weighted> sum = unchosen(e)) return sum;
   if (const Expr parts = spread_complement(e); parts.has_value()) return sum_of_terms(parts, depth);
@@ -383,9 +385,9 @@ Positive Reader::find(const Expr& e, int depth) {
     }
     return {log(e), false, false};
   }
-  if (is_leaf(e)) return {};
+  if (graphs::is_leaf(e)) return {};
   const Op& op = e.op();
-  if (is_tail(e, normal_cdf_op)) return {log_of_tail(normal_cdf_tail(e.inputs()[0]))};
+  if (is_tail(e, rules::normal_cdf_op)) return {log_of_tail(normal_cdf_tail(e.inputs()[0]))};
   if (is_tail(e, erfc_op)) return {log_of_tail(erfc_tail(e.inputs()[0]))};
   const auto first = [&] { return positive(e.inputs()[0], depth); };
   const auto again = [&](const Expr& x) { return apply(op, {x}, e.attrs()); };
@@ -443,9 +445,9 @@ Positive Reader::find(const Expr& e, int depth) {
     return x.log.has_value() ? Positive{e.inputs()[1] * x.log, true, true} : Positive{};
   }
   Product p;
-  if (is(e, exp_op) || is(e, exp2_op) || is(e, sigmoid_op) || is(e, cosh_op) || is(e, sech_op) ||
-      is(e, sigmoid_slope_op) || is(e, mul_op) || is(e, div_op) || is(e, square_op) ||
-      is(e, sqrt_op) || is(e, length_op) || is(e, pow_op)) {
+  if (is(e, exp_op) || is(e, exp2_op) || is(e, sigmoid_op) || is(e, cosh_op) ||
+      is(e, rules::sech_op) || is(e, rules::sigmoid_slope_op) || is(e, mul_op) || is(e, div_op) ||
+      is(e, square_op) || is(e, sqrt_op) || is(e, rules::length_op) || is(e, pow_op)) {
     read(e, 1, p, depth);
   } else if (!is(e, add_op)) {
     return {};
@@ -586,7 +588,7 @@ double largest_exponent(DType dtype) { return dtype == DType::float32 ? 88 : 709
 
 Expr log_of_size(const Expr& weight) {
   const std::optional<double> value = number(weight);
-  return value ? literal(std::log(std::abs(*value))) : final_log(abs(weight));
+  return value ? literal(std::log(std::abs(*value))) : rules::final_log(abs(weight));
 }
 
 /// A exp(a) + B exp(b) as exp(shift) (1 of the two's weights + what the other is beside it).
@@ -602,7 +604,7 @@ Shifted shifted(const Addend& a, const Addend& b) {
   const Expr larger = x > log_of_size(a.weight) - log_of_size(b.weight);
   const Expr apart = switch_(larger, -x, x);
   const double most = largest_exponent(x.dtype());
-  const Expr ratio = final_exp(switch_(apart > most, most, apart));
+  const Expr ratio = rules::final_exp(switch_(apart > most, most, apart));
   const Expr other = b.weight * ratio;
   return {larger,
           switch_(larger, b.log.has_value() ? b.log : literal(0),
@@ -614,9 +616,9 @@ Shifted shifted(const Addend& a, const Addend& b) {
 Expr log_of_pair(Addend a, Addend b) {
   if (!b.log.has_value()) std::swap(a, b);
   const Shifted s = shifted(a, b);
-  const Expr first =
-      s.first_excess.has_value() ? final_log1p(s.first_excess) : final_log(s.first_led);
-  return s.shift + switch_(s.second_is_larger, final_log(s.second_led), first);
+  const Expr first = s.first_excess.has_value() ? rules::final_log1p(s.first_excess)
+                                                : rules::final_log(s.first_led);
+  return s.shift + switch_(s.second_is_larger, rules::final_log(s.second_led), first);
 }
 
 /// `x`, of which there is one for each element of the sum, moved as the sum is.
@@ -635,9 +637,9 @@ Expr take_weighted(Product& p) {
   const Weighted w = std::move(p.weighted[0]);
   p.weighted.clear();
   if (!w.moves.empty()) {
-    const Expr sum = w.pair.empty()
-                         ? apply(weighted_logsumexp_op, {w.terms, w.weights}, {.ints = w.axes})
-                         : log_of_pair(w.pair[0], w.pair[1]);
+    const Expr sum =
+        w.pair.empty() ? apply(rules::weighted_logsumexp_op, {w.terms, w.weights}, {.ints = w.axes})
+                       : log_of_pair(w.pair[0], w.pair[1]);
     return times(w.k, moved(w, sum));
   }
   std::vector<Power> factors;  // Upside down for 1 / sum, whose logarithm is -log(sum).
@@ -668,7 +670,7 @@ Expr take_weighted(Product& p) {
     weights = weights * factor;
     if (terms.dims() != weights.dims()) terms = broadcast_like(terms, weights);
   }
-  return times(w.k, apply(weighted_logsumexp_op, {terms, weights}, {.ints = axes}));
+  return times(w.k, apply(rules::weighted_logsumexp_op, {terms, weights}, {.ints = axes}));
 }
 
 }  // namespace
@@ -685,7 +687,7 @@ void shift_weighted(Product& p) {
     const Expr shift = stop_gradient(switch_(abs(most) < inf, most, 0));
     const Expr apart = w.terms - reduction::kept(shift, w.axes, w.terms.rank());
     const double largest = largest_exponent(apart.dtype());
-    const Expr ratio = final_exp(switch_(apart > largest, largest, apart));
+    const Expr ratio = rules::final_exp(switch_(apart > largest, largest, apart));
     p.exps.push_back({moved(w, shift), w.k});
     p.rest.push_back({moved(w, sum_axes(w.weights * ratio, w.axes)), w.k});
   }

@@ -26,20 +26,21 @@ Tail normal_cdf_tail(const Expr& x) {
   // Powers of the probability there, in derivatives, are still numbers.
   const double edge = x.dtype() == DType::float32 ? -7.1 : -17;
   const Expr below = x < edge, far = switch_(below, x, edge);
-  const Expr rest = log_of_series(1 / square(far)) - (final_log(-far) + log_root_two_pi);
+  const Expr rest = log_of_series(1 / square(far)) - (rules::final_log(-far) + log_root_two_pi);
   return {x, below, -0.5,
           switch_(below, rest,
-                  final_log(apply(normal_cdf_op, {switch_(below, edge, x)}, {.ints = {0}})))};
+                  rules::final_log(
+                      apply(rules::normal_cdf_op, {switch_(below, edge, x)}, {.ints = {0}})))};
 }
 
 Tail erfc_tail(const Expr& x) {
   constexpr double log_root_pi = 0.57236494292470008707;
   const double edge = x.dtype() == DType::float32 ? 5 : 12;
   const Expr above = x > edge, far = switch_(above, x, edge);
-  const Expr rest = log_of_series(0.5 / square(far)) - (final_log(far) + log_root_pi);
-  return {
-      x, above, -1,
-      switch_(above, rest, final_log(apply(erfc_op, {switch_(above, edge, x)}, {.ints = {0}})))};
+  const Expr rest = log_of_series(0.5 / square(far)) - (rules::final_log(far) + log_root_pi);
+  return {x, above, -1,
+          switch_(above, rest,
+                  rules::final_log(apply(erfc_op, {switch_(above, edge, x)}, {.ints = {0}})))};
 }
 
 Expr log_of_tail(const Tail& tail) {

@@ -22,7 +22,7 @@
 #include "cinch/ops/special.hpp"
 #include "cinch/ops/trigonometry.hpp"
 
-namespace cinch {
+namespace cinch::rules {
 
 using namespace exponentials;
 
@@ -147,7 +147,7 @@ bool is_made_of(const Expr& e, const Expr& term) {
     const auto [node, level] = pending.back();
     pending.pop_back();
     if (node == term) return true;
-    if (is_leaf(node) || level > deepest || !seen.insert(node.get()).second) continue;
+    if (graphs::is_leaf(node) || level > deepest || !seen.insert(node.get()).second) continue;
     for (const Expr& input : node.inputs()) pending.emplace_back(input, level + 1);
   }
   return false;
@@ -242,7 +242,7 @@ bool mentions_exponential(const Expr& e) {
   while (!pending.empty() && seen.size() < 200) {
     const auto [node, level] = pending.back();
     pending.pop_back();
-    if (is_leaf(node) || level > deepest || !seen.insert(node.get()).second) continue;
+    if (graphs::is_leaf(node) || level > deepest || !seen.insert(node.get()).second) continue;
     const Op& op = node.op();
     if ((&op == &exp_op && !is_final(node)) || &op == &softplus_op || &op == &exp2_op ||
         &op == &expm1_op || &op == &sigmoid_op || &op == &softmax_op || &op == &cosh_op ||
@@ -268,7 +268,7 @@ bool mentions_exponential(const Expr& e) {
 }  // namespace
 
 Expr softmax_by_logarithm(const Expr& x) {
-  if (is_leaf(x)) return {};
+  if (graphs::is_leaf(x)) return {};
   if (is(x, log_softmax_op)) return apply(softmax_op, {x.inputs()[0]}, x.attrs());
   if (rearranges(x.op())) {
     const Expr inner = softmax_by_logarithm(x.inputs()[0]);
@@ -345,4 +345,4 @@ Expr balanced(const Expr& e) {
   return result;
 }
 
-}  // namespace cinch
+}  // namespace cinch::rules

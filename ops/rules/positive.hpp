@@ -8,7 +8,7 @@
 #include "cinch/core/expr.hpp"
 #include "cinch/core/op.hpp"
 
-namespace cinch {
+namespace cinch::rules {
 
 /// log(sum(w exp(x))) over axes, of x and w of one shape: what a sum with weights that nothing is
 /// known of becomes. NaN where it is negative.
@@ -29,4 +29,4 @@ Expr softmax_by_logarithm(const Expr& x);
 /// number: exp(x) / (exp(x) + exp(y)) is sigmoid(x - y). Empty where nothing is to be mended.
 Expr balanced(const Expr& e);
 
-}  // namespace cinch
+}  // namespace cinch::rules

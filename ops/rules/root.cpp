@@ -11,12 +11,12 @@
 #include "cinch/ops/rules/even.hpp"
 #include "cinch/ops/shape.hpp"
 
-namespace cinch {
+namespace cinch::rules {
 
 namespace {
 
 Rules length_rules() {
-  static const Expr x = wildcard("x");
+  static const Expr x = rewriting::wildcard("x");
   static const Rule rules[] = {
       {"length of one", apply(length_op, {square(x)}), abs(x)},
   };
@@ -31,7 +31,7 @@ Expr half_reciprocal(const Expr& s, const Expr& y) {
 
 }  // namespace
 
-constinit const Op length_op = elementwise<formula::Sqrt>({
+constinit const Op length_op = records::elementwise<formula::Sqrt>({
     .name = "length",
     .grad = [](Args x, const Expr& y, const Expr& gy) -> Grads {
       return {gy * half_reciprocal(x[0], y)};
@@ -46,7 +46,7 @@ constexpr double none = std::numeric_limits<double>::quiet_NaN();
 }  // namespace
 
 constinit const Op flat_op = [] {
-  Op op = elementwise<formula::Identity>({
+  Op op = records::elementwise<formula::Identity>({
       .name = "flat",
       .grad = [](Args x, const Expr& y, const Expr& gy) -> Grads {
         return {gy * flat(x[0], y.attrs().ints[0] - 1)};
@@ -117,4 +117,4 @@ Expr power_of_root(const Expr& root, double q) {
 
 Expr flat(const Expr& s, std::int64_t order) { return apply(flat_op, {s}, {.ints = {order}}); }
 
-}  // namespace cinch
+}  // namespace cinch::rules

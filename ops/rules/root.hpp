@@ -8,7 +8,7 @@
 #include "cinch/core/expr.hpp"
 #include "cinch/core/op.hpp"
 
-namespace cinch {
+namespace cinch::rules {
 
 extern const Op length_op, flat_op;
 
@@ -27,4 +27,4 @@ Expr power_of_root(const Expr& root, double q);
 /// is 0: for values at 0 that are a convention, whose change means nothing.
 Expr flat(const Expr& s, std::int64_t order);
 
-}  // namespace cinch
+}  // namespace cinch::rules

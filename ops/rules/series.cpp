@@ -14,7 +14,7 @@
 #include "cinch/ops/special.hpp"
 #include "cinch/ops/trigonometry.hpp"
 
-namespace cinch {
+namespace cinch::rules {
 
 // Coefficients
 // -------------------------------------------------------------------------------------------------
@@ -257,7 +257,7 @@ bool identically_zero(const Coefficient& a) {
   std::vector<Expr> leaves;
   for (const Expr& node : topological(std::span(&e, 1))) {
     if (is_variable(node)) leaves.push_back(node);
-    if (!is_variable(node) && is_leaf(node) && !constant_value(node)) return false;
+    if (!is_variable(node) && graphs::is_leaf(node) && !constant_value(node)) return false;
   }
   // In float64, so that only what cancels is 0.
   std::uint64_t state = 1;
@@ -279,7 +279,7 @@ bool identically_zero(const Coefficient& a) {
     for (const Expr& input : root.inputs()) {
       if (is_float(input.dtype()) && input.rank() == 0) parts.push_back(input);
     }
-    const std::vector<Tensor> found = interpret(parts, {}, /*watch=*/false);
+    const std::vector<Tensor> found = running::interpret(parts, {}, /*watch=*/false);
     double size = 1e-3;
     for (const Tensor& t : found) size = std::max(size, std::abs(t.at(0)));
     if (!(std::abs(found[0].at(0)) <= 1e-12 * size)) return false;
@@ -329,7 +329,7 @@ std::optional<Series> SeriesIn::find(const Expr& e) {
   const auto as_coefficient = [&] {
     return constant_series(Coefficient(is_float(e.dtype()) ? e : cast(e, DType::float64)));
   };
-  if (is_leaf(e)) return as_coefficient();
+  if (graphs::is_leaf(e)) return as_coefficient();
   const Op* op = &e.op();
   const std::span<const Expr> in = e.inputs();
   if (op == &switch_op) return choice(in[0], in[1], in[2]);
@@ -393,7 +393,7 @@ std::optional<Truth> SeriesIn::truth(const Expr& e) {
     const bool holds = value->at(0) != 0;
     return Truth{holds, holds};
   }
-  if (is_leaf(e)) return Truth{.unknown = e};
+  if (graphs::is_leaf(e)) return Truth{.unknown = e};
   if (budget_-- <= 0 || depth_ >= deepest) return {};
   const Op& op = e.op();
   const std::span<const Expr> in = e.inputs();
@@ -558,4 +558,4 @@ std::optional<Series> applied(const Op* op, const std::vector<Series>& x) {
 
 }  // namespace
 
-}  // namespace cinch
+}  // namespace cinch::rules

@@ -7,7 +7,7 @@
 #include "cinch/core/expr.hpp"
 #include "cinch/core/graph.hpp"
 
-namespace cinch {
+namespace cinch::rules {
 
 /// A coefficient: a number where it is known when the graph is built, else a float scalar
 /// expression.
@@ -81,4 +81,4 @@ class SeriesIn {
   int budget_ = 400, depth_ = 0;      // Nodes to look at.
 };
 
-}  // namespace cinch
+}  // namespace cinch::rules

@@ -4,34 +4,34 @@
 #include "cinch/ops/arithmetic.hpp"
 #include "cinch/ops/records/elementwise.hpp"
 
-namespace cinch {
+namespace cinch::rules {
 
 namespace {
 constexpr double one_over_root_two_pi = 0.39894228040143267794;
 }  // namespace
 
-constinit const Op sech_op = elementwise<formula::Sech>({
+constinit const Op sech_op = records::elementwise<formula::Sech>({
     .name = "sech",
     .grad = [](Args x, const Expr& y, const Expr& gy) -> Grads { return {-gy * y * tanh(x[0])}; },
 });
-constinit const Op sigmoid_slope_op = elementwise<formula::SigmoidSlope>({
+constinit const Op sigmoid_slope_op = records::elementwise<formula::SigmoidSlope>({
     .name = "sigmoid_slope",
     .grad = [](Args x, const Expr& y, const Expr& gy) -> Grads {
       return {-gy * y * tanh(0.5 * x[0])};
     },
     .probe = {-6, 6},
 });
-constinit const Op one_minus_square_op = elementwise<formula::OneMinusSquare>({
+constinit const Op one_minus_square_op = records::elementwise<formula::OneMinusSquare>({
     .name = "one_minus_square",
     .grad = [](Args x, const Expr&, const Expr& gy) -> Grads { return {-2 * gy * x[0]}; },
 });
-constinit const Op normal_cdf_op = elementwise<formula::NormalCdf>({
+constinit const Op normal_cdf_op = records::elementwise<formula::NormalCdf>({
     .name = "normal_cdf",
     .grad = [](Args x, const Expr&, const Expr& gy) -> Grads {
       return {one_over_root_two_pi * gy * exp_of_product(-0.5 * x[0], x[0])};
     },
 });
-constinit const Op exp_of_product_op = elementwise<formula::ExpOfProduct>({
+constinit const Op exp_of_product_op = records::elementwise<formula::ExpOfProduct>({
     .name = "exp_of_product",
     .commutative = true,
     .grad = [](Args x, const Expr& y, const Expr& gy) -> Grads {
@@ -47,4 +47,4 @@ Expr exp_of_product(const Arg& x, const Arg& y) {
   return apply(exp_of_product_op, {x, y}, {}, x.where());
 }
 
-}  // namespace cinch
+}  // namespace cinch::rules

@@ -6,7 +6,7 @@
 #include "cinch/core/expr.hpp"
 #include "cinch/core/op.hpp"
 
-namespace cinch {
+namespace cinch::rules {
 
 extern const Op sech_op, sigmoid_slope_op, one_minus_square_op, normal_cdf_op, exp_of_product_op;
 
@@ -22,4 +22,4 @@ Expr normal_cdf(const Arg& x);
 /// exp(x y), to the last digits where |x y| is large: densities such as exp(-x^2 / 2).
 Expr exp_of_product(const Arg& x, const Arg& y);
 
-}  // namespace cinch
+}  // namespace cinch::rules

@@ -8,7 +8,7 @@
 #include "cinch/ops/arithmetic.hpp"
 #include "cinch/ops/special.hpp"
 
-namespace cinch {
+namespace cinch::rules {
 
 namespace {
 
@@ -36,7 +36,8 @@ std::vector<Expr> weights_of_logs(Expr e) {
 }
 
 bool complements(const Expr& rest, const Expr& t) {
-  return is_one_of(rest, sub_op) && is_constant(rest.inputs()[0], 1) && rest.inputs()[1] == t;
+  return is_one_of(rest, sub_op) && graphs::is_constant(rest.inputs()[0], 1) &&
+         rest.inputs()[1] == t;
 }
 
 }  // namespace
@@ -57,4 +58,4 @@ std::vector<Expr> cross_entropy_targets(const Expr& root) {
   return result;
 }
 
-}  // namespace cinch
+}  // namespace cinch::rules

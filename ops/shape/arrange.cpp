@@ -16,7 +16,7 @@ namespace {
 
 /// How often or how far: an int64 scalar.
 Expr number_from(std::string_view name, const Arg& x, const Arg& number) {
-  const Expr result = whole_number(number);
+  const Expr result = records::whole_number(number);
   if (result.dtype() != DType::int64 || result.rank() != 0) {
     refuse(name,
            text("takes a number or an int64 scalar, got ", text(result.type()), "  ",
@@ -91,8 +91,8 @@ Expr roll(const Arg& x, const Arg& shift, std::int64_t axis) {
   const Attribution as(x.where());
   axis = axis_of("roll", x, axis);
   const Expr n = size(x, axis);
-  const Expr moved = computed(mod(number_from("roll", x, shift), maximum(n, 1))),
-             stay = computed(n - moved);
+  const Expr moved = records::computed(mod(number_from("roll", x, shift), maximum(n, 1))),
+             stay = records::computed(n - moved);
   const Expr joined = concatenate({narrow(x, axis, stay, moved), narrow(x, axis, 0, stay)}, axis);
   return joined.dims() == x->dims() ? joined : reshape(joined, sizes(x));
 }
@@ -145,7 +145,7 @@ std::vector<Expr> split(const Arg& x, std::int64_t parts, std::int64_t axis) {
   }
   // reshape refuses a size that turns out not to be divisible.
   std::vector<Expr> all = sizes(x);
-  const Expr each = computed(floor_div(all[index(axis)], parts));
+  const Expr each = records::computed(floor_div(all[index(axis)], parts));
   all[index(axis)] = each;
   all.insert(all.begin() + axis, constant(Tensor(parts)));
   const Expr apart = reshape(x, all);
@@ -168,7 +168,7 @@ std::vector<Expr> split_sizes(const Arg& x, const Sizes& lengths, std::int64_t a
       left -= static_cast<std::int64_t>(number->item());
     }
     counts.push_back(count_from("split_sizes", x, length));
-    total = computed(total + counts.back());
+    total = records::computed(total + counts.back());
   }
   const Dim n = x->dims()[index(axis)];
   const Tensor* sum = constant_value(total);
@@ -184,7 +184,7 @@ std::vector<Expr> split_sizes(const Arg& x, const Sizes& lengths, std::int64_t a
   Expr start = constant(Tensor(std::int64_t{0}));
   for (const Expr& count : counts) {
     result.push_back(narrow(whole, axis, start, count));
-    start = computed(start + count);
+    start = records::computed(start + count);
   }
   return result;
 }
@@ -229,7 +229,7 @@ Expr padded_with(const Expr& x, std::int64_t axis, const Sides& width, const Exp
 
 /// Which elements of an axis of size `n` stand at the places of the padded one.
 Expr positions_in(const Expr& n, const Sides& width, PadMode mode) {
-  const Expr i = arange(computed(n + (width.before + width.after))) - width.before;
+  const Expr i = arange(records::computed(n + (width.before + width.after))) - width.before;
   const auto there_and_back = [&](const Expr& period, std::int64_t turn) {
     const Expr k = mod(i, maximum(period, 1));
     return minimum(k, period - turn - k);
@@ -265,9 +265,10 @@ Expr pad(const Arg& x, const std::vector<Sides>& widths, PadMode mode, const Arg
     if (width.before < 0 || width.after < 0)
       refuse("pad", "a width cannot be negative: slice it", x);
     if (width.before == 0 && width.after == 0) continue;
-    result = mode == PadMode::constant
-                 ? padded_with(result, axis, width, v)
-                 : take(result, computed(positions_in(size(result, axis), width, mode)), axis);
+    result =
+        mode == PadMode::constant
+            ? padded_with(result, axis, width, v)
+            : take(result, records::computed(positions_in(size(result, axis), width, mode)), axis);
   }
   return result;
 }

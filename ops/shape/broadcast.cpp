@@ -16,7 +16,7 @@ namespace cinch {
 namespace {
 
 Type broadcast_to_type(Args x, const Attrs&) {
-  Type result{x[0].dtype(), dims_of(x.subspan(1))};
+  Type result{x[0].dtype(), records::dims_of(x.subspan(1))};
   if (x[0].rank() > result.rank())
     throw TypeError("cannot repeat to fewer axes, " + text(result.dims));
   const std::size_t lead = result.dims.size() - x[0].dims().size();
@@ -86,7 +86,8 @@ Tensor sum_like_reference(Values in, const Attrs&) {
   if (axes.empty()) return *in[0];
   return dispatch(in[0]->dtype(), [&]<class T> {
     const std::vector<std::size_t> over(axes.begin(), axes.end());
-    return to_tensor<T>(xt::xarray<T>(xt::sum<T>(view<T>(*in[0]), over))).reshaped(to);
+    return references::to_tensor<T>(xt::xarray<T>(xt::sum<T>(references::view<T>(*in[0]), over)))
+        .reshaped(to);
   });
 }
 
@@ -106,12 +107,12 @@ Expr batch_sum_like(Args x, const std::vector<bool>&, const Expr& y) {
 }
 
 /// Examples are added up along an axis of size 1; one that is several is as long as the summand's.
-Place trace_sum_like(const Flow& flow) {
+deriving::Place trace_sum_like(const deriving::Flow& flow) {
   const Expr &x = flow.inputs()[0], &like = flow.inputs()[1];
-  Place result = flow.place(0);
+  deriving::Place result = flow.place(0);
   const std::int64_t axis = result.axis - (x.rank() - like.rank());
   if (axis < 0) return {};
-  const Count target = flow.size(like, axis);
+  const deriving::Count target = flow.size(like, axis);
   if (!target.is_several(flow.examples) && !(target == flow.size(x, result.axis))) return {};
   result.axis = axis;
   return result;
@@ -124,10 +125,10 @@ constinit const Op broadcast_to_op{
     .type = broadcast_to_type,
     .reference =
         [](Values in, const Attrs&) {
-          const Shape shape = shape_of(in.subspan(1));
+          const Shape shape = records::shape_of(in.subspan(1));
           return dispatch(in[0]->dtype(), [&]<class T> {
             const std::vector<std::size_t> to(shape.begin(), shape.end());
-            return to_tensor<T>(xt::broadcast(view<T>(*in[0]), to));
+            return references::to_tensor<T>(xt::broadcast(references::view<T>(*in[0]), to));
           });
         },
     .algebra = Algebra::repeat,
@@ -193,7 +194,7 @@ constinit const Op sum_like_op{
 };
 
 Expr broadcast_to(const Arg& x, const Sizes& sizes) {
-  const Expr y = apply(broadcast_to_op, with_first(x, sizes.all()), {}, x.where());
+  const Expr y = apply(broadcast_to_op, records::with_first(x, sizes.all()), {}, x.where());
   return y.dims() == x->dims() ? x.expr() : y;
 }
 

@@ -55,9 +55,9 @@ void concatenate_kernel(std::span<const Operand> in, const Operand& out, const A
 Tensor concatenate_reference(Values in, const Attrs& attrs) {
   return dispatch(in[0]->dtype(), [&]<class T> {
     const auto axis = static_cast<std::size_t>(attrs.ints[0]);
-    xt::xarray<T> result = view<T>(*in[0]);
+    xt::xarray<T> result = references::view<T>(*in[0]);
     for (const Tensor* part : in.subspan(1)) {
-      const xt::xarray<T> more = view<T>(*part);
+      const xt::xarray<T> more = references::view<T>(*part);
       if (result.size() == 0 || more.size() == 0) {
         // xtensor cannot join empty arrays; the other one is the whole result where nothing is
         // lost.
@@ -69,7 +69,7 @@ Tensor concatenate_reference(Values in, const Attrs& attrs) {
       }
       result = xt::xarray<T>(xt::concatenate(xt::xtuple(result, more), axis));
     }
-    return to_tensor<T>(result);
+    return references::to_tensor<T>(result);
   });
 }
 
@@ -163,7 +163,7 @@ Expr stack(const std::vector<Expr>& parts, std::int64_t axis, Source where) {
   const Attribution as(where);
   std::vector<Expr> taller;
   for (const Expr& part : parts)
-    taller.push_back(expand_dims(alike("stack", Arg(part, where), parts.front()), axis));
+    taller.push_back(expand_dims(records::alike("stack", Arg(part, where), parts.front()), axis));
   return concatenate(taller, axis, where);
 }
 

@@ -64,7 +64,7 @@ bool diagonal_view(const Strided& in, const Expr& y, Strided& out) {
 template <class F>
 void for_each_on_diagonal(const Shape& matrix, const Attrs& attrs, F&& f) {
   const Diagonal d(attrs);
-  for_each_index(matrix, [&](const std::vector<std::size_t>& index) {
+  references::for_each_index(matrix, [&](const std::vector<std::size_t>& index) {
     const auto row = static_cast<std::int64_t>(index[d.row]),
                column = static_cast<std::int64_t>(index[d.column]);
     if (column == row + attrs.ints[2])
@@ -77,8 +77,8 @@ Tensor diagonal_reference(Values in, const Attrs& attrs) {
   const Shape& matrix = in[0]->shape();
   Tensor result(in[0]->dtype(), d.of(matrix, d.length(matrix[d.row], matrix[d.column])));
   dispatch(result.dtype(), [&]<class T> {
-    const auto from = view<T>(*in[0]);
-    auto to = view<T>(result);
+    const auto from = references::view<T>(*in[0]);
+    auto to = references::view<T>(result);
     for_each_on_diagonal(matrix, attrs, [&](const auto& here, const auto& there) {
       to.element(there.begin(), there.end()) = from.element(here.begin(), here.end());
     });
@@ -102,8 +102,8 @@ Type embed_diagonal_type(Args x, const Attrs& attrs) {
 Tensor embed_diagonal_reference(Values in, const Attrs& attrs) {
   Tensor result(in[0]->dtype(), in[1]->shape());
   dispatch(result.dtype(), [&]<class T> {
-    const auto from = view<T>(*in[0]);
-    auto to = view<T>(result);
+    const auto from = references::view<T>(*in[0]);
+    auto to = references::view<T>(result);
     for_each_on_diagonal(in[1]->shape(), attrs, [&](const auto& there, const auto& here) {
       to.element(there.begin(), there.end()) = from.element(here.begin(), here.end());
     });
@@ -140,17 +140,18 @@ Attrs with_batch(const Attrs& attrs) {
 }
 
 /// Whether position k of an axis of matrices meets element k of the diagonal, for each k.
-bool runs_along(const Flow& flow, std::int64_t axis, const Expr& matrices, const Count& diagonal) {
+bool runs_along(const deriving::Flow& flow, std::int64_t axis, const Expr& matrices,
+                const deriving::Count& diagonal) {
   const auto& ints = flow.y.attrs().ints;
   const bool from_the_first = axis == ints[0] ? ints[2] >= 0 : ints[2] <= 0;
-  const Count rows = flow.size(matrices, ints[0]), columns = flow.size(matrices, ints[1]);
-  const Count& mine = axis == ints[0] ? rows : columns;
+  const deriving::Count rows = flow.size(matrices, ints[0]), columns = flow.size(matrices, ints[1]);
+  const deriving::Count& mine = axis == ints[0] ? rows : columns;
   return from_the_first && (mine == diagonal || (ints[2] == 0 && rows == columns));
 }
 
-Place trace_diagonal(const Flow& flow) {
+deriving::Place trace_diagonal(const deriving::Flow& flow) {
   const auto& ints = flow.y.attrs().ints;
-  Place place = flow.place(0);
+  deriving::Place place = flow.place(0);
   if (place.axis != ints[0] && place.axis != ints[1]) {
     place.axis -= (ints[0] < place.axis) + (ints[1] < place.axis);
     return place;
@@ -162,10 +163,10 @@ Place trace_diagonal(const Flow& flow) {
 }
 
 /// Zeros are anybody's: an example's element is in its row and in its column.
-Place trace_embed_diagonal(const Flow& flow) {
+deriving::Place trace_embed_diagonal(const deriving::Flow& flow) {
   const auto& ints = flow.y.attrs().ints;
   const Expr& x = flow.inputs()[0];
-  Place place = flow.place(0);
+  deriving::Place place = flow.place(0);
   if (place.axis == x.rank() - 1) {
     for (const std::int64_t axis : {ints[0], ints[1]}) {
       if (runs_along(flow, axis, flow.y, flow.size(x, place.axis)))
@@ -238,7 +239,7 @@ constinit const Op embed_diagonal_op{
     .batch =
         [](Args x, const std::vector<bool>&, const Expr& y) {
           const Expr like = broadcast_to(cast(Arg(0.0), y.dtype()),
-                                         with_leading_size(size(x[0], 0), y.inputs()[1]));
+                                         records::with_leading_size(size(x[0], 0), y.inputs()[1]));
           return apply(embed_diagonal_op, {x[0], like}, with_batch(y.attrs()));
         },
     .trace = trace_embed_diagonal,
@@ -301,7 +302,7 @@ Expr diag(const Arg& x, std::int64_t offset) {
   if (x->rank() != 1) {
     refuse("diag", "takes a vector or a matrix", x);
   }
-  const Expr n = offset == 0 ? size(x, 0) : computed(size(x, 0) + std::abs(offset));
+  const Expr n = offset == 0 ? size(x, 0) : records::computed(size(x, 0) + std::abs(offset));
   return embed_diagonal(x, broadcast_to(cast(Arg(0.0), x->dtype()), {n, n}), offset);
 }
 
@@ -329,7 +330,7 @@ Expr fill_diagonal(const Arg& x, const Arg& value) {
   if (other.rank() > 0 && x->rank() >= 2) {
     const std::int64_t rank = x->rank();
     const Expr there = diagonal(x, 0, -2, -1);
-    other = beside("fill_diagonal", other, there);
+    other = records::beside("fill_diagonal", other, there);
     other = embed_diagonal(broadcast_like(other, there), x, 0, rank - 2, rank - 1);
   }
   return masked("fill_diagonal", x, other,

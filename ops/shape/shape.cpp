@@ -99,8 +99,8 @@ Tensor dimshuffle_reference(Values in, const Attrs& attrs) {
     if (std::ranges::find(order, axis) == order.end()) order.push_back(axis);
   }
   return dispatch(in[0]->dtype(), [&]<class T> {
-    const xt::xarray<T> moved = xt::transpose(view<T>(*in[0]), order);
-    return to_tensor<T>(moved).reshaped(shape);
+    const xt::xarray<T> moved = xt::transpose(references::view<T>(*in[0]), order);
+    return references::to_tensor<T>(moved).reshaped(shape);
   });
 }
 
@@ -156,7 +156,7 @@ std::int64_t follow_dimshuffle(Args, std::span<const std::int64_t> axes, const E
 // ------------------------------------------------------------------------------------------------------------
 
 Type reshape_type(Args x, const Attrs&) {
-  Type result{x[0].dtype(), dims_of(x.subspan(1))};
+  Type result{x[0].dtype(), records::dims_of(x.subspan(1))};
   if (x[0].type().is_static() && result.is_static() &&
       element_count(x[0].type().shape()) != element_count(result.shape())) {
     throw TypeError("the numbers of elements differ: cannot be laid out as " + text(result.dims));
@@ -199,7 +199,7 @@ Expr simplify_reshape(const Expr& y) {
   const Expr& x = y.inputs()[0];
   if (x.dims() == y.dims()) return x;
   if (&x.op() == &reshape_op)
-    return apply(reshape_op, with_first(x.inputs()[0], y.inputs().subspan(1)));
+    return apply(reshape_op, records::with_first(x.inputs()[0], y.inputs().subspan(1)));
   return {};
 }
 
@@ -211,25 +211,26 @@ Expr batch_reshape(Args x, const std::vector<bool>&, const Expr& y) {
 
 /// Elements keep their order, so examples stand where as many elements lie before and after. Each
 /// of the three sizes, of an axis and of what is before and after it, follows from the other two.
-Place trace_reshape(const Flow& flow) {
+deriving::Place trace_reshape(const deriving::Flow& flow) {
   const Expr &x = flow.inputs()[0], &y = flow.y;
-  const Place& from = flow.place(0);
-  Count before = from.outer, after = from.inner;
+  const deriving::Place& from = flow.place(0);
+  deriving::Count before = from.outer, after = from.inner;
   for (std::int64_t axis = 0; axis < x.rank(); ++axis) {
     if (axis < from.axis) before = before * flow.size(x, axis);
     if (axis > from.axis) after = after * flow.size(x, axis);
   }
   // An axis of their own may have a known size where they do not.
-  Count examples = flow.examples;
+  deriving::Count examples = flow.examples;
   const Dim own = x.dims()[static_cast<std::size_t>(from.axis)];
-  if (own.known() && from.outer == Count() && from.inner == Count()) examples = own.size();
-  std::vector<Count> sizes;
+  if (own.known() && from.outer == deriving::Count() && from.inner == deriving::Count())
+    examples = own.size();
+  std::vector<deriving::Count> sizes;
   for (const Expr& n : flow.inputs().subspan(1)) {
-    const Count size = flow.value(n);
+    const deriving::Count size = flow.value(n);
     sizes.push_back(size == flow.examples ? examples : size);
   }
   const auto product_of = [](auto first, auto last) {
-    return std::accumulate(first, last, Count(), std::multiplies<>());
+    return std::accumulate(first, last, deriving::Count(), std::multiplies<>());
   };
   for (std::int64_t axis = 0; axis < y.rank(); ++axis) {
     const auto at = sizes.begin() + axis;
@@ -292,7 +293,8 @@ constinit const Op dimshuffle_op{
 constinit const Op reshape_op{
     .name = "reshape",
     .type = reshape_type,
-    .reference = [](Values in, const Attrs&) { return in[0]->reshaped(shape_of(in.subspan(1))); },
+    .reference = [](Values in,
+                    const Attrs&) { return in[0]->reshaped(records::shape_of(in.subspan(1))); },
     .algebra = Algebra::regroup,
     .sizes_from = 1,
     .grad = [](Args x, const Expr&, const Expr& gy) -> Grads { return {reshape(gy, sizes(x[0]))}; },
@@ -351,7 +353,7 @@ Expr product(const std::vector<Expr>& factors) {
       result =
           constant(Tensor(element_count({a->data<std::int64_t>()[0], b->data<std::int64_t>()[0]})));
     } else {
-      result = is_constant(result, 1) ? factor : result * factor;
+      result = graphs::is_constant(result, 1) ? factor : result * factor;
     }
   }
   return result;
@@ -401,7 +403,7 @@ Expr squeeze(const Arg& x, std::int64_t axis) {
 }
 
 Expr reshape(const Arg& x, const std::vector<Expr>& sizes) {
-  return apply(reshape_op, with_first(x, sizes), {}, x.where());
+  return apply(reshape_op, records::with_first(x, sizes), {}, x.where());
 }
 
 namespace {
@@ -417,7 +419,8 @@ Expr remaining_size(const Arg& x, std::vector<Expr> others) {
   for (auto other = others.begin(); other != others.end();) {
     // A 0 that the user wrote is no axis of x.
     const auto same = std::ranges::find_if(own, [&](const Expr& size) {
-      return !other->type().weak && (*other == size || dim_of(*other) == dim_of(size));
+      return !other->type().weak &&
+             (*other == size || records::dim_of(*other) == records::dim_of(size));
     });
     other = same == own.end() ? std::next(other) : others.erase(other);
     if (same != own.end()) own.erase(same);
@@ -441,7 +444,7 @@ Expr reshape_with_rest(const Arg& x, std::vector<Expr> all) {
       refuse_reshape(
           x, text("sizes must be int64 scalars, one is ", text(size.type()), "  ", describe(size)));
     }
-    if (!is_constant(size, -1)) {
+    if (!graphs::is_constant(size, -1)) {
       others.push_back(size);
       if (size.type().weak) size = cast(size, DType::int64);
     } else if (rest) {

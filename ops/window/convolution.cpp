@@ -12,7 +12,7 @@ namespace {
 /// What both directions share: the operands as the ops want them.
 struct Operation {
   Expr data, w;  ///< (batch, ..., height, width) and (filters, channels, height, width).
-  std::vector<Window> windows = {};  ///< Without their width, which is the filters'.
+  std::vector<windows::Window> windows = {};  ///< Without their width, which is the filters'.
   std::int64_t groups = 1;
 };
 
@@ -60,8 +60,8 @@ void prepare(Operation& c, bool flip) {
     for (std::int64_t axis = 2; axis < c.w.rank(); ++axis) c.w = reverse(c.w, axis);
   }
   if (c.windows.size() == 1) {
-    c.data = with_height(c.data);
-    c.w = with_height(c.w);
+    c.data = windows::with_height(c.data);
+    c.w = windows::with_height(c.w);
   }
 }
 
@@ -93,7 +93,7 @@ Expr in_groups(const Operation& c, F&& f) {
       c.groups == 1
           ? f(c.data, c.w)
           : groups_joined(f(groups_first(c.data, c.groups), filters_in_groups(c.w, c.groups)));
-  return c.windows.size() == 1 ? without_height(y) : y;
+  return c.windows.size() == 1 ? windows::without_height(y) : y;
 }
 
 Expr convolve(std::string_view name, std::size_t axes, const Arg& x, const Arg& w,
@@ -110,7 +110,7 @@ Expr convolve(std::string_view name, std::size_t axes, const Arg& x, const Arg& 
     for (std::size_t k = 0; k < axes; ++k)
       window_count(x->dims()[2 + k], w->dims()[2 + k], c.windows[k]);
   } catch (const TypeError& error) {
-    fail(name, error.what(), std::vector<Expr>{x, w}, x.where());
+    windows::fail(name, error.what(), std::vector<Expr>{x, w}, x.where());
   }
   prepare(c, options.flip);
   return in_groups(c, [&](const Expr& data, const Expr& filters) {
@@ -133,14 +133,14 @@ Expr convolve_transposed(std::string_view name, std::size_t axes, const Arg& y, 
     }
     const auto more = options.output_padding.of(axes, 0, "output_padding");
     for (std::size_t k = 0; k < axes; ++k) {
-      const Window& window = c.windows[k];
+      const windows::Window& window = c.windows[k];
       if (more[k] >= window.stride) {
         throw TypeError(text("the output_padding is ", more[k],
                              ", it must be less than the stride ", window.stride));
       }
       const auto axis = static_cast<std::int64_t>(k) + 2;
       // The padding after is what the result is longer by, less.
-      Window longer = window;
+      windows::Window longer = window;
       longer.after -= more[k];
       in.push_back(covered_size(size(y, axis), size(w, axis), longer));
       if (const Tensor* n = constant_value(in.back()); n && n->item() < 1) {
@@ -149,7 +149,7 @@ Expr convolve_transposed(std::string_view name, std::size_t axes, const Arg& y, 
       }
     }
   } catch (const TypeError& error) {
-    fail(name, error.what(), std::vector<Expr>{y, w}, y.where());
+    windows::fail(name, error.what(), std::vector<Expr>{y, w}, y.where());
   }
   prepare(c, options.flip);
   if (axes == 1) in.insert(in.begin(), constant(Tensor(std::int64_t{1})));

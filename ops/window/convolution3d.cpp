@@ -10,8 +10,8 @@ namespace cinch {
 namespace {
 
 struct Depth {
-  std::vector<Window> windows;  ///< Along depth, height and width.
-  std::int64_t width;           ///< Of the filters, along depth.
+  std::vector<windows::Window> windows;  ///< Along depth, height and width.
+  std::int64_t width;                    ///< Of the filters, along depth.
 };
 
 /// Throws TypeError for what is visible before the formula runs.
@@ -52,9 +52,9 @@ Expr conv3d(const Arg& x, const Arg& w, const ConvOptions& options) {
   try {
     d = read_options(x, w, options);
   } catch (const TypeError& error) {
-    fail("conv3d", error.what(), std::vector<Expr>{x, w}, x.where());
+    windows::fail("conv3d", error.what(), std::vector<Expr>{x, w}, x.where());
   }
-  const Window& depth = d.windows[0];
+  const windows::Window& depth = d.windows[0];
   const Expr padded = pad(x, {0, 0, {depth.before, depth.after}, 0, 0});
   const Expr width = constant(Tensor(d.width)), count = window_count(size(x, 2), width, depth);
   // (batch, depth of the result, channels, depth of the filters, height, width)
@@ -67,7 +67,7 @@ Expr conv3d(const Arg& x, const Arg& w, const ConvOptions& options) {
       reshape(seen, std::vector<Expr>{product({n[0], n[1]}), product({n[2], n[3]}), n[4], n[5]});
   const Expr turned = options.flip ? reverse(w, 2) : w.expr();
   const Expr filters = reshape(turned, std::vector<Expr>{f[0], product({f[1], f[2]}), f[3], f[4]});
-  const auto sides = [](const Window& along) { return Sides(along.before, along.after); };
+  const auto sides = [](const windows::Window& along) { return Sides(along.before, along.after); };
   const Expr y = conv2d(maps, filters,
                         {.stride = {d.windows[1].stride, d.windows[2].stride},
                          .padding = {sides(d.windows[1]), sides(d.windows[2])},

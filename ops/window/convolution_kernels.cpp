@@ -8,7 +8,7 @@
 #include "cinch/ops/linalg/blas.hpp"
 #include "cinch/ops/window/windows.hpp"
 
-namespace cinch {
+namespace cinch::windows {
 
 ConvolutionSizes::ConvolutionSizes(Sizes x, Sizes w, Sizes y, const Attrs& attrs)
     : groups(x.size() == 5 ? x[0] : 1), window(windows_of(attrs)) {
@@ -43,7 +43,7 @@ struct Blocks {
 /// Memory of the calling thread that only grows, so that steps allocate nothing after the first.
 template <class T, int Purpose>
 T* memory(std::int64_t count) {
-  thread_local constinit ThreadMemory kept;
+  thread_local constinit running::ThreadMemory kept;
   return reinterpret_cast<T*>(kept.get(static_cast<std::size_t>(count) * sizeof(T)));
 }
 
@@ -59,9 +59,9 @@ template <class T, class F>
 void for_each_row(const ConvolutionSizes& s, T* x, T* columns, F&& row) {
   for (std::int64_t c = 0; c < s.channels; ++c) {
     for (std::int64_t i = 0; i < s.width[0]; ++i) {
-      const Span vertical = windows_inside(s.window[0], i, s.in[0], s.out[0]);
+      const running::Span vertical = windows_inside(s.window[0], i, s.in[0], s.out[0]);
       for (std::int64_t j = 0; j < s.width[1]; ++j) {
-        const Span horizontal = windows_inside(s.window[1], j, s.in[1], s.out[1]);
+        const running::Span horizontal = windows_inside(s.window[1], j, s.in[1], s.out[1]);
         const std::int64_t first = j * s.window[1].dilation - s.window[1].before;
         for (std::int64_t o = 0; o < s.out[0]; ++o, columns += s.out[1]) {
           const std::int64_t at =
@@ -79,20 +79,22 @@ void for_each_row(const ConvolutionSizes& s, T* x, T* columns, F&& row) {
 template <class T>
 void gather(const ConvolutionSizes& s, const T* x, T* columns) {
   const std::int64_t stride = s.window[1].stride, out = s.out[1];
-  for_each_row<T>(
-      s, const_cast<T*>(x), columns, [&](T* to, const T* from, std::int64_t first, Span inside) {
-        if (!from) {
-          std::fill_n(to, out, T(0));
-          return;
-        }
-        for (std::int64_t o = 0; o < inside.begin; ++o) to[o] = T(0);
-        if (stride == 1) {
-          std::copy(from + inside.begin + first, from + inside.end + first, to + inside.begin);
-        } else {
-          for (std::int64_t o = inside.begin; o < inside.end; ++o) to[o] = from[o * stride + first];
-        }
-        for (std::int64_t o = inside.end; o < out; ++o) to[o] = T(0);
-      });
+  for_each_row<T>(s, const_cast<T*>(x), columns,
+                  [&](T* to, const T* from, std::int64_t first, running::Span inside) {
+                    if (!from) {
+                      std::fill_n(to, out, T(0));
+                      return;
+                    }
+                    for (std::int64_t o = 0; o < inside.begin; ++o) to[o] = T(0);
+                    if (stride == 1) {
+                      std::copy(from + inside.begin + first, from + inside.end + first,
+                                to + inside.begin);
+                    } else {
+                      for (std::int64_t o = inside.begin; o < inside.end; ++o)
+                        to[o] = from[o * stride + first];
+                    }
+                    for (std::int64_t o = inside.end; o < out; ++o) to[o] = T(0);
+                  });
 }
 
 template <class T>
@@ -109,16 +111,17 @@ template <class T>
 void scatter(const ConvolutionSizes& s, T* columns, T* x) {
   const std::int64_t stride = s.window[1].stride;
   std::fill_n(x, s.channels * s.in_area(), T(0));
-  for_each_row<T>(s, x, columns, [&](const T* from, T* to, std::int64_t first, Span inside) {
-    if (!to) return;
-    if (stride == 1) {
-      for (std::int64_t o = inside.begin; o < inside.end; ++o)
-        to[o + first] = sum_of(to[o + first], from[o]);
-    } else {
-      for (std::int64_t o = inside.begin; o < inside.end; ++o)
-        to[o * stride + first] = sum_of(to[o * stride + first], from[o]);
-    }
-  });
+  for_each_row<T>(s, x, columns,
+                  [&](const T* from, T* to, std::int64_t first, running::Span inside) {
+                    if (!to) return;
+                    if (stride == 1) {
+                      for (std::int64_t o = inside.begin; o < inside.end; ++o)
+                        to[o + first] = sum_of(to[o + first], from[o]);
+                    } else {
+                      for (std::int64_t o = inside.begin; o < inside.end; ++o)
+                        to[o * stride + first] = sum_of(to[o * stride + first], from[o]);
+                    }
+                  });
 }
 
 /// The matrix is x itself: filters of one element, at every position.
@@ -173,9 +176,10 @@ double nanoseconds(const ConvolutionSizes& s, std::size_t bytes) {
 template <class F>
 void for_each_example(const ConvolutionSizes& s, std::size_t bytes, F&& work) {
   const std::int64_t count = s.groups * s.examples;
-  const std::int64_t parts = parts_for(nanoseconds(s, bytes) * static_cast<double>(count), count);
-  share_work(parts, [&](std::int64_t part) {
-    const Span own = part_of(count, 1, parts, part);
+  const std::int64_t parts =
+      running::parts_for(nanoseconds(s, bytes) * static_cast<double>(count), count);
+  running::share_work(parts, [&](std::int64_t part) {
+    const running::Span own = running::part_of(count, 1, parts, part);
     for (std::int64_t i = own.begin; i < own.end; ++i) work(i / s.examples, i % s.examples);
   });
 }
@@ -221,14 +225,14 @@ void convolve_filters(const ConvolutionSizes& s, const Operand& x_in, const Oper
   const std::int64_t most = std::clamp<std::int64_t>(
       most_elements / std::max<std::int64_t>(size, 1), 1, std::max<std::int64_t>(s.examples, 1));
   const std::int64_t parts =
-      parts_for(nanoseconds(s, sizeof(T)) * static_cast<double>(s.examples), most);
+      running::parts_for(nanoseconds(s, sizeof(T)) * static_cast<double>(s.examples), most);
   for (std::int64_t g = 0; g < s.groups; ++g) {
     T* result = w.at(g, 0);
     T* partial = parts > 1 ? memory<T, 1>((parts - 1) * size) : nullptr;
-    share_work(parts, [&](std::int64_t part) {
+    running::share_work(parts, [&](std::int64_t part) {
       T* sum = part == 0 ? result : partial + (part - 1) * size;
       std::fill_n(sum, size, T(0));
-      const Span own = part_of(s.examples, 1, parts, part);
+      const running::Span own = running::part_of(s.examples, 1, parts, part);
       for (std::int64_t b = own.begin; b < own.end; ++b) {
         const T* seen = x.at(g, b);
         if (!sees_all(s)) {
@@ -277,4 +281,4 @@ void convolution_filters_kernel(std::span<const Operand> in, const Operand& out,
   dispatch_number(out.dtype, [&]<class T> { convolve_filters<T>(s, in[0], in[1], out); });
 }
 
-}  // namespace cinch
+}  // namespace cinch::windows

@@ -8,7 +8,7 @@
 #include "cinch/ops/window.hpp"
 #include "cinch/ops/window/windows.hpp"
 
-namespace cinch {
+namespace cinch::windows {
 
 /// The sizes of a convolution's three tensors, with two spatial axes; see convolution.hpp.
 struct ConvolutionSizes {
@@ -33,4 +33,4 @@ void convolution_filters_kernel(std::span<const Operand> in, const Operand& out,
 /// Spatial axes and the one before them row-major; those in front as they like.
 bool convolution_accepts(const Strided& where, const Shape& shape);
 
-}  // namespace cinch
+}  // namespace cinch::windows

@@ -29,8 +29,8 @@ std::size_t lead_of(const Expr& a, const Expr& b) {
 Type joined(const Expr& a, const Expr& b, std::size_t lead, Dim outer, Dim inner, Dims spatial) {
   Type result{a.dtype(), {}};
   if (lead) {
-    result.dims.push_back(
-        shared_size(a.dims()[0], b.dims()[0], "the groups number", "those of the other operand"));
+    result.dims.push_back(windows::shared_size(a.dims()[0], b.dims()[0], "the groups number",
+                                               "those of the other operand"));
   }
   result.dims.insert(result.dims.end(), {outer, inner});
   result.dims.insert(result.dims.end(), spatial.begin(), spatial.end());
@@ -38,11 +38,11 @@ Type joined(const Expr& a, const Expr& b, std::size_t lead, Dim outer, Dim inner
 }
 
 Type convolution_type(Args x, const Attrs& attrs) {
-  const Windows windows = windows_of(attrs);
+  const windows::Windows windows = windows::windows_of(attrs);
   const std::size_t lead = lead_of(x[0], x[1]);
   const Dims &in = x[0].dims(), &w = x[1].dims();
-  shared_size(in[lead + 1], w[lead + 1], "the channels of the input number",
-              "those of the filters");
+  windows::shared_size(in[lead + 1], w[lead + 1], "the channels of the input number",
+                       "those of the filters");
   Dims out;
   for (std::size_t k = 0; k < 2; ++k)
     out.push_back(window_count(in[lead + 2 + k], w[lead + 2 + k], windows[k]));
@@ -50,20 +50,20 @@ Type convolution_type(Args x, const Attrs& attrs) {
 }
 
 Type convolution_data_type(Args x, const Attrs& attrs) {
-  const Windows windows = windows_of(attrs);
+  const windows::Windows windows = windows::windows_of(attrs);
   const std::size_t lead = lead_of(x[0], x[1]);
-  const Dims &y = x[0].dims(), &w = x[1].dims(), in = dims_of(x.subspan(2));
-  shared_size(y[lead + 1], w[lead], "the channels of the input number", "the filters");
+  const Dims &y = x[0].dims(), &w = x[1].dims(), in = records::dims_of(x.subspan(2));
+  windows::shared_size(y[lead + 1], w[lead], "the channels of the input number", "the filters");
   for (std::size_t k = 0; k < 2; ++k)
     require_count(y[lead + 2 + k], in[k], w[lead + 2 + k], windows[k], k);
   return joined(x[0], x[1], lead, y[lead], w[lead + 1], in);
 }
 
 Type convolution_filters_type(Args x, const Attrs& attrs) {
-  const Windows windows = windows_of(attrs);
+  const windows::Windows windows = windows::windows_of(attrs);
   const std::size_t lead = lead_of(x[0], x[1]);
-  const Dims &in = x[0].dims(), &y = x[1].dims(), width = dims_of(x.subspan(2));
-  shared_size(in[lead], y[lead], "the examples number", "those of the other operand");
+  const Dims &in = x[0].dims(), &y = x[1].dims(), width = records::dims_of(x.subspan(2));
+  windows::shared_size(in[lead], y[lead], "the examples number", "those of the other operand");
   for (std::size_t k = 0; k < 2; ++k)
     require_count(y[lead + 2 + k], in[lead + 2 + k], width[k], windows[k], k);
   return joined(x[0], x[1], lead, y[lead + 1], in[lead + 1], width);
@@ -86,9 +86,9 @@ Expr convolution_filters(const Expr& x, const Expr& y, const std::vector<Expr>& 
 
 /// Calls f(i, j, k) for every product in the sum: elements i of x, j of w and k of y.
 template <class F>
-void for_each_product(const ConvolutionSizes& s, F&& f) {
+void for_each_product(const windows::ConvolutionSizes& s, F&& f) {
   const auto seen_at = [&](std::size_t axis, std::int64_t o, std::int64_t k) {
-    const Window& window = s.window[axis];
+    const windows::Window& window = s.window[axis];
     return o * window.stride - window.before + k * window.dilation;
   };
   const std::int64_t maps = s.groups * s.examples * s.filters;
@@ -111,7 +111,7 @@ void for_each_product(const ConvolutionSizes& s, F&& f) {
 /// to[i] += a[j] * b[k] over all products, where `pick` says which of the three tensors is which.
 /// Sums are kept in double, so that what is compared with them is judged by its own rounding.
 template <class Pick>
-Tensor sum_of_products(const ConvolutionSizes& s, const Tensor& a, const Tensor& b,
+Tensor sum_of_products(const windows::ConvolutionSizes& s, const Tensor& a, const Tensor& b,
                        const Shape& shape, Pick&& pick) {
   return dispatch(a.dtype(), [&]<class T> {
     using Wide = std::conditional_t<std::is_floating_point_v<T>, double, std::uint64_t>;
@@ -132,17 +132,17 @@ Tensor sum_of_products(const ConvolutionSizes& s, const Tensor& a, const Tensor&
 using Three = std::array<std::size_t, 3>;
 
 Tensor convolution_reference(Values in, const Attrs& attrs) {
-  const Windows windows = windows_of(attrs);
+  const windows::Windows windows = windows::windows_of(attrs);
   const Shape &x = in[0]->shape(), &w = in[1]->shape();
   const std::size_t lead = x.size() - 4;
   Shape y(x.begin(), x.begin() + static_cast<std::ptrdiff_t>(lead) + 1);
   y.push_back(w[lead]);
   for (std::size_t k = 0; k < 2; ++k) {
-    Window window = windows[k];
+    windows::Window window = windows[k];
     window.width = w[lead + 2 + k];
     y.push_back(window.count(x[lead + 2 + k]));
   }
-  return sum_of_products(ConvolutionSizes(x, w, y, attrs), *in[0], *in[1], y,
+  return sum_of_products(windows::ConvolutionSizes(x, w, y, attrs), *in[0], *in[1], y,
                          [](std::size_t i, std::size_t j, std::size_t k) {
                            return Three{k, i, j};
                          });
@@ -153,7 +153,7 @@ Shape with_spatial(Values in, std::int64_t outer, std::int64_t inner) {
   Shape result;
   if (in[0]->rank() == 5) result.push_back(in[0]->shape()[0]);
   result.insert(result.end(), {outer, inner});
-  for (const std::int64_t n : shape_of(in.subspan(2))) result.push_back(n);
+  for (const std::int64_t n : records::shape_of(in.subspan(2))) result.push_back(n);
   return result;
 }
 
@@ -161,7 +161,7 @@ Tensor convolution_data_reference(Values in, const Attrs& attrs) {
   const Shape &y = in[0]->shape(), &w = in[1]->shape();
   const std::size_t lead = y.size() - 4;
   const Shape x = with_spatial(in, y[lead], w[lead + 1]);
-  return sum_of_products(ConvolutionSizes(x, w, y, attrs), *in[0], *in[1], x,
+  return sum_of_products(windows::ConvolutionSizes(x, w, y, attrs), *in[0], *in[1], x,
                          [](std::size_t i, std::size_t j, std::size_t k) {
                            return Three{i, k, j};
                          });
@@ -171,7 +171,7 @@ Tensor convolution_filters_reference(Values in, const Attrs& attrs) {
   const Shape &x = in[0]->shape(), &y = in[1]->shape();
   const std::size_t lead = x.size() - 4;
   const Shape w = with_spatial(in, y[lead + 1], x[lead + 1]);
-  return sum_of_products(ConvolutionSizes(x, w, y, attrs), *in[0], *in[1], w,
+  return sum_of_products(windows::ConvolutionSizes(x, w, y, attrs), *in[0], *in[1], w,
                          [](std::size_t i, std::size_t j, std::size_t k) {
                            return Three{j, i, k};
                          });
@@ -182,18 +182,20 @@ Tensor convolution_filters_reference(Values in, const Attrs& attrs) {
 
 Grads convolution_grad(Args x, const Expr& y, const Expr& gy) {
   const auto& ints = y.attrs().ints;
-  return {convolution_data(gy, x[1], spatial_sizes(x[0]), ints),
-          convolution_filters(x[0], gy, spatial_sizes(x[1]), ints)};
+  return {convolution_data(gy, x[1], windows::spatial_sizes(x[0]), ints),
+          convolution_filters(x[0], gy, windows::spatial_sizes(x[1]), ints)};
 }
 
 Grads convolution_data_grad(Args x, const Expr& y, const Expr& gy) {
   const auto& ints = y.attrs().ints;
-  return {convolution(gy, x[1], ints), convolution_filters(gy, x[0], spatial_sizes(x[1]), ints)};
+  return {convolution(gy, x[1], ints),
+          convolution_filters(gy, x[0], windows::spatial_sizes(x[1]), ints)};
 }
 
 Grads convolution_filters_grad(Args x, const Expr& y, const Expr& gy) {
   const auto& ints = y.attrs().ints;
-  return {convolution_data(x[1], gy, spatial_sizes(x[0]), ints), convolution(x[0], gy, ints)};
+  return {convolution_data(x[1], gy, windows::spatial_sizes(x[0]), ints),
+          convolution(x[0], gy, ints)};
 }
 
 /// Which axis of an operand, after the groups, the sum does not run over, and where it stands in
@@ -270,7 +272,7 @@ Expr given_size(const Expr& y, std::int64_t axis) {
   return Expr(y.inputs()[static_cast<std::size_t>(axis - y.rank() + 4)]);
 }
 
-double count_flops(const ConvolutionSizes& s) {
+double count_flops(const windows::ConvolutionSizes& s) {
   return 2.0 * static_cast<double>(s.groups * s.examples * s.filters) *
          static_cast<double>(s.meetings());
 }
@@ -351,14 +353,14 @@ std::vector<Example> convolution_data_examples() {
 
 std::vector<Example> convolution_filters_examples() {
   const auto example = [](const Shape& x, const Shape& y, std::int64_t height, std::int64_t width,
-                          const std::vector<Window>& windows) {
+                          const std::vector<windows::Window>& windows) {
     return Example{{float64(x), float64(y)}, [=](Args in) {
                      return convolution_filters(in[0], in[1],
                                                 {constant(Tensor(height)), constant(Tensor(width))},
                                                 to_ints(windows));
                    }};
   };
-  const Window plain, strided{1, 2, 1, 1, 1}, uneven{1, 3, 0, 1, 2};
+  const windows::Window plain, strided{1, 2, 1, 1, 1}, uneven{1, 3, 0, 1, 2};
   return {example({2, 3, 5, 6}, {2, 4, 3, 5}, 3, 2, {plain, plain}),
           example({2, 2, 7, 5}, {2, 3, 4, 3}, 3, 3, {strided, strided}),
           example({1, 2, 6, 7}, {1, 2, 2, 2}, 2, 3, {uneven, uneven}),
@@ -381,10 +383,10 @@ constinit const Op convolution_op{
         [](const Expr& y, std::int64_t axis) {
           const Expr &x = y.inputs()[0], &w = y.inputs()[1];
           const auto k = static_cast<std::size_t>(axis - y.rank() + 2);
-          return window_count(size(x, axis), size(w, axis), windows_of(y.attrs())[k]);
+          return window_count(size(x, axis), size(w, axis), windows::windows_of(y.attrs())[k]);
         },
-    .kernel = convolution_kernel,
-    .accepts = convolution_accepts,
+    .kernel = windows::convolution_kernel,
+    .accepts = windows::convolution_accepts,
     .flops =
         [](const Expr& y) {
           return count_flops({y.inputs()[0].type().shape(), y.inputs()[1].type().shape(),
@@ -402,8 +404,8 @@ constinit const Op convolution_data_op{
     .batch = batch_convolution,
     .follow = follow_convolution,
     .size_of = given_size,
-    .kernel = convolution_data_kernel,
-    .accepts = convolution_accepts,
+    .kernel = windows::convolution_data_kernel,
+    .accepts = windows::convolution_accepts,
     .flops =
         [](const Expr& x) {
           return count_flops({x.type().shape(), x.inputs()[1].type().shape(),
@@ -421,8 +423,8 @@ constinit const Op convolution_filters_op{
     .batch = batch_convolution,
     .follow = follow_convolution,
     .size_of = given_size,
-    .kernel = convolution_filters_kernel,
-    .accepts = convolution_accepts,
+    .kernel = windows::convolution_filters_kernel,
+    .accepts = windows::convolution_accepts,
     .flops =
         [](const Expr& w) {
           return count_flops({w.inputs()[0].type().shape(), w.type().shape(),

@@ -26,15 +26,15 @@ Ints read_options(std::string_view name, std::size_t axes, const Arg& x, const P
     const Ints width = window.of(axes, 1, "window"), stride = options.stride.of(axes, 0, "stride");
     const Ints dilation = options.dilation.of(axes, 1, "dilation");
     const std::vector<Sides> padding = options.padding.of(width);
-    std::vector<Window> windows;
+    std::vector<windows::Window> windows;
     for (std::size_t k = 0; k < axes; ++k) {
       if (std::max(padding[k].before, padding[k].after) >= width[k]) {
         throw TypeError(text("the padding of ", std::max(padding[k].before, padding[k].after),
                              " must be less than the window of ", width[k],
                              ": a window would see nothing else"));
       }
-      Window w{width[k], stride[k] == 0 ? width[k] : stride[k], padding[k].before, padding[k].after,
-               dilation[k]};
+      windows::Window w{width[k], stride[k] == 0 ? width[k] : stride[k], padding[k].before,
+                        padding[k].after, dilation[k]};
       // As much more room as lets another window begin, but not outside.
       if (options.ceil) w.after = std::min(w.after + w.stride - 1, w.span() - 1);
       windows.push_back(w);
@@ -42,14 +42,14 @@ Ints read_options(std::string_view name, std::size_t axes, const Arg& x, const P
     }
     return to_ints(windows);
   } catch (const TypeError& error) {
-    fail(name, error.what(), std::vector<Expr>{x}, x.where());
+    windows::fail(name, error.what(), std::vector<Expr>{x}, x.where());
   }
 }
 
 /// f of maps: of x itself, or with a height of 1.
 template <class F>
 Expr of_maps(std::size_t axes, const Expr& x, F&& f) {
-  return axes == 1 ? without_height(f(with_height(x))) : f(x);
+  return axes == 1 ? windows::without_height(f(windows::with_height(x))) : f(x);
 }
 
 Expr positions_of(const Expr& maps, const Ints& ints) {
@@ -78,18 +78,18 @@ Expr average_pool(std::string_view name, std::size_t axes, const Arg& x, const P
   const Ints ints = read_options(name, axes, x, window, options);
   return of_maps(axes, x, [&](const Expr& maps) {
     const Expr total = apply(window_sum_op, {maps}, {.ints = ints});
-    const Windows w = windows_of({.ints = ints});
-    const auto padded = [](const Window& one) { return one.before + one.after > 0; };
+    const windows::Windows w = windows::windows_of({.ints = ints});
+    const auto padded = [](const windows::Window& one) { return one.before + one.after > 0; };
     const bool whole = options.count_include_pad && !options.ceil;
     if (whole || (!padded(w[0]) && !padded(w[1]))) return total / (w[0].width * w[1].width);
     // How many elements each window sees, of the padding as well where that counts.
-    std::vector<Expr> counted = spatial_sizes(maps);
-    std::vector<Window> over(w.begin(), w.end());
+    std::vector<Expr> counted = windows::spatial_sizes(maps);
+    std::vector<windows::Window> over(w.begin(), w.end());
     for (std::size_t k = 0; k < 2 && options.count_include_pad; ++k) {
       const std::vector<Sides> given = options.padding.of(Ints(axes, w[k].width));
       const bool own = k + axes >= 2;
       const Sides sides = own ? given[k + axes - 2] : Sides(0);
-      counted[k] = computed(counted[k] + (sides.before + sides.after));
+      counted[k] = records::computed(counted[k] + (sides.before + sides.after));
       over[k].before = 0;
       over[k].after = w[k].after - sides.after;
     }
@@ -103,12 +103,13 @@ Expr max_unpool(std::string_view name, std::size_t axes, const Arg& y, const Arg
   const Attribution as(y.where(), /*force=*/false, name.data());
   const auto least = static_cast<std::int64_t>(axes);
   if (std::min({y->rank(), positions->rank(), like->rank()}) < least) {
-    fail(name, text("each operand needs at least ", axes, axes == 1 ? " axis" : " axes"),
-         std::vector<Expr>{y, positions, like}, y.where());
+    windows::fail(name, text("each operand needs at least ", axes, axes == 1 ? " axis" : " axes"),
+                  std::vector<Expr>{y, positions, like}, y.where());
   }
-  const std::vector<Expr> target = spatial_sizes(axes == 1 ? with_height(like) : like.expr());
+  const std::vector<Expr> target =
+      windows::spatial_sizes(axes == 1 ? windows::with_height(like) : like.expr());
   return of_maps(axes, y, [&](const Expr& maps) {
-    const Expr at = axes == 1 ? with_height(positions) : positions.expr();
+    const Expr at = axes == 1 ? windows::with_height(positions) : positions.expr();
     return apply(unpool_op, {maps, at, target[0], target[1]});
   });
 }
@@ -117,18 +118,19 @@ Expr upsample(std::string_view name, std::size_t axes, const Arg& x, const PerAx
   const Attribution as(x.where(), /*force=*/false, name.data());
   if (x->dtype() == DType::bool_)
     return cast(upsample(name, axes, cast(x, DType::int64), factor), DType::bool_);
-  std::vector<Window> windows;
+  std::vector<windows::Window> windows;
   try {
     require_axes(axes, x);
     for (const std::int64_t n : factor.of(axes, 1, "factor")) windows.push_back({n, n, 0, 0, 1});
   } catch (const TypeError& error) {
-    fail(name, error.what(), std::vector<Expr>{x}, x.where());
+    windows::fail(name, error.what(), std::vector<Expr>{x}, x.where());
   }
   const Ints ints = to_ints(windows);
   return of_maps(axes, x, [&](const Expr& maps) {
-    std::vector<Expr> larger = spatial_sizes(maps);
+    std::vector<Expr> larger = windows::spatial_sizes(maps);
     for (std::size_t k = 0; k < 2; ++k)
-      larger[k] = product({larger[k], constant(Tensor(windows_of({.ints = ints})[k].width))});
+      larger[k] =
+          product({larger[k], constant(Tensor(windows::windows_of({.ints = ints})[k].width))});
     return apply(window_spread_op, {maps, larger[0], larger[1]}, {.ints = ints});
   });
 }

@@ -8,7 +8,7 @@
 #include "cinch/ops/window.hpp"
 #include "cinch/ops/window/windows.hpp"
 
-namespace cinch {
+namespace cinch::windows {
 
 bool pooling_accepts(const Strided& where, const Shape& shape) {
   return dense_inside(where, shape, 2);
@@ -45,15 +45,15 @@ class Maps {
 template <class F>
 void for_each_map(std::int64_t count, std::int64_t area, double nanoseconds, F&& work) {
   const double total = static_cast<double>(count * area) * nanoseconds;
-  const std::int64_t parts = parts_for(total, count);
-  share_work(parts, [&](std::int64_t part) {
-    const Span own = part_of(count, 1, parts, part);
+  const std::int64_t parts = running::parts_for(total, count);
+  running::share_work(parts, [&](std::int64_t part) {
+    const running::Span own = running::part_of(count, 1, parts, part);
     for (std::int64_t map = own.begin; map < own.end; ++map) work(map);
   });
 }
 
 /// The elements that window number `o` has inside [0, n): from begin on, `dilation` apart.
-Span seen(const Window& window, std::int64_t o, std::int64_t n) {
+running::Span seen(const Window& window, std::int64_t o, std::int64_t n) {
   const std::int64_t start = o * window.stride - window.before, d = window.dilation;
   const std::int64_t skipped = start < 0 ? (d - 1 - start) / d : 0;
   return {start + skipped * d, std::min(start + window.span(), n)};
@@ -64,7 +64,7 @@ template <class F>
 void for_each_window(const Windows& windows, std::int64_t rows, std::int64_t columns,
                      std::int64_t row_count, std::int64_t column_count, F&& f) {
   for (std::int64_t o = 0; o < row_count; ++o) {
-    const Span vertical = seen(windows[0], o, rows);
+    const running::Span vertical = seen(windows[0], o, rows);
     for (std::int64_t p = 0; p < column_count; ++p)
       f(o * column_count + p, vertical, seen(windows[1], p, columns));
   }
@@ -101,13 +101,13 @@ void repeat(const T* from, std::int64_t rows, std::int64_t columns, const Window
 /// may become a jump on it: a position is moved by a mask, and the largest is looked up by
 /// position.
 template <class T>
-void largest_of_row(const T* x, std::int64_t width, Span rows, std::int64_t down,
+void largest_of_row(const T* x, std::int64_t width, running::Span rows, std::int64_t down,
                     const Window& window, std::int64_t* best, std::int64_t count) {
   for (std::int64_t p = 0; p < count; ++p)
     best[p] = rows.begin * width + seen(window, p, width).begin;
   for (std::int64_t i = rows.begin; i < rows.end; i += down) {
     for (std::int64_t j = 0; j < window.width; ++j) {
-      const Span inside = windows_inside(window, j, width, count);
+      const running::Span inside = windows_inside(window, j, width, count);
       const std::int64_t first = i * width + j * window.dilation - window.before;
       for (std::int64_t p = inside.begin; p < inside.end; ++p) {
         const std::int64_t position = first + p * window.stride;
@@ -132,7 +132,7 @@ void window_sum_kernel(std::span<const Operand> in, const Operand& out, const At
       const T* from = x.at(map);
       T* to = y.at(map);
       for_each_window(windows, x.rows, x.columns, y.rows, y.columns,
-                      [&](std::int64_t o, Span vertical, Span horizontal) {
+                      [&](std::int64_t o, running::Span vertical, running::Span horizontal) {
                         Sum<T> total = 0;
                         for (std::int64_t i = vertical.begin; i < vertical.end; i += down) {
                           for (std::int64_t j = horizontal.begin; j < horizontal.end; j += right)
@@ -161,7 +161,7 @@ void window_spread_kernel(std::span<const Operand> in, const Operand& out, const
       if (covers) return repeat(from, y.rows, y.columns, windows, to);
       std::fill_n(to, x.area(), T(0));
       for_each_window(windows, x.rows, x.columns, y.rows, y.columns,
-                      [&](std::int64_t o, Span vertical, Span horizontal) {
+                      [&](std::int64_t o, running::Span vertical, running::Span horizontal) {
                         for (std::int64_t i = vertical.begin; i < vertical.end; i += down) {
                           for (std::int64_t j = horizontal.begin; j < horizontal.end; j += right) {
                             T& element = to[i * x.columns + j];
@@ -221,4 +221,4 @@ void unpool_kernel(std::span<const Operand> in, const Operand& out, const Attrs&
   });
 }
 
-}  // namespace cinch
+}  // namespace cinch::windows

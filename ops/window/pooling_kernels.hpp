@@ -5,7 +5,7 @@
 
 #include "cinch/core/op.hpp"
 
-namespace cinch {
+namespace cinch::windows {
 
 void window_sum_kernel(std::span<const Operand> in, const Operand& out, const Attrs& attrs);
 void window_spread_kernel(std::span<const Operand> in, const Operand& out, const Attrs& attrs);
@@ -22,4 +22,4 @@ inline std::int64_t inside_map(std::int64_t position, std::int64_t area) {
   return position;
 }
 
-}  // namespace cinch
+}  // namespace cinch::windows

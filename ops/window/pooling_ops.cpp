@@ -28,7 +28,7 @@ Type window_type(Args x, const Attrs& attrs) {
   require_maps(x[0]);
   require_numbers(x[0]);
   Type result{x[0].dtype(), x[0].dims()};
-  const Windows windows = windows_of(attrs);
+  const windows::Windows windows = windows::windows_of(attrs);
   for (std::size_t k = 0; k < 2; ++k) {
     Dim& n = result.dims[result.dims.size() - 2 + k];
     if (windows[k].dilation > 1 && windows[k].before > 0 && n.known() &&
@@ -55,8 +55,8 @@ Type window_spread_type(Args x, const Attrs& attrs) {
   require_maps(x[0]);
   require_numbers(x[0]);
   Type result{x[0].dtype(), x[0].dims()};
-  const Windows windows = windows_of(attrs);
-  const Dims n = dims_of(x.subspan(1));
+  const windows::Windows windows = windows::windows_of(attrs);
+  const Dims n = records::dims_of(x.subspan(1));
   for (std::size_t k = 0; k < 2; ++k) {
     Dim& count = result.dims[result.dims.size() - 2 + k];
     require_count(count, n[k], windows[k].width, windows[k], k);
@@ -73,9 +73,9 @@ Dims shared_lead(const Expr& maps, const Expr& positions) {
     throw TypeError("the maps and the positions must have the same number of axes");
   Dims lead;
   for (std::size_t k = 0; k + 2 < maps.dims().size(); ++k) {
-    lead.push_back(shared_size(maps.dims()[k], positions.dims()[k],
-                               "the sizes in front of the maps must agree: there are",
-                               "positions for"));
+    lead.push_back(windows::shared_size(maps.dims()[k], positions.dims()[k],
+                                        "the sizes in front of the maps must agree: there are",
+                                        "positions for"));
   }
   return lead;
 }
@@ -90,10 +90,10 @@ Type unpool_type(Args x, const Attrs&) {
   require_numbers(x[0]);
   Type result{x[0].dtype(), shared_lead(x[0], x[1])};
   for (std::size_t k = 1; k <= 2; ++k) {
-    shared_size(x[0].dims()[x[0].dims().size() - k], x[1].dims()[x[1].dims().size() - k],
-                "every element needs a position: there are", "and");
+    windows::shared_size(x[0].dims()[x[0].dims().size() - k], x[1].dims()[x[1].dims().size() - k],
+                         "every element needs a position: there are", "and");
   }
-  const Dims n = dims_of(x.subspan(2));
+  const Dims n = records::dims_of(x.subspan(2));
   result.dims.insert(result.dims.end(), n.begin(), n.end());
   return result;
 }
@@ -107,7 +107,7 @@ Shape with_map(const Shape& shape, std::int64_t rows, std::int64_t columns) {
   return result;
 }
 
-Shape pooled_shape(const Shape& x, const Windows& windows) {
+Shape pooled_shape(const Shape& x, const windows::Windows& windows) {
   return with_map(x, windows[0].count(x[x.size() - 2]), windows[1].count(x.back()));
 }
 
@@ -116,9 +116,9 @@ std::int64_t area(const Shape& shape) { return shape[shape.size() - 2] * shape.b
 /// Calls f(element of x, element of y) where a window, which gives y, sees an element of x: element
 /// by element of x, in each of its windows.
 template <class F>
-void for_each_sight(const Shape& x, const Shape& y, const Windows& windows, F&& f) {
+void for_each_sight(const Shape& x, const Shape& y, const windows::Windows& windows, F&& f) {
   const std::int64_t rows = y[y.size() - 2], columns = y.back(), width = x.back();
-  const auto sees = [](const Window& window, std::int64_t o, std::int64_t at) {
+  const auto sees = [](const windows::Window& window, std::int64_t o, std::int64_t at) {
     const std::int64_t k = at + window.before - o * window.stride;
     return k >= 0 && k < window.span() && k % window.dilation == 0;
   };
@@ -133,7 +133,8 @@ void for_each_sight(const Shape& x, const Shape& y, const Windows& windows, F&& 
 
 /// to[o] += from[i], or the other way round, over all sights; in double or wrapping integers.
 template <class T>
-Tensor summed(const Tensor& from, const Shape& shape, const Windows& windows, bool spread) {
+Tensor summed(const Tensor& from, const Shape& shape, const windows::Windows& windows,
+              bool spread) {
   using Wide = std::conditional_t<std::is_floating_point_v<T>, double, std::uint64_t>;
   std::vector<Wide> total(static_cast<std::size_t>(element_count(shape)));
   const auto values = from.data<T>();
@@ -148,21 +149,22 @@ Tensor summed(const Tensor& from, const Shape& shape, const Windows& windows, bo
 }
 
 Tensor window_sum_reference(Values in, const Attrs& attrs) {
-  const Windows windows = windows_of(attrs);
+  const windows::Windows windows = windows::windows_of(attrs);
   return dispatch(in[0]->dtype(), [&]<class T> {
     return summed<T>(*in[0], pooled_shape(in[0]->shape(), windows), windows, false);
   });
 }
 
 Tensor window_spread_reference(Values in, const Attrs& attrs) {
-  const Shape n = shape_of(in.subspan(1));
+  const Shape n = records::shape_of(in.subspan(1));
   return dispatch(in[0]->dtype(), [&]<class T> {
-    return summed<T>(*in[0], with_map(in[0]->shape(), n[0], n[1]), windows_of(attrs), true);
+    return summed<T>(*in[0], with_map(in[0]->shape(), n[0], n[1]), windows::windows_of(attrs),
+                     true);
   });
 }
 
 Tensor window_argmax_reference(Values in, const Attrs& attrs) {
-  const Windows windows = windows_of(attrs);
+  const windows::Windows windows = windows::windows_of(attrs);
   const Tensor& x = *in[0];
   Tensor result = Tensor::full(DType::int64, pooled_shape(x.shape(), windows), -1);
   const auto best = result.data<std::int64_t>();
@@ -190,7 +192,7 @@ void for_each_position(const Tensor& positions, std::int64_t map_area, F&& f) {
   for (std::int64_t o = 0; o < positions.size(); ++o) {
     const std::int64_t map = o / area(positions.shape());
     f(static_cast<std::size_t>(map * map_area +
-                               inside_map(at[static_cast<std::size_t>(o)], map_area)),
+                               windows::inside_map(at[static_cast<std::size_t>(o)], map_area)),
       static_cast<std::size_t>(o));
   }
 }
@@ -206,7 +208,7 @@ Tensor pick_reference(Values in, const Attrs&) {
 }
 
 Tensor unpool_reference(Values in, const Attrs&) {
-  const Shape n = shape_of(in.subspan(2));
+  const Shape n = records::shape_of(in.subspan(2));
   return dispatch(in[0]->dtype(), [&]<class T> {
     Tensor result(dtype_of<T>(), with_map(in[0]->shape(), n[0], n[1]));
     for_each_position(*in[1], n[0] * n[1], [&](std::size_t i, std::size_t o) {
@@ -241,7 +243,7 @@ Expr batch_positions(Args x, const std::vector<bool>& batched, const Expr& y) {
   std::vector<Expr> inputs(x.begin(), x.end());
   const Expr count = size(x[batched[0] ? 0 : 1], 0);
   for (std::size_t k = 0; k < 2; ++k) {
-    if (!batched[k]) inputs[k] = broadcast_to(x[k], with_leading_size(count, x[k]));
+    if (!batched[k]) inputs[k] = broadcast_to(x[k], records::with_leading_size(count, x[k]));
   }
   return apply(y.op(), std::move(inputs), y.attrs(), y->where);
 }
@@ -257,7 +259,8 @@ std::int64_t follow_positions(Args, std::span<const std::int64_t> axes, const Ex
 }
 
 Expr pooled_size(const Expr& y, std::int64_t axis) {
-  const Window window = windows_of(y.attrs())[static_cast<std::size_t>(axis - y.rank() + 2)];
+  const windows::Window window =
+      windows::windows_of(y.attrs())[static_cast<std::size_t>(axis - y.rank() + 2)];
   return window_count(size(y.inputs()[0], axis), constant(Tensor(window.width)), window);
 }
 
@@ -309,13 +312,13 @@ constinit const Op window_sum_op{
     .reference = window_sum_reference,
     .operands = Operands::numeric,
     .grad = [](Args x, const Expr& y, const Expr& gy) -> Grads {
-      return {window_spread(gy, spatial_sizes(x[0]), y.attrs().ints)};
+      return {window_spread(gy, windows::spatial_sizes(x[0]), y.attrs().ints)};
     },
     .batch = batch_maps,
     .follow = follow_maps,
     .size_of = pooled_size,
-    .kernel = window_sum_kernel,
-    .accepts = pooling_accepts,
+    .kernel = windows::window_sum_kernel,
+    .accepts = windows::pooling_accepts,
     .examples = [] { return examples_of(average_pool1d, average_pool2d); },
 };
 
@@ -333,13 +336,14 @@ constinit const Op window_spread_op{
         [](const Expr& y, std::int64_t axis) {
           return Expr(y.inputs()[static_cast<std::size_t>(axis - y.rank() + 3)]);
         },
-    .kernel = window_spread_kernel,
-    .accepts = pooling_accepts,
+    .kernel = windows::window_spread_kernel,
+    .accepts = windows::pooling_accepts,
     .examples = []() -> std::vector<Example> {
-      const auto spread = [](std::int64_t rows, std::int64_t columns, const Window& window) {
+      const auto spread = [](std::int64_t rows, std::int64_t columns,
+                             const windows::Window& window) {
         return [=](Args x) {
           return window_spread(x[0], {constant(Tensor(rows)), constant(Tensor(columns))},
-                               to_ints({window, window}));
+                               windows::to_ints({window, window}));
         };
       };
       const Type maps{DType::float64, {2, 3, 2, 3}};
@@ -364,8 +368,8 @@ constinit const Op window_argmax_op{
     .batch = batch_maps,
     .follow = follow_maps,
     .size_of = pooled_size,
-    .kernel = window_argmax_kernel,
-    .accepts = pooling_accepts,
+    .kernel = windows::window_argmax_kernel,
+    .accepts = windows::pooling_accepts,
     .examples = [] { return examples_of(max_pool1d_positions, max_pool2d_positions); },
 };
 
@@ -374,12 +378,12 @@ constinit const Op pick_op{
     .type = pick_type,
     .reference = pick_reference,
     .grad = [](Args x, const Expr&, const Expr& gy) -> Grads {
-      return {unpool(gy, x[1], spatial_sizes(x[0])), Expr()};
+      return {unpool(gy, x[1], windows::spatial_sizes(x[0])), Expr()};
     },
     .batch = batch_positions,
     .follow = follow_positions,
-    .kernel = pick_kernel,
-    .accepts = pooling_accepts,
+    .kernel = windows::pick_kernel,
+    .accepts = windows::pooling_accepts,
     .examples = []() -> std::vector<Example> {
       std::vector<Example> result = examples_of(max_pool1d, max_pool2d);
       const Type maps{DType::float64, {2, 3, 4}}, positions{DType::int64, {2, 1, 5}};
@@ -402,8 +406,8 @@ constinit const Op unpool_op{
         [](const Expr& y, std::int64_t axis) {
           return Expr(y.inputs()[static_cast<std::size_t>(axis - y.rank() + 4)]);
         },
-    .kernel = unpool_kernel,
-    .accepts = pooling_accepts,
+    .kernel = windows::unpool_kernel,
+    .accepts = windows::pooling_accepts,
     .examples = []() -> std::vector<Example> {
       const auto into = [](std::int64_t rows, std::int64_t columns) {
         return [=](Args x) {

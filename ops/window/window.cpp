@@ -64,7 +64,7 @@ std::vector<Sides> Padding::of(const std::vector<std::int64_t>& spans) const {
   return result;
 }
 
-std::int64_t Window::count(std::int64_t n) const {
+std::int64_t windows::Window::count(std::int64_t n) const {
   const std::int64_t room = n + before + after;
   if (width < 1) throw TypeError("a window needs at least one element");
   if (room < span()) {
@@ -74,7 +74,7 @@ std::int64_t Window::count(std::int64_t n) const {
   return (room - span()) / stride + 1;
 }
 
-std::vector<std::int64_t> to_ints(const std::vector<Window>& windows) {
+std::vector<std::int64_t> windows::to_ints(const std::vector<Window>& windows) {
   std::vector<std::int64_t> ints;
   const auto add = [&](const Window& w) {
     for (const std::int64_t n : {w.width, w.stride, w.before, w.after, w.dilation})
@@ -85,15 +85,15 @@ std::vector<std::int64_t> to_ints(const std::vector<Window>& windows) {
   return ints;
 }
 
-Windows windows_of(const Attrs& attrs) {
+windows::Windows windows::windows_of(const Attrs& attrs) {
   const auto& i = attrs.ints;
   return {Window{i[0], i[1], i[2], i[3], i[4]}, Window{i[5], i[6], i[7], i[8], i[9]}};
 }
 
-Expr with_height(const Expr& x) { return expand_dims(x, x.rank() - 1); }
-Expr without_height(const Expr& x) { return squeeze(x, -2); }
+Expr windows::with_height(const Expr& x) { return expand_dims(x, x.rank() - 1); }
+Expr windows::without_height(const Expr& x) { return squeeze(x, -2); }
 
-Dim window_count(Dim n, Dim width, const Window& window) {
+Dim windows::window_count(Dim n, Dim width, const Window& window) {
   if (!width.known()) return Dim::unknown();
   Window own = window;
   own.width = width.size();
@@ -103,7 +103,7 @@ Dim window_count(Dim n, Dim width, const Window& window) {
   return made_up ? n : Dim::unknown();
 }
 
-Expr window_count(const Expr& n, const Expr& width, const Window& window) {
+Expr windows::window_count(const Expr& n, const Expr& width, const Window& window) {
   const std::int64_t *size = number(n), *own_width = number(width);
   if (size && own_width) {
     Window own = window;
@@ -117,7 +117,7 @@ Expr window_count(const Expr& n, const Expr& width, const Window& window) {
   return (window.stride == 1 ? room : floor_div(room, window.stride)) + 1;
 }
 
-Expr covered_size(const Expr& count, const Expr& width, const Window& window) {
+Expr windows::covered_size(const Expr& count, const Expr& width, const Window& window) {
   // (count - 1) stride + (width - 1) dilation + 1 - before - after
   const std::int64_t rest = 1 - window.before - window.after;
   const std::int64_t *o = number(count), *k = number(width);
@@ -125,15 +125,15 @@ Expr covered_size(const Expr& count, const Expr& width, const Window& window) {
   return (count - 1) * window.stride + (width - 1) * window.dilation + rest;
 }
 
-Dim shared_size(Dim a, Dim b, const char* one, const char* other) {
+Dim windows::shared_size(Dim a, Dim b, const char* one, const char* other) {
   if (a.known() && b.known() && !(a == b))
     throw TypeError(text(one, " ", a.size(), ", ", other, " ", b.size()));
   return a.known() ? a : b;
 }
 
-std::vector<Expr> spatial_sizes(const Expr& x) { return {size(x, -2), size(x, -1)}; }
+std::vector<Expr> windows::spatial_sizes(const Expr& x) { return {size(x, -2), size(x, -1)}; }
 
-void require_count(Dim count, Dim n, Dim width, const Window& window, std::size_t axis) {
+void windows::require_count(Dim count, Dim n, Dim width, const Window& window, std::size_t axis) {
   if (!count.known() || !n.known() || !width.known()) return;
   const Dim there = window_count(n, width, window);
   if (!(there == count)) {
@@ -142,7 +142,7 @@ void require_count(Dim count, Dim n, Dim width, const Window& window, std::size_
   }
 }
 
-bool dense_inside(const Strided& where, const Shape& shape, std::size_t axes) {
+bool windows::dense_inside(const Strided& where, const Shape& shape, std::size_t axes) {
   std::int64_t step = 1;
   for (std::size_t k = shape.size(); k-- > shape.size() - axes; step *= shape[k]) {
     if (shape[k] != 1 && where.strides[k] != step) return false;
@@ -150,7 +150,8 @@ bool dense_inside(const Strided& where, const Shape& shape, std::size_t axes) {
   return true;
 }
 
-void fail(std::string_view function, const std::string& what, Args operands, Source where) {
+void windows::fail(std::string_view function, const std::string& what, Args operands,
+                   Source where) {
   throw TypeError(refusal(function, what, operands, where));
 }
 

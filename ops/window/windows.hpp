@@ -11,7 +11,7 @@
 #include "cinch/core/run/team.hpp"
 #include "cinch/ops/window.hpp"
 
-namespace cinch {
+namespace cinch::windows {
 
 /// Windows along one axis: number o covers the positions o * stride - before + k * dilation for
 /// 0 <= k < width, of an axis that is thought of as longer by `before` and `after`.
@@ -24,8 +24,8 @@ struct Window {
 };
 
 /// The windows in [0, count) whose element `k` lies inside [0, n): from begin to before end.
-inline Span windows_inside(const Window& window, std::int64_t k, std::int64_t n,
-                           std::int64_t count) {
+inline running::Span windows_inside(const Window& window, std::int64_t k, std::int64_t n,
+                                    std::int64_t count) {
   const std::int64_t shift = window.before - k * window.dilation;  // o * stride >= shift.
   const auto ceil_div = [&](std::int64_t a) {
     return a <= 0 ? 0 : (a + window.stride - 1) / window.stride;
@@ -68,4 +68,4 @@ bool dense_inside(const Strided& where, const Shape& shape, std::size_t axes);
 [[noreturn]] void fail(std::string_view function, const std::string& what, Args operands,
                        Source where);
 
-}  // namespace cinch
+}  // namespace cinch::windows

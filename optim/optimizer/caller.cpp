@@ -28,7 +28,7 @@ void Caller::require_scalar(const Arg& x, std::string_view what, bool below_one)
     refuse_type(text(what, " must be a number or a scalar, got ", text(x->type()), "  ",
                      describe(x.expr())));
   // Numbers may be formulas of numbers; a stored rate may be set later, but not be NaN.
-  const Expr simple = rewrite(std::span(&x.expr(), 1))[0];
+  const Expr simple = rewriting::rewrite(std::span(&x.expr(), 1))[0];
   if (is_shared(simple))
     require(!std::isnan(as_shared(simple).value().item()), what,
             std::numeric_limits<double>::quiet_NaN(), "finite and not negative");

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-namespace cinch {
+namespace cinch::optimizer {
 
 namespace {
 
@@ -107,4 +107,4 @@ std::optional<LinePoint> line_search(const std::function<LinePoint(double step)>
   return Search(along, value0, slope0, options).run(first);
 }
 
-}  // namespace cinch
+}  // namespace cinch::optimizer

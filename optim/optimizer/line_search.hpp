@@ -5,7 +5,7 @@
 #include <functional>
 #include <optional>
 
-namespace cinch {
+namespace cinch::optimizer {
 
 /// A point on a line: how far, the value there, and its derivative along the line.
 struct LinePoint {
@@ -30,4 +30,4 @@ std::optional<LinePoint> line_search(const std::function<LinePoint(double step)>
                                      double value0, double slope0, double first,
                                      const WolfeOptions& options = {});
 
-}  // namespace cinch
+}  // namespace cinch::optimizer

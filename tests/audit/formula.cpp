@@ -33,14 +33,14 @@ TEST_CASE("formulas read as they were written") {
       {dot(x, transpose(y)), "dot(x, transpose(y))"},
       {floor_div(x, n), "floor_div(x, n)"},
   };
-  for (const Row& row : rows) CHECK(formula_text(row.e) == row.expected);
+  for (const Row& row : rows) CHECK(cinch::searching::formula_text(row.e) == row.expected);
 }
 
 TEST_CASE("formulas that are too long are cut in depth, not in the middle") {
   const Expr x = dmatrix("x");
   Expr deep = x;
   for (int k = 0; k < 40; ++k) deep = tanh(deep * 2);
-  const std::string text = formula_text(deep, 40);
+  const std::string text = cinch::searching::formula_text(deep, 40);
   CHECK(text.size() <= 40);
   CHECK(text.find("...") != std::string::npos);
   CHECK(text.starts_with("tanh("));

@@ -48,7 +48,7 @@ void wait_a_while() {
 }  // namespace
 
 TEST_CASE("many read or one writes, and a writer is not kept waiting by readers that follow") {
-  Access access;
+  graphs::Access access;
   std::int64_t a = 0, b = 0;
   std::atomic<std::int64_t> torn = 0, written = 0;
   const auto read = [&] {

@@ -140,7 +140,7 @@ TEST_CASE("contractions and their gradients have the values of the formulas as w
     outputs.push_back(cost);
     const Function f = function({.inputs = x, .outputs = outputs});
     const std::vector<Tensor> fast = f(values),
-                              plain = interpret(outputs, bindings, /*watch=*/false);
+                              plain = cinch::running::interpret(outputs, bindings, /*watch=*/false);
     for (std::size_t k = 0; k < outputs.size(); ++k) CHECK(distance(fast[k], plain[k]) < 1e-11);
     CHECK(f.arena_bytes() < c.arena_limit);
   }
@@ -153,7 +153,7 @@ TEST_CASE("what gains nothing stays as it is written") {
        {dot(a, b), sum(a), sum(a * v, 1), dot(a, transpose(a)), sum(square(a), 0)}) {
     CAPTURE(describe(e));
     std::vector<ContractionReport> reports;
-    const auto same = contract(std::span(&e, 1), &reports);
+    const auto same = cinch::contraction::contract(std::span(&e, 1), &reports);
     CHECK(same[0] == e);
     CHECK(reports.empty());
   }
@@ -178,7 +178,8 @@ TEST_CASE("traces and diagonals of products are computed without the products") 
         grad(trace(dot(a, b)), a), grad(sum(square(diag(dot(a, b)))), b)}) {
     CAPTURE(describe(e, 8));
     std::vector<ContractionReport> reports;
-    const auto better = contract(rewrite(std::span(&e, 1)), &reports);
+    const auto better =
+        cinch::contraction::contract(cinch::rewriting::rewrite(std::span(&e, 1)), &reports);
     REQUIRE(!reports.empty());
     // As written each is a product of two matrices, but sum(p * eye).
     for (const Expr& node : topological(better)) CHECK(&node.op() != &dot_op);
@@ -191,12 +192,12 @@ TEST_CASE("traces and diagonals of products are computed without the products") 
 TEST_CASE("a diagonal that is summed with the rest of its matrix is read alone") {
   const Expr a = variable("a", DType::float64, {300, 300});
   const Expr e = sum(a * eye(300, DType::float64));
-  const auto better = contract(std::span(&e, 1));
+  const auto better = cinch::contraction::contract(std::span(&e, 1));
   for (const Expr& node : topological(better)) CHECK((node == a || node.rank() < 2));
   // What would not gain: a diagonal is a view already.
   for (const Expr& plain : {trace(a), diag(a), sum(diag(a, 1)), sum(square(diag(a)))}) {
     std::vector<ContractionReport> reports;
-    CHECK(contract(std::span(&plain, 1), &reports)[0] == plain);
+    CHECK(cinch::contraction::contract(std::span(&plain, 1), &reports)[0] == plain);
     CHECK(reports.empty());
   }
 }
@@ -207,7 +208,7 @@ TEST_CASE("the order of a chain follows its sizes") {
              v = variable("v", DType::float64, {200, 1});
   const Expr e = dot(dot(a, b), v);
   std::vector<ContractionReport> reports;
-  const auto better = contract(std::span(&e, 1), &reports);
+  const auto better = cinch::contraction::contract(std::span(&e, 1), &reports);
   REQUIRE(reports.size() == 1);
   CHECK(reports[0].chosen.nanoseconds < reports[0].written.nanoseconds / 5);
   for (const Expr& node : topological(better)) {

@@ -258,7 +258,7 @@ TEST_CASE("the nodes of a gradient and of a rewritten graph name the user's line
   const int last = __LINE__ - 1;
   const std::vector<Expr> gradients = grad(cost, {W, x, h});
   const int grad_line = __LINE__ - 1;
-  std::vector<Expr> roots = rewrite(gradients);
+  std::vector<Expr> roots = cinch::rewriting::rewrite(gradients);
   roots.insert(roots.end(), gradients.begin(), gradients.end());
   for (const Expr& node : topological(roots)) {
     if (node.inputs().empty()) continue;

@@ -64,8 +64,8 @@ Expr faulty(const Expr& y, Injected what, const Expr& zero, const Expr& nought) 
 }
 
 bool all_finite(const std::vector<Tensor>& values) {
-  return std::ranges::none_of(values,
-                              [](const Tensor& v) { return is_faulty(v, Watch::not_finite); });
+  return std::ranges::none_of(
+      values, [](const Tensor& v) { return cinch::compiling::is_faulty(v, Watch::not_finite); });
 }
 
 }  // namespace
@@ -314,7 +314,7 @@ TEST_CASE("extremes leave out what is infinite on the other side, and masks what
                                         .watch = watch,
                                         .allow_unused_inputs = true});
         CHECK(error_of(step, {Tensor(0.0), doubles({1, 0, 1})}).empty());
-        CHECK_FALSE(is_faulty(w.get(), Watch::not_finite));
+        CHECK_FALSE(cinch::compiling::is_faulty(w.get(), Watch::not_finite));
       }
     }
   }
@@ -350,7 +350,7 @@ TEST_CASE("0 log 0 in cross-entropies as they are printed is 0, in each dtype an
                                             .mode = mode,
                                             .watch = watch});
             CHECK(error_of(step, {targets}).empty());
-            CHECK_FALSE(is_faulty(a.get(), Watch::not_finite));
+            CHECK_FALSE(cinch::compiling::is_faulty(a.get(), Watch::not_finite));
           }
         }
       }

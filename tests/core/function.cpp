@@ -89,7 +89,8 @@ TEST_CASE("updates read the values from before the call, all of them") {
         CAPTURE(mode == Mode::fast);
         a.set(first);
         b.set(second);
-        const std::vector<Tensor> expected = interpret(std::vector{r.a, r.b, a * 1}, {}, false);
+        const std::vector<Tensor> expected =
+            cinch::running::interpret(std::vector{r.a, r.b, a * 1}, {}, false);
         const Function f = function(
             {.outputs = {a, sum(a) + sum(b)}, .updates = {{a, r.a}, {b, r.b}}, .mode = mode});
         const std::vector<Tensor> outputs = f();

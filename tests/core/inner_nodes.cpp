@@ -219,7 +219,7 @@ TEST_CASE("derivatives by inner nodes of random graphs are those by a variable i
         random, {.steps = 2 + static_cast<int>(random() % 8), .symbolic = n % 2 == 1});
     std::vector<Expr> inner;
     for (const Expr& node : topological(program.roots)) {
-      if (!is_leaf(node) && node.dtype() == DType::float64 && !node.type().weak)
+      if (!cinch::graphs::is_leaf(node) && node.dtype() == DType::float64 && !node.type().weak)
         inner.push_back(node);
     }
     if (inner.empty()) continue;
@@ -291,7 +291,7 @@ TEST_CASE("nodes that an earlier derivative no longer shows are found in it") {
 
 TEST_CASE("derivatives in the formulas of others, 100,000 deep, are let go of without recursion") {
   Expr e = dscalar("x") * 2;
-  for (int k = 0; k < 100000; ++k) e = derived(square(e), {{e}, {e}, {}});
+  for (int k = 0; k < 100000; ++k) e = cinch::graphs::derived(square(e), {{e}, {e}, {}});
   CHECK(e.op().name == "square");
 }
 

@@ -65,8 +65,9 @@ std::string journey() {
 
 TEST_CASE("docs/journey.md shows every pass that a cost goes through") {
   const std::string text = journey();
-  for (const auto passes : {passes_without_sizes(), passes_with_sizes()})
-    for (const Pass& pass : passes)
+  for (const auto passes :
+       {cinch::compiling::passes_without_sizes(), cinch::compiling::passes_with_sizes()})
+    for (const compiling::Pass& pass : passes)
       CHECK(text.find(". " + std::string(pass.name)) != std::string::npos);
   if (const char* folder = std::getenv("CINCH_TABLES"))
     std::ofstream(std::string(folder) + "/journey.md") << text;

@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "cinch/cinch.hpp"
+#include "cinch/core/graph/engine_ops.hpp"
 #include "cinch/core/plan/plan.hpp"
 #include "support/samples.hpp"
 
@@ -87,7 +88,7 @@ TEST_CASE(
            total = numbers(kept), most = numbers(kept);
     const Tensor c_before = c;
     const DType d = DType::float64;
-    const LoopSpec spec{
+    const cinch::running::LoopSpec spec{
         .shape = shape,
         .inputs = {{0, d, where_a}, {1, d, where_b}, {2, d, plain}},
         .instructions = {{mul_op.block(d, d), d, {0, 1, 0}, 2},
@@ -97,7 +98,7 @@ TEST_CASE(
                     {4, d, reduced, 3, sum_op.accumulator, kept, false},
                     {5, d, reduced, 0, max_op.accumulator, kept, false}},
     };
-    const Loop loop(spec, copy_of);
+    const running::Loop loop(spec, copy_of);
     std::vector<std::byte> memory(loop.partial_bytes() + 64);
     auto* scratch = reinterpret_cast<std::byte*>(
         (reinterpret_cast<std::uintptr_t>(memory.data()) + 63) / 64 * 64);
@@ -129,12 +130,12 @@ TEST_CASE(
 TEST_CASE("axes that all operands walk as one are merged") {
   const DType d = DType::float64;
   const auto merged = [&](const Shape& shape, const Strided& in) {
-    LoopSpec spec{.shape = shape};
+    cinch::running::LoopSpec spec{.shape = shape};
     spec.inputs.push_back({0, d, in});
     spec.instructions.push_back({copy_of(d), d, {0, 0, 0}, 1});
     const Strided plain{0, row_major(shape)};
     spec.outputs.push_back({1, d, plain, 1, nullptr, element_count(shape), false});
-    return Loop(spec, copy_of).spec().shape;
+    return running::Loop(spec, copy_of).spec().shape;
   };
   CHECK(merged({2, 3, 4}, {0, {12, 4, 1}}) == Shape{1, 24});
   CHECK(merged({2, 1, 4}, {0, {4, 99, 1}}) == Shape{1, 8});

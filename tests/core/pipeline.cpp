@@ -61,7 +61,7 @@ TEST_CASE("CINCH_TRACE names each pass with its nodes, its time and what fired")
 
 TEST_CASE("graphs of random programs are sound after every pass") {
   REQUIRE(setenv("CINCH_VERIFY", "1", 1) == 0);
-  REQUIRE(is_traced());
+  REQUIRE(cinch::rewriting::is_traced());
   int checked = 0;
   std::mt19937 random(7);
   for (int n = 0; n < 150; ++n) {
@@ -92,7 +92,7 @@ TEST_CASE("verify() names the node of a graph that is not sound, and its line") 
   const int line = __LINE__ - 1;
   const auto message = [](const Expr& e) -> std::string {
     try {
-      verify(std::span(&e, 1), "a pass");
+      cinch::rewriting::verify(std::span(&e, 1), "a pass");
     } catch (const Error& error) {
       return error.what();
     }

@@ -32,7 +32,7 @@ void check_same(const std::vector<Expr>& roots, const std::vector<Binding>& bind
   }
   const auto fast =
       function({.inputs = inputs, .outputs = roots, .allow_unused_inputs = true})(values);
-  const auto exact = interpret(roots, bindings, false);
+  const auto exact = cinch::running::interpret(roots, bindings, false);
   for (std::size_t k = 0; k < roots.size(); ++k) {
     CAPTURE(k);
     CAPTURE(describe(roots[k]));
@@ -44,7 +44,7 @@ void check_same(const std::vector<Expr>& roots, const std::vector<Binding>& bind
 
 TEST_CASE("the arena hands out disjoint places, reuses what is given back and closes gaps") {
   std::mt19937 random(1);
-  ArenaLayout layout;
+  cinch::planning::ArenaLayout layout;
   struct Piece {
     std::size_t offset, bytes;
   };

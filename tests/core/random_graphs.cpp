@@ -285,7 +285,7 @@ TEST_CASE("random graphs: values and gradients are the same in both modes") {
         roots.push_back(g);
       std::vector<Tensor> values;
       for (const auto& [x, value] : garden.bindings) values.push_back(value);
-      const std::vector<Tensor> exact = interpret(roots, garden.bindings, false);
+      const std::vector<Tensor> exact = cinch::running::interpret(roots, garden.bindings, false);
       const std::vector<Tensor> fast = function(
           {.inputs = garden.inputs, .outputs = roots, .allow_unused_inputs = true})(values);
       CHECK(fast[0].dtype() == row.dtype);

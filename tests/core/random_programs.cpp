@@ -128,7 +128,8 @@ std::vector<double> bounds(const std::vector<Expr>& roots, const RandomProgram& 
   for (const Expr& node : topological(roots)) {
     if (is_float(node.dtype())) nodes.push_back(node);
   }
-  const std::vector<Tensor> values = interpret(nodes, program.bindings, /*watch=*/false);
+  const std::vector<Tensor> values =
+      cinch::running::interpret(nodes, program.bindings, /*watch=*/false);
   double most = 1;
   for (const Tensor& value : values) {
     const double size = largest_of(value);
@@ -140,7 +141,8 @@ std::vector<double> bounds(const std::vector<Expr>& roots, const RandomProgram& 
   for (int trial = 0; trial < trials; ++trial) {
     const std::vector<Expr> noisy = with_noise(roots, nodes, values, 16 * digit, random);
     try {
-      const std::vector<Tensor> moved = interpret(noisy, program.bindings, /*watch=*/false);
+      const std::vector<Tensor> moved =
+          cinch::running::interpret(noisy, program.bindings, /*watch=*/false);
       for (std::size_t k = 0; k < roots.size(); ++k)
         result[k] += 20 * difference(moved[k], plain[k]);
     } catch (const ValueError&) {  // At the edge of what an op accepts.
@@ -163,7 +165,7 @@ std::string fault_beyond(const RandomProgram& program, int trials, Counts* count
   const std::vector<Expr> roots = compared(program, true);
   std::vector<Tensor> plain;
   try {
-    plain = interpret(roots, program.bindings, /*watch=*/false);
+    plain = cinch::running::interpret(roots, program.bindings, /*watch=*/false);
   } catch (const ValueError&) {
     return "";
   }

@@ -78,8 +78,8 @@ TEST_CASE("a long chain of known sizes is differentiated and run in both modes o
       const Expr cost = sum(chain(x, c, 10000)), slope = grad(cost, x);
       const Tensor value = Tensor::from<double>({4}, {0.1, 0.7, -0.3, 0.9});
       const auto fast = function({x}, {cost, slope})({value});
-      const auto exact =
-          interpret(std::vector{cost, slope}, std::vector<Binding>{{x, value}}, false);
+      const auto exact = cinch::running::interpret(std::vector{cost, slope},
+                                                   std::vector<Binding>{{x, value}}, false);
       CHECK(distance(fast[0], exact[0]) < 1e-10);
       CHECK(distance(fast[1], exact[1]) < 1e-10);
     });
@@ -95,8 +95,8 @@ TEST_CASE(
       const Expr cost = mean(chain(x, c, 10000)), slope = grad(cost, x);
       const Tensor value = Tensor::from<double>({4}, {0.1, 0.7, -0.3, 0.9});
       const auto fast = function({x}, {cost, slope})({value});
-      const auto exact =
-          interpret(std::vector{cost, slope}, std::vector<Binding>{{x, value}}, false);
+      const auto exact = cinch::running::interpret(std::vector{cost, slope},
+                                                   std::vector<Binding>{{x, value}}, false);
       CHECK(distance(fast[0], exact[0]) < 1e-10);
       CHECK(distance(fast[1], exact[1]) < 1e-10);
     });
@@ -124,7 +124,7 @@ TEST_CASE("rewrites that follow each other do not nest") {
     Expr y = x;
     for (int k = 0; k < 20000; ++k) y = k % 2 ? -y : reshape(y, std::vector<Expr>{size(y, 0)});
     for (int k = 0; k < 20000; ++k) y = transpose(expand_dims(y, 0)) * 1, y = squeeze(y, 1);
-    const Expr r = rewrite(std::span(&y, 1))[0];
+    const Expr r = cinch::rewriting::rewrite(std::span(&y, 1))[0];
     CHECK(topological(std::span(&r, 1)).size() < 100);
   });
 }

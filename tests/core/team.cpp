@@ -31,7 +31,8 @@ TEST_CASE("every part of shared work runs once, on any number of threads") {
     for (const std::int64_t parts : {0, 1, 2, 7, 100}) {
       std::vector<std::atomic<int>> runs(static_cast<std::size_t>(parts));
       for (int round = 0; round < 50; ++round)
-        share_work(parts, [&](std::int64_t part) { ++runs[static_cast<std::size_t>(part)]; });
+        cinch::running::share_work(
+            parts, [&](std::int64_t part) { ++runs[static_cast<std::size_t>(part)]; });
       for (const auto& count : runs) CHECK(count == 50);
     }
   }
@@ -42,7 +43,8 @@ TEST_CASE("shared work may share work again, and other callers do not wait for t
   std::atomic<int> done = 0;
   const auto nested = [&] {
     for (int k = 0; k < 200; ++k) {
-      share_work(8, [&](std::int64_t) { share_work(4, [&](std::int64_t) { ++done; }); });
+      cinch::running::share_work(
+          8, [&](std::int64_t) { cinch::running::share_work(4, [&](std::int64_t) { ++done; }); });
     }
   };
   std::thread other(nested);
@@ -60,7 +62,7 @@ TEST_CASE("the first exception of a part is thrown again when all parts have end
   };
   for (int k = 0; k < 20; ++k) {
     ended = 0;
-    CHECK_THROWS_WITH_AS(share_work(20, work), "part failed", std::runtime_error);
+    CHECK_THROWS_WITH_AS(cinch::running::share_work(20, work), "part failed", std::runtime_error);
     CHECK(ended == 20);
   }
   CHECK_THROWS_WITH_AS(set_threads(-1), doctest::Contains("set_threads: -1"), ValueError);
@@ -73,7 +75,7 @@ TEST_CASE("part_of deals out whole units and all of them") {
       for (const std::int64_t parts : {1, 2, 8}) {
         std::int64_t next = 0;
         for (std::int64_t part = 0; part < parts; ++part) {
-          const Span span = part_of(n, unit, parts, part);
+          const running::Span span = cinch::running::part_of(n, unit, parts, part);
           CHECK(span.begin == next);
           CHECK((span.begin % unit == 0 || span.begin == n));
           next = span.end;
@@ -82,9 +84,9 @@ TEST_CASE("part_of deals out whole units and all of them") {
       }
     }
   }
-  CHECK(parts_for(0, 100) == 1);
-  CHECK(parts_for(1e9, 3) == 2);
-  CHECK(parts_for(1e9, 0) == 1);
+  CHECK(cinch::running::parts_for(0, 100) == 1);
+  CHECK(cinch::running::parts_for(1e9, 3) == 2);
+  CHECK(cinch::running::parts_for(1e9, 0) == 1);
 }
 
 TEST_CASE("results are the same bits for any number of threads") {

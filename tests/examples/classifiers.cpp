@@ -132,10 +132,11 @@ TEST_CASE("pretraining_compared: every kind has a row, and finished ones are not
 }
 
 TEST_CASE("Ctrl-C in pretraining ends a program: what follows would build on half of it") {
-  for (const auto& [program, made] :
+  for (const auto& [program_name, made] :
        {std::pair{"pretraining_compared", "cae_lambda_0_5_pretraining_checkpoint.npz"},
         std::pair{"stacked_denoising_autoencoder", "layer1_checkpoint.npz"},
         std::pair{"hinton_deep_autoencoder", "layer1_checkpoint.npz"}}) {
+    const std::string program = program_name;
     const Scratch scratch;
     const std::string out = scratch.path + "/out";
     const Ran ran = interrupt_example(program, "--pretraining-epochs 1000000 --batch 10 --data " +

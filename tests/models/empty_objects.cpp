@@ -82,7 +82,7 @@ TEST_CASE("a function without a value is refused by all that calls or looks at i
     std::vector<Tensor> outputs;
     const Tensor* one = &value;
     const Shared W(Tensor(DType::float64, {3}), "W");
-    CompileLog log;
+    cinch::compiling::CompileLog log;
     check_refused(way, {{"()", [&] { f({value}); }},
                         {"call by name",
                          [&] {

@@ -243,7 +243,8 @@ TEST_CASE("counts and lengths beyond all sizes are errors that take no memory") 
       CAPTURE(length);
       CAPTURE(step);
       CHECK_THROWS_WITH_AS(evaluate(y, at), says("axis of size 7"), Error);
-      CHECK_THROWS_WITH_AS(interpret(std::span(&y, 1), at, false), says("axis of size 7"), Error);
+      CHECK_THROWS_WITH_AS(cinch::running::interpret(std::span(&y, 1), at, false),
+                           says("axis of size 7"), Error);
     }
   }
 }

@@ -19,7 +19,8 @@ namespace {
 
 Tensor run(const Sample& s, Mode mode) {
   // Not through a checked function, which would stop at 0 / 0.
-  if (mode == Mode::checked) return interpret(std::span(&s.y, 1), s.bindings, /*watch=*/false)[0];
+  if (mode == Mode::checked)
+    return cinch::running::interpret(std::span(&s.y, 1), s.bindings, /*watch=*/false)[0];
   return function({.inputs = s.inputs, .outputs = {s.y}, .allow_unused_inputs = true})(s.values)[0];
 }
 
@@ -129,8 +130,8 @@ TEST_CASE("every elementwise op of floats: special values give the same in both 
           op->arity == 1 ? apply(*op, {x}) : apply(*op, {expand_dims(x, 0), expand_dims(x, 1)});
       const Tensor value = special.cast(dtype);
       const Tensor fast = evaluate(y, {{x, value}});
-      const Tensor exact =
-          interpret(std::span(&y, 1), std::vector<Binding>{{x, value}}, /*watch=*/false)[0];
+      const Tensor exact = cinch::running::interpret(
+          std::span(&y, 1), std::vector<Binding>{{x, value}}, /*watch=*/false)[0];
       for (std::int64_t i = 0; i < fast.size(); ++i) {
         CAPTURE(op->name);
         CAPTURE(name(dtype));
@@ -164,7 +165,8 @@ TEST_CASE("every rule: both sides are equal where the left one is defined") {
         bindings.emplace_back(x, value);
       }
       const std::vector<Expr> sides = substitute(std::vector{rule.left, rule.right}, fill);
-      const std::vector<Tensor> values = interpret(sides, bindings, /*watch=*/false);
+      const std::vector<Tensor> values =
+          cinch::running::interpret(sides, bindings, /*watch=*/false);
       int compared = 0;
       for (std::int64_t i = 0; i < values[0].size(); ++i) {
         if (std::isnan(values[0].at(i))) continue;
@@ -173,7 +175,7 @@ TEST_CASE("every rule: both sides are equal where the left one is defined") {
       }
       CHECK(compared > 50);
       // And it is applied: the rewritten left side is the rewritten right side.
-      const std::vector<Expr> rewritten = rewrite(sides);
+      const std::vector<Expr> rewritten = cinch::rewriting::rewrite(sides);
       CHECK(rewritten[0] == rewritten[1]);
       ++rules;
     }

@@ -22,7 +22,7 @@ constexpr double inf = std::numeric_limits<double>::infinity(),
 constexpr int highest_order = 3;
 
 Tensor as_written(const Expr& y, const std::vector<Binding>& bindings) {
-  return interpret(std::span(&y, 1), bindings, /*watch=*/false)[0];
+  return cinch::running::interpret(std::span(&y, 1), bindings, /*watch=*/false)[0];
 }
 
 /// Points outside of most domains and at their ends.
@@ -59,7 +59,8 @@ void check_guarded(const std::string& label, double low, double high, const auto
     taken.data<bool>()[static_cast<std::size_t>(k)] = k >= std::ssize(outside);
   const Expr x = variable("x", DType::float64, {n}), c = variable("c", DType::bool_, {n}),
              z = variable("z", DType::float64, {4});
-  for (const auto& [name, guard] : guards()) {
+  for (const auto& [guard_name, guard] : guards()) {
+    const auto& name = guard_name;
     Expr guarded = guard(c, f(x)), plain = guard(variable("all", DType::bool_, {4}), f(z));
     const Expr always = plain;
     std::vector<Binding> with{{x, values}, {c, taken}};

@@ -247,7 +247,9 @@ TEST_CASE("errors of the ops behind convolutions say what they want") {
     for (const Type& type : types) inputs.push_back(variable("x", type));
     for (int k = 0; k < 2 && &op != &convolution_op; ++k)
       inputs.push_back(constant(Tensor(std::int64_t{2})));
-    return error_of([&] { apply(op, inputs, {.ints = to_ints({Window{}, Window{}})}); });
+    return error_of([&] {
+      apply(op, inputs, {.ints = cinch::windows::to_ints({windows::Window{}, windows::Window{}})});
+    });
   };
   const Type maps{DType::float64, {2, 3, 4, 4}}, filters{DType::float64, {5, 3, 2, 2}};
   CHECK(contains(text_of(convolution_op, {maps, {DType::float64, {3, 3}}}),

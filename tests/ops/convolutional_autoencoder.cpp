@@ -99,8 +99,9 @@ TEST_CASE("a convolutional autoencoder: a contractive penalty on its code can be
   const std::vector<Shared> params{model.W1, model.b1, model.W2, model.W3};
   const std::vector<Expr> gradients = grad(cost, params);
   const Tensor fast = evaluate(gradients[0], {{x, images()}}),
-               checked = interpret(std::span(gradients).first(1),
-                                   std::vector<Binding>{{x, images()}}, /*watch=*/true)[0];
+               checked = cinch::running::interpret(std::span(gradients).first(1),
+                                                   std::vector<Binding>{{x, images()}},
+                                                   /*watch=*/true)[0];
   CHECK(distance(fast, checked) < 1e-12);
 
   const Function train =

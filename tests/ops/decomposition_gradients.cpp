@@ -86,7 +86,8 @@ TEST_CASE("derivatives of determinants to any order are those of the polynomial,
         CAPTURE(rank);
         CAPTURE(order);
         CHECK(distance(evaluate(df, {{A, value}}), expected) < 1e-11);
-        CHECK(distance(interpret(std::span(&df, 1), std::vector<Binding>{{A, value}}, false)[0],
+        CHECK(distance(cinch::running::interpret(std::span(&df, 1),
+                                                 std::vector<Binding>{{A, value}}, false)[0],
                        expected) < 1e-11);
         const Expr along = numbers({n, n}, static_cast<unsigned>(10 + order));
         f = sum(df * along);
@@ -138,7 +139,7 @@ TEST_CASE("Q and R have no derivative where a column depends on others, and say 
         const Expr g = grad(cost, A);
         const std::vector<Binding> at{{A, value}};
         for (const std::string& message : {error_of([&] { evaluate(g, at); }), error_of([&] {
-                                             interpret(std::span(&g, 1), at, false);
+                                             cinch::running::interpret(std::span(&g, 1), at, false);
                                            })}) {
           CAPTURE(m);
           CAPTURE(rank);

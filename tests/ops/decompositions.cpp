@@ -20,7 +20,8 @@ Tensor matrix_of(std::int64_t rows, std::int64_t columns, const std::vector<doub
 }
 
 std::vector<Tensor> in_both_modes(const Expr& y, const std::vector<Binding>& bindings = {}) {
-  return {evaluate(y, bindings), interpret(std::span(&y, 1), bindings, /*watch=*/false)[0]};
+  return {evaluate(y, bindings),
+          cinch::running::interpret(std::span(&y, 1), bindings, /*watch=*/false)[0]};
 }
 
 /// Checks y of A in both modes, A by rows.
@@ -67,7 +68,7 @@ void check_zero(const Residuals& residuals, const std::vector<Binding>& at, doub
     inputs.push_back(binding.first);
     values.push_back(binding.second);
   }
-  const std::vector<Tensor> exact = interpret(roots, at, /*watch=*/false);
+  const std::vector<Tensor> exact = cinch::running::interpret(roots, at, /*watch=*/false);
   const std::vector<Tensor> fast =
       function({.inputs = inputs, .outputs = roots, .allow_unused_inputs = true})(values);
   for (std::size_t k = 0; k < residuals.size(); ++k) {
@@ -424,7 +425,7 @@ TEST_CASE("what does not fit is a TypeError that says why, where it was written"
   for (const Expr& y : {inverse(m), cholesky(m)}) {
     const std::vector<Binding> wide{{m, Tensor(DType::float32, {2, 3})}};
     CHECK_THROWS_AS(evaluate(y, wide), TypeError);
-    CHECK_THROWS_AS(interpret(std::span(&y, 1), wide, false), TypeError);
+    CHECK_THROWS_AS(cinch::running::interpret(std::span(&y, 1), wide, false), TypeError);
   }
 }
 
@@ -468,7 +469,7 @@ TEST_CASE("matrices that an op cannot take are ValueErrors that name op, matrix 
   for (const Row& row : rows) {
     const std::vector<Binding> at{{A, row.value}};
     for (const std::string& message : {error_of([&] { evaluate(row.y, at); }), error_of([&] {
-                                         interpret(std::span(&row.y, 1), at, false);
+                                         cinch::running::interpret(std::span(&row.y, 1), at, false);
                                        })}) {
       CAPTURE(message);
       CHECK(has(message, row.op));
@@ -484,7 +485,7 @@ TEST_CASE("matrices that an op cannot take are ValueErrors that name op, matrix 
             evaluate(y, {{B, many}});
           }),
           error_of([&] {
-            interpret(std::span(&y, 1), std::vector<Binding>{{B, many}}, false);
+            cinch::running::interpret(std::span(&y, 1), std::vector<Binding>{{B, many}}, false);
           })})
       CHECK(has(message, "matrix 2 of 3 is singular"));
   }
@@ -514,8 +515,9 @@ TEST_CASE("matrices of tiny numbers are inverted and solved as by a wider expone
         CAPTURE(describe(y));
         CAPTURE(text(a));
         Tensor checked, fast;
-        std::string of_checked =
-                        error_of([&] { checked = interpret(std::span(&y, 1), at, false)[0]; }),
+        std::string of_checked = error_of([&] {
+          checked = cinch::running::interpret(std::span(&y, 1), at, false)[0];
+        }),
                     of_fast = error_of([&] { fast = evaluate(y, at); });
         CHECK(of_checked == of_fast);
         if (of_checked.empty()) CHECK(distance(fast, checked) < 1e-3);

@@ -33,7 +33,8 @@ Expr weighted_sum(const Expr& y, const Shape& shape) {
 
 void check_example(const Op& op, const Example& example, std::mt19937& random, Row& row) {
   const Sample s = sample(op, example, DType::float64, random);
-  const Shape shape = interpret(std::span(&s.y, 1), s.bindings, /*watch=*/false)[0].shape();
+  const Shape shape =
+      cinch::running::interpret(std::span(&s.y, 1), s.bindings, /*watch=*/false)[0].shape();
   if (!is_float(s.y.dtype()) || element_count(shape) > 100) return;  // Many elements meet kinks.
   std::vector<Expr> wrt;
   for (std::size_t k = 0; k < s.inputs.size(); ++k) {

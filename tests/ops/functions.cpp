@@ -20,22 +20,22 @@ constexpr double inf = std::numeric_limits<double>::infinity(),
                  quiet_nan = std::numeric_limits<double>::quiet_NaN(),
                  least = std::numeric_limits<double>::denorm_min(), pi = 3.14159265358979323846;
 
-std::vector<const KernelTable*> tables() {
-  std::vector<const KernelTable*> result{&kernels_baseline};
+std::vector<const cinch::simd::KernelTable*> tables() {
+  std::vector<const cinch::simd::KernelTable*> result{&cinch::simd::kernels_baseline};
 #if defined(__x86_64__)
   __builtin_cpu_init();
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-    result.push_back(&kernels_avx2);
+    result.push_back(&cinch::simd::kernels_avx2);
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
       __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw"))
-    result.push_back(&kernels_avx512);
+    result.push_back(&cinch::simd::kernels_avx512);
 #endif
   return result;
 }
 
 /// f(x) or f(x, y) of the table's float64 kernel, the same in the middle of a vector and in its
 /// tail.
-double run(const KernelTable& table, std::size_t formula, double x, double y = 0) {
+double run(const cinch::simd::KernelTable& table, std::size_t formula, double x, double y = 0) {
   const std::vector<double> a(37, x), b(37, y);
   std::vector<double> out(37, 7);
   const void* operands[] = {a.data(), b.data()};
@@ -57,22 +57,22 @@ TEST_CASE("functions of special values are those of the standard library") {
     double (*f)(double);
   };
   const Row rows[] = {
-      {"exp2", formula_index<formula::Exp2>(), std::exp2},
-      {"log2", formula_index<formula::Log2>(), std::log2},
-      {"log10", formula_index<formula::Log10>(), std::log10},
-      {"erf", formula_index<formula::Erf>(), std::erf},
-      {"erfc", formula_index<formula::Erfc>(), std::erfc},
-      {"sinh", formula_index<formula::Sinh>(), std::sinh},
-      {"cosh", formula_index<formula::Cosh>(), std::cosh},
-      {"arcsin", formula_index<formula::Arcsin>(), std::asin},
-      {"arccos", formula_index<formula::Arccos>(), std::acos},
-      {"arctan", formula_index<formula::Arctan>(), std::atan},
-      {"arcsinh", formula_index<formula::Arcsinh>(), std::asinh},
-      {"arccosh", formula_index<formula::Arccosh>(), std::acosh},
-      {"arctanh", formula_index<formula::Arctanh>(), std::atanh},
-      {"trunc", formula_index<formula::Trunc>(), std::trunc},
+      {"exp2", cinch::formula::formula_index<formula::Exp2>(), std::exp2},
+      {"log2", cinch::formula::formula_index<formula::Log2>(), std::log2},
+      {"log10", cinch::formula::formula_index<formula::Log10>(), std::log10},
+      {"erf", cinch::formula::formula_index<formula::Erf>(), std::erf},
+      {"erfc", cinch::formula::formula_index<formula::Erfc>(), std::erfc},
+      {"sinh", cinch::formula::formula_index<formula::Sinh>(), std::sinh},
+      {"cosh", cinch::formula::formula_index<formula::Cosh>(), std::cosh},
+      {"arcsin", cinch::formula::formula_index<formula::Arcsin>(), std::asin},
+      {"arccos", cinch::formula::formula_index<formula::Arccos>(), std::acos},
+      {"arctan", cinch::formula::formula_index<formula::Arctan>(), std::atan},
+      {"arcsinh", cinch::formula::formula_index<formula::Arcsinh>(), std::asinh},
+      {"arccosh", cinch::formula::formula_index<formula::Arccosh>(), std::acosh},
+      {"arctanh", cinch::formula::formula_index<formula::Arctanh>(), std::atanh},
+      {"trunc", cinch::formula::formula_index<formula::Trunc>(), std::trunc},
   };
-  for (const KernelTable* table : tables()) {
+  for (const cinch::simd::KernelTable* table : tables()) {
     for (const Row& row : rows) {
       for (const double x : {0.0, -0.0, least, -least, 1.0, -1.0, inf, -inf, quiet_nan, 2.0, -2.0,
                              1e4, -1e4, 1e300, -1e300}) {
@@ -93,8 +93,8 @@ TEST_CASE("functions of special values are those of the standard library") {
 
 TEST_CASE(
     "arctan2 and hypot: every pair of special values as the standard library, all magnitudes") {
-  const std::size_t angle = formula_index<formula::Arctan2>(),
-                    length = formula_index<formula::Hypot>();
+  const std::size_t angle = cinch::formula::formula_index<formula::Arctan2>(),
+                    length = cinch::formula::formula_index<formula::Hypot>();
   std::vector<double> values{0.0, -0.0, least, -least,    1,     -1,
                              3,   inf,  -inf,  quiet_nan, 1e308, -1e308};
   std::mt19937_64 random(5);
@@ -102,7 +102,7 @@ TEST_CASE(
     const double x = std::bit_cast<double>(random());
     if (std::isfinite(x)) values.push_back(x);
   }
-  for (const KernelTable* table : tables()) {
+  for (const cinch::simd::KernelTable* table : tables()) {
     for (const double y : values) {
       for (const double x : values) {
         CAPTURE(table->name);
@@ -119,16 +119,16 @@ TEST_CASE(
 }
 
 TEST_CASE("log2 is exact for powers of 2, exp2 of integers, log10 for powers of 10") {
-  for (const KernelTable* table : tables()) {
+  for (const cinch::simd::KernelTable* table : tables()) {
     CAPTURE(table->name);
     for (int k = -1074; k < 1024; ++k) {
-      CHECK(run(*table, formula_index<formula::Log2>(), std::ldexp(1.0, k)) == k);
-      CHECK(run(*table, formula_index<formula::Exp2>(), k) == std::ldexp(1.0, k));
+      CHECK(run(*table, cinch::formula::formula_index<formula::Log2>(), std::ldexp(1.0, k)) == k);
+      CHECK(run(*table, cinch::formula::formula_index<formula::Exp2>(), k) == std::ldexp(1.0, k));
     }
     double power = 1;
     for (int k = 0; k <= 22; ++k, power *= 10) {
       CAPTURE(k);
-      CHECK(run(*table, formula_index<formula::Log10>(), power) == k);
+      CHECK(run(*table, cinch::formula::formula_index<formula::Log10>(), power) == k);
     }
   }
 }
@@ -173,7 +173,7 @@ TEST_CASE("the functions' names and angles are NumPy's") {
     CAPTURE(describe(row.y));
     for (const Tensor& got :
          {evaluate(row.y, {{x, v}}),
-          interpret(std::span(&row.y, 1), std::vector<Binding>{{x, v}}, true)[0]})
+          cinch::running::interpret(std::span(&row.y, 1), std::vector<Binding>{{x, v}}, true)[0]})
       CHECK(got.item() == doctest::Approx(row.value).epsilon(1e-14));
   }
   CHECK(reciprocal(lscalar("n")).dtype() == DType::float64);
@@ -285,7 +285,7 @@ TEST_CASE("whole powers: derivatives to third order at negative bases, at 0 and 
       for (int order = 1; order <= 3; ++order) {
         d = grad(sum(d), row.by, {.disconnected = Disconnected::zero});
         const Tensor fast = evaluate(d, bindings),
-                     checked = interpret(std::span(&d, 1), bindings, false)[0];
+                     checked = cinch::running::interpret(std::span(&d, 1), bindings, false)[0];
         for (std::int64_t k = 0; k < 3; ++k) {
           CAPTURE(std::string(row.name));
           CAPTURE(e);
@@ -328,7 +328,7 @@ TEST_CASE("quotients rounded down and remainders belong together") {
         {b, Tensor::from<double>({n}, std::span<const double>(bs)).cast(dtype)}};
     const Expr q = floor_div(a, b), r = mod(a, b);
     const Tensor quotient = evaluate(q, at), rest = evaluate(r, at);
-    CHECK(quotient == interpret(std::span(&q, 1), at, false)[0]);
+    CHECK(quotient == cinch::running::interpret(std::span(&q, 1), at, false)[0]);
     const double epsilon = dtype == DType::float64 ? 1e-15 : 1e-6;
     for (std::int64_t k = 0; k < n; ++k) {
       const double x = at[0].second.at(k), y = at[1].second.at(k);
@@ -346,9 +346,9 @@ TEST_CASE("quotients rounded down and remainders belong together") {
   struct Row {
     double a, b, quotient;
   };
-  for (const KernelTable* table : tables()) {
+  for (const cinch::simd::KernelTable* table : tables()) {
     const auto quotient = [&](double a, double b) {
-      return run(*table, formula_index<formula::FloorDiv>(), a, b);
+      return run(*table, cinch::formula::formula_index<formula::FloorDiv>(), a, b);
     };
     for (const Row& row :
          {Row{1, .1, 9}, Row{-1, .1, -10}, Row{.3, .1, 2}, Row{-5, inf, -1}, Row{5, -inf, -1},
@@ -364,7 +364,7 @@ TEST_CASE("quotients rounded down and remainders belong together") {
     }
     for (int k = 0; k < 2000; ++k) {
       const double a = numbers(random), b = numbers(random);
-      CHECK(quotient(a, b) == formula::FloorDiv::f<ExactMath>(a, b));
+      CHECK(quotient(a, b) == formula::FloorDiv::f<cinch::records::ExactMath>(a, b));
     }
   }
 }

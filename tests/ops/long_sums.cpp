@@ -58,8 +58,9 @@ TEST_CASE("sums of many float32 numbers are right to their last digits") {
         CAPTURE(same);
         const Expr y = row.f(x);
         const Tensor right = in_float64(row.f, v), fast = evaluate(y, {{x, v}}),
-                     checked = interpret(std::span(&y, 1), std::vector<Binding>{{x, v}},
-                                         /*watch=*/false)[0];
+                     checked =
+                         cinch::running::interpret(std::span(&y, 1), std::vector<Binding>{{x, v}},
+                                                   /*watch=*/false)[0];
         double worst = 0, worst_checked = 0;
         for (std::int64_t i = 0; i < right.size(); ++i) {
           worst = std::max(worst, std::abs(fast.at(i) / right.at(i) - 1));
@@ -81,7 +82,7 @@ TEST_CASE("more ones than float32 can count one by one") {
   const Tensor ones = Tensor::full(DType::float32, {n}, 1);
   const std::vector<Binding> given{{x, ones}};
   CHECK(evaluate(average, given).item() == 1);
-  CHECK(interpret(std::vector{total, average}, given, /*watch=*/false)[0].item() ==
+  CHECK(cinch::running::interpret(std::vector{total, average}, given, /*watch=*/false)[0].item() ==
         static_cast<double>(n));
   CHECK(evaluate(at(cumsum(x, 0), n - 1), given).item() == static_cast<double>(n));
 }
@@ -103,6 +104,7 @@ TEST_CASE("running sums of float32 keep their digits in every column and directi
   }
   const Tensor few = numbers({3000}, true);
   const Expr x = fvector("x"), y = cumsum(x, 0);
-  const Tensor checked = interpret(std::span(&y, 1), std::vector<Binding>{{x, few}}, false)[0];
+  const Tensor checked =
+      cinch::running::interpret(std::span(&y, 1), std::vector<Binding>{{x, few}}, false)[0];
   CHECK(checked.at(2999) == doctest::Approx(300).epsilon(2 * eps));
 }

@@ -21,7 +21,7 @@ constexpr double inf = std::numeric_limits<double>::infinity();
 
 std::vector<Tensor> in_both_modes(const Expr& y, const std::vector<Binding>& bindings,
                                   bool watch = true) {
-  return {evaluate(y, bindings), interpret(std::span(&y, 1), bindings, watch)[0]};
+  return {evaluate(y, bindings), cinch::running::interpret(std::span(&y, 1), bindings, watch)[0]};
 }
 
 bool close(double a, Real b, double tolerance = 1e-14) {

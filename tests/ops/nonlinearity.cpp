@@ -73,7 +73,7 @@ TEST_CASE(
       const double unit = dtype == DType::float64 ? 2.3e-16 : 1.2e-7;
       for (const Tensor& got :
            {evaluate(y, {{x, v}}),
-            interpret(std::span(&y, 1), std::vector<Binding>{{x, v}}, true)[0]}) {
+            cinch::running::interpret(std::span(&y, 1), std::vector<Binding>{{x, v}}, true)[0]}) {
         double worst = 0, at = 0;
         for (std::int64_t i = 0; i < v.size(); ++i) {
           const Real expected = n.definition(v.at(i));

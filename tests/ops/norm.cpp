@@ -20,7 +20,7 @@ constexpr double inf = std::numeric_limits<double>::infinity(),
                  quiet_nan = std::numeric_limits<double>::quiet_NaN();
 
 std::vector<Tensor> in_both_modes(const Expr& y, const std::vector<Binding>& bindings) {
-  return {evaluate(y, bindings), interpret(std::span(&y, 1), bindings, false)[0]};
+  return {evaluate(y, bindings), cinch::running::interpret(std::span(&y, 1), bindings, false)[0]};
 }
 
 Real variance(const Tensor& x, Real ddof) {

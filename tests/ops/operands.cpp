@@ -195,8 +195,9 @@ Outcome outcome(const std::function<Expr()>& build, const std::vector<Binding>& 
     const Expr y = build();
     for (const bool fast : {true, false}) {
       try {
-        result.values.push_back(fast ? evaluate(y, bindings)
-                                     : interpret(std::span(&y, 1), bindings, false)[0]);
+        result.values.push_back(
+            fast ? evaluate(y, bindings)
+                 : cinch::running::interpret(std::span(&y, 1), bindings, false)[0]);
       } catch (const Error& error) {
         result.error += error.what();
       }

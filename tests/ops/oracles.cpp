@@ -158,8 +158,8 @@ TEST_CASE("every elementwise op of floats is within its bound of the formula, in
       const Tensor vb = random_tensor(dtype, {3000}, random, oracle.low, oracle.high);
       const Expr y = applied(*op, a, b);
       const std::vector<Binding> bindings{{a, va}, {b, vb}};
-      for (const Tensor& got :
-           {evaluate(y, bindings), interpret(std::span(&y, 1), bindings, false)[0]}) {
+      for (const Tensor& got : {evaluate(y, bindings),
+                                cinch::running::interpret(std::span(&y, 1), bindings, false)[0]}) {
         double worst = 0, at_a = 0, at_b = 0;
         for (std::int64_t i = 0; i < got.size(); ++i) {
           const Real expected = oracle.f(va.at(i), vb.at(i));
@@ -221,8 +221,8 @@ TEST_CASE("ops of integers and bools are exact, and wrap as NumPy's do") {
     CAPTURE(row.j);
     const std::vector<Binding> bindings{{i, Tensor(row.i)}, {j, Tensor(row.j)}};
     CHECK(evaluate(row.e, bindings).data<std::int64_t>()[0] == row.result);
-    CHECK(interpret(std::span(&row.e, 1), bindings, false)[0].data<std::int64_t>()[0] ==
-          row.result);
+    CHECK(cinch::running::interpret(std::span(&row.e, 1), bindings, false)[0]
+              .data<std::int64_t>()[0] == row.result);
   }
   const Expr p = scalar("p", DType::bool_), q = scalar("q", DType::bool_);
   for (const bool a : {false, true}) {
@@ -243,7 +243,8 @@ TEST_CASE("mod has the sign of its divisor, in both modes") {
                vb = Tensor::from<double>({8}, {0.1, -0.1, 0.2, 0.1, 0.3, 0.1, 0.1, 0.7});
   for (const Tensor& got :
        {evaluate(y, {{a, va}, {b, vb}}),
-        interpret(std::span(&y, 1), std::vector<Binding>{{a, va}, {b, vb}}, false)[0]}) {
+        cinch::running::interpret(std::span(&y, 1), std::vector<Binding>{{a, va}, {b, vb}},
+                                  false)[0]}) {
     for (std::int64_t i = 0; i < 8; ++i) {
       CAPTURE(va.at(i));
       CAPTURE(vb.at(i));
@@ -269,22 +270,23 @@ TEST_CASE("a cast between any two dtypes is NumPy's") {
       const std::vector<Binding> bindings{{e, v.cast(DType::float32).cast(from)}};
       CAPTURE(name(from));
       CAPTURE(name(to));
-      CHECK(evaluate(y, bindings) == interpret(std::span(&y, 1), bindings, false)[0]);
+      CHECK(evaluate(y, bindings) ==
+            cinch::running::interpret(std::span(&y, 1), bindings, false)[0]);
     }
   }
 }
 
 namespace {
 
-std::vector<const KernelTable*> tables() {
-  std::vector<const KernelTable*> result{&kernels_baseline};
+std::vector<const cinch::simd::KernelTable*> tables() {
+  std::vector<const cinch::simd::KernelTable*> result{&cinch::simd::kernels_baseline};
 #if defined(__x86_64__)
   __builtin_cpu_init();
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-    result.push_back(&kernels_avx2);
+    result.push_back(&cinch::simd::kernels_avx2);
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
       __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw"))
-    result.push_back(&kernels_avx512);
+    result.push_back(&cinch::simd::kernels_avx512);
 #endif
   return result;
 }
@@ -297,39 +299,61 @@ struct Elementary {
 };
 
 const Elementary elementaries[] = {
-    {"exp", formula_index<formula::Exp>(), [](Real a) { return std::exp(a); }, -760, 720},
-    {"log", formula_index<formula::Log>(), [](Real a) { return std::log(a); }, 0, 4},
-    {"log1p", formula_index<formula::Log1p>(), [](Real a) { return std::log1p(a); }, -1, 3},
-    {"expm1", formula_index<formula::Expm1>(), [](Real a) { return std::expm1(a); }, -4, 4},
-    {"tanh", formula_index<formula::Tanh>(), [](Real a) { return std::tanh(a); }, -4, 4},
-    {"sigmoid", formula_index<formula::Sigmoid>(),
+    {"exp", cinch::formula::formula_index<formula::Exp>(), [](Real a) { return std::exp(a); }, -760,
+     720},
+    {"log", cinch::formula::formula_index<formula::Log>(), [](Real a) { return std::log(a); }, 0,
+     4},
+    {"log1p", cinch::formula::formula_index<formula::Log1p>(), [](Real a) { return std::log1p(a); },
+     -1, 3},
+    {"expm1", cinch::formula::formula_index<formula::Expm1>(), [](Real a) { return std::expm1(a); },
+     -4, 4},
+    {"tanh", cinch::formula::formula_index<formula::Tanh>(), [](Real a) { return std::tanh(a); },
+     -4, 4},
+    {"sigmoid", cinch::formula::formula_index<formula::Sigmoid>(),
      [](Real a) { return a < 0 ? std::exp(a) / (1 + std::exp(a)) : 1 / (1 + std::exp(-a)); }, -760,
      40},
-    {"softplus", formula_index<formula::Softplus>(), [](Real a) { return softplus_of(a); }, -760,
-     40},
-    {"exp2", formula_index<formula::Exp2>(), [](Real a) { return std::exp2(a); }, -1090, 1030},
-    {"log2", formula_index<formula::Log2>(), [](Real a) { return std::log2(a); }, 0, 4},
-    {"log10", formula_index<formula::Log10>(), [](Real a) { return std::log10(a); }, 0, 12},
-    {"log1mexp", formula_index<formula::Log1mexp>(), log1mexp_of, -40, 0},
-    {"log_cosh", formula_index<formula::LogCosh>(), log_cosh_of, -4, 4},
-    {"erf", formula_index<formula::Erf>(), [](Real a) { return std::erf(a); }, -6, 6},
-    {"erfc", formula_index<formula::Erfc>(), [](Real a) { return std::erfc(a); }, -6, 28},
-    {"erfc", formula_index<formula::Erfc>(), [](Real a) { return std::erfc(a); }, -1, 3},
-    {"normal_cdf", formula_index<formula::NormalCdf>(), normal_cdf_of, -38, 9},
-    {"normal_cdf", formula_index<formula::NormalCdf>(), normal_cdf_of, -2, 2},
-    {"sech", formula_index<formula::Sech>(), [](Real a) { return 1 / std::cosh(a); }, -700, 700},
-    {"sech", formula_index<formula::Sech>(), [](Real a) { return 1 / std::cosh(a); }, -3, 3},
-    {"sigmoid_slope", formula_index<formula::SigmoidSlope>(),
+    {"softplus", cinch::formula::formula_index<formula::Softplus>(),
+     [](Real a) { return softplus_of(a); }, -760, 40},
+    {"exp2", cinch::formula::formula_index<formula::Exp2>(), [](Real a) { return std::exp2(a); },
+     -1090, 1030},
+    {"log2", cinch::formula::formula_index<formula::Log2>(), [](Real a) { return std::log2(a); }, 0,
+     4},
+    {"log10", cinch::formula::formula_index<formula::Log10>(), [](Real a) { return std::log10(a); },
+     0, 12},
+    {"log1mexp", cinch::formula::formula_index<formula::Log1mexp>(), log1mexp_of, -40, 0},
+    {"log_cosh", cinch::formula::formula_index<formula::LogCosh>(), log_cosh_of, -4, 4},
+    {"erf", cinch::formula::formula_index<formula::Erf>(), [](Real a) { return std::erf(a); }, -6,
+     6},
+    {"erfc", cinch::formula::formula_index<formula::Erfc>(), [](Real a) { return std::erfc(a); },
+     -6, 28},
+    {"erfc", cinch::formula::formula_index<formula::Erfc>(), [](Real a) { return std::erfc(a); },
+     -1, 3},
+    {"normal_cdf", cinch::formula::formula_index<formula::NormalCdf>(), normal_cdf_of, -38, 9},
+    {"normal_cdf", cinch::formula::formula_index<formula::NormalCdf>(), normal_cdf_of, -2, 2},
+    {"sech", cinch::formula::formula_index<formula::Sech>(),
+     [](Real a) { return 1 / std::cosh(a); }, -700, 700},
+    {"sech", cinch::formula::formula_index<formula::Sech>(),
+     [](Real a) { return 1 / std::cosh(a); }, -3, 3},
+    {"sigmoid_slope", cinch::formula::formula_index<formula::SigmoidSlope>(),
      [](Real a) { return 0.25L * std::pow(std::cosh(a / 2), Real(-2)); }, -700, 700},
-    {"sinh", formula_index<formula::Sinh>(), [](Real a) { return std::sinh(a); }, -4, 4},
-    {"sinh", formula_index<formula::Sinh>(), [](Real a) { return std::sinh(a); }, -712, 712},
-    {"cosh", formula_index<formula::Cosh>(), [](Real a) { return std::cosh(a); }, -712, 712},
-    {"arcsin", formula_index<formula::Arcsin>(), [](Real a) { return std::asin(a); }, -1, 1},
-    {"arccos", formula_index<formula::Arccos>(), [](Real a) { return std::acos(a); }, -1, 1},
-    {"arctan", formula_index<formula::Arctan>(), [](Real a) { return std::atan(a); }, -4, 4},
-    {"arcsinh", formula_index<formula::Arcsinh>(), [](Real a) { return std::asinh(a); }, -4, 4},
-    {"arccosh", formula_index<formula::Arccosh>(), [](Real a) { return std::acosh(a); }, 1, 3},
-    {"arctanh", formula_index<formula::Arctanh>(), [](Real a) { return std::atanh(a); }, -1, 1},
+    {"sinh", cinch::formula::formula_index<formula::Sinh>(), [](Real a) { return std::sinh(a); },
+     -4, 4},
+    {"sinh", cinch::formula::formula_index<formula::Sinh>(), [](Real a) { return std::sinh(a); },
+     -712, 712},
+    {"cosh", cinch::formula::formula_index<formula::Cosh>(), [](Real a) { return std::cosh(a); },
+     -712, 712},
+    {"arcsin", cinch::formula::formula_index<formula::Arcsin>(),
+     [](Real a) { return std::asin(a); }, -1, 1},
+    {"arccos", cinch::formula::formula_index<formula::Arccos>(),
+     [](Real a) { return std::acos(a); }, -1, 1},
+    {"arctan", cinch::formula::formula_index<formula::Arctan>(),
+     [](Real a) { return std::atan(a); }, -4, 4},
+    {"arcsinh", cinch::formula::formula_index<formula::Arcsinh>(),
+     [](Real a) { return std::asinh(a); }, -4, 4},
+    {"arccosh", cinch::formula::formula_index<formula::Arccosh>(),
+     [](Real a) { return std::acosh(a); }, 1, 3},
+    {"arctanh", cinch::formula::formula_index<formula::Arctanh>(),
+     [](Real a) { return std::atanh(a); }, -1, 1},
 };
 
 /// Random bit patterns (all magnitudes, both signs, subnormals) and an even grid.
@@ -353,7 +377,8 @@ std::vector<T> points(double low, double high, std::size_t count) {
 }
 
 template <class T>
-void check_elementary(const KernelTable& table, const Elementary& e, std::size_t count) {
+void check_elementary(const cinch::simd::KernelTable& table, const Elementary& e,
+                      std::size_t count) {
   const std::vector<T> in = points<T>(e.low, e.high, count);
   std::vector<T> out(in.size());
   const void* operands[] = {in.data()};
@@ -375,7 +400,7 @@ void check_elementary(const KernelTable& table, const Elementary& e, std::size_t
 }  // namespace
 
 TEST_CASE("elementary functions are within 4 units of the last digit over the whole range") {
-  for (const KernelTable* table : tables()) {
+  for (const cinch::simd::KernelTable* table : tables()) {
     for (const Elementary& e : elementaries) {
       check_elementary<float>(*table, e, 100000);
       check_elementary<double>(*table, e, 100000);
@@ -441,7 +466,7 @@ TEST_CASE("elementary functions of special values are exact") {
       {softplus_, 1e4, 1e4},
       {softplus_, -1e4, 0},
   };
-  for (const KernelTable* table : tables()) {
+  for (const cinch::simd::KernelTable* table : tables()) {
     for (const Row& row : rows) {
       // Alone, in the middle of a vector, and in its tail.
       for (const std::size_t n : {1, 37}) {

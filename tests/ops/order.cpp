@@ -67,7 +67,7 @@ TEST_CASE("equal elements stay in order and NaN is the largest") {
         Row{topk(x, 3, 0, false).indices, {2, 5, 7}}}) {
     const auto n = static_cast<std::int64_t>(r.expected.size());
     CHECK(evaluate(r.y, given) == ints({n}, r.expected));
-    CHECK(interpret(std::span(&r.y, 1), given, false)[0] == ints({n}, r.expected));
+    CHECK(cinch::running::interpret(std::span(&r.y, 1), given, false)[0] == ints({n}, r.expected));
   }
   const Tensor sorted = evaluate(sort(x), given);
   CHECK(sorted.at(0) == -1);
@@ -121,6 +121,6 @@ TEST_CASE("more elements than there are is an error") {
   const std::vector<Binding> given{{u, Tensor(DType::float64, {2, 3})}};
   CHECK_THROWS_WITH_AS(evaluate(y, given), doctest::Contains("there are 3 elements"), Error);
   CHECK_THROWS_WITH_AS(evaluate(y, given), doctest::Contains("order.cpp:"), Error);
-  CHECK_THROWS_WITH_AS(interpret(std::span(&y, 1), given, true),
+  CHECK_THROWS_WITH_AS(cinch::running::interpret(std::span(&y, 1), given, true),
                        doctest::Contains("there are 3 elements"), Error);
 }

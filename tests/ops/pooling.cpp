@@ -33,7 +33,7 @@ std::vector<double> elements(const Tensor& x) {
 /// The value of an expression of constants, the same by kernels and references.
 Tensor value(const Expr& e) {
   const Tensor fast = function({.outputs = {e}})()[0],
-               checked = interpret(std::span(&e, 1), {}, /*watch=*/false)[0];
+               checked = cinch::running::interpret(std::span(&e, 1), {}, /*watch=*/false)[0];
   CHECK(distance(fast, checked) < 1e-14);
   return fast;
 }
@@ -225,7 +225,8 @@ TEST_CASE("errors of pooling say what is wrong, the operand and the line") {
 }
 
 TEST_CASE("errors of the ops behind pooling say what they want") {
-  const std::vector<std::int64_t> ints = to_ints({Window{}, Window{}});
+  const std::vector<std::int64_t> ints =
+      cinch::windows::to_ints({windows::Window{}, windows::Window{}});
   const Expr maps = variable("x", DType::float64, {2, 3, 3}),
              at = variable("at", DType::int64, {4, 3, 3});
   CHECK(contains(error_of([&] { apply(window_sum_op, {dvector("v")}, {.ints = ints}); }),
@@ -236,9 +237,9 @@ TEST_CASE("errors of the ops behind pooling say what they want") {
                  }),
                  "bools cannot be pooled: cast them first"));
   CHECK(contains(error_of([&] {
-                   const Window padded{2, 2, 1, 1, 1};
+                   const cinch::windows::Window padded{2, 2, 1, 1, 1};
                    apply(window_argmax_op, {variable("x", DType::float64, {3, 0})},
-                         {.ints = to_ints({padded, padded})});
+                         {.ints = cinch::windows::to_ints({padded, padded})});
                  }),
                  "the largest of no elements"));
   CHECK(contains(error_of([&] {

@@ -16,7 +16,7 @@ using namespace cinch::testing;
 namespace {
 
 std::vector<Tensor> in_both_modes(const Expr& y, const std::vector<Binding>& bindings) {
-  return {evaluate(y, bindings), interpret(std::span(&y, 1), bindings, true)[0]};
+  return {evaluate(y, bindings), cinch::running::interpret(std::span(&y, 1), bindings, true)[0]};
 }
 
 double product_without(const std::vector<double>& x, const std::vector<std::size_t>& left_out) {

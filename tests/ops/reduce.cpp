@@ -31,7 +31,7 @@ std::int64_t reduced_position(std::int64_t i, const Shape& shape,
 }
 
 std::vector<Tensor> in_both_modes(const Expr& y, const std::vector<Binding>& bindings) {
-  return {evaluate(y, bindings), interpret(std::span(&y, 1), bindings, false)[0]};
+  return {evaluate(y, bindings), cinch::running::interpret(std::span(&y, 1), bindings, false)[0]};
 }
 
 }  // namespace
@@ -253,7 +253,7 @@ TEST_CASE("sums of bools to a shape count, however much is known of the sizes") 
       const std::vector<Binding> at{{b, value}, {l, Tensor(DType::float64, given)}};
       const Tensor fast = evaluate(y, at);
       CHECK(fast.dtype() == DType::int64);
-      CHECK(fast == interpret(std::span(&y, 1), at, false)[0]);
+      CHECK(fast == cinch::running::interpret(std::span(&y, 1), at, false)[0]);
     }
   }
 }

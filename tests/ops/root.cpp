@@ -197,7 +197,7 @@ std::vector<Spelling> spellings() {
 }
 
 Tensor as_written(const Expr& y, const std::vector<Binding>& bindings) {
-  return interpret(std::span(&y, 1), bindings, /*watch=*/false)[0];
+  return cinch::running::interpret(std::span(&y, 1), bindings, /*watch=*/false)[0];
 }
 
 /// The derivative in one direction more.
@@ -407,7 +407,7 @@ TEST_CASE("what has no kink after all has its curvature at 0") {
     const Expr curvature = grad(sum(grad(sum(y), x)), x);
     const std::vector<Binding> at{{x, Tensor::from<double>({3}, {-1, 0, 2})}};
     CHECK(evaluate(curvature, at) == Tensor::from<double>({3}, {2, 2, 2}));
-    CHECK(interpret(std::span(&curvature, 1), at, false)[0] ==
+    CHECK(cinch::running::interpret(std::span(&curvature, 1), at, false)[0] ==
           Tensor::from<double>({3}, {2, 2, 2}));
   }
 }

@@ -41,8 +41,8 @@ std::string text_of_all_rules() {
     if (!op->rules) continue;
     out << "\n## " << op->name << "\n\n| left | right | name |\n|---|---|---|\n";
     for (const Rule& rule : op->rules()) {
-      out << "| " << without_bars(formula_text(rule.left, 200)) << " | "
-          << without_bars(formula_text(rule.right, 200)) << " | "
+      out << "| " << without_bars(cinch::searching::formula_text(rule.left, 200)) << " | "
+          << without_bars(cinch::searching::formula_text(rule.right, 200)) << " | "
           << without_bars(std::string(rule.name)) << " |\n";
     }
   }

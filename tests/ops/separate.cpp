@@ -96,7 +96,8 @@ void check_jacobians(const Subject& s, const std::vector<std::int64_t>& ranks) {
 void check_input(const Op& op, const Example& example, std::size_t k, bool symbolic,
                  std::mt19937& random, std::set<std::string_view>& covered) {
   const Sample s = sample(op, example, DType::float64, random);
-  const Tensor value = interpret(std::span(&s.y, 1), s.bindings, /*watch=*/false)[0];
+  const Tensor value =
+      cinch::running::interpret(std::span(&s.y, 1), s.bindings, /*watch=*/false)[0];
   const std::int64_t inputs = s.values[k].size(), outputs = value.size();
   const std::int64_t most = op.elementwise() ? 16 : covered.contains(op.name) ? 150 : 6000;
   if (inputs * outputs > most || inputs * outputs == 0) return;
@@ -240,7 +241,8 @@ TEST_CASE("every op: Jacobians are refused where examples mix along its own axes
         const std::int64_t count = element_count(type.shape());
         if (count == 0 || count > 60) continue;
         const Sample s = sample(*op, example, DType::float64, random);
-        const Shape result = interpret(std::span(&s.y, 1), s.bindings, /*watch=*/false)[0].shape();
+        const Shape result =
+            cinch::running::interpret(std::span(&s.y, 1), s.bindings, /*watch=*/false)[0].shape();
         const bool empty = std::ranges::any_of(
             s.values, [](const Tensor& input) { return input.size() == 0; });  // All is left alone.
         if (empty || element_count(result) == 0 || element_count(result) > 60) continue;

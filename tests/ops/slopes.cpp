@@ -66,7 +66,8 @@ TEST_CASE("derivatives in float32 keep their digits, to third order and at all m
   const std::vector<double> at = magnitudes(120);
   const double eps = 1.1920929e-7, least = 2e-38;
   int compared = 0;
-  for (const auto& [name, f] : functions_of_one_number()) {
+  for (const auto& [function_name, f] : functions_of_one_number()) {
+    const auto& name = function_name;
     const Expr wide = dvector("x"), narrow = fvector("x");
     // One order more: how much a rounding of x itself changes.
     const std::vector<Expr> exact = derivatives(f(wide), wide, 5),
@@ -74,7 +75,8 @@ TEST_CASE("derivatives in float32 keep their digits, to third order and at all m
     const std::vector<Tensor> right = function({wide}, exact)({vector_of(at, DType::float64)});
     const std::vector<Binding> given{{narrow, vector_of(at, DType::float32)}};
     const std::vector<Tensor> fast = function({narrow}, rounded)({given[0].second}),
-                              as_written = interpret(rounded, given, /*watch=*/false);
+                              as_written =
+                                  cinch::running::interpret(rounded, given, /*watch=*/false);
     for (std::size_t k = 0; k < rounded.size(); ++k) {
       for (std::size_t i = 0; i < at.size(); ++i) {
         const auto element = static_cast<std::int64_t>(i);
@@ -128,7 +130,7 @@ TEST_CASE("slopes at the far ends are what they are, not 0") {
        6,
        {2 / std::sqrt(std::acos(-1.0)) * std::exp(-36.0),
         -24 / std::sqrt(std::acos(-1.0)) * std::exp(-36.0)}},
-      {normal_cdf(x), -29, {phi, 29 * phi}},
+      {cinch::rules::normal_cdf(x), -29, {phi, 29 * phi}},
       {logaddexp(x, 0), 40, {1, e40, -e40}},
       {h * h, 40, {2 * e40, -2 * e40}},
       {h * (1 - h), 40, {-e40, e40, -e40}},
@@ -170,12 +172,12 @@ TEST_CASE("gelu and the normal distribution keep their digits where they are tin
     CAPTURE(v);
     const auto right =
         static_cast<double>(std::erfc(-static_cast<long double>(v) * 0.70710678118654752440L) / 2);
-    CHECK(std::abs(evaluate(normal_cdf(x), {{x, v}}).item() / right - 1) <= 2e-15);
+    CHECK(std::abs(evaluate(cinch::rules::normal_cdf(x), {{x, v}}).item() / right - 1) <= 2e-15);
     CHECK(std::abs(evaluate(gelu(x), {{x, v}}).item() / (v * right) - 1) <= 2e-15);
   }
-  CHECK(evaluate(normal_cdf(x), {{x, 0.0}}).item() == 0.5);
-  CHECK(evaluate(normal_cdf(x), {{x, inf}}).item() == 1);
-  CHECK(evaluate(normal_cdf(x), {{x, -inf}}).item() == 0);
+  CHECK(evaluate(cinch::rules::normal_cdf(x), {{x, 0.0}}).item() == 0.5);
+  CHECK(evaluate(cinch::rules::normal_cdf(x), {{x, inf}}).item() == 1);
+  CHECK(evaluate(cinch::rules::normal_cdf(x), {{x, -inf}}).item() == 0);
 }
 
 TEST_CASE("softmax, logsumexp and logaddexp agree at infinite entries") {
@@ -199,8 +201,9 @@ TEST_CASE("softmax, logsumexp and logaddexp agree at infinite entries") {
                                : evaluate(y, {{x, v}}).item() == doctest::Approx(row.y)));
       for (const Expr& share : shares) {
         const Tensor got = evaluate(share, {{x, v}}),
-                     as_written = interpret(std::span(&share, 1), std::vector<Binding>{{x, v}},
-                                            /*watch=*/false)[0];
+                     as_written = cinch::running::interpret(std::span(&share, 1),
+                                                            std::vector<Binding>{{x, v}},
+                                                            /*watch=*/false)[0];
         for (std::size_t k = 0; k < row.x.size(); ++k) {
           CAPTURE(describe(share));
           CAPTURE(k);

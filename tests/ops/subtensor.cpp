@@ -259,7 +259,8 @@ TEST_CASE("indices out of range are errors in both modes, and say where") {
     const std::vector<Binding> given{{x, value}, {i, ints({1}, {r.index})}};
     CHECK_THROWS_WITH_AS(evaluate(r.y, given), says(r.text), ValueError);
     CHECK_THROWS_WITH_AS(evaluate(r.y, given), says("subtensor.cpp:"), ValueError);
-    CHECK_THROWS_WITH_AS(interpret(std::span(&r.y, 1), given, true), says(r.text), ValueError);
+    CHECK_THROWS_WITH_AS(cinch::running::interpret(std::span(&r.y, 1), given, true), says(r.text),
+                         ValueError);
   }
   // Also where the index is known beforehand: what fails, fails when it is called.
   CHECK_THROWS_WITH_AS(

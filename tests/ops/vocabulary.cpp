@@ -28,7 +28,8 @@ const Type v{DType::float64, {5}}, m{DType::float64, {4, 3}}, cube{DType::float6
     three{DType::float64, {3}}, images{DType::float64, {2, 3, 4, 5}}, i{DType::int64, {}};
 
 std::vector<Tensor> both_modes(const Expr& y, const std::vector<Binding>& bindings = {}) {
-  return {evaluate(y, bindings), interpret(std::span(&y, 1), bindings, /*watch=*/false)[0]};
+  return {evaluate(y, bindings),
+          cinch::running::interpret(std::span(&y, 1), bindings, /*watch=*/false)[0]};
 }
 
 Tensor doubles(const Shape& shape, const std::vector<double>& values) {

@@ -87,11 +87,12 @@ TEST_CASE("steps satisfy the strong Wolfe conditions, from first guesses of any 
         double last = 0;
         const auto along = [&](double a) {
           last = a;
-          return LinePoint{a, row.value(a), row.slope(a)};
+          return optimizer::LinePoint{a, row.value(a), row.slope(a)};
         };
         const double value0 = row.value(0), slope0 = row.slope(0);
         REQUIRE(slope0 < 0);
-        const auto found = line_search(along, value0, slope0, first, {.curvature = curvature});
+        const auto found =
+            cinch::optimizer::line_search(along, value0, slope0, first, {.curvature = curvature});
         REQUIRE(found.has_value());
         CHECK(found->step == last);
         CHECK(found->value <= value0 + 1e-4 * found->step * slope0);
@@ -102,7 +103,11 @@ TEST_CASE("steps satisfy the strong Wolfe conditions, from first guesses of any 
 }
 
 TEST_CASE("a line that only rises has no step") {
-  const auto found = line_search([](double a) { return LinePoint{a, a, 1}; }, 0, -1, 1);
+  const auto found = cinch::optimizer::line_search(
+      [](double a) {
+        return optimizer::LinePoint{a, a, 1};
+      },
+      0, -1, 1);
   CHECK_FALSE(found.has_value());
 }
 

@@ -309,7 +309,8 @@ TEST_CASE("values, gradients, Hessian-vector products and Jacobians are those of
   for (const auto& [key, value] : stored) met.insert(key.substr(0, key.find(':')));
   CHECK(met.size() >= 40);
   CHECK(met.size() == formulas().size());
-  for (const auto& [name, build] : formulas()) {
+  for (const auto& [formula_name, build] : formulas()) {
+    const std::string& name = formula_name;
     CAPTURE(name);
     REQUIRE(met.contains(name));
     Inputs inputs;

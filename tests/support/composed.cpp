@@ -19,14 +19,14 @@ Sample sample_of(const Composed& c, DType real, std::mt19937& random, bool symbo
 }
 
 Tensor interpreted(const Expr& y, const std::vector<Binding>& bindings) {
-  return interpret(std::span(&y, 1), bindings, /*watch=*/false)[0];
+  return running::interpret(std::span(&y, 1), bindings, /*watch=*/false)[0];
 }
 
 /// The narrowest float dtype that something is computed in; an input that is only read is exact.
 DType coarsest(const Expr& y) {
   DType result = y.dtype();
   for (const Expr& node : topological(std::span(&y, 1))) {
-    if (!is_leaf(node) && node.dtype() == DType::float32) result = DType::float32;
+    if (!graphs::is_leaf(node) && node.dtype() == DType::float32) result = DType::float32;
   }
   return result;
 }

@@ -92,7 +92,8 @@ class Grower {
   bool keep(const Expr& y) {
     if (!y.type().is_static() || element_count(y.type().shape()) > most_elements) return false;
     try {
-      if (!moderate(interpret(std::span(&y, 1), bindings_, /*watch=*/false)[0])) return false;
+      if (!moderate(running::interpret(std::span(&y, 1), bindings_, /*watch=*/false)[0]))
+        return false;
     } catch (const ValueError&) {
       return false;  // An index out of range, a singular matrix.
     }
@@ -164,7 +165,7 @@ class Grower {
 std::vector<Expr> applications(const RandomProgram& program) {
   std::vector<Expr> result;
   for (const Expr& node : topological(program.roots)) {
-    if (!is_leaf(node)) result.push_back(node);
+    if (!graphs::is_leaf(node)) result.push_back(node);
   }
   return result;
 }
@@ -194,7 +195,7 @@ std::vector<std::function<RandomProgram()>> moves(const RandomProgram& program) 
   }
   for (std::size_t k = 0; k < program.roots.size(); ++k) {
     for (const Expr& input : program.roots[k].inputs()) {
-      if (is_leaf(input)) continue;
+      if (graphs::is_leaf(input)) continue;
       result.push_back([&program, k, input] {
         RandomProgram smaller = program;
         smaller.roots[k] = input;
@@ -206,7 +207,8 @@ std::vector<std::function<RandomProgram()>> moves(const RandomProgram& program) 
     if (std::ranges::find(program.roots, node) != program.roots.end()) continue;
     result.push_back([&program, node] {  // Its value is given.
       RandomProgram smaller = program;
-      const Tensor value = interpret(std::span(&node, 1), program.bindings, /*watch=*/false)[0];
+      const Tensor value =
+          running::interpret(std::span(&node, 1), program.bindings, /*watch=*/false)[0];
       const Expr given = variable(text("c", program.bindings.size()), node.type());
       smaller.bindings.emplace_back(given, value);
       return with(smaller, node, given);

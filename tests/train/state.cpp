@@ -209,14 +209,15 @@ TEST_CASE("a checkpoint that says what cannot be is refused by name, and nothing
     CHECK(outcome());
   }
   // Counts that are possible alone and not together.
-  for (const auto& [epoch, batch, step] : std::vector<std::array<std::int64_t, 3>>{{1, 0, 7},
-                                                                                   {1, 0, 5},
-                                                                                   {0, 0, 6},
-                                                                                   {2, 0, 6},
-                                                                                   {1, 1, 6},
-                                                                                   {1, 1, 8},
-                                                                                   {0, 6, 6},
-                                                                                   {1, 5, 11}}) {
+  for (const auto& counted : std::vector<std::array<std::int64_t, 3>>{{1, 0, 7},
+                                                                      {1, 0, 5},
+                                                                      {0, 0, 6},
+                                                                      {2, 0, 6},
+                                                                      {1, 1, 6},
+                                                                      {1, 1, 8},
+                                                                      {0, 6, 6},
+                                                                      {1, 5, 11}}) {
+    const std::int64_t epoch = counted[0], batch = counted[1], step = counted[2];
     auto changed = arrays;
     auto counters = changed.at("training/counters").data<std::int64_t>();
     counters[0] = epoch, counters[1] = batch, counters[2] = step, counters[3] = -1;

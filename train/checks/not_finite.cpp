@@ -9,7 +9,7 @@
 #include "cinch/core/compile/fault.hpp"
 #include "cinch/core/compile/inspect.hpp"
 
-namespace cinch {
+namespace cinch::checks {
 
 bool is_finite(const Tensor& value) {
   if (!is_float(value.dtype())) return true;
@@ -84,14 +84,15 @@ void explain_not_finite(
     if (are_finite(outputs) && before.spoiled().empty()) continue;
     const std::string message = text(what(k), ": ", seen(outputs, before));
     earlier.put_back();
-    const Program& program = Inspect::program(f);
+    const compiling::Program& program = Inspect::program(f);
     std::vector<Binding> bindings;
     for (std::size_t i = 0; i < now.size(); ++i) bindings.emplace_back(program.inputs[i], *now[i]);
     std::vector<bool> watched(program.output_count, true);
     for (const Shared& target : program.targets) watched.push_back(is_finite(target.value()));
-    const Inquiry found = inquire(program.written, bindings, Watch::not_finite, watched);
+    const compiling::Inquiry found =
+        compiling::inquire(program.written, bindings, Watch::not_finite, watched);
     if (found.fault) throw ValueError(message + "\n" + found.fault->text);
-    if (are_finite(found.values)) throw ValueError(text(message, "\n", only_compiled));
+    if (are_finite(found.values)) throw ValueError(text(message, "\n", compiling::only_compiled));
     throw ValueError(message + "\nAn infinity that was written as a number reaches it.");
   }
   throw ValueError(what(last - 1) +
@@ -99,4 +100,4 @@ void explain_not_finite(
                    "variable was changed in between.");
 }
 
-}  // namespace cinch
+}  // namespace cinch::checks

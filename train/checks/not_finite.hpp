@@ -10,7 +10,7 @@
 #include "cinch/core/function.hpp"
 #include "cinch/core/shared.hpp"
 
-namespace cinch {
+namespace cinch::checks {
 
 /// Whether all elements are finite; true for integers.
 bool is_finite(const Tensor& value);
@@ -42,4 +42,4 @@ class Snapshot {
     const std::function<std::span<const Tensor* const>(std::int64_t)>& arguments,
     const Snapshot& before, const std::function<std::string(std::int64_t)>& what);
 
-}  // namespace cinch
+}  // namespace cinch::checks

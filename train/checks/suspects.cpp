@@ -14,7 +14,7 @@
 #include "cinch/ops/rules/targets.hpp"
 #include "cinch/ops/shape.hpp"
 
-namespace cinch {
+namespace cinch::checks {
 
 namespace {
 
@@ -79,8 +79,8 @@ void require_updates(const Function& step) {
 }
 
 void require_probabilities(const Function& step, std::span<const Tensor* const> arguments) {
-  const Program& program = Inspect::program(step);
-  const std::vector<Expr> targets = cross_entropy_targets(program.written[0]);
+  const compiling::Program& program = Inspect::program(step);
+  const std::vector<Expr> targets = rules::cross_entropy_targets(program.written[0]);
   if (targets.empty()) return;
   std::vector<Expr> limits;
   for (const Expr& t : targets) {
@@ -105,7 +105,7 @@ void require_probabilities(const Function& step, std::span<const Tensor* const> 
 }
 
 std::vector<LeftOut> left_out(const Function& step) {
-  const Program& program = Inspect::program(step);
+  const compiling::Program& program = Inspect::program(step);
   const auto trained = [&](const Expr& e) {
     return std::ranges::any_of(program.targets, [&](const Shared& t) { return t == e; });
   };
@@ -137,4 +137,4 @@ std::string text_of(const LeftOut& one) {
               " beside it is trained: unless it is to stay, it belongs to the parameters");
 }
 
-}  // namespace cinch
+}  // namespace cinch::checks

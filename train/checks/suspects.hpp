@@ -7,7 +7,7 @@
 
 #include "cinch/core/function.hpp"
 
-namespace cinch {
+namespace cinch::checks {
 
 /// Throws ValueError unless the step has updates besides those of random draws.
 void require_updates(const Function& step);
@@ -26,4 +26,4 @@ std::vector<LeftOut> left_out(const Function& step);
 /// "no update changes b (at ...), ...": one line each.
 std::string text_of(const LeftOut& one);
 
-}  // namespace cinch
+}  // namespace cinch::checks
