@@ -7,7 +7,7 @@
 #include "cinch/core/expr.hpp"
 #include "cinch/core/report.hpp"
 
-namespace cinch {
+namespace cinch::contraction {
 
 /// `roots`, whose sizes are all known, with sums of products computed in the cheapest order found.
 /// Reads each sum and each matrix product, with all products, squares, transposes and repetitions
@@ -17,4 +17,4 @@ namespace cinch {
 std::vector<Expr> contract(std::span<const Expr> roots,
                            std::vector<ContractionReport>* reports = nullptr);
 
-}  // namespace cinch
+}  // namespace cinch::contraction

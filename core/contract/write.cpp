@@ -1,0 +1,181 @@
+#include "cinch/core/contract/write.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <utility>
+#include <vector>
+
+#include "cinch/core/graph/engine_ops.hpp"
+
+namespace cinch::contraction {
+
+namespace {
+
+/// Writes an ordered network as ops.
+class Writer {
+ public:
+  Writer(const Network& net, const Order& order) : net_(net), order_(order) {}
+
+  Expr write(const Expr& head) {
+    Part whole = part((1u << net_.groups.size()) - 1);
+    // Repeated along indices that no factor has, then axes as the result wants them.
+    std::vector<int> wanted;
+    for (const AxisIndices& axis : net_.axes) wanted.insert(wanted.end(), axis.begin(), axis.end());
+    Expr e = arranged(whole, wanted);
+    std::vector<Expr> full;
+    for (const int i : wanted) full.push_back(count_of(net_.size[static_cast<std::size_t>(i)]));
+    if (net_.scale != 1) e = e * literal(net_.scale);
+    e = broadcast_to(e, full);
+    return reshape(e, sizes(head));
+  }
+
+ private:
+  struct Part {
+    Expr value;
+    std::vector<int> order;  // The index of each axis.
+  };
+
+  static Expr count_of(std::int64_t n) { return constant(Tensor(n)); }
+
+  Expr sum_over(const Expr& e, const std::vector<std::int64_t>& axes) {
+    return axes.empty() ? e : sum_axes(e, axes);
+  }
+
+  Part part(unsigned set) {
+    if (std::has_single_bit(set))
+      return group(static_cast<std::size_t>(std::countr_zero(set)), order_.atoms[set]);
+    const unsigned a = order_.half[set];
+    Part left = part(a), right = part(set ^ a);
+    if (leads(right) < leads(left)) std::swap(left, right);
+    return pair(left, right, order_.atoms[set]);
+  }
+
+  /// The product of a group's factors, summed to the indices `keep`.
+  Part group(std::size_t g, Atoms keep) {
+    std::vector<Part> parts;
+    for (const Factor& factor : net_.groups[g].factors) {
+      Part p{factor.value, {}};
+      std::vector<std::int64_t> pattern;
+      for (std::size_t axis = 0; axis < factor.axes.size(); ++axis) {
+        if (factor.axes[axis].empty()) continue;
+        pattern.push_back(static_cast<std::int64_t>(axis));
+        p.order.push_back(factor.axes[axis][0]);
+      }
+      p.value = dimshuffle(p.value, pattern);
+      parts.push_back(std::move(p));
+    }
+    // Equal factors next to each other become squares.
+    Part result = parts[0];
+    std::vector<bool> used(parts.size(), false);
+    Expr product;
+    for (std::size_t k = 0; k < parts.size(); ++k) {
+      if (used[k]) continue;
+      Expr value = arranged(parts[k], result.order);
+      for (std::size_t l = k + 1; l < parts.size(); ++l) {
+        if (used[l] || !(parts[l].value == parts[k].value) || parts[l].order != parts[k].order)
+          continue;
+        value = square(value);
+        used[l] = true;
+        break;
+      }
+      product = product.has_value() ? product * value : value;
+    }
+    result.value = product;
+    return reduced(std::move(result), keep);
+  }
+
+  Part reduced(Part p, Atoms keep) {
+    std::vector<std::int64_t> over;
+    std::vector<int> left;
+    for (std::size_t axis = 0; axis < p.order.size(); ++axis) {
+      if (keep >> p.order[axis] & 1u) {
+        left.push_back(p.order[axis]);
+      } else {
+        over.push_back(static_cast<std::int64_t>(axis));
+      }
+    }
+    return {sum_over(p.value, over), std::move(left)};
+  }
+
+  /// Axes in the order of `wanted`; size 1 for an index that `p` does not have.
+  static Expr arranged(const Part& p, const std::vector<int>& wanted) {
+    std::vector<std::int64_t> pattern;
+    for (const int i : wanted) {
+      const auto at = std::ranges::find(p.order, i);
+      pattern.push_back(at == p.order.end() ? -1 : at - p.order.begin());
+    }
+    return dimshuffle(p.value, pattern);
+  }
+
+  std::vector<int> list(const std::vector<int>& order, Atoms atoms) const {
+    std::vector<int> result;
+    for (const int i : order) {
+      if (atoms >> i & 1u) result.push_back(i);
+    }
+    return result;
+  }
+
+  /// Where the first of the part's indices stands in the result: the part that comes first there
+  /// goes left, so that fewer results have to be transposed.
+  std::size_t leads(const Part& p) const {
+    std::size_t place = 0;
+    for (const AxisIndices& axis : net_.axes) {
+      for (const int i : axis) {
+        if (std::ranges::find(p.order, i) != p.order.end()) return place;
+        ++place;
+      }
+    }
+    return place;
+  }
+
+  Part pair(const Part& a, const Part& b, Atoms keep) {
+    Atoms in_a = 0, in_b = 0;
+    for (const int i : a.order) in_a |= Atoms(1) << i;
+    for (const int i : b.order) in_b |= Atoms(1) << i;
+    const Atoms summed = (in_a | in_b) & ~keep, batch = in_a & in_b & keep;
+    const bool matrices =
+        summed && (!batch || (net_.count(in_a & ~in_b) > 1 && net_.count(in_b & ~in_a) > 1));
+    if (!matrices) {
+      std::vector<int> order = a.order;
+      for (const int i : b.order) {
+        if (!(in_a >> i & 1u)) order.push_back(i);
+      }
+      return reduced({arranged(a, order) * arranged(b, order), order}, keep);
+    }
+    const std::vector<int> pairs = list(a.order, batch), rows = list(a.order, in_a & ~in_b),
+                           inner = list(a.order, summed), columns = list(b.order, in_b & ~in_a);
+    const auto total = [&](const std::vector<int>& order) {
+      std::int64_t n = 1;
+      for (const int i : order) n *= net_.size[static_cast<std::size_t>(i)];
+      return count_of(n);
+    };
+    const auto matrix = [&](const Part& p, const std::vector<int>& first,
+                            const std::vector<int>& second) {
+      std::vector<int> order = pairs;
+      order.insert(order.end(), first.begin(), first.end());
+      order.insert(order.end(), second.begin(), second.end());
+      std::vector<Expr> shape{total(first), total(second)};
+      if (!pairs.empty()) shape.insert(shape.begin(), total(pairs));
+      return reshape(arranged(p, order), shape);
+    };
+    const Expr left = matrix(a, rows, inner), right = matrix(b, inner, columns);
+    const Expr product = pairs.empty() ? dot(left, right) : batched_dot(left, right);
+    std::vector<int> order = pairs;
+    order.insert(order.end(), rows.begin(), rows.end());
+    order.insert(order.end(), columns.begin(), columns.end());
+    std::vector<Expr> shape;
+    for (const int i : order) shape.push_back(count_of(net_.size[static_cast<std::size_t>(i)]));
+    return {reshape(product, shape), order};
+  }
+
+  const Network& net_;
+  const Order& order_;
+};
+
+}  // namespace
+
+Expr written(const Network& net, const Order& order, const Expr& head) {
+  return Writer(net, order).write(head);
+}
+
+}  // namespace cinch::contraction
