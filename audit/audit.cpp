@@ -81,11 +81,11 @@ class Auditor {
         constant_set_.insert(e.get());
       }
     }
-    stable_ = rewrite(std::span(&root(), 1)).front();
-    depends_ = dependents(root(), at_.parameters);
-    kinks_ = kinked(root());
-    terms_ = split(root(), depends_, named);
-    batch_ = find_batch(at_, options.batch);
+    stable_ = rewriting::rewrite(std::span(&root(), 1)).front();
+    depends_ = searching::dependents(root(), at_.parameters);
+    kinks_ = searching::kinked(root());
+    terms_ = searching::split(root(), depends_, named);
+    batch_ = searching::find_batch(at_, options.batch);
     result_.where = cost.expr()->where;
     result_.examples = batch_.examples;
     for (const std::size_t k : batch_.inputs) result_.batch.push_back(describe(at_.inputs[k]));
@@ -128,10 +128,42 @@ class Auditor {
   double value(const Expr& e) const { return values({e})[0].item(); }
   /// A layer of relu units that are all 0 for every example; empty where there is none.
   Expr dead_layer() const {
-    for (const Nonlinearity& n : nonlinearities(root(), depends_)) {
+    for (const searching::Nonlinearity& n : searching::nonlinearities(root(), depends_)) {
       if (n.op == "relu" && norm(value_tensor(n.node)) == 0) return n.node;
     }
     return {};
+  }
+
+  /// A bound or a choice in a term that keeps all of a gradient back, as the hinge of a norm that
+  /// is small enough does; empty where there is none.
+  Expr idle_choice(std::size_t t, const std::vector<std::string>& parameters) const {
+    std::vector<std::size_t> which;
+    std::vector<Expr> leaves;
+    for (std::size_t k = 0; k < at_.parameters.size(); ++k) {
+      if (std::ranges::find(parameters, result_.parameters[k]) == parameters.end()) continue;
+      which.push_back(k);
+      leaves.push_back(at_.parameters[k]);
+    }
+    const NodeSet moving = searching::dependents(terms_[t].whole, leaves);
+    for (const Expr& node : searching::value_nodes(terms_[t].whole)) {
+      const Op* op = &node.op();
+      const bool chooses =
+          op == &relu_op || op == &maximum_op || op == &minimum_op || op == &switch_op;
+      if (!chooses || !moving.contains(node.get()) || !is_float(node.dtype())) continue;
+      const std::optional<double> by_it = norm_by(sum(node), which);
+      if (by_it && *by_it == 0) return node;
+    }
+    return {};
+  }
+  /// Whether a variable has examples and all of them are 0.
+  bool all_data_are_zero() const {
+    bool any = false, zero = true;
+    for (std::size_t k = at_.parameters.size(); k < at_.inputs.size(); ++k) {
+      if (!is_float(at_.inputs[k].dtype())) continue;
+      any = true;
+      zero = zero && norm(at_.values[k]) == 0;
+    }
+    return any && zero;
   }
 
   void add(Finding kind, int term, std::vector<std::string> parameters, Source where,
@@ -166,7 +198,7 @@ class Auditor {
 
   void measure_terms() {
     std::vector<Expr> outputs{root()};
-    for (const Term& t : terms_) {
+    for (const searching::Term& t : terms_) {
       outputs.push_back(t.whole);
       std::ranges::copy(gradient_of(t.whole), std::back_inserter(outputs));
     }
@@ -178,7 +210,7 @@ class Auditor {
       AuditTerm one;
       const Expr& head = terms_[t].head;
       const auto named = names_.find(head.get());
-      one.name = named != names_.end() ? named->second : formula_text(head);
+      one.name = named != names_.end() ? named->second : searching::formula_text(head);
       one.where = head->where.line ? head->where : result_.where;
       const Tensor* mine = &all[1 + t * (count + 1)];
       one.value = mine->item();
@@ -186,8 +218,9 @@ class Auditor {
       for (std::size_t k = 0; k < count; ++k) {
         one.norms.push_back(norm(mine[1 + k]));
         squares += one.norms[k] * one.norms[k];
-        flows_.push_back(flow(terms_[t].whole, at_.parameters[k], constant_set_, kinks_));
-        const TermFlow& f = flows_.back();
+        flows_.push_back(
+            searching::flow(terms_[t].whole, at_.parameters[k], constant_set_, kinks_));
+        const searching::TermFlow& f = flows_.back();
         one.reach.push_back(f.flows ? Reach::flows : f.mentions ? Reach::stopped : Reach::none);
       }
       one.share = std::sqrt(squares);
@@ -195,7 +228,7 @@ class Auditor {
       one.mean_over = mean_of(terms_[t].whole);
       // A mean over probes, drawn numbers of which there are several for each example, is one
       // value.
-      for (const Expr& node : value_nodes(terms_[t].whole)) {
+      for (const Expr& node : searching::value_nodes(terms_[t].whole)) {
         const bool drawn = &node.op() == &random_uniform_op || &node.op() == &random_normal_op;
         if (!drawn || node.rank() < 2 || !node.dims()[0].known() || node.dims()[0].size() < 1)
           continue;
@@ -213,7 +246,7 @@ class Auditor {
   std::int64_t mean_of(const Expr& term) const {
     const std::int64_t n = batch_.examples;
     const auto with = [&](const std::vector<Tensor>& values, std::int64_t examples) {
-      return mean_over(term, depends_, examples, [&](const Expr& e) {
+      return searching::mean_over(term, depends_, examples, [&](const Expr& e) {
         return function({.inputs = at_.inputs, .outputs = {e}, .allow_unused_inputs = true})(
                    values)[0]
             .item();
@@ -223,14 +256,14 @@ class Auditor {
     if (result == 1 || n < 2) return result;
     try {
       const std::int64_t all = with(at_.values, 1),
-                         fewer = with(with_examples(at_, batch_, 0, n - 1), 1);
+                         fewer = with(searching::with_examples(at_, batch_, 0, n - 1), 1);
       return all * (n - 1) == fewer * n ? result : 1;
     } catch (const Error&) {
       return result;  // The number of examples is part of the formula.
     }
   }
 
-  const TermFlow& flow_of(std::size_t t, std::size_t parameter) const {
+  const searching::TermFlow& flow_of(std::size_t t, std::size_t parameter) const {
     return flows_[t * at_.parameters.size() + parameter];
   }
 
@@ -249,8 +282,8 @@ class Auditor {
 
   void measure_growth() {
     std::vector<Expr> wholes;
-    for (const Term& t : terms_) wholes.push_back(t.whole);
-    const Growth g = growth(wholes, at_, batch_);
+    for (const searching::Term& t : terms_) wholes.push_back(t.whole);
+    const searching::Growth g = searching::growth(wholes, at_, batch_);
     for (std::size_t t = 0; t < terms_.size(); ++t) term(t).growth = g.exponents[t];
     mixes_ = g.mixes;
     if (g.error.empty()) return;
@@ -270,8 +303,9 @@ class Auditor {
     std::vector<Expr> computed{terms_[t].whole};
     if (value_is) computed = gradient_of(terms_[t].whole);
     const std::vector<Binding> at = at_.bindings();
-    const Inquiry found = inquire(computed, at);
-    const std::string first = found.fault ? found.fault->text : std::string(only_compiled);
+    const compiling::Inquiry found = compiling::inquire(computed, at);
+    const std::string first =
+        found.fault ? found.fault->text : std::string(compiling::only_compiled);
     add(Finding::not_finite, static_cast<int>(t), bad, one.where,
         value_is
             ? text(title(t), " has a gradient by ", joined(bad), " that is not finite.\n", first)
@@ -289,14 +323,14 @@ class Auditor {
     }
     const bool wrong = !one.differences.ok && !undecided;
     for (std::size_t k = 0; k < at_.parameters.size(); ++k) {
-      const TermFlow& f = flow_of(t, k);
+      const searching::TermFlow& f = flow_of(t, k);
       if (!f.mentions) continue;
       std::vector<Expr> stops;
       for (const Expr& stop : f.stops) {
         const bool held = is_held(stop);
         excused = excused || held;
         // A gradient that is right in spite of a held part needs none through it.
-        const bool counts = !f.flows || (!is_choice(stop, terms_[t].whole) &&
+        const bool counts = !f.flows || (!searching::is_choice(stop, terms_[t].whole) &&
                                          !constant_set_.contains(stop.get()) && (!held || wrong));
         if (counts) stops.push_back(stop);
       }
@@ -318,12 +352,16 @@ class Auditor {
     if (!zero.empty()) {
       // A layer of few relu units may be 0 for all of a few examples by chance.
       const Expr dead = dead_layer();
-      put(dead.has_value() ? result_.notes : result_.findings, Finding::zero_gradient,
-          static_cast<int>(t), zero, one.where,
+      const Expr idle = dead.has_value() ? Expr() : idle_choice(t, zero);
+      put(dead.has_value() || idle.has_value() ? result_.notes : result_.findings,
+          Finding::zero_gradient, static_cast<int>(t), zero, one.where,
           text(title(t), " has a gradient by ", joined(zero), ", but all of it is 0 here: ",
                dead.has_value()
                    ? text("the relu units at ", dead->where.text(), " are all 0 for every example.")
-                   : "a factor of 0, or units that do not move."));
+               : idle.has_value()    ? text("the ", idle.op().name, " at ", idle->where.text(),
+                                            " takes its other side.")
+               : all_data_are_zero() ? "all examples are 0."
+                                     : "a factor of 0, or units that do not move."));
     }
     if (undecided) {
       report_kink(t);
@@ -396,15 +434,15 @@ class Auditor {
                        ops.size() > 1 ? " stop it" : " stops it");
     what += wrong ? ", though finite differences see a slope.\n" : ".\n";
     for (std::size_t i = 0; i < shown; ++i) {
-      what += text(formula_text(stops[i]), "  at ", stops[i]->where.text(), "\n");
+      what += text(searching::formula_text(stops[i]), "  at ", stops[i]->where.text(), "\n");
     }
     const auto held = std::ranges::find_if(stops, is_held);
-    what += remedy(held != stops.end() ? *held : stops[0], constant_set_);
+    what += searching::remedy(held != stops.end() ? *held : stops[0], constant_set_);
     std::optional<double> mended;
     // What grad() was told to hold has a gradient as it stands.
     const bool told = constant_set_.contains(stops[0].get());
     const std::optional<Expr> open =
-        told ? std::optional(terms_[t].whole) : without_stops(terms_[t].whole);
+        told ? std::optional(terms_[t].whole) : searching::without_stops(terms_[t].whole);
     if (open) mended = norm_by(*open, parameters);
     if (mended) {
       double now = 0;
@@ -423,9 +461,15 @@ class Auditor {
   /// it moves: codes and codebooks, a teacher's output, a value to go through. What holds weights
   /// alone, or all that a term is, is held by mistake.
   bool is_target(std::size_t t, const std::vector<Expr>& stops) const {
+    NodeSet inside;  // What is held, as the rounding of what goes straight through.
+    for (const Expr& stop : stops) {
+      if (!is_held(stop)) continue;
+      for (const Expr& node : topological(stop.inputs())) inside.insert(node.get());
+    }
     return flows(t) && batch_.examples > 0 && std::ranges::any_of(stops, is_held) &&
            std::ranges::all_of(stops, [&](const Expr& stop) {
-             return is_held(stop) ? reads_examples(stop) : !is_float(stop.dtype());
+             return is_held(stop) ? reads_examples(stop)
+                                  : !is_float(stop.dtype()) || inside.contains(stop.get());
            });
   }
   /// Whether a term has a gradient to any parameter.
@@ -436,7 +480,7 @@ class Auditor {
   static bool is_held(const Expr& stop) { return &stop.op() == &stop_gradient_op; }
 
   void find_copies(std::size_t t) {
-    for (const Copy& copy : copies(terms_[t].whole, at_)) {
+    for (const searching::Copy& copy : searching::copies(terms_[t].whole, at_)) {
       const Expr& parameter = at_.parameters[copy.parameter];
       const std::string& name = result_.parameters[copy.parameter];
       const Expr live = copy.transposed ? transpose(parameter) : parameter;
@@ -447,7 +491,7 @@ class Auditor {
       std::string what =
           text(title(t), " takes ", constant ? "a constant" : describe(copy.leaf),
                " with the elements of ", name, copy.transposed ? ", transposed," : "", " where ",
-               name, " itself may be meant, in ", formula_text(copy.user), "  at ",
+               name, " itself may be meant, in ", searching::formula_text(copy.user), "  at ",
                copy.user->where.text(), ".\nThe copy stays as it is while ", name,
                " is trained, and the gradient knows nothing of it: write ",
                copy.transposed ? text("transpose(", name, ")") : name,
@@ -462,7 +506,7 @@ class Auditor {
   }
 
   void find_foreign_slopes(std::size_t t) {
-    for (const ForeignSlope& slope : foreign_slopes(terms_[t].whole)) {
+    for (const searching::ForeignSlope& slope : searching::foreign_slopes(terms_[t].whole)) {
       add(Finding::foreign_slope, static_cast<int>(t), {}, slope.slope->where,
           text(title(t), " has ", slope.formula, ", the slope of a ", slope.belongs, ", of what ",
                slope.values.op().name, " computes at ", slope.values->where.text(),
@@ -487,13 +531,25 @@ class Auditor {
                            "lacks something."));
     }
     for (std::size_t t = 0; t < terms_.size(); ++t) {
-      const bool none =
-          std::ranges::all_of(term(t).reach, [](Reach r) { return r == Reach::none; });
-      if (none && !constant_value(terms_[t].head)) {
-        add(Finding::constant_term, static_cast<int>(t), {}, term(t).where,
-            text(title(t), " depends on no parameter: it shifts the cost and trains nothing."));
-      }
+      if (!is_constant_term(t) || !depends_on_data(terms_[t].whole)) continue;
+      // The entropy of targets in a divergence, as printed, is a part of one line.
+      bool part = false;
+      for (std::size_t s = 0; s < terms_.size(); ++s)
+        part = part || (!is_constant_term(s) && term(s).where.text() == term(t).where.text());
+      put(part ? result_.notes : result_.findings, Finding::constant_term, static_cast<int>(t), {},
+          term(t).where,
+          text(title(t), " depends on no parameter: it shifts the cost and trains nothing."));
     }
+  }
+
+  bool is_constant_term(std::size_t t) const {
+    return std::ranges::all_of(result_.terms[t].reach, [](Reach r) { return r == Reach::none; });
+  }
+  /// Whether it is more than a number: log(2 pi) shifts a density as it is to.
+  static bool depends_on_data(const Expr& e) {
+    return std::ranges::any_of(searching::value_nodes(e), [](const Expr& node) {
+      return is_variable(node) || is_shared(node);
+    });
   }
 
   void find_scales() {
@@ -551,13 +607,13 @@ class Auditor {
   bool reads_examples(const Expr& term) const {
     std::vector<Expr> examples;
     for (const std::size_t k : batch_.inputs) examples.push_back(at_.inputs[k]);
-    return batch_.examples == 0 || dependents(term, examples).contains(term.get());
+    return batch_.examples == 0 || searching::dependents(term, examples).contains(term.get());
   }
 
   void find_saturation() {
-    const std::vector<Nonlinearity> found = nonlinearities(root(), depends_);
+    const std::vector<searching::Nonlinearity> found = searching::nonlinearities(root(), depends_);
     std::vector<Expr> outputs;
-    for (const Nonlinearity& n : found) outputs.push_back(n.node);
+    for (const searching::Nonlinearity& n : found) outputs.push_back(n.node);
     if (outputs.empty()) return;
     const std::vector<Tensor> computed = values(outputs);
     for (std::size_t i = 0; i < found.size(); ++i)
@@ -596,8 +652,9 @@ class Auditor {
   }
 
   /// Whether many units that are 0 everywhere are so by far, not by chance.
-  bool many_far(const Nonlinearity& relu, const AuditUnits& units) const {
-    const auto far = static_cast<double>(count_far_units(value_tensor(argument_of(relu.node))));
+  bool many_far(const searching::Nonlinearity& relu, const AuditUnits& units) const {
+    const auto far = static_cast<double>(
+        searching::count_far_units(value_tensor(searching::argument_of(relu.node))));
     constexpr double by_chance = 0.4;  // Of a layer of few units.
     return far >= std::max(options_.most_stuck, by_chance) * static_cast<double>(units.units);
   }
@@ -608,14 +665,15 @@ class Auditor {
 
   void find_targets() {
     for (std::size_t t = 0; t < terms_.size(); ++t) {
-      for (const Expr& target : cross_entropy_targets(terms_[t].whole)) {
+      for (const Expr& target : rules::cross_entropy_targets(terms_[t].whole)) {
         const std::vector<Tensor> limits = values({min(target), max(target)});
         const double low = limits[0].item(), high = limits[1].item();
         constexpr double rounding = 1e-5;
         if (!(low < -rounding || high > 1 + rounding)) continue;
         add(Finding::out_of_range, static_cast<int>(t), {}, target->where,
-            text(title(t), " is a cross-entropy whose targets ", formula_text(target), " are from ",
-                 number(low), " to ", number(high), ", not in [0, 1]: it falls without end",
+            text(title(t), " is a cross-entropy whose targets ", searching::formula_text(target),
+                 " are from ", number(low), " to ", number(high),
+                 ", not in [0, 1]: it falls without end",
                  term(t).value < 0 ? text(", and is ", number(term(t).value), " already") : "",
                  ". ", high > 1.5 && low >= 0 ? "Divide pixels by 255" : "Scale them into [0, 1]",
                  ", or take squared_error."));
@@ -624,10 +682,10 @@ class Auditor {
   }
 
   void find_squashed() {
-    for (const Squashed& s : squashed_twice(stable_)) {
+    for (const searching::Squashed& s : searching::squashed_twice(stable_)) {
       const std::string_view name = &s.inner.op() == &softmax_op ? "softmax" : "sigmoid";
       add(Finding::squashed_twice, -1, {}, s.outer->where,
-          text("A ", name, " is taken of ", formula_text(s.inner), ", which is a ", name,
+          text("A ", name, " is taken of ", searching::formula_text(s.inner), ", which is a ", name,
                " already, of line ", s.inner->where.line,
                ": all it gives lies close together, and hardly any gradient passes. A loss that "
                "takes scores wants what comes before the ",
@@ -646,7 +704,7 @@ class Auditor {
     const std::int64_t n = batch_.examples;
     if (n < 2) return {};
     std::vector<Expr> found, lengths;
-    for (const Expr& node : value_nodes(stable_)) {
+    for (const Expr& node : searching::value_nodes(stable_)) {
       if (&node.op() != &softmax_op && &node.op() != &log_softmax_op) continue;
       found.push_back(node);
       std::ranges::copy(sizes(node), std::back_inserter(lengths));
@@ -655,7 +713,7 @@ class Auditor {
     const Function run =
         function({.inputs = at_.inputs, .outputs = lengths, .allow_unused_inputs = true});
     const std::vector<Tensor> all = run(at_.values),
-                              half = run(with_examples(at_, batch_, 0, n / 2));
+                              half = run(searching::with_examples(at_, batch_, 0, n / 2));
     std::size_t k = 0;
     for (const Expr& node : found) {
       bool along = false, others = false;
@@ -663,7 +721,7 @@ class Auditor {
         const bool grows = all[k].item() > half[k].item();
         (axis == node.attrs().ints[0] ? along : others) |= grows;
       }
-      if (along && !others) return node;
+      if (along && !others && node.rank() > 1) return node;  // Of a vector there is no other axis.
     }
     return {};
   }
@@ -674,7 +732,7 @@ class Auditor {
     if (softmax.has_value()) {
       add(Finding::examples_mix, -1, {}, softmax->where,
           text("A ", softmax.op().name, " runs over the examples, axis ", softmax.attrs().ints[0],
-               " of ", formula_text(softmax.inputs()[0]),
+               " of ", searching::formula_text(softmax.inputs()[0]),
                ": what is computed for one depends on the ",
                "others. Classes are the last axis: softmax(x), unless the examples are meant."));
     }
@@ -694,8 +752,9 @@ class Auditor {
       const Expr& input = at_.inputs[k];
       if (!is_shared(at_.originals[k]) || !is_float(input.dtype()) || is_read_in_parts(input))
         continue;
-      const bool flows = std::ranges::any_of(
-          terms_, [&](const Term& t) { return flow(t.whole, input, constant_set_, kinks_).flows; });
+      const bool flows = std::ranges::any_of(terms_, [&](const searching::Term& t) {
+        return searching::flow(t.whole, input, constant_set_, kinks_).flows;
+      });
       if (!flows) continue;
       note(Finding::not_trained, -1, {describe(input)}, at_.originals[k]->where,
            text("The cost has a gradient by ", describe(input),
@@ -704,7 +763,7 @@ class Auditor {
   }
 
   bool is_read_in_parts(const Expr& input) const {
-    return std::ranges::any_of(value_nodes(root()), [&](const Expr& node) {
+    return std::ranges::any_of(searching::value_nodes(root()), [&](const Expr& node) {
       const bool reads = &node.op() == &narrow_op || &node.op() == &take_op;
       return reads && node.inputs()[0] == input;
     });
@@ -717,9 +776,9 @@ class Auditor {
   std::vector<Expr> constants_;
   NodeSet constant_set_;
   NodeSet depends_, kinks_;
-  std::vector<Term> terms_;
-  std::vector<TermFlow> flows_;  ///< For each term, for each parameter.
-  Batch batch_;
+  std::vector<searching::Term> terms_;
+  std::vector<searching::TermFlow> flows_;  ///< For each term, for each parameter.
+  searching::Batch batch_;
   std::vector<bool> mixes_;  ///< Terms whose examples mix.
   AuditReport result_;
 };
