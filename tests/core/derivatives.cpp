@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <functional>
 
 #include "cinch/cinch.hpp"
 #include "support/samples.hpp"
@@ -69,6 +70,42 @@ TEST_CASE("Rop is the derivative along a direction") {
       const Tensor numeric =
           slope([&](const std::vector<Binding>& p) { return value(y, p); }, m.at, k, v);
       CHECK(distance(value(along, at), numeric) < 1e-9);
+    }
+  }
+}
+
+TEST_CASE("a vector has the shape of what it belongs to: of any rank, with sizes known or not") {
+  std::mt19937 random(5);
+  const std::vector<Shape> shapes{{}, {1}, {3}, {2, 3}, {3, 2}, {1, 3}, {2, 1}, {2, 2, 3}};
+  const auto products = [](const Expr& x, const Expr& v) {
+    return std::vector<std::pair<const char*, std::function<Expr()>>>{
+        {"Lop", [=] { return Lop(x, x, v); }},
+        {"Lop", [=] { return Lop(exp(x), x, v); }},
+        {"Rop", [=] { return Rop(exp(x), x, v); }},
+        {"vjp", [=] { return vjp(exp(x), x, v)[0]; }},
+        {"Rop", [=] { return jvp(exp(x), x, v)[0]; }},
+        {"hessian_vector", [=] { return hessian_vector(sum(exp(x)), x, v); }},
+    };
+  };
+  for (const Shape& of : shapes) {
+    for (const Shape& given : shapes) {
+      for (const bool known : {true, false}) {
+        CAPTURE(text(of, " ", given, " ", known));
+        const auto sizes = [&](const Shape& s) { return known ? s : Shape(s.size(), -1); };
+        const Expr x = variable("x", DType::float64, sizes(of)),
+                   v = variable("v", DType::float64, sizes(given));
+        const std::vector<Binding> at{{x, real(of, random)}, {v, real(given, random)}};
+        for (const auto& [product_name, product] : products(x, v)) {
+          const char* name = product_name;
+          CAPTURE(name);
+          if (of == given) {
+            CHECK(value(product(), at).shape() == of);
+            continue;
+          }
+          const auto run = [&at, make = product] { value(make(), at); };
+          CHECK_THROWS_WITH_AS(run(), doctest::Contains(name), TypeError);
+        }
+      }
     }
   }
 }
