@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <csignal>
 #include <cstring>
 #include <filesystem>
 #include <limits>
@@ -13,7 +12,6 @@
 
 #include "io/csv.hpp"
 #include "io/file.hpp"
-#include "train/interruption.hpp"
 #include "train/minibatches.hpp"
 #include "train/not_finite.hpp"
 #include "train/progress.hpp"
@@ -162,7 +160,7 @@ class Run {
   std::vector<double> log_row(const EpochReport& report) const;
   std::vector<double> means() const;
   [[noreturn]] void explain(std::int64_t made);
-  void tell_interrupted(int signal) const;
+  std::string interrupted_text() const;
   bool patience_is_out() const {
     return o_.early_stopping && state_.patience.steps <= static_cast<double>(state_.step - 1);
   }
@@ -392,22 +390,14 @@ void Run::save() {
   write_state(o_.checkpoint, setup_, state_, variables_, params_);
 }
 
-/// Says where it stopped and how to go on, and ends the program where that is wanted.
-void Run::tell_interrupted(int signal) const {
-  if (o_.out) {
-    std::string what =
-        text("train: interrupted in epoch ", state_.epoch, ", after step ", state_.step, " (",
-             state_.batch, " of ", data_.count(), " minibatches)");
-    what += o_.checkpoint.empty()
-                ? "; there is no checkpoint to go on from: name one, .checkpoint"
-                : "; saved: .resume = Resume::if_present goes on from " + o_.checkpoint;
-    std::fprintf(o_.out, "%s\n", printable(what).c_str());
-  }
-  const bool ends = o_.after_interrupt == AfterInterrupt::end_program ||
-                    (o_.after_interrupt == AfterInterrupt::as_shown && o_.out);
-  if (!ends) return;
-  std::fflush(nullptr);
-  std::raise(signal);
+/// Where it stopped and how to go on.
+std::string Run::interrupted_text() const {
+  std::string what = text("train: interrupted in epoch ", state_.epoch, ", after step ",
+                          state_.step, " (", state_.batch, " of ", data_.count(), " minibatches)");
+  what += o_.checkpoint.empty()
+              ? "; there is no checkpoint to go on from: name one, .checkpoint"
+              : "; saved: .resume = Resume::if_present goes on from " + o_.checkpoint;
+  return printable(what);
 }
 
 TrainResult Run::go() {
@@ -434,7 +424,8 @@ TrainResult Run::go() {
   if (!saved) save();
   const int signal = interruption->signal();
   interruption.reset();
-  if (state_.epoch < o_.epochs && !state_.stopped_early) tell_interrupted(signal);
+  if (state_.epoch < o_.epochs && !state_.stopped_early)
+    end_interrupted(signal, o_.after_interrupt, o_.out, interrupted_text());
   if (o_.restore_best) {
     for (std::size_t k = 0; k < state_.best.size(); ++k) {
       Shared param = params_[k].second;
