@@ -103,6 +103,10 @@ void require_settings(const TrainOptions& o) {
   if (!o.validate != o.validation_data.empty())
     throw ValueError("train: validate and validation_data belong together: one of them is missing");
   if (o.validate) require_fitting("the validation", o.validate, o.validation_data.size());
+  const std::size_t validated = o.validate ? o.validate.program().output_count : 0;
+  if (!o.validation_names.empty() && o.validation_names.size() != validated)
+    throw ValueError(text("train: ", o.validation_names.size(), " names for ", validated,
+                          " outputs of the validation"));
   if (o.early_stopping) {
     if (!o.validate)
       throw ValueError("train: early stopping needs validation: give validate and validation_data");
@@ -199,7 +203,9 @@ Run::Run(const TrainOptions& options)
   if (o_.validate) {
     const std::int64_t size = o_.validation_batch > 0 ? o_.validation_batch : o_.batch;
     validation_ = std::make_unique<Minibatches>("train, validation", o_.validation_data, size);
-    for (std::size_t k = 0; k < o_.validate.program().output_count; ++k)
+    const std::size_t count = o_.validate.program().output_count;
+    validation_names_ = o_.validation_names;
+    for (std::size_t k = validation_names_.size(); k < count; ++k)
       validation_names_.push_back("validation " +
                                   (k < names_.size() ? names_[k] : text("output ", k)));
   }

@@ -48,6 +48,8 @@ struct TrainOptions {
   /// stopping watches.
   Function validate = {};
   std::vector<const Tensor*> validation_data = {};
+  /// Of all its outputs; "validation " and `names` without.
+  std::vector<std::string> validation_names = {};
   std::int64_t validation_batch = 0;  ///< 0: as `batch`.
   /// Steps from one validation to the next. 0: one epoch; with early stopping, as the tutorials
   /// have it, at most half the patience.
