@@ -274,7 +274,12 @@ Curve curve(const TrainResult& trained, std::size_t k, std::string name, bool ri
 
 void plot_if_any(const std::string& path, Plot plot) {
   std::erase_if(plot.curves, [](const Curve& c) { return c.xs.empty(); });
-  if (!plot.curves.empty()) plot_curves(path, plot);
+  if (plot.curves.empty()) return;
+  try {
+    plot_curves(path, plot);
+  } catch (const NoPlotter& error) {  // The figures are in the log and the results as well.
+    std::fprintf(stderr, "%s\n", error.what());
+  }
 }
 
 Results::Results(const Options& options, std::string title, bool comparable)

@@ -103,7 +103,8 @@ void expect(const Options& options, const std::string& what);
 double last(const TrainResult& trained, std::size_t k = 0);
 /// Output `k` over the epochs, for plot_curves().
 Curve curve(const TrainResult& trained, std::size_t k, std::string name, bool right_axis = false);
-/// The curves that have points, as a PNG file; no file where there are none.
+/// The curves that have points, as a PNG file; no file where there are none. Where gnuplot cannot
+/// be started, a line on the error output says so.
 void plot_if_any(const std::string& path, Plot plot);
 
 /// The figures a program found, beside published ones: printed as they come, and written to
