@@ -247,6 +247,10 @@ TrainResult train_to_end(const TrainOptions& options) {
   return result;
 }
 
+double mean_of(const Expr& value, const Expr& x, const Tensor& images) {
+  return mean_over(function({.inputs = {x}, .outputs = {value}, .name = "mean"}), {&images})[0];
+}
+
 Expr falling_rate(const Shared& step, double rate, const Options& o, std::int64_t rows) {
   const std::int64_t steps = o.epochs * ((rows + o.batch - 1) / o.batch);
   return schedule::cosine(step, rate, std::max<std::int64_t>(steps, 1));

@@ -93,6 +93,9 @@ void require_whole(const TrainResult& trained);
 TrainResult train_to_end(const TrainOptions& options);
 /// Notes the data of a run in its record.
 void note_data(const Options& options, const Tensor& images);
+/// The mean over all images of `value`, a mean over the rows of x: of so many images at a time that
+/// what is computed on the way takes little memory.
+double mean_of(const Expr& value, const Expr& x, const Tensor& images);
 /// From `rate` to 0 as a cosine over all minibatches of o.epochs passes over `rows`; `step` counts
 /// them.
 Expr falling_rate(const Shared& step, double rate, const Options& o, std::int64_t rows);
