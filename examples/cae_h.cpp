@@ -49,9 +49,7 @@ void fit(const Options& o, const Settings& settings, const DataSets& data, doubl
   t.names = {"cost", "reconstruction", "contraction", "change", "limit"};
   const TrainResult trained = train_to_end(t);
 
-  const auto test = [&](const Expr& value) {
-    return number(evaluate(value, {{x, data.test.images}}).item());
-  };
+  const auto test = [&](const Expr& value) { return number(mean_of(value, x, data.test.images)); };
   const std::string what = "gamma " + number(gamma);
   results.add(what + ", test reconstruction", test(reconstruction));
   results.add(what + ", test squared norm of J", test(contraction));

@@ -52,9 +52,7 @@ void fit(const Options& o, const Settings& settings, const DataSets& data, bool 
   t.shuffle = o.seed;
   const TrainResult trained = train_to_end(t);
 
-  const auto test = [&](const Expr& value) {
-    return number(evaluate(value, {{x, data.test.images}}).item());
-  };
+  const auto test = [&](const Expr& value) { return number(mean_of(value, x, data.test.images)); };
   const auto change = [](const Tensor& before, const Expr& norm) {
     return number(before.item()) + " to " + number(evaluate(norm).item());
   };
@@ -65,9 +63,9 @@ void fit(const Options& o, const Settings& settings, const DataSets& data, bool 
   results.add(name + ", seconds", number(trained.state.seconds, 3));
   plot.curves.push_back(curve(trained, 3, tied ? name : name + ", encoder"));
   if (!tied) plot.curves.push_back(curve(trained, 4, name + ", decoder"));
+  const Tensor shown = first(data.test, 10).images;
   write_png(o.output + "/pairs_" + name + ".png",
-            tile_pairs(data.test.images, evaluate(model.reconstruct(x), {{x, data.test.images}}),
-                       data.tiling()));
+            tile_pairs(shown, evaluate(model.reconstruct(x), {{x, shown}}), data.tiling()));
   write_png(o.output + "/filters_" + name + ".png",
             tile_images(evaluate(transpose(encoder.W)), data.tiling()));
 }

@@ -49,16 +49,16 @@ void fit(const Options& o, const Settings& settings) {
   const TrainResult trained = train_to_end(t);
 
   Results results(o, "Deep contractive autoencoder, lambda " + number(settings.lambda));
-  const auto test = [&](const Expr& value) {
-    return number(evaluate(value, {{x, data.test.images}}).item());
-  };
+  const auto test = [&](const Expr& value) { return number(mean_of(value, x, data.test.images)); };
   results.add("test squared error an image", test(error));
   results.add("test ||dh/dx||^2", test(penalty));
-  results.add("units of the code that are ever active",
-              test(sum(cast(any(h > 0, 0), DType::float64))) + text(" of ", sizes.back()));
+  const Expr active = sum(cast(any(h > 0, 0), DType::float64));
+  results.add(
+      "units of the code that are ever active",
+      number(evaluate(active, {{x, data.test.images}}).item()) + text(" of ", sizes.back()));
   results.add("seconds", number(trained.state.seconds, 3));
-  write_png(o.output + "/pairs.png",
-            tile_pairs(data.test.images, evaluate(z, {{x, data.test.images}}), data.tiling()));
+  const Tensor shown = first(data.test, 10).images;
+  write_png(o.output + "/pairs.png", tile_pairs(shown, evaluate(z, {{x, shown}}), data.tiling()));
   plot_if_any(o.output + "/training_curve.png",
               {.title = "Deep contractive autoencoder",
                .x_label = "epoch",

@@ -71,7 +71,7 @@ void fit(const Options& o, const Settings& settings, const DataSets& data, doubl
   const Corrupted test = corrupt(settings, x, most, data.pixels(), test_streams);
   const auto test_cost = [&](const Expr& seen) {
     const Expr value = denoising_cost(model, x, seen, cross_entropy);
-    return number(evaluate(value, {{x, data.test.images}}).item(), 5);
+    return number(mean_of(value, x, data.test.images), 5);
   };
   const std::string what = "corruption " + number(level);
   results.add(what + ", cost of the last epoch", number(last(trained), 5));
@@ -85,10 +85,9 @@ void fit(const Options& o, const Settings& settings, const DataSets& data, doubl
   Tiling tiling = data.tiling();
   tiling.grid_rows = 3;
   tiling.range = GreyRange{};
-  const auto ten = [](const Expr& images) { return slice(images, 0, 10); };
-  const Expr shown = concatenate({ten(x), ten(test.x), ten(model.reconstruct(test.x))}, 0);
+  const Expr shown = concatenate({x, test.x, model.reconstruct(test.x)}, 0);
   write_png(o.output + "/reconstructions_" + name + ".png",
-            tile_images(evaluate(shown, {{x, data.test.images}}), tiling));
+            tile_images(evaluate(shown, {{x, first(data.test, 10).images}}), tiling));
 }
 
 void fit_all(const Options& o, const Settings& settings) {

@@ -55,7 +55,7 @@ Autoencoder learn(const Options& o, const Settings& s, const DataSets& data, Kin
 }
 
 Features codes_of(const Autoencoder& model, const DataSets& data) {
-  const auto of = [&](const Examples& e) { return codes(model.encoder, Shared(e.images)); };
+  const auto of = [&](const Examples& e) { return codes(model.encoder, e.images); };
   return {of(data.training), of(data.validation), of(data.test)};
 }
 

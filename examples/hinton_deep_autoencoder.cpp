@@ -22,18 +22,29 @@ struct Settings {
   std::string loss = "cross_entropy";
 };
 
-/// The mean squared error of PCA with `count` numbers, and its reconstructions of `test`.
-std::pair<double, Tensor> pca(const Tensor& training, const Tensor& test, std::int64_t count) {
-  const Expr x = dmatrix("x"), t = dmatrix("t");
-  const Expr centre = mean(x, {0});
-  const Expr moved = x - centre;
-  const Expr covariance = dot(transpose(moved), moved) / size(x, 0);
-  const Expr axes = eigh(covariance).vectors;  // In columns, the largest variance last.
-  const Expr kept = slice_from(axes, size(x, 1) - count, 1);
-  const Expr z = dot(dot(t - centre, kept), transpose(kept)) + centre;
-  const Function f = function({x, t}, {mean(sum(square(t - z), 1)), z});
-  const auto result = f({training.cast(DType::float64), test.cast(DType::float64)});
-  return {result[0].item(), result[1]};
+/// The mean squared error of PCA with `count` numbers on `test`, and its reconstructions of the
+/// first ten. In float64, a minibatch at a time.
+std::pair<double, Tensor> pca(const Tensor& training, const Examples& test, std::int64_t count) {
+  const std::int64_t pixels = training.shape()[1];
+  const Shared total(Tensor(DType::float64, {pixels})),
+      products(Tensor(DType::float64, {pixels, pixels}));
+  const Expr x = matrix("x", training.dtype()), wide = cast(x, DType::float64);
+  const Function add = function({.inputs = {x},
+                                 .updates = {{total, total + sum(wide, 0)},
+                                             {products, products + dot(transpose(wide), wide)}}});
+  Minibatches batches("pca", {&training}, 1000);
+  std::vector<Tensor> none;
+  for (std::int64_t k = 0; k < batches.count(); ++k) add.call(batches.get(k), none);
+
+  const auto rows = static_cast<double>(training.shape()[0]);
+  const Shared centre(evaluate(total / rows));
+  const Expr covariance =
+      products / rows - dot(reshape(centre, {pixels, 1}), reshape(centre, {1, pixels}));
+  // In columns, the largest variance last.
+  const Shared kept(evaluate(slice_from(eigh(covariance).vectors, pixels - count, 1)));
+  const Expr z = dot(dot(wide - centre, kept), transpose(kept)) + centre;
+  return {mean_of(mean(sum(square(wide - z), 1)), x, test.images),
+          evaluate(z, {{x, first(test, 10).images}})};
 }
 
 void fit(const Options& o, const Settings& settings) {
@@ -53,21 +64,23 @@ void fit(const Options& o, const Settings& settings) {
 
   // Each layer alone, on the codes of those before.
   double seconds = 0;
-  Shared input(data.training.images, "input");
+  const Tensor* input = &data.training.images;
+  Tensor codes_before;
   const Expr x = matrix("x", o.type());
   for (std::size_t k = 0; k < stack.size(); ++k) {
     const Expr cost = reconstruction_cost(stack[k], x, cross_entropy);
     TrainOptions t = o.training(text("layer", k + 1, "_"));
     t.step = function(
         {.inputs = {x}, .outputs = {cost}, .updates = adam(cost, stack[k].params(), 1e-3)});
-    const Tensor& before = input.value();
-    t.data = {&before};
+    t.data = {input};
     t.names = {"reconstruction"};
     t.epochs = settings.pretraining_epochs;
     t.shuffle = o.seed;
     if (!o.quiet) std::printf("layer %zu\n", k + 1);
     seconds += train_to_end(t).state.seconds;
-    if (k + 1 < stack.size()) input = Shared(codes(stack[k].encoder, input), "codes");
+    if (k + 1 == stack.size()) break;
+    codes_before = codes(stack[k].encoder, *input);
+    input = &codes_before;
   }
 
   // All of it, weights tied, as one autoencoder.
@@ -85,13 +98,13 @@ void fit(const Options& o, const Settings& settings) {
   t.data = {&data.training.images};
   t.validation_data = {&data.validation.images};
   t.names = {"cost", "squared error"};
+  t.validation_names = {"validation squared error"};
   t.shuffle = o.seed;
   if (!o.quiet) std::printf("all layers\n");
   seconds += train_to_end(t).state.seconds;
 
-  const auto [pca_error, pca_images] =
-      pca(data.training.images, data.test.images, settings.hidden.back());
-  const Tensor z_test = evaluate(z, {{x, data.test.images}});
+  const auto [pca_error, pca_images] = pca(data.training.images, data.test, settings.hidden.back());
+  const Tensor shown_images = first(data.test, 10).images;
   const auto error_on = [&](const Examples& set) {
     return number(mean_over(t.validate, {&set.images})[0]);
   };
@@ -104,12 +117,12 @@ void fit(const Options& o, const Settings& settings) {
   // Ten images in three rows.
   const std::int64_t shown = std::min<std::int64_t>(10, data.test.images.shape()[0]);
   Tensor rows(DType::float64, {3 * shown, data.pixels()});
-  const Tensor first = data.test.images.cast(DType::float64),
-               deep_ones = z_test.cast(DType::float64);
+  const Tensor ours = shown_images.cast(DType::float64),
+               deep_ones = evaluate(z, {{x, shown_images}}).cast(DType::float64);
   for (std::int64_t k = 0; k < shown * data.pixels(); ++k) {
     const auto at = static_cast<std::size_t>(k),
                row = static_cast<std::size_t>(shown * data.pixels());
-    rows.data<double>()[at] = first.at(k);
+    rows.data<double>()[at] = ours.at(k);
     rows.data<double>()[row + at] = deep_ones.at(k);
     rows.data<double>()[2 * row + at] = pca_images.at(k);
   }

@@ -8,6 +8,7 @@
 // Expect: all principal angles between the two below 0.001, and the same squared error. The units
 // are not the components themselves, which bases.png shows: any basis of the same span is as good.
 #include <cmath>
+#include <filesystem>
 
 #include "common/common.hpp"
 
@@ -27,30 +28,63 @@ Expr principal_angles(const Expr& A, const Expr& P) {
   return arcsin(minimum(1, singular_values(Q - dot(P, dot(transpose(P), Q)))));
 }
 
-struct Interrupted {};
+/// The parameters, and the iterations that were made for them, in a file of the output folder.
+class Saved {
+ public:
+  Saved(const Options& o, const std::string& name, std::vector<Shared> params)
+      : path_(o.output + "/" + name + "_parameters.npz"), params_(std::move(params)) {}
+  /// Sets the parameters to what was saved, if anything was; the iterations then.
+  std::int64_t restore() {
+    if (!std::filesystem::exists(path_)) return 0;
+    const auto saved = read_npz(path_);
+    std::vector<Tensor> values;
+    for (std::size_t k = 0; k < params_.size(); ++k) {
+      const auto found = saved.find(text(k));
+      if (found == saved.end() || found->second.dtype() != params_[k].dtype() ||
+          found->second.shape() != params_[k].value().shape())
+        throw FileError(path_ + ": does not hold this model's parameters");
+      values.push_back(found->second);
+    }
+    const auto made = saved.find("iterations");
+    if (made == saved.end() || made->second.dtype() != DType::int64 || made->second.size() != 1)
+      throw FileError(path_ + ": does not say how many iterations were made");
+    for (std::size_t k = 0; k < params_.size(); ++k) params_[k].set(values[k]);
+    return made->second.data<std::int64_t>()[0];
+  }
+  void save(std::int64_t iterations) const {
+    std::vector<std::pair<std::string, Tensor>> all{{"iterations", Tensor(iterations)}};
+    for (std::size_t k = 0; k < params_.size(); ++k) all.emplace_back(text(k), params_[k].get());
+    write_npz(path_, all);
+  }
+
+ private:
+  std::string path_;
+  std::vector<Shared> params_;
+};
 
 /// Minimises over all images at once, until no element of the gradient is above `tolerance`;
-/// returns the iterations.
-std::int64_t minimise(const Expr& cost, const std::vector<Shared>& params, double tolerance,
-                      const Options& o) {
-  const Interruption interruption;
-  std::int64_t made = 0;
+/// returns the iterations. A run that resumes goes on from the parameters of the one before.
+std::int64_t minimise(const Expr& cost, const std::vector<Shared>& params, const std::string& name,
+                      double tolerance, const Options& o) {
+  Saved saved(o, name, params);
+  const std::int64_t before = o.resume ? saved.restore() : 0;
   const auto report = [&](const MinimiseReport& now) {
-    made = now.iteration;
-    if (!o.quiet && (made <= 10 || made % 100 == 0)) {
-      std::printf("iteration %lld  cost %.9g  gradient %.2g\n", static_cast<long long>(made),
-                  now.value, now.gradient);
-      std::fflush(stdout);
-    }
-    if (interruption.asked()) throw Interrupted();
+    if (o.quiet || (now.iteration > 10 && now.iteration % 100 != 0)) return;
+    std::printf("iteration %lld  cost %.9g  gradient %.2g\n",
+                static_cast<long long>(before + now.iteration), now.value, now.gradient);
+    std::fflush(stdout);
   };
-  try {
-    lbfgs(cost, params,
-          {.iterations = o.epochs, .gradient_tolerance = tolerance, .after_iteration = report});
-  } catch (const Interrupted&) {
-    // The parameters hold the best point so far.
-  }
-  return made;
+  const MinimiseResult found =
+      lbfgs(cost, params,
+            {.iterations = std::max<std::int64_t>(o.epochs - before, 0),
+             .gradient_tolerance = tolerance,
+             .after_iteration = report,
+             .out = o.quiet ? nullptr : stdout,
+             .after_interrupt = AfterInterrupt::give_back,
+             .save = [&](const MinimiseReport& now) { saved.save(before + now.iteration); }});
+  if (found.stopped == MinimiseResult::Stopped::interrupted) throw Interrupted();
+  saved.save(before + found.iterations);
+  return before + found.iterations;
 }
 
 void compare(const Options& o, const Settings& settings) {
@@ -60,6 +94,7 @@ void compare(const Options& o, const Settings& settings) {
     throw ValueError(text("--code ", k, ": must be less than the number of pixels, ", n,
                           ", and of images, ", images));
   expect(o, "principal angles below 0.001, and the squared error of PCA");
+  if (o.record) o.record->keep();
   Results results(o, text("Linear autoencoder and PCA, ", k, " units"));
 
   const Expr x = matrix("x", o.type());
@@ -82,10 +117,10 @@ void compare(const Options& o, const Settings& settings) {
     const Autoencoder model = autoencoder(
         {n, k}, random, {.tied = tied, .hidden = linear, .output = linear, .dtype = o.type()});
     const Expr cost = reconstruction_cost(model, X, squared_error);
-    const std::int64_t iterations = minimise(cost, model.params(), tolerance, o);
+    const std::string name = tied ? "tied" : "untied";
+    const std::int64_t iterations = minimise(cost, model.params(), name, tolerance, o);
     const Expr decoder = model.decoder.layers[0].W;  // (k, n)
     const Tensor angles = evaluate(principal_angles(transpose(decoder), P));
-    const std::string name = tied ? "tied" : "untied";
     results.add(name + ", squared error an image", number(evaluate(cost).item(), 9));
     results.add(name + ", largest principal angle", number(angles.at(0), 3));
     results.add(name + ", smallest principal angle", number(angles.at(k - 1), 3));
@@ -113,7 +148,7 @@ int main(int argc, char** argv) {
   Settings settings;
   CLI::App app{"A linear autoencoder against principal component analysis.\n"};
   // L-BFGS takes all images at once and chooses its steps; one takes little more than an epoch.
-  add_options(app, o, {"--batch", "--rate", "--resume"});
+  add_options(app, o, {"--batch", "--rate"});
   app.add_option("--code", settings.code, "Units of the code")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{100000}))
       ->capture_default_str();

@@ -30,6 +30,7 @@ void fit(const Options& o) {
   t.validation_data = {&validation.images, &validation.labels};
   t.drop_last = true;  // As the tutorial does.
   t.names = {"cost"};
+  t.validation_names = {"validation error"};
   // The tutorial's patience is counted in its minibatches.
   t.early_stopping = EarlyStopping{.patience = 5000};
   t.params = model.params();

@@ -162,8 +162,8 @@ void compare(const Options& o, const Settings& s) {
                 text(number(ratio.front(), 3), ", ", number(*std::ranges::max_element(ratio), 3),
                      ", ", number(ratio.back(), 3)));
   }
-  plot_curves(o.output + "/spectra.png", spectra);
-  plot_curves(o.output + "/contraction.png", ratios);
+  plot_if_any(o.output + "/spectra.png", spectra);
+  plot_if_any(o.output + "/contraction.png", ratios);
   write_tangents(o, s, models[0].second, data, "ae");
   write_tangents(o, s, models[3].second, data, "cae");
 
@@ -176,7 +176,7 @@ void compare(const Options& o, const Settings& s) {
   }
   Plot sweep{"Two forces: each point a lambda", "contraction, ||dh/dx||^2", {forces}};
   sweep.log_x = true;
-  plot_curves(o.output + "/sweep.png", sweep);
+  plot_if_any(o.output + "/sweep.png", sweep);
   results.write();
 }
 

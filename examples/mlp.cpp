@@ -38,6 +38,7 @@ void fit(const Options& o, const Settings& settings) {
   t.validation_batch = 1000;
   t.drop_last = true;  // As the tutorial does.
   t.names = {"cost"};
+  t.validation_names = {"validation error"};
   t.early_stopping = EarlyStopping{.patience = 10000};
   t.params = model.params();
   t.restore_best = true;

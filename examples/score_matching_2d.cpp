@@ -142,7 +142,7 @@ void compare(const Options& o, const Settings& s) {
       const Expr log_p = p.log_p(x);
       const Tensor points = grid(o.type());
       const auto at = function({x}, {learned, p.score(x), log_p > max(log_p) - 4.0})({points});
-      plot_curves(o.output + "/" + part + ".png",
+      plot_if_any(o.output + "/" + part + ".png",
                   {"(r(x) - x) / sigma^2 and grad log p, where there is mass: " + part,
                    "",
                    {arrows("true", points, at[1], at[2], 0.03),

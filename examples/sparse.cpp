@@ -48,20 +48,18 @@ void fit(const Options& o, const Settings& settings, const DataSets& data, const
   t.shuffle = o.seed;
   const TrainResult trained = train_to_end(t);
 
-  const auto test = [&](const Expr& value) {
-    return evaluate(value, {{x, data.test.images}}).item();
-  };
+  const auto test = [&](const Expr& value) { return mean_of(value, x, data.test.images); };
   const auto share = [&](const Expr& which) { return percent(test(mean(which))); };
   results.add(name + ", test cross-entropy", number(test(reconstruction)));
   results.add(name + ", mean activity", number(test(activity)));
   results.add(name + ", units above 0.1 for an image", share(h > 0.1));
   results.add(name + ", units not 0 for an image", share(h > 0));
   results.add(name + ", seconds", number(trained.state.seconds, 3));
+  const Tensor shown = first(data.test, 10).images;
   write_png(o.output + "/filters_" + name + ".png",
             tile_images(evaluate(transpose(model.encoder.layers[0].W)), data.tiling()));
   write_png(o.output + "/pairs_" + name + ".png",
-            tile_pairs(data.test.images, evaluate(model.reconstruct(x), {{x, data.test.images}}),
-                       data.tiling()));
+            tile_pairs(shown, evaluate(model.reconstruct(x), {{x, shown}}), data.tiling()));
 }
 
 void fit_all(const Options& o, const Settings& settings) {

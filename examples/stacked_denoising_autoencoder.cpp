@@ -29,7 +29,8 @@ struct Settings {
 double pretrain(const Options& o, const Settings& settings, const DataSets& data,
                 const std::vector<Autoencoder>& stack) {
   double seconds = 0;
-  Shared input(data.training.images, "input");
+  const Tensor* input = &data.training.images;
+  Tensor codes_before;
   for (std::size_t k = 0; k < stack.size(); ++k) {
     const Autoencoder& layer = stack[k];
     RandomStreams noise(o.seed + static_cast<std::int64_t>(k) + 1);
@@ -42,14 +43,15 @@ double pretrain(const Options& o, const Settings& settings, const DataSets& data
                        .outputs = {cost},
                        .updates = sgd(cost, layer.params(), settings.pretraining_rate),
                        .name = "pretraining"});
-    const Tensor& codes_before = input.value();
-    t.data = {&codes_before};
+    t.data = {input};
     t.names = {"reconstruction"};
     t.epochs = settings.pretraining_epochs;
     t.batch = settings.pretraining_batch;
     if (!o.quiet) std::printf("layer %zu\n", k + 1);
     seconds += train_to_end(t).state.seconds;
-    if (k + 1 < stack.size()) input = Shared(codes(layer.encoder, input), "codes");
+    if (k + 1 == stack.size()) break;
+    codes_before = codes(layer.encoder, *input);
+    input = &codes_before;
   }
   return seconds;
 }
@@ -86,6 +88,7 @@ void fit(const Options& o, const Settings& settings) {
   t.validation_data = {&data.validation.images, &data.validation.labels};
   t.validation_batch = 1000;
   t.names = {"cost"};
+  t.validation_names = {"validation error"};
   const auto steps = static_cast<double>(data.training.images.shape()[0] / o.batch);
   t.early_stopping = EarlyStopping{.patience = settings.patience_epochs * steps};
   t.params = model.params();

@@ -52,16 +52,17 @@ void fit(const Options& o, std::int64_t hidden, double lambda) {
   train_to_end(t);
 
   // 5. What came of it, on images that it has not seen.
-  const auto on_test = [&](const Expr& e) { return evaluate(e, {{x, data.test.images}}); };
+  const auto on_test = [&](const Expr& e) { return number(mean_of(e, x, data.test.images)); };
   const Expr darker = model.encode(0.7 * x);
   Results results(o, "A variant of your own");
-  results.add("test reconstruction", number(on_test(reconstruction).item()));
-  results.add("test penalty", number(on_test(penalty).item()));
-  results.add("code moved by 0.7 brightness", number(on_test(mean(norm(darker - h, 2, 1))).item()));
+  results.add("test reconstruction", on_test(reconstruction));
+  results.add("test penalty", on_test(penalty));
+  results.add("code moved by 0.7 brightness", on_test(mean(norm(darker - h, 2, 1))));
   const Expr W = model.encoder.layers[0].W;
   write_png(o.output + "/filters.png", tile_images(evaluate(transpose(W)), data.tiling()));
+  const Tensor shown = first(data.test, 10).images;
   write_png(o.output + "/reconstructions.png",
-            tile_pairs(data.test.images, on_test(z), data.tiling()));
+            tile_pairs(shown, evaluate(z, {{x, shown}}), data.tiling()));
   results.write();
 }
 

@@ -121,12 +121,11 @@ int run_gnuplot(const std::string& path, std::FILE* input, const std::string& ou
   const int error =
       posix_spawnp(&child, program.data(), &actions, nullptr, arguments.data(), environ);
   posix_spawn_file_actions_destroy(&actions);
-  if (error == ENOENT) {
-    file_error(path, "cannot be drawn: gnuplot is not installed; apt-get install gnuplot-nox");
-  }
   if (error != 0) {
-    file_error(
-        path, "cannot be drawn: gnuplot does not start: " + std::generic_category().message(error));
+    throw NoPlotter(printable(path) + ": cannot be drawn: gnuplot " +
+                    (error == ENOENT
+                         ? "is not installed; apt-get install gnuplot-nox"
+                         : "does not start: " + std::generic_category().message(error)));
   }
   int status = 0;
   while (waitpid(child, &status, 0) < 0) {

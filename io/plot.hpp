@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "cinch/core/error.hpp"
+
 namespace cinch {
 
 /// Points in the order given. A value that is not finite leaves a gap.
@@ -24,10 +26,16 @@ struct Plot {
   bool log_y = false;  ///< The left axis.
 };
 
+/// gnuplot cannot be started: it is not installed, or the system gives no process.
+class NoPlotter : public FileError {
+ public:
+  using FileError::FileError;
+};
+
 /// Draws 960 x 600 pixels; the file is replaced as a whole. Needs the program gnuplot. Throws
-/// TypeError where there is no curve, or one whose xs and ys differ in number; FileError where
-/// gnuplot is not installed or fails, for instance as no point can be drawn, and where the file
-/// cannot be written.
+/// TypeError where there is no curve, or one whose xs and ys differ in number; NoPlotter; FileError
+/// where gnuplot fails, for instance as no point can be drawn, and where the file cannot be
+/// written.
 void plot_curves(const std::string& path, const Plot& plot);
 
 }  // namespace cinch

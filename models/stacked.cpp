@@ -33,7 +33,11 @@ Autoencoder unrolled(const std::vector<Autoencoder>& stack) {
   return result;
 }
 
-Tensor codes(const Network& encoder, const Shared& data, std::int64_t batch) {
+namespace {
+
+/// Of `data`, which is stored, or an input whose value is `given`.
+Tensor codes_of(const Network& encoder, const Expr& data, const Tensor* given, const Shape& shape,
+                std::int64_t batch) {
   if (batch < 1) throw TypeError(text("codes: the batch must be positive, got ", batch));
   const Expr start = lscalar("start"), count = lscalar("count");
   const Expr h = encoder(rows(data, start, count));
@@ -42,16 +46,33 @@ Tensor codes(const Network& encoder, const Shared& data, std::int64_t batch) {
         text("codes: they must be (batch, units) with a known number of units, they are ",
              text(h.type())));
   }
-  const Function run = function({.inputs = {start, count}, .outputs = {h}, .name = "codes"});
-  const std::int64_t examples = data.value().shape()[0], units = h.dims()[1].size();
+  std::vector<Expr> inputs{start, count};
+  if (given) inputs.push_back(data);
+  const Function run = function({.inputs = inputs, .outputs = {h}, .name = "codes"});
+  const std::int64_t examples = shape[0], units = h.dims()[1].size();
   Tensor result(h.dtype(), {examples, units});
+  std::vector<Tensor> part;
   for (std::int64_t begin = 0; begin < examples; begin += batch) {
-    const Tensor part = run({begin, std::min(batch, examples - begin)})[0];
+    const Tensor from(begin), number(std::min(batch, examples - begin));
+    std::vector<const Tensor*> arguments{&from, &number};
+    if (given) arguments.push_back(given);
+    run.call(arguments, part);
     dispatch_float(h.dtype(), [&]<class T> {
-      std::ranges::copy(part.data<T>(), result.data<T>().begin() + begin * units);
+      std::ranges::copy(part[0].data<T>(), result.data<T>().begin() + begin * units);
     });
   }
   return result;
+}
+
+}  // namespace
+
+Tensor codes(const Network& encoder, const Shared& data, std::int64_t batch) {
+  return codes_of(encoder, data, nullptr, data.value().shape(), batch);
+}
+
+Tensor codes(const Network& encoder, const Tensor& data, std::int64_t batch) {
+  const Expr x = variable("data", data.dtype(), Shape(data.shape().size(), -1));
+  return codes_of(encoder, x, &data, data.shape(), batch);
 }
 
 }  // namespace cinch

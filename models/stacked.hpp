@@ -34,5 +34,6 @@ Autoencoder unrolled(const std::vector<Autoencoder>& stack);
 /// The codes of all rows of `data`, computed `batch` rows at a time: what the next layer is trained
 /// on. (rows, inputs) -> (rows, units). Throws TypeError unless batch is positive.
 Tensor codes(const Network& encoder, const Shared& data, std::int64_t batch = 1000);
+Tensor codes(const Network& encoder, const Tensor& data, std::int64_t batch = 1000);
 
 }  // namespace cinch

@@ -103,6 +103,7 @@ class Objective {
                                                       : std::numeric_limits<double>::epsilon());
   }
   std::int64_t evaluations() const { return evaluations_; }
+  const std::string& name() const { return name_; }
 
  private:
   void require_valid() const {
@@ -140,6 +141,9 @@ class Objective {
   std::int64_t evaluations_ = 0;
 };
 
+/// What Ctrl-C ends a search with.
+struct Asked {};
+
 /// How a method goes on from a step: a direction, and what it has learned.
 struct Method {
   std::function<Vector(const Point&)> direction;
@@ -156,9 +160,11 @@ struct Step {
 
 /// The next point, by a line search along `d`; nothing where there is none lower.
 std::optional<Step> step_along(Objective& f, const Point& from, const Vector& d, double slope,
-                               double first, const optimizer::WolfeOptions& wolfe) {
+                               double first, const optimizer::WolfeOptions& wolfe,
+                               const Interruption& interruption) {
   Point trial;
   const auto along = [&](double length) {
+    if (interruption.asked()) throw Asked();
     Vector x = from.x;
     add(x, length, d);
     f.move(x);
@@ -170,15 +176,24 @@ std::optional<Step> step_along(Objective& f, const Point& from, const Vector& d,
   return Step{std::move(trial), found->step, slope};
 }
 
-MinimiseResult descend(Objective& f, Method& method, const MinimiseOptions& options, Point& now) {
+/// How far it has come, for who catches an exception.
+struct Reached {
+  Point now;
+  std::int64_t iteration = 0;
+};
+
+MinimiseResult result_of(const Objective& f, const Reached& at, MinimiseResult::Stopped why) {
+  return {why, at.now.value, largest(at.now.gradient), at.iteration, f.evaluations()};
+}
+
+MinimiseResult descend(Objective& f, Method& method, const MinimiseOptions& options,
+                       const Interruption& interruption, Reached& at) {
   using Stopped = MinimiseResult::Stopped;
+  auto& [now, iteration] = at;
   now = f.here();
   f.require_finite(now);
   method.wolfe.rounding = f.rounding();
-  std::int64_t iteration = 0;
-  const auto result = [&](Stopped why) {
-    return MinimiseResult{why, now.value, largest(now.gradient), iteration, f.evaluations()};
-  };
+  const auto result = [&](Stopped why) { return result_of(f, at, why); };
   double last_length = 0, last_slope = 0;  // 0: none, or forgotten.
   while (iteration < options.iterations) {
     if (largest(now.gradient) <= options.gradient_tolerance) return result(Stopped::gradient);
@@ -200,7 +215,7 @@ MinimiseResult descend(Objective& f, Method& method, const MinimiseOptions& opti
       } else if (!method.unit_steps) {
         first = last_length * last_slope / slope;  // As large a change as the last, to first order.
       }
-      step = step_along(f, now, d, slope, first, method.wolfe);
+      step = step_along(f, now, d, slope, first, method.wolfe, interruption);
       if (step) continue;
       f.move(now.x);
       if (last_length == 0) break;  // That was steepest descent.
@@ -228,13 +243,27 @@ MinimiseResult minimise(Objective f, Method method, const MinimiseOptions& optio
   if (options.iterations < 0 || options.memory < 1)
     throw ValueError(text("minimise: iterations must not be negative and memory at least 1, got ",
                           options.iterations, " and ", options.memory));
-  Point now;
+  Reached at;
+  auto interruption = std::make_optional<Interruption>();
   try {
-    return descend(f, method, options, now);
+    return descend(f, method, options, *interruption, at);
+  } catch (const Asked&) {
+    f.move(at.now.x);
   } catch (...) {
-    if (!now.x.empty()) f.move(now.x);
+    if (!at.now.x.empty()) f.move(at.now.x);
     throw;
   }
+  const MinimiseResult result = result_of(f, at, MinimiseResult::Stopped::interrupted);
+  if (options.save)
+    options.save({result.iterations, result.evaluations, result.value, result.gradient});
+  const int signal = interruption->signal();
+  interruption.reset();
+  end_interrupted(signal, options.after_interrupt, options.out,
+                  text(f.name(), ": interrupted after iteration ", result.iterations, " (value ",
+                       result.value, ", gradient ", result.gradient, ")",
+                       options.save ? "; the parameters are saved"
+                                    : "; the parameters are not saved: .save = ... writes them"));
+  return result;
 }
 
 struct Pair {

@@ -2,10 +2,12 @@
 #pragma once
 
 #include <cstdint>
+#include <cstdio>
 #include <functional>
 #include <vector>
 
 #include "cinch/core/function.hpp"
+#include "cinch/core/interruption.hpp"
 #include "cinch/core/shared.hpp"
 
 namespace cinch {
@@ -22,14 +24,19 @@ struct MinimiseOptions {
   double value_tolerance = 0;  ///< Enough where a step gains that little, relative to the value.
   std::int64_t memory = 10;    ///< Steps that L-BFGS remembers.
   std::function<void(const MinimiseReport&)> after_iteration = {};
+
+  std::FILE* out = stdout;  ///< For a line that says where Ctrl-C came; null: nothing.
+  AfterInterrupt after_interrupt = AfterInterrupt::as_shown;
+  std::function<void(const MinimiseReport&)> save = {};  ///< At Ctrl-C: writes the parameters.
 };
 
 struct MinimiseResult {
   enum class Stopped {
-    gradient,    ///< gradient_tolerance is reached.
-    value,       ///< value_tolerance is reached.
-    precision,   ///< No lower value is to be found along the gradient: rounding hides it.
-    iterations,  ///< There were as many as allowed.
+    gradient,     ///< gradient_tolerance is reached.
+    value,        ///< value_tolerance is reached.
+    precision,    ///< No lower value is to be found along the gradient: rounding hides it.
+    iterations,   ///< There were as many as allowed.
+    interrupted,  ///< By Ctrl-C.
   } stopped;
   double value, gradient;
   std::int64_t iterations, evaluations;
@@ -39,6 +46,12 @@ struct MinimiseResult {
 // order, and changes nothing; `arguments` are what it is called with. Afterwards the parameters
 // hold the minimum found; also where an exception passes, the best point so far. Vectors are
 // float64 whatever the parameters are. Steps satisfy the strong Wolfe conditions: line_search.hpp.
+//
+// Ctrl-C (SIGINT, or SIGTERM; a second one ends the program) is noticed before each call of the
+// function. The parameters are then the best point so far, `save` is called to keep them, a line on
+// `out` says where that was, and what follows is as `after_interrupt` says. A minimisation begins
+// where the parameters are: called again with the values that were saved, it goes on from there,
+// and learns the curvature anew.
 //
 // Throw TypeError for a function with other outputs, or that does not read a parameter; ValueError
 // for one that changes variables (random draws: the value at a point must be one value), and where

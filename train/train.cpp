@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <csignal>
 #include <cstring>
 #include <filesystem>
 #include <limits>
@@ -16,7 +15,6 @@
 #include "cinch/io/file.hpp"
 #include "cinch/train/checks/not_finite.hpp"
 #include "cinch/train/checks/suspects.hpp"
-#include "cinch/train/interruption.hpp"
 #include "cinch/train/minibatches.hpp"
 #include "cinch/train/progress.hpp"
 
@@ -106,6 +104,10 @@ void require_settings(const TrainOptions& o) {
   if (!o.validate != o.validation_data.empty())
     throw ValueError("train: validate and validation_data belong together: one of them is missing");
   if (o.validate) require_fitting("the validation", o.validate, o.validation_data.size());
+  const std::size_t validated = o.validate ? Inspect::program(o.validate).output_count : 0;
+  if (!o.validation_names.empty() && o.validation_names.size() != validated)
+    throw ValueError(text("train: ", o.validation_names.size(), " names for ", validated,
+                          " outputs of the validation"));
   if (o.early_stopping) {
     if (!o.validate)
       throw ValueError("train: early stopping needs validation: give validate and validation_data");
@@ -163,7 +165,7 @@ class Run {
   std::vector<double> log_row(const EpochReport& report) const;
   std::vector<double> means() const;
   [[noreturn]] void explain(std::int64_t made);
-  void tell_interrupted(int signal) const;
+  std::string interrupted_text() const;
   bool patience_is_out() const {
     return o_.early_stopping && state_.patience.steps <= static_cast<double>(state_.step - 1);
   }
@@ -202,7 +204,9 @@ Run::Run(const TrainOptions& options)
   if (o_.validate) {
     const std::int64_t size = o_.validation_batch > 0 ? o_.validation_batch : o_.batch;
     validation_ = std::make_unique<Minibatches>("train, validation", o_.validation_data, size);
-    for (std::size_t k = 0; k < Inspect::program(o_.validate).output_count; ++k)
+    const std::size_t count = Inspect::program(o_.validate).output_count;
+    validation_names_ = o_.validation_names;
+    for (std::size_t k = validation_names_.size(); k < count; ++k)
       validation_names_.push_back("validation " +
                                   (k < names_.size() ? names_[k] : text("output ", k)));
   }
@@ -393,22 +397,14 @@ void Run::save() {
   write_state(o_.checkpoint, setup_, state_, variables_, params_);
 }
 
-/// Says where it stopped and how to go on, and ends the program where that is wanted.
-void Run::tell_interrupted(int signal) const {
-  if (o_.out) {
-    std::string what =
-        text("train: interrupted in epoch ", state_.epoch, ", after step ", state_.step, " (",
-             state_.batch, " of ", data_.count(), " minibatches)");
-    what += o_.checkpoint.empty()
-                ? "; there is no checkpoint to go on from: name one, .checkpoint"
-                : "; saved: .resume = Resume::if_present goes on from " + o_.checkpoint;
-    std::fprintf(o_.out, "%s\n", printable(what).c_str());
-  }
-  const bool ends = o_.after_interrupt == AfterInterrupt::end_program ||
-                    (o_.after_interrupt == AfterInterrupt::as_shown && o_.out);
-  if (!ends) return;
-  std::fflush(nullptr);
-  std::raise(signal);
+/// Where it stopped and how to go on.
+std::string Run::interrupted_text() const {
+  std::string what = text("train: interrupted in epoch ", state_.epoch, ", after step ",
+                          state_.step, " (", state_.batch, " of ", data_.count(), " minibatches)");
+  what += o_.checkpoint.empty()
+              ? "; there is no checkpoint to go on from: name one, .checkpoint"
+              : "; saved: .resume = Resume::if_present goes on from " + o_.checkpoint;
+  return printable(what);
 }
 
 TrainResult Run::go() {
@@ -435,7 +431,8 @@ TrainResult Run::go() {
   if (!saved) save();
   const int signal = interruption->signal();
   interruption.reset();
-  if (state_.epoch < o_.epochs && !state_.stopped_early) tell_interrupted(signal);
+  if (state_.epoch < o_.epochs && !state_.stopped_early)
+    end_interrupted(signal, o_.after_interrupt, o_.out, interrupted_text());
   if (o_.restore_best) {
     for (std::size_t k = 0; k < state_.best.size(); ++k) {
       Shared param = params_[k].second;

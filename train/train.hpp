@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "cinch/core/function.hpp"
+#include "cinch/core/interruption.hpp"
 #include "cinch/train/early_stopping.hpp"
 #include "cinch/train/state.hpp"
 
@@ -26,14 +27,6 @@ enum class Resume {
   never,       ///< Begin anew.
   if_present,  ///< Go on from the checkpoint where there is one.
   always,      ///< Go on from the checkpoint; FileError where there is none.
-};
-
-/// What follows where Ctrl-C, or SIGTERM, has ended a training and it is saved.
-enum class AfterInterrupt {
-  as_shown,  ///< end_program where `out` is not null: then the training is what the program does.
-  end_program,  ///< The signal is sent again, as if it had come now: a sweep ends, with the exit
-                ///< code 130 (143 after SIGTERM) in a shell, unless the program handles the signal.
-  give_back,    ///< train() returns, with Stopped::interrupted for the program to look at.
 };
 
 /// What to train and how. Name the fields: train({.step = step, .data = {&images}, .batch = 20}).
@@ -55,6 +48,8 @@ struct TrainOptions {
   /// stopping watches.
   Function validate = {};
   std::vector<const Tensor*> validation_data = {};
+  /// Of all its outputs; "validation " and `names` without.
+  std::vector<std::string> validation_names = {};
   std::int64_t validation_batch = 0;  ///< 0: as `batch`.
   /// Steps from one validation to the next. 0: one epoch; with early stopping, as the tutorials
   /// have it, at most half the patience.

@@ -248,6 +248,10 @@ TrainResult train_to_end(const TrainOptions& options) {
   return result;
 }
 
+double mean_of(const Expr& value, const Expr& x, const Tensor& images) {
+  return mean_over(function({.inputs = {x}, .outputs = {value}, .name = "mean"}), {&images})[0];
+}
+
 Expr falling_rate(const Shared& step, double rate, const Options& o, std::int64_t rows) {
   const std::int64_t steps = o.epochs * ((rows + o.batch - 1) / o.batch);
   return schedule::cosine(step, rate, std::max<std::int64_t>(steps, 1));
@@ -275,7 +279,12 @@ Curve curve(const TrainResult& trained, std::size_t k, std::string name, bool ri
 
 void plot_if_any(const std::string& path, Plot plot) {
   std::erase_if(plot.curves, [](const Curve& c) { return c.xs.empty(); });
-  if (!plot.curves.empty()) plot_curves(path, plot);
+  if (plot.curves.empty()) return;
+  try {
+    plot_curves(path, plot);
+  } catch (const NoPlotter& error) {  // The figures are in the log and the results as well.
+    std::fprintf(stderr, "%s\n", error.what());
+  }
 }
 
 Results::Results(const Options& options, std::string title, bool comparable)

@@ -93,6 +93,9 @@ void require_whole(const TrainResult& trained);
 TrainResult train_to_end(const TrainOptions& options);
 /// Notes the data of a run in its record.
 void note_data(const Options& options, const Tensor& images);
+/// The mean over all images of `value`, a mean over the rows of x: of so many images at a time that
+/// what is computed on the way takes little memory.
+double mean_of(const Expr& value, const Expr& x, const Tensor& images);
 /// From `rate` to 0 as a cosine over all minibatches of o.epochs passes over `rows`; `step` counts
 /// them.
 Expr falling_rate(const Shared& step, double rate, const Options& o, std::int64_t rows);
@@ -103,7 +106,8 @@ void expect(const Options& options, const std::string& what);
 double last(const TrainResult& trained, std::size_t k = 0);
 /// Output `k` over the epochs, for plot_curves().
 Curve curve(const TrainResult& trained, std::size_t k, std::string name, bool right_axis = false);
-/// The curves that have points, as a PNG file; no file where there are none.
+/// The curves that have points, as a PNG file; no file where there are none. Where gnuplot cannot
+/// be started, a line on the error output says so.
 void plot_if_any(const std::string& path, Plot plot);
 
 /// The figures a program found, beside published ones: printed as they come, and written to

@@ -115,6 +115,42 @@ TEST_CASE("exit codes tell interrupted runs, errors and output that is lost apar
   CHECK(refused.status < 128);
 }
 
+TEST_CASE("published figures stand only beside the published settings and data") {
+  const Scratch scratch;
+  // As many images as MNIST has, of four pixels, and its first labels.
+  const std::string data = made_up_data(scratch, 60000, 600, 2);
+  {
+    std::fstream labels(data + "/train-labels-idx1-ubyte",
+                        std::ios::binary | std::ios::in | std::ios::out);
+    labels.seekp(8);
+    for (const int label : {5, 0, 4, 1, 9, 2, 1, 3, 1, 4, 3, 5, 3, 6, 1, 7})
+      labels.put(static_cast<char>(label));
+  }
+  const std::string out = scratch.path + "/out";
+  const auto published = [&](const std::string& more) {
+    const Ran ran =
+        run_example("logistic_regression", "--data " + data + " --output " + out + more);
+    CAPTURE(ran.output);
+    REQUIRE(ran.status == 0);
+    const bool printed = ran.output.find("(published: 7.489 %)") != std::string::npos;
+    const bool written = contents(out + "/results.md").find("| 7.489 % |") != std::string::npos;
+    CHECK(printed == written);
+    return printed;
+  };
+  CHECK(published(""));
+  CHECK(published(" --seed 5 --rate 0.130"));  // Which decide nothing, or are as they were.
+  for (const std::string more : {"--images 600", "--epochs 2", "--rate 0.2", "--batch 300"}) {
+    CAPTURE(more);
+    CHECK_FALSE(published(" " + more));
+  }
+  const auto log = read_csv(out + "/log.csv");
+  REQUIRE(log.size() > 1);
+  CHECK(log[0] ==
+        std::vector<std::string>{"epoch", "step", "cost", "validation error", "best", "seconds"});
+  const std::string other = made_up_data(scratch, 6000, 600, 2);
+  CHECK_FALSE(published(""));
+}
+
 TEST_CASE("two runs do not share a folder") {
   const Scratch scratch;
   const std::string data = small_data(scratch), out = scratch.path + "/out";

@@ -1,21 +1,44 @@
 #include "cinch/io/file.hpp"
 
 #include <doctest/doctest.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <filesystem>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "cinch/core/tensor.hpp"
 #include "cinch/io/image.hpp"
 #include "cinch/io/npy.hpp"
 #include "cinch/io/plot.hpp"
 #include "temporary_folder.hpp"
+
+namespace {
+
+/// What was asked of the system, in order: "fsync file", "fsync folder", "rename". The library is
+/// linked into this program, and so asks here.
+std::vector<std::string> asked;
+
+}  // namespace
+
+extern "C" int fsync(int file) {
+  struct stat what {};
+  asked.emplace_back(fstat(file, &what) == 0 && S_ISDIR(what.st_mode) ? "fsync folder"
+                                                                      : "fsync file");
+  return static_cast<int>(syscall(SYS_fsync, file));
+}
+
+extern "C" int rename(const char* from, const char* to) noexcept {
+  asked.emplace_back("rename");
+  return static_cast<int>(syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0));
+}
 
 namespace cinch {
 namespace {
@@ -78,6 +101,23 @@ TEST_CASE("a file that cannot be written whole stays as it was") {
     CHECK(contains(error, (folder / "a") + ": cannot be "));
     CHECK(read_file(folder / "a") == "old");
     CHECK(folder.entries() == 1);
+  }
+}
+
+TEST_CASE("a file is on the disk before it takes the place of the old one, and its folder after") {
+  for (const Writer& writer : writers()) {
+    CAPTURE(writer.name);
+    const TemporaryFolder folder;
+    for (const bool replaced : {false, true}) {
+      CAPTURE(replaced);
+      asked.clear();
+      writer.write(folder / "a");
+      // What libzip does to its own temporary file comes before.
+      std::string last;
+      for (std::size_t k = asked.size() < 3 ? 0 : asked.size() - 3; k < asked.size(); ++k)
+        last += asked[k] + ", ";
+      CHECK(last == "fsync file, rename, fsync folder, ");
+    }
   }
 }
 

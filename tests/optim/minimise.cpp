@@ -1,8 +1,12 @@
 #include "cinch/optim/minimise.hpp"
 
 #include <doctest/doctest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmath>
+#include <csignal>
+#include <cstdio>
 #include <functional>
 #include <string>
 
@@ -266,6 +270,112 @@ TEST_CASE("an exception on the way leaves the best point so far") {
   };
   CHECK_THROWS_AS(lbfgs(r.cost, {r.x}, options), ValueError);
   CHECK(evaluate(r.cost).item() == doctest::Approx(value).epsilon(1e-14));
+}
+
+namespace {
+
+/// What a child that runs this prints, and its status as waitpid() gives it.
+struct Ended {
+  std::string printed;
+  int status = 0;
+};
+Ended run_child(const std::function<void(std::FILE*)>& work) {
+  std::FILE* out = std::tmpfile();
+  REQUIRE(out);
+  std::fflush(stdout);  // What is still to be printed is the parent's.
+  const pid_t child = fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    std::signal(SIGINT, SIG_DFL);  // Not doctest's.
+    std::signal(SIGTERM, SIG_DFL);
+    try {
+      work(out);
+      std::fputs("went on\n", out);
+      std::fflush(out);
+    } catch (...) {
+      _exit(3);
+    }
+    _exit(0);
+  }
+  Ended result;
+  REQUIRE(waitpid(child, &result.status, 0) == child);
+  std::rewind(out);
+  for (int c; (c = std::fgetc(out)) != EOF;) result.printed += static_cast<char>(c);
+  std::fclose(out);
+  return result;
+}
+
+}  // namespace
+
+TEST_CASE("an interrupted minimisation keeps the best point, says so, and ends as by the signal") {
+  for (const Minimiser& m : minimisers()) {
+    for (const int signal : {SIGINT, SIGTERM}) {
+      for (const AfterInterrupt after :
+           {AfterInterrupt::as_shown, AfterInterrupt::end_program, AfterInterrupt::give_back}) {
+        for (const bool shown : {true, false}) {
+          CAPTURE(m.name);
+          const Ended ended = run_child([&](std::FILE* out) {
+            const Rosenbrock r(10);
+            double value = 0;
+            MinimiseOptions options{.iterations = 1000, .after_interrupt = after};
+            options.out = shown ? out : nullptr;
+            options.after_iteration = [&](const MinimiseReport& report) {
+              value = report.value;
+              if (report.iteration == 7) std::raise(signal);
+            };
+            options.save = [&](const MinimiseReport& report) {
+              std::fprintf(out, "saved %d %d\n", static_cast<int>(report.iteration),
+                           std::abs(evaluate(r.cost).item() - value) <= 1e-14 * value);
+            };
+            const MinimiseResult result =
+                m.run(value_and_gradient(r.cost, {r.x}), {r.x}, {}, options);
+            std::fprintf(out, "given back %d\n",
+                         result.stopped == Stopped::interrupted && result.iterations == 7 &&
+                             result.value == value);
+          });
+          CAPTURE(ended.printed);
+          const bool ends =
+              after == AfterInterrupt::end_program || (after == AfterInterrupt::as_shown && shown);
+          CHECK(contains(ended.printed, "saved 7 1\n"));
+          CHECK(contains(ended.printed, m.name + ": interrupted after iteration 7 (value ") ==
+                shown);
+          CHECK(contains(ended.printed, "; the parameters are saved\n") == shown);
+          CHECK(contains(ended.printed, "given back 1\nwent on\n") == !ends);
+          CHECK(WIFSIGNALED(ended.status) == ends);
+          if (ends) CHECK(WTERMSIG(ended.status) == signal);
+        }
+      }
+    }
+    const Ended unsaved = run_child([&](std::FILE* out) {
+      const Rosenbrock r(4);
+      m.run(value_and_gradient(r.cost, {r.x}), {r.x}, {},
+            {.after_iteration = [](const MinimiseReport&) { std::raise(SIGINT); }, .out = out});
+    });
+    CHECK(contains(unsaved.printed, "; the parameters are not saved: .save = "));
+  }
+}
+
+TEST_CASE("interrupted anywhere, a minimisation goes on from the best point to the same minimum") {
+  for (const Minimiser& m : minimisers()) {
+    for (std::int64_t stop = 1; stop <= 40; ++stop) {
+      const Rosenbrock r(4);
+      std::int64_t calls = 0;
+      double last = INFINITY;
+      MinimiseOptions options{.iterations = 5000, .gradient_tolerance = 1e-8, .out = nullptr};
+      options.after_iteration = [&](const MinimiseReport& report) {
+        CHECK(report.value <= last * (1 + 1e-14));
+        last = report.value;
+        if (++calls % stop == 0 && calls <= 40) std::raise(SIGINT);
+      };
+      std::int64_t parts = 1;
+      while (m.run(value_and_gradient(r.cost, {r.x}), {r.x}, {}, options).stopped ==
+             Stopped::interrupted)
+        ++parts;
+      CHECK((stop > 20 || parts > 1));
+      for (std::int64_t i = 0; i < 4; ++i)
+        CHECK(r.x.value().at(i) == doctest::Approx(1).epsilon(1e-6));
+    }
+  }
 }
 
 TEST_CASE("functions and starts that make no sense are refused") {

@@ -51,12 +51,17 @@ Scratch::Scratch() {
 Scratch::~Scratch() { fs::remove_all(path); }
 
 std::string small_data(const Scratch& scratch, std::uint32_t images) {
+  return made_up_data(scratch, images, 12, 8);
+}
+
+std::string made_up_data(const Scratch& scratch, std::uint32_t images, std::uint32_t tests,
+                         std::uint32_t side) {
   std::string folder = scratch.path + "/data";
   fs::create_directories(folder);
-  write_idx(folder + "/train-images-idx3-ubyte", {images, 8, 8}, 1);
+  write_idx(folder + "/train-images-idx3-ubyte", {images, side, side}, 1);
   write_idx(folder + "/train-labels-idx1-ubyte", {images}, 2);
-  write_idx(folder + "/t10k-images-idx3-ubyte", {12, 8, 8}, 3);
-  write_idx(folder + "/t10k-labels-idx1-ubyte", {12}, 4);
+  write_idx(folder + "/t10k-images-idx3-ubyte", {tests, side, side}, 3);
+  write_idx(folder + "/t10k-labels-idx1-ubyte", {tests}, 4);
   return folder;
 }
 

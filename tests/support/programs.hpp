@@ -19,6 +19,9 @@ struct Scratch {
 /// A folder within it with a made-up data set of 8 x 8 pixels and ten classes in the four IDX
 /// files: `images` to train on and 12 to test on.
 std::string small_data(const Scratch& scratch, std::uint32_t images = 60);
+/// The same of any size: `images` to train on, `tests` to test on, of `side` x `side` pixels.
+std::string made_up_data(const Scratch& scratch, std::uint32_t images, std::uint32_t tests,
+                         std::uint32_t side);
 
 struct Ran {
   int status;          ///< -1 where it did not end by itself.

@@ -53,6 +53,19 @@ std::vector<Seen> steps_of(TrainOptions options) {
 
 }  // namespace
 
+TEST_CASE("outputs of the validation have names of their own where some are given") {
+  const TemporaryFolder folder;
+  SmallTraining s;
+  s.options.epochs = 1;
+  s.options.log = folder / "log.csv";
+  s.options.validation_names = {"error"};
+  train(s.options);
+  CHECK(contains(read_file(folder / "log.csv"), ",size of W,error,best,"));
+  s.options.validation_names = {"a", "b"};
+  CHECK(contains(error_of<ValueError>([&] { train(s.options); }),
+                 "train: 2 names for 1 outputs of the validation"));
+}
+
 TEST_CASE("minibatches follow the data's order and the last one is smaller") {
   Counting c(7);
   c.options.epochs = 2;

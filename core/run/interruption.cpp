@@ -1,4 +1,4 @@
-#include "cinch/train/interruption.hpp"
+#include "cinch/core/interruption.hpp"
 
 #include <signal.h>
 
@@ -48,5 +48,14 @@ Interruption::~Interruption() {
 
 bool Interruption::asked() const { return signal_received != 0; }
 int Interruption::signal() const { return signal_received; }
+
+void end_interrupted(int signal, AfterInterrupt after, std::FILE* out, const std::string& said) {
+  if (out) std::fprintf(out, "%s\n", said.c_str());
+  const bool ends =
+      after == AfterInterrupt::end_program || (after == AfterInterrupt::as_shown && out);
+  if (!ends) return;
+  std::fflush(nullptr);
+  std::raise(signal);
+}
 
 }  // namespace cinch
