@@ -1,6 +1,8 @@
 // Everything a program needs: expressions, derivatives, functions, ops, optimizers, models, data.
 #pragma once
 
+#include "cinch/core/version.hpp"
+// All that follows needs what the first has asked for.
 #include "cinch/audit/audit.hpp"
 #include "cinch/core/check_grad.hpp"
 #include "cinch/core/derivatives.hpp"

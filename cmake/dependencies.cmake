@@ -2,14 +2,26 @@
 # OpenBLAS and libzip by pkg-config: their own CMake files name, on Debian 13, a folder that is not there, and programs
 # that the -dev package does not bring.
 set(BLA_VENDOR OpenBLAS)  # For xtensor-blas.
-find_package(xtensor REQUIRED)
-find_package(xtensor-blas REQUIRED)
-find_package(ZLIB REQUIRED)
-find_package(PNG REQUIRED)
-find_package(Threads REQUIRED)
-find_package(PkgConfig REQUIRED)
-pkg_check_modules(openblas REQUIRED IMPORTED_TARGET openblas)
-pkg_check_modules(libzip REQUIRED IMPORTED_TARGET libzip)
+set(cinch_missing "")
+foreach(package xtensor xtensor-blas ZLIB PNG Threads PkgConfig)
+  find_package(${package} QUIET)
+  if(NOT ${package}_FOUND)
+    list(APPEND cinch_missing ${package})
+  endif()
+endforeach()
+if(PkgConfig_FOUND)
+  foreach(package openblas libzip)
+    pkg_check_modules(${package} QUIET IMPORTED_TARGET ${package})
+    if(NOT ${package}_FOUND)
+      list(APPEND cinch_missing ${package})
+    endif()
+  endforeach()
+endif()
+if(cinch_missing)
+  list(JOIN cinch_missing ", " cinch_missing)
+  message(FATAL_ERROR "cinch needs what is not found here: ${cinch_missing}\nOn Debian: apt-get install g++ pkg-config "
+                      "libxtensor-dev libxtensor-blas-dev libopenblas-dev zlib1g-dev libzip-dev libpng-dev")
+endif()
 
 add_library(cinch_dependencies INTERFACE)
 target_link_libraries(cinch_dependencies INTERFACE PkgConfig::openblas ZLIB::ZLIB PNG::PNG PkgConfig::libzip

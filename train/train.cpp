@@ -233,7 +233,8 @@ Run::Run(const TrainOptions& options)
 
   if (!o_.checkpoint.empty()) lock_ = std::make_unique<FileLock>(o_.checkpoint);
   const bool present = o_.resume != Resume::never && std::filesystem::exists(o_.checkpoint);
-  if (o_.resume == Resume::always || present) {
+  const bool resumed = o_.resume == Resume::always || present;
+  if (resumed) {
     state_ = read_state(o_.checkpoint, setup_, variables_, params_);
     random_.set_state(state_.random);
   } else {
@@ -254,7 +255,8 @@ Run::Run(const TrainOptions& options)
     log_ = std::make_unique<CsvWriter>(o_.log, columns);
     for (const EpochReport& report : state_.history) log_->row(log_row(report));
   }
-  if (o_.epochs > 0) checks::require_probabilities(o_.step, data_.get(0));
+  // Once in a training: random numbers that the targets draw go on from there.
+  if (o_.epochs > 0 && !resumed) checks::require_probabilities(o_.step, data_.get(0));
   if (o_.out) {
     for (const checks::LeftOut& one : checks::left_out(o_.step))
       std::fprintf(o_.out, "train: %s\n", text_of(one).c_str());

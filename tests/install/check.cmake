@@ -83,6 +83,23 @@ if(targets)
          "${configure_and_build}")
 endif()
 
+# A compiler that is too old and a second copy of cinch in the path are told so, with what to do.
+function(expect_error flags text)
+  execute_process(COMMAND sh -c "${compiler} ${flags} -fsyntax-only program.cpp" WORKING_DIRECTORY ${source}
+                  RESULT_VARIABLE status OUTPUT_VARIABLE output ERROR_VARIABLE output)
+  string(FIND "${output}" "${text}" place)
+  if(status EQUAL 0 OR place EQUAL -1)
+    message(FATAL_ERROR "\"${text}\" is not what ${compiler} ${flags} says, but:\n${output}")
+  endif()
+endfunction()
+if(way STREQUAL "find_package")
+  expect_error("-std=c++17 -I${work}/prefix/include" "cinch needs C++20")
+  file(COPY ${work}/prefix/include/cinch/core DESTINATION ${work}/older/cinch)
+  file(APPEND ${work}/older/cinch/core/version.hpp "// Of another copy.\n")
+  expect_error("-std=c++20 -I${work}/older -I${work}/prefix/include -include ${work}/prefix/include/cinch/core/version.hpp"
+               "two copies of cinch")
+endif()
+
 # Forty images of 28 x 28 random pixels.
 execute_process(COMMAND sh -c "(printf '\\000\\000\\010\\003\\000\\000\\000\\050\\000\\000\\000\\034\\000\\000\\000\\034'; head -c 31360 /dev/urandom) > images"
                 WORKING_DIRECTORY ${work} COMMAND_ERROR_IS_FATAL ANY)

@@ -1,0 +1,217 @@
+// Programs where the system gives little: memory, threads, a place for temporary files.
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <functional>
+#include <sstream>
+#include <string>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+#include "support/programs.hpp"
+
+using namespace cinch::testing;
+
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Limited {
+  const char* name;
+  const char* arguments;  ///< Without --data and --output: what makes it small.
+};
+/// Every program of examples/.
+const std::vector<Limited> programs = {
+    {"bug_museum", ""},
+    {"cae_h", "--epochs 1 --batch 10 --hidden 5"},
+    {"contractive_autoencoder", "--epochs 1 --batch 10 --hidden 5"},
+    {"contractive_keras", "--epochs 1 --batch 10 --hidden 5"},
+    {"deep_contractive_fashion", "--epochs 1 --batch 10 --layers 6,4"},
+    {"denoising_autoencoder", "--epochs 1 --batch 10 --hidden 5"},
+    {"features_for_classification", "--epochs 1 --batch 10 --units 5 --probe-epochs 1"},
+    {"hinton_deep_autoencoder", "--epochs 1 --batch 10 --hidden 6,4 --pretraining-epochs 1"},
+    {"k_sparse", "--epochs 1 --batch 10 --hidden 8 --k 3"},
+    {"linear_autoencoder_is_pca", "--epochs 20 --code 3"},
+    {"logistic_regression", "--epochs 1 --batch 10"},
+    {"manifold", "--epochs 1 --batch 10 --hidden 8 --examples 5 --tangents 3"},
+    {"mlp", "--epochs 1 --batch 10 --hidden 5"},
+    {"pretraining_compared",
+     "--epochs 1 --batch 10 --hidden 5 --pretraining-epochs 1 --kinds ae --runs 1"},
+    {"score_matching_2d", "--epochs 1"},
+    {"sparse", "--epochs 1 --batch 10 --hidden 5"},
+    {"stacked_denoising_autoencoder",
+     "--epochs 1 --batch 10 --hidden 5,4 --corruption 0.1,0.2 --pretraining-epochs 1"},
+    {"vae", "--epochs 1 --batch 10 --hidden 5"},
+    {"your_own_variant", "--epochs 1 --batch 10 --hidden 5"},
+};
+
+std::string own_options(const std::string& program, const std::string& data,
+                        const std::string& out) {
+  if (program == "bug_museum") return "";
+  return (program == "score_matching_2d" ? "" : " --data " + data) + " --output " + out;
+}
+
+/// A program in a child that first does `before`.
+struct Ended {
+  int status;  ///< -1 where a signal ended it.
+  std::string output;
+  std::int64_t kibibytes;  ///< The most that it had in memory.
+};
+Ended run_after(const std::function<void()>& before, const std::string& program,
+                const std::string& arguments, const std::string& said) {
+  std::vector<std::string> words{CINCH_EXAMPLES_DIR "/" + program};
+  std::istringstream in(arguments);
+  for (std::string word; in >> word;) words.push_back(word);
+  std::vector<char*> pointers;
+  for (std::string& word : words) pointers.push_back(word.data());
+  pointers.push_back(nullptr);
+  const pid_t child = fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    const int file = open(said.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0666);
+    dup2(file, STDOUT_FILENO);
+    dup2(file, STDERR_FILENO);
+    before();
+    execv(pointers[0], pointers.data());
+    _exit(126);
+  }
+  Ended result{-1, "", 0};
+  int status = 0;
+  rusage usage{};
+  REQUIRE(wait4(child, &status, 0, &usage) == child);
+  if (WIFEXITED(status)) result.status = WEXITSTATUS(status);
+  result.output = contents(said);
+  result.kibibytes = usage.ru_maxrss;
+  return result;
+}
+
+/// From here on the process has one thread and no child. Root has no limit, so it becomes nobody.
+void allow_one_thread() {
+  if (geteuid() == 0 && (setgroups(0, nullptr) != 0 || setgid(65534) != 0 || setuid(65534) != 0))
+    _exit(125);
+  const rlimit limit{0, 0};
+  if (setrlimit(RLIMIT_NPROC, &limit) != 0) _exit(125);
+  // OpenBLAS makes threads while the program is loaded, and has no way without.
+  setenv("OPENBLAS_NUM_THREADS", "1", 1);
+  setenv("CINCH_THREADS", "4", 1);
+  try {
+    std::thread([] {}).join();
+    _exit(125);  // A thread was to be had.
+  } catch (const std::system_error&) {
+  }
+}
+
+}  // namespace
+
+TEST_CASE("the list of programs here has all there are") {
+  std::vector<std::string> listed, there;
+  for (const Limited& p : programs) listed.emplace_back(p.name);
+  for (const auto& entry : fs::directory_iterator(CINCH_SOURCE_DIR "/examples")) {
+    if (entry.path().extension() == ".cpp") there.push_back(entry.path().stem().string());
+  }
+  std::sort(there.begin(), there.end());
+  CHECK(listed == there);
+}
+
+TEST_CASE("all programs run where one thread is allowed") {
+  const Scratch scratch;
+  const std::string data = small_data(scratch), said = scratch.path + "/said";
+  fs::create_directories(scratch.path + "/out");
+  fs::permissions(scratch.path + "/out", fs::perms::all);
+  for (const Limited& p : programs) {
+    CAPTURE(p.name);
+    const std::string arguments =
+        p.arguments + own_options(p.name, data, scratch.path + "/out/" + p.name);
+    const Ended ended = run_after(allow_one_thread, p.name, arguments, said);
+    if (ended.status == 125 || ended.status == 126) {
+      MESSAGE("skipped: threads cannot be forbidden here, or the programs not be run then");
+      return;
+    }
+    CAPTURE(ended.output);
+    CHECK(ended.status == 0);
+  }
+}
+
+TEST_CASE("programs that validate take at most one and a half times their data") {
+  const Scratch scratch;
+  const std::string said = scratch.path + "/said";
+  constexpr std::uint32_t images = 12000, tests = 2000, side = 28;
+  const std::string data = made_up_data(scratch, images, tests, side);
+  // A sixth of the images is to validate.
+  constexpr std::uint32_t few_images = 500;
+  constexpr double needed = 4.0 * side * side * (images + tests - 3 * few_images) / 1024;
+  for (const Limited& p : std::vector<Limited>{
+           {"cae_h", "--epochs 1 --batch 500 --hidden 10"},
+           {"contractive_autoencoder", "--epochs 1 --batch 500 --hidden 100"},
+           {"contractive_keras", "--epochs 1 --batch 500"},
+           {"deep_contractive_fashion", "--epochs 1 --batch 500 --layers 30,20"},
+           {"denoising_autoencoder", "--epochs 1 --batch 500 --hidden 100"},
+           {"hinton_deep_autoencoder",
+            "--epochs 1 --batch 500 --hidden 50,20 "
+            "--pretraining-epochs 1"},
+           {"k_sparse", "--epochs 1 --batch 500 --hidden 100"},
+           {"logistic_regression", "--epochs 1 --batch 500"},
+           {"mlp", "--epochs 1 --batch 500 --hidden 100"},
+           {"sparse", "--epochs 1 --batch 500 --hidden 100"},
+           {"stacked_denoising_autoencoder",
+            "--epochs 1 --batch 500 --hidden 50,20 --corruption 0.1,0.2 --pretraining-epochs 1 "
+            "--pretraining-batch 500"},
+           {"vae", "--epochs 1 --batch 500 --hidden 100"},
+           {"your_own_variant", "--epochs 1 --batch 500 --hidden 20"}}) {
+    CAPTURE(p.name);
+    const auto peak = [&](const std::string& more) {
+      const std::string out = scratch.path + "/out";
+      fs::remove_all(out);
+      const Ended ended = run_after(
+          [] {}, p.name, p.arguments + own_options(p.name, data, out) + " --quiet" + more, said);
+      CAPTURE(ended.output);
+      REQUIRE(ended.status == 0);
+      return static_cast<double>(ended.kibibytes);
+    };
+    // What the program takes with hardly any data is no question of the data.
+    const double all = peak(""), few = peak(" --images " + std::to_string(few_images));
+    CAPTURE(few);
+    CHECK((all - few) / needed < 1.5);
+    MESSAGE(p.name << ": " << (all - few) / needed << " times its data, and " << few / 1024
+                   << " MiB");
+  }
+}
+
+TEST_CASE("a training ends well where no folder for temporary files can be written") {
+  // In the folder of the programs, which is not the one for temporary files.
+  const std::string folder = CINCH_EXAMPLES_DIR "/limits-" + std::to_string(getpid());
+  fs::create_directories(folder);
+  const Scratch scratch;
+  const std::string data = small_data(scratch);
+  // The folders are read-only in a name space of the program's own.
+  const std::string enter =
+      std::string(geteuid() == 0 ? "unshare -m" : "unshare -r -m") + " sh -c '";
+  std::string forbid;
+  for (const std::string path : {"/tmp", "/var/tmp", "/dev/shm"})
+    forbid += "{ ! [ -d " + path + " ] || { mount --bind " + path + " " + path +
+              " && mount -o remount,ro,bind " + path + "; } } && ";
+  if (run_command(enter + forbid + "! touch /tmp/cinch-written'").status != 0) {
+    MESSAGE("skipped: /tmp cannot be made read-only here");
+  } else {
+    for (const Limited& p : programs) {
+      const std::string name = p.name;
+      if (name == "bug_museum" || name == "pretraining_compared") continue;
+      CAPTURE(p.name);
+      const std::string out = folder + "/" + name;
+      const Ran ran = run_command(enter + forbid + CINCH_EXAMPLES_DIR + "/" + name + " " +
+                                  p.arguments + own_options(name, data, out) + "'");
+      CAPTURE(ran.output);
+      CHECK(ran.status == 0);
+      CHECK(ran.output.find("cannot be") == std::string::npos);
+    }
+  }
+  fs::remove_all(folder);
+}
