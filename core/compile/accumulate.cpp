@@ -10,8 +10,6 @@
 
 namespace cinch::compiling {
 
-Expr operator-(const Arg& a);
-
 namespace {
 
 constexpr std::int64_t most_stacked = 256;  // Of the inner size: stacking copies the factors.

@@ -90,7 +90,9 @@ TEST_CASE("a vector has the shape of what it belongs to: of any rank, with sizes
   for (const Shape& of : shapes) {
     for (const Shape& given : shapes) {
       for (const bool known : {true, false}) {
-        CAPTURE(text(of, " ", given, " ", known));
+        CAPTURE(text(of));
+        CAPTURE(text(given));
+        CAPTURE(known);
         const auto sizes = [&](const Shape& s) { return known ? s : Shape(s.size(), -1); };
         const Expr x = variable("x", DType::float64, sizes(of)),
                    v = variable("v", DType::float64, sizes(given));

@@ -16,8 +16,9 @@ using namespace cinch::contraction;
 namespace {
 
 /// "ab,bc->ac" with a size for each letter. Factors of the same letters are one group.
-Network network(const std::string& formula, const std::map<char, std::int64_t>& sizes) {
-  Network net;
+contraction::Network network(const std::string& formula,
+                             const std::map<char, std::int64_t>& sizes) {
+  contraction::Network net;
   std::map<char, int> bit;
   for (const auto& [letter, n] : sizes) {
     bit[letter] = static_cast<int>(net.size.size());
@@ -31,7 +32,7 @@ Network network(const std::string& formula, const std::map<char, std::int64_t>& 
   const std::size_t arrow = formula.find("->");
   std::istringstream operands(formula.substr(0, arrow));
   for (std::string one; std::getline(operands, one, ',');) {
-    Group group;
+    contraction::Group group;
     group.atoms = atoms(one);
     group.factors.resize(1);
     net.groups.push_back(group);
@@ -49,7 +50,7 @@ std::string shown(const Order& order, unsigned set, const std::vector<std::strin
 }
 
 /// The least time of all ways to halve a set, one after the other, without a table.
-double least(const Network& net, unsigned set) {
+double least(const contraction::Network& net, unsigned set) {
   const unsigned full = (1u << net.groups.size()) - 1;
   const auto result_of = [&](unsigned part) {
     Atoms inside = 0, outside = net.result;
@@ -93,7 +94,7 @@ TEST_CASE("products are taken in the order that makes the smallest results") {
   };
   for (const Row& row : rows) {
     CAPTURE(row.formula);
-    const Network net = network(row.formula, row.sizes);
+    const contraction::Network net = network(row.formula, row.sizes);
     const Order order = cheapest_order(net);
     std::vector<std::string> names;
     std::istringstream operands(row.formula.substr(0, row.formula.find("->")));
@@ -124,7 +125,7 @@ TEST_CASE("no order of a random network takes less than the one that is found") 
       if (draw(3) == 0 && formula.find(c) != std::string::npos) formula += c;
     }
     CAPTURE(formula);
-    const Network net = network(formula, sizes);
+    const contraction::Network net = network(formula, sizes);
     const Order order = cheapest_order(net);
     CHECK(order.work.nanoseconds ==
           doctest::Approx(least(net, (1u << net.groups.size()) - 1)).epsilon(1e-12));
