@@ -159,11 +159,11 @@ TEST_CASE("whether all elements are finite") {
   for (const DType dtype : {DType::float32, DType::float64}) {
     for (const double bad : {NAN, INFINITY, -INFINITY}) {
       Tensor value = Tensor::from<double>({5}, {1, 2, 1e30, -1e30, 0}).cast(dtype);
-      CHECK(is_finite(value));
+      CHECK(checks::is_finite(value));
       value = Tensor::from<double>({5}, {1, 2, 3, bad, 0}).cast(dtype);
-      CHECK_FALSE(is_finite(value));
+      CHECK_FALSE(checks::is_finite(value));
     }
   }
-  CHECK(is_finite(Tensor(DType::int64, {3})));
-  CHECK(is_finite(Tensor(DType::float32, {0})));
+  CHECK(checks::is_finite(Tensor(DType::int64, {3})));
+  CHECK(checks::is_finite(Tensor(DType::float32, {0})));
 }
