@@ -3,6 +3,7 @@
 
 #include <initializer_list>
 #include <optional>
+#include <string_view>
 #include <type_traits>
 #include <vector>
 
@@ -22,9 +23,9 @@ class Axes {
   Axes(std::initializer_list<std::int64_t> axes) : axes_(axes) {}
   Axes(std::vector<std::int64_t> axes) : axes_(std::move(axes)) {}
 
-  /// The axes of a tensor of this rank, ascending. Throws TypeError for one that does not exist or
-  /// comes twice.
-  std::vector<std::int64_t> of_rank(std::int64_t rank) const;
+  /// Those of `x`, ascending. Throws TypeError, in the name of `function`, for one that does not
+  /// exist or comes twice.
+  std::vector<std::int64_t> of(std::string_view function, const Arg& x) const;
 
  private:
   std::optional<std::vector<std::int64_t>> axes_;

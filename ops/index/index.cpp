@@ -568,8 +568,13 @@ Expr slice(const Arg& x, const Arg& start, const Arg& stop, std::int64_t axis, s
   const Expr n = size(x, axis);
   // Going backwards, positions run from n - 1 to -1.
   const std::int64_t shift = step > 0 ? 0 : -1;
-  const Expr from = clipped(records::whole_number(start), n, shift, shift),
-             to = clipped(records::whole_number(stop), n, shift, shift);
+  const auto position = [&](const char* which, const Arg& given) {
+    const Expr p = records::whole_number(given);
+    if (p.dtype() != DType::int64 || p.rank() != 0)
+      refuse("slice", text(which, " must be an int64 scalar, it is ", text(p.type())), x, {p});
+    return clipped(p, n, shift, shift);
+  };
+  const Expr from = position("start", start), to = position("stop", stop);
   Expr length;
   if (const Tensor* a = constant_value(from), *b = constant_value(to); a && b) {
     const std::int64_t distance = b->data<std::int64_t>()[0] - a->data<std::int64_t>()[0];

@@ -91,12 +91,7 @@ Shape reduced_shape(const Shape& shape, std::span<const std::int64_t> axes) {
 
 Expr reduce(const Op& op, const Arg& x, const Axes& axes, bool keepdims) {
   const Attribution as(x.where(), /*force=*/false, op.name.data());
-  std::vector<std::int64_t> chosen;
-  try {
-    chosen = axes.of_rank(x->rank());
-  } catch (const TypeError& error) {
-    refuse(op.name, error.what(), x);
-  }
+  const std::vector<std::int64_t> chosen = axes.of(op.name, x);
   const Expr y = apply(op, {x}, {.ints = chosen}, x.where());
   return keepdims ? kept(y, chosen, x->rank()) : y;
 }

@@ -11,10 +11,10 @@ namespace cinch {
 
 Expr var(const Arg& x, const Axes& axes, bool keepdims, std::int64_t ddof) {
   const Attribution as(x.where());
+  std::vector<Expr> counts;
+  for (const std::int64_t axis : axes.of("var", x)) counts.push_back(size(x, axis));
   const Expr deviation = x - mean(x, axes, /*keepdims=*/true);
   const Expr total = sum(square(deviation), axes, keepdims);
-  std::vector<Expr> counts;
-  for (const std::int64_t axis : axes.of_rank(x->rank())) counts.push_back(size(x, axis));
   return total / maximum(product(counts) - ddof, 0);
 }
 

@@ -6,6 +6,7 @@
 #include <xtensor/xmath.hpp>
 
 #include "cinch/core/graph/engine_ops.hpp"
+#include "cinch/core/refusal.hpp"
 #include "cinch/core/run/loop.hpp"
 #include "cinch/ops/activation.hpp"
 #include "cinch/ops/arithmetic.hpp"
@@ -16,16 +17,16 @@
 
 namespace cinch {
 
-std::vector<std::int64_t> Axes::of_rank(std::int64_t rank) const {
+std::vector<std::int64_t> Axes::of(std::string_view function, const Arg& x) const {
   std::vector<std::int64_t> result;
   if (!axes_) {
-    for (std::int64_t axis = 0; axis < rank; ++axis) result.push_back(axis);
+    for (std::int64_t axis = 0; axis < x->rank(); ++axis) result.push_back(axis);
     return result;
   }
-  for (const std::int64_t axis : *axes_) result.push_back(normalize_axis(axis, rank));
+  for (const std::int64_t axis : *axes_) result.push_back(axis_of(function, x, axis));
   std::ranges::sort(result);
   const auto twice = std::ranges::adjacent_find(result);
-  if (twice != result.end()) throw TypeError(text("axis ", *twice, " is named twice"));
+  if (twice != result.end()) refuse(function, text("axis ", *twice, " is named twice"), x);
   return result;
 }
 
@@ -290,9 +291,9 @@ Expr min(const Arg& x, const Axes& axes, bool keepdims) {
 
 Expr mean(const Arg& x, const Axes& axes, bool keepdims) {
   const Attribution as(x.where());
-  const Expr total = sum(x, axes, keepdims);
   std::vector<Expr> counts;
-  for (const std::int64_t axis : axes.of_rank(x->rank())) counts.push_back(size(x, axis));
+  for (const std::int64_t axis : axes.of("mean", x)) counts.push_back(size(x, axis));
+  const Expr total = sum(x, axes, keepdims);
   return total / product(counts);
 }
 

@@ -68,8 +68,8 @@ Expr quantile(const Arg& x, const Arg& q, const Axes& axes, bool keepdims) {
         refuse("quantile", "q must be in [0, 1]", x, {q});
     }
   }
+  const std::vector<std::int64_t> reduced = axes.of("quantile", x);
   if (x->rank() == 0) return cast(x, is_float(x->dtype()) ? x->dtype() : DType::float64);
-  const std::vector<std::int64_t> reduced = axes.of_rank(x->rank());
   const Expr ordered = sort(lanes_last(x, reduced), -1);
   const Expr n = size(ordered, -1);
   const Expr share = is_float(q->dtype()) && !q->type().weak ? cast(q, DType::float64) : q.expr();
@@ -84,8 +84,8 @@ Expr quantile(const Arg& x, const Arg& q, const Axes& axes, bool keepdims) {
 
 Expr median(const Arg& x, const Axes& axes, bool keepdims) {
   const Attribution as(x.where());
+  const std::vector<std::int64_t> reduced = axes.of("median", x);
   if (x->rank() == 0) return cast(x, is_float(x->dtype()) ? x->dtype() : DType::float64);
-  const std::vector<std::int64_t> reduced = axes.of_rank(x->rank());
   const Expr ordered = sort(lanes_last(x, reduced), -1);
   const Expr n = size(ordered, -1);
   const Expr low = element(ordered, records::computed(floor_div(n - 1, 2))),

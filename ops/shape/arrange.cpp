@@ -83,7 +83,7 @@ Expr moveaxis(const Arg& x, std::int64_t from, std::int64_t to) {
 Expr flip(const Arg& x, const Axes& axes) {
   const Attribution as(x.where());
   Expr result = x;
-  for (const std::int64_t axis : axes.of_rank(x->rank())) result = reverse(result, axis);
+  for (const std::int64_t axis : axes.of("flip", x)) result = reverse(result, axis);
   return result;
 }
 

@@ -257,3 +257,51 @@ TEST_CASE("sums of bools to a shape count, however much is known of the sizes") 
     }
   }
 }
+
+TEST_CASE("an axis that does not exist, or comes twice, is refused by what was called") {
+  struct Row {
+    const char* name;
+    Expr (*call)(const Expr&, const Axes&);
+  };
+  const std::vector<Row> rows{
+      {"sum", [](const Expr& x, const Axes& a) { return sum(x, a); }},
+      {"mean", [](const Expr& x, const Axes& a) { return mean(x, a); }},
+      {"max", [](const Expr& x, const Axes& a) { return max(x, a); }},
+      {"min", [](const Expr& x, const Axes& a) { return min(x, a); }},
+      {"prod", [](const Expr& x, const Axes& a) { return prod(x, a); }},
+      {"var", [](const Expr& x, const Axes& a) { return var(x, a); }},
+      {"std_", [](const Expr& x, const Axes& a) { return std_(x, a); }},
+      {"norm", [](const Expr& x, const Axes& a) { return norm(x, 2, a); }},
+      {"logsumexp", [](const Expr& x, const Axes& a) { return logsumexp(x, a); }},
+      {"median", [](const Expr& x, const Axes& a) { return median(x, a); }},
+      {"quantile", [](const Expr& x, const Axes& a) { return quantile(x, 0.5, a); }},
+      {"flip", [](const Expr& x, const Axes& a) { return flip(x, a); }},
+      {"nanmean", [](const Expr& x, const Axes& a) { return nanmean(x, a); }},
+  };
+  for (const Row& row : rows) {
+    for (const std::int64_t rank : {0, 1, 2, 3}) {
+      const Expr x = variable("x", DType::float64, Shape(static_cast<std::size_t>(rank), -1));
+      for (const Axes& axes : {Axes(rank), Axes(-rank - 1), Axes{0, 0}}) {
+        CAPTURE(row.name);
+        CAPTURE(rank);
+        std::string said;
+        try {
+          row.call(x, axes);
+        } catch (const TypeError& error) {
+          said = error.what();
+        }
+        CAPTURE(said);
+        CHECK(said.find(row.name) != std::string::npos);
+        CHECK(said.find("axis") != std::string::npos);
+      }
+    }
+  }
+}
+
+TEST_CASE("a slice between positions that are no whole numbers is refused as such") {
+  const Expr x = dmatrix("x"), half = dscalar("half");
+  for (const auto& [start, stop] : std::vector<std::pair<Expr, Expr>>{
+           {0.5, 1}, {0, 1.5}, {half, 2}, {0, half}, {lvector("i"), 2}}) {
+    CHECK_THROWS_WITH_AS(slice(x, start, stop), doctest::Contains("slice: "), TypeError);
+  }
+}
