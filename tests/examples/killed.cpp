@@ -133,7 +133,7 @@ TEST_CASE(
   std::mt19937_64 random(static_cast<std::uint64_t>(number_from("CINCH_RANDOM_SEED", 1)));
   std::int64_t kills = 0, swept = 0;
   for (const Killed& p : programs) {
-    CAPTURE(p.name);
+    CAPTURE(std::string(p.name));
     const std::string whole = scratch.path + "/whole", out = scratch.path + "/out",
                       said = scratch.path + "/said";
     const auto call = [&](const std::string& folder) {

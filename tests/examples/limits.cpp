@@ -127,7 +127,7 @@ TEST_CASE("all programs run where one thread is allowed") {
   fs::create_directories(scratch.path + "/out");
   fs::permissions(scratch.path + "/out", fs::perms::all);
   for (const Limited& p : programs) {
-    CAPTURE(p.name);
+    CAPTURE(std::string(p.name));
     const std::string arguments =
         p.arguments + own_options(p.name, data, scratch.path + "/out/" + p.name);
     const Ended ended = run_after(allow_one_thread, p.name, arguments, said);
@@ -166,7 +166,7 @@ TEST_CASE("programs that validate take at most one and a half times their data")
             "--pretraining-batch 500"},
            {"vae", "--epochs 1 --batch 500 --hidden 100"},
            {"your_own_variant", "--epochs 1 --batch 500 --hidden 20"}}) {
-    CAPTURE(p.name);
+    CAPTURE(std::string(p.name));
     const auto peak = [&](const std::string& more) {
       const std::string out = scratch.path + "/out";
       fs::remove_all(out);
@@ -180,8 +180,8 @@ TEST_CASE("programs that validate take at most one and a half times their data")
     const double all = peak(""), few = peak(" --images " + std::to_string(few_images));
     CAPTURE(few);
     CHECK((all - few) / needed < 1.5);
-    MESSAGE(p.name << ": " << (all - few) / needed << " times its data, and " << few / 1024
-                   << " MiB");
+    MESSAGE(std::string(p.name) << ": " << (all - few) / needed << " times its data, and "
+                                << few / 1024 << " MiB");
   }
 }
 
@@ -204,7 +204,7 @@ TEST_CASE("a training ends well where no folder for temporary files can be writt
     for (const Limited& p : programs) {
       const std::string name = p.name;
       if (name == "bug_museum" || name == "pretraining_compared") continue;
-      CAPTURE(p.name);
+      CAPTURE(std::string(p.name));
       const std::string out = folder + "/" + name;
       const Ran ran = run_command(enter + forbid + CINCH_EXAMPLES_DIR + "/" + name + " " +
                                   p.arguments + own_options(name, data, out) + "'");
