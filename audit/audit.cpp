@@ -137,11 +137,9 @@ class Auditor {
   /// A bound or a choice in a term that keeps all of a gradient back, as the hinge of a norm that
   /// is small enough does; empty where there is none.
   Expr idle_choice(std::size_t t, const std::vector<std::string>& parameters) const {
-    std::vector<std::size_t> which;
     std::vector<Expr> leaves;
     for (std::size_t k = 0; k < at_.parameters.size(); ++k) {
       if (std::ranges::find(parameters, result_.parameters[k]) == parameters.end()) continue;
-      which.push_back(k);
       leaves.push_back(at_.parameters[k]);
     }
     const NodeSet moving = searching::dependents(terms_[t].whole, leaves);
@@ -150,8 +148,9 @@ class Auditor {
       const bool chooses =
           op == &relu_op || op == &maximum_op || op == &minimum_op || op == &switch_op;
       if (!chooses || !moving.contains(node.get()) || !is_float(node.dtype())) continue;
-      const std::optional<double> by_it = norm_by(sum(node), which);
-      if (by_it && *by_it == 0) return node;
+      const std::vector<Tensor> slopes =
+          values(grad(sum(node), leaves, {.disconnected = Disconnected::zero}));
+      if (std::ranges::all_of(slopes, [](const Tensor& g) { return norm(g) == 0; })) return node;
     }
     return {};
   }
@@ -326,7 +325,9 @@ class Auditor {
       const searching::TermFlow& f = flow_of(t, k);
       if (!f.mentions) continue;
       std::vector<Expr> stops;
+      const NodeSet open = not_held(t);
       for (const Expr& stop : f.stops) {
+        if (!open.contains(stop.get()) && !wrong) continue;
         const bool held = is_held(stop);
         excused = excused || held;
         // A gradient that is right in spite of a held part needs none through it.
@@ -461,16 +462,23 @@ class Auditor {
   /// it moves: codes and codebooks, a teacher's output, a value to go through. What holds weights
   /// alone, or all that a term is, is held by mistake.
   bool is_target(std::size_t t, const std::vector<Expr>& stops) const {
-    NodeSet inside;  // What is held, as the rounding of what goes straight through.
-    for (const Expr& stop : stops) {
-      if (!is_held(stop)) continue;
-      for (const Expr& node : topological(stop.inputs())) inside.insert(node.get());
-    }
+    const NodeSet open = not_held(t);
     return flows(t) && batch_.examples > 0 && std::ranges::any_of(stops, is_held) &&
            std::ranges::all_of(stops, [&](const Expr& stop) {
              return is_held(stop) ? reads_examples(stop)
-                                  : !is_float(stop.dtype()) || inside.contains(stop.get());
+                                  : !is_float(stop.dtype()) || !open.contains(stop.get());
            });
+  }
+  /// The nodes of a term that stand outside of what it holds: the rounding of a code that goes
+  /// straight through does not.
+  NodeSet not_held(std::size_t t) const {
+    NodeSet held, open;
+    for (const Expr& node : topological(std::span(&terms_[t].whole, 1))) {
+      if (is_held(node)) held.insert(node.get());
+    }
+    for (const Expr& node : topological(std::span(&terms_[t].whole, 1), held))
+      open.insert(node.get());
+    return open;
   }
   /// Whether a term has a gradient to any parameter.
   bool flows(std::size_t t) const {

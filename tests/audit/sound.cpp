@@ -70,7 +70,7 @@ std::vector<std::pair<std::string, std::function<Expr(const Model&)>>> sound_cos
   });
   all.emplace_back("weights of examples", [](M m) {
     const Expr w = softmax(stop_gradient(sum(square(m.x), 1)), 0);
-    return sum(w * mean(squared_error(m.x, m.decoded(m.h)), 1));
+    return sum(w * squared_error(m.x, m.decoded(m.h)));
   });
   return all;
 }
