@@ -15,6 +15,7 @@
 #include "cinch/ops/records/elementwise.hpp"
 #include "cinch/ops/rules/root.hpp"
 #include "cinch/ops/rules/series.hpp"
+#include "cinch/ops/rules/signs.hpp"
 #include "cinch/ops/shape.hpp"
 #include "cinch/ops/trigonometry.hpp"
 
@@ -171,7 +172,9 @@ Expr formula_of(const Even& e) {
                                                                : limit->c.expr();
   const Coefficient reach = reach_of(*series, powers, v.dtype());
   if (reach.known() && !(reach.value() > 0)) return switch_(zero, at_zero, without(zero, above));
-  const Expr near = logical_or(zero, v <= reach.expr());
+  const Expr within = v <= reach.expr(), unchanged = reader.unchanged();
+  const Expr near =
+      logical_or(zero, unchanged.has_value() ? logical_and(within, unchanged) : within);
   if (powers.empty()) return switch_(near, 0, without(near, above));
   Expr inner = polynomial(powers, v);
   const std::int64_t first = powers[0].power;
@@ -217,7 +220,13 @@ Grads even_grad(Args in, const Expr& y, const Expr& gy) {
 // Finding them
 // -------------------------------------------------------------------------------------------------
 
-bool is_root(const Expr& y) { return y.op().smoothed == functions_of_squares; }
+/// A length that may be 0: where it may not, the chain rule does.
+bool is_root(const Expr& y) {
+  if (y.op().smoothed != functions_of_squares) return false;
+  const auto away = [&](const Expr& side) { return bounded_below(square(side)); };
+  return &y.op() == &hypot_op ? std::ranges::none_of(y.inputs(), away)
+                              : !bounded_below(y.inputs()[0]);
+}
 
 /// What the derivative past the root `y` goes by.
 Expr base_of(const Expr& y) {
@@ -303,7 +312,17 @@ class Reading {
     // A choice by something else stays outside, where it keeps what is not chosen from being asked.
     if (op == &switch_op && !is_rooted(node.inputs()[0])) return {};
     const bool by_element = op->elementwise() || op == &logit_op || op == &erfinv_op;
-    return by_element ? of_elements(node) : std::nullopt;
+    auto result = by_element ? of_elements(node) : std::nullopt;
+    // Where the root meets another value a choice changes, and no series says where that is.
+    return result && (result->others.empty() || !chooses(node)) ? result : std::nullopt;
+  }
+
+  /// Whether `node` decides something by its operands' values, and is not smooth where that
+  /// changes.
+  static bool chooses(const Expr& node) {
+    const Op* op = &node.op();
+    return !is_float(node.dtype()) || op == &maximum_op || op == &minimum_op || op == &relu_op ||
+           op == &abs_op || op == &sign_op;
   }
 
   bool is_rooted(const Expr& e) const {

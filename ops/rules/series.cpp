@@ -318,6 +318,17 @@ const std::optional<Series>& SeriesIn::of(const Expr& e) {
   return known_[e.get()] = std::move(result);
 }
 
+bool SeriesIn::varies(const Expr& e) const {
+  const std::vector<Expr> nodes = topological(std::span(&e, 1));
+  return std::ranges::find(nodes, v_) != nodes.end();
+}
+
+/// The series hold where `condition` does, as it does just above 0.
+void SeriesIn::keep(const Expr& condition) {
+  if (varies(condition))
+    unchanged_ = unchanged_.has_value() ? logical_and(unchanged_, condition) : condition;
+}
+
 std::optional<Series> SeriesIn::find(const Expr& e) {
   if (e == v_) {
     Series result;
@@ -351,13 +362,20 @@ std::optional<Series> SeriesIn::find(const Expr& e) {
       std::ranges::any_of(x, [](const Series& s) { return !s.c[0].known(); })) {
     return as_coefficient();
   }
+  if ((op == &abs_op || op == &sign_op) && in[0] != v_) {
+    if (const auto sign = sign_beside(x[0]))
+      keep(*sign < 0 ? in[0] < 0 : *sign > 0 ? in[0] > 0 : equal(in[0], 0));
+  }
   return applied(op, x);
 }
 
 std::optional<Series> SeriesIn::choice(const Expr& condition, const Expr& yes, const Expr& no) {
   const auto when = truth(condition);
   if (!when) return {};
+  // How far it holds where v and other values decide together cannot be said here.
+  if (when->unknown.has_value() && varies(condition)) return {};
   if (!when->unknown.has_value()) {
+    keep(when->beside ? condition : logical_not(condition));
     auto result = of(when->beside ? yes : no);
     if (!result || when->at == when->beside) return result;
     const auto there = of(when->at ? yes : no);
@@ -383,6 +401,7 @@ std::optional<Series> SeriesIn::larger(const Expr& a, const Expr& b, bool larges
   const Series difference = *first - *second;
   if (const auto sign = sign_beside(difference)) {
     const bool is_larger = *sign > 0;
+    keep(is_larger ? b < a : a <= b);
     return is_larger == largest ? *first : *second;
   }
   return choice(largest ? b < a : a < b, a, b);

@@ -67,15 +67,22 @@ class SeriesIn {
   /// looking at it is not worth the while.
   const std::optional<Series>& of(const Expr& e);
 
+  /// Where the series are those of the formulas: every choice on the way, between branches or the
+  /// two sides of a kink, is as it is just above 0. Empty where nothing is chosen by v.
+  const Expr& unchanged() const { return unchanged_; }
+
  private:
   std::optional<Series> find(const Expr& e);
   std::optional<Series> choice(const Expr& condition, const Expr& yes, const Expr& no);
   std::optional<Series> larger(const Expr& a, const Expr& b, bool largest);
   std::optional<Truth> truth(const Expr& condition);
   std::optional<Truth> comparison(const Op& op, const Expr& a, const Expr& b);
+  bool varies(const Expr& e) const;
+  void keep(const Expr& condition);
 
   Expr v_;
   NodeMap<std::optional<Series>> known_;
+  Expr unchanged_;
   std::vector<Expr> alive_;           // Addresses are keys: none may be used again.
   static constexpr int deepest = 60;  // Recursion, so that it costs little stack.
   int budget_ = 400, depth_ = 0;      // Nodes to look at.
