@@ -15,6 +15,7 @@
 #include "cinch/ops/reference/xtensor_view.hpp"
 #include "cinch/ops/rules/expansion.hpp"
 #include "cinch/ops/rules/positive.hpp"
+#include "cinch/ops/rules/signs.hpp"
 #include "cinch/ops/rules/slopes.hpp"
 #include "cinch/ops/shape.hpp"
 #include "cinch/ops/special.hpp"
@@ -178,6 +179,10 @@ constinit const Op softplus_op = records::elementwise<formula::Softplus>({
 constinit const Op relu_op = records::elementwise<formula::Relu>({
     .name = "relu",
     .grad = [](Args x, const Expr&, const Expr& gy) -> Grads { return {switch_(x[0] > 0, gy, 0)}; },
+    .simplify =
+        [](const Expr& e) {
+          return rules::never_negative(e.inputs()[0]) ? Expr(e.inputs()[0]) : Expr();
+        },
 });
 
 namespace {

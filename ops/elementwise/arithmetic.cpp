@@ -12,6 +12,8 @@
 #include "cinch/ops/rules/even.hpp"
 #include "cinch/ops/rules/positive.hpp"
 #include "cinch/ops/rules/root.hpp"
+#include "cinch/ops/rules/shares.hpp"
+#include "cinch/ops/rules/signs.hpp"
 #include "cinch/ops/rules/slopes.hpp"
 #include "cinch/ops/shape.hpp"
 #include "cinch/ops/special.hpp"
@@ -169,6 +171,31 @@ Expr simplify_pow(const Expr& e) {
   return whole.has_value() ? whole : rules::balanced(e);
 }
 
+/// x where it is the other operand's type and no other sign than `fits` says.
+Expr one_side(const Expr& e, bool (*fits)(const Expr&), bool (*other)(const Expr&)) {
+  for (const std::size_t k : {0u, 1u}) {
+    const Expr &x = e.inputs()[k], &bound = e.inputs()[1 - k];
+    const bool same = x.dtype() == e.dtype() && x.dims() == e.dims() && !x.type().weak;
+    if (same && constant_value(bound) && other(bound) && fits(x)) return x;
+  }
+  return {};
+}
+
+Expr simplify_maximum(const Expr& e) {
+  return one_side(e, rules::never_negative, rules::never_positive);
+}
+Expr simplify_minimum(const Expr& e) {
+  return one_side(e, rules::never_positive, rules::never_negative);
+}
+Expr simplify_abs(const Expr& e) {
+  return rules::never_negative(e.inputs()[0]) ? Expr(e.inputs()[0]) : Expr();
+}
+
+Expr simplify_sqrt(const Expr& e) {
+  const Expr root = rules::root_of_product(e.inputs()[0]);
+  return root.has_value() ? root : rules::balanced(e);
+}
+
 /// The exponent of the derivative of x^p, constant where p is.
 Expr one_less(const Expr& x, const Expr& p) {
   // Exponent 0 stays: its power is a constant even at base 0, where the power of -1 is infinite.
@@ -223,6 +250,7 @@ constinit const Op div_op = records::elementwise<formula::Div>({
     .grad = [](Args x, const Expr& y, const Expr& gy) -> Grads {
       return {gy / x[1], -gy * y / x[1]};
     },
+    .smoothed = rules::shares_of_sums,
     .rules = div_rules,
     .simplify = rules::balanced,
     .probe = {0.5, 2},
@@ -240,8 +268,10 @@ constinit const Op pow_op = records::elementwise<formula::Pow>({
     .algebra = Algebra::power,
     .grad = [](Args x, const Expr& y, const Expr& gy) -> Grads {
       const Expr by_base = x[1] * pow(x[0], one_less(x[0], x[1]));
-      // log of 1 where the base is not positive: there is no derivative by the exponent.
-      return {gy * by_base, gy * y * log(switch_(x[0] > 0, x[0], 1))};
+      // 0^p is 0 for every p > 0, and jumps at p = 0: the log's -inf is right there, and its NaN
+      // for a negative base, whose powers between the whole ones do not exist.
+      const Expr flat = logical_and(equal(x[0], 0), x[1] > 0);
+      return {gy * by_base, gy * y * log(switch_(flat, 1, x[0]))};
     },
     .rules = pow_rules,
     .simplify = simplify_pow,
@@ -254,6 +284,7 @@ constinit const Op maximum_op = records::elementwise<formula::Maximum>({
       return {shared_where(x[0] > x[1], x, gy), shared_where(x[1] > x[0], x, gy)};
     },
     .rules = maximum_rules,
+    .simplify = simplify_maximum,
 });
 constinit const Op minimum_op = records::elementwise<formula::Minimum>({
     .name = "minimum",
@@ -262,6 +293,7 @@ constinit const Op minimum_op = records::elementwise<formula::Minimum>({
       return {shared_where(x[0] < x[1], x, gy), shared_where(x[1] < x[0], x, gy)};
     },
     .rules = minimum_rules,
+    .simplify = simplify_minimum,
 });
 constinit const Op neg_op = records::elementwise<formula::Neg>({
     .name = "neg",
@@ -274,6 +306,7 @@ constinit const Op abs_op = records::elementwise<formula::Abs>({
     .grad = [](Args x, const Expr&, const Expr& gy) -> Grads { return {gy * sign(x[0])}; },
     .smoothed = rules::functions_of_squares,
     .rules = abs_rules,
+    .simplify = simplify_abs,
 });
 constinit const Op sign_op = records::elementwise<formula::Sign>({.name = "sign"});
 constinit const Op square_op = records::elementwise<formula::Square>({
@@ -288,7 +321,7 @@ constinit const Op sqrt_op = records::elementwise<formula::Sqrt>({
     .grad = [](Args, const Expr& y, const Expr& gy) -> Grads { return {0.5 * gy / y}; },
     .smoothed = rules::functions_of_squares,
     .rules = sqrt_rules,
-    .simplify = rules::balanced,
+    .simplify = simplify_sqrt,
     .probe = {0.3, 3},
 });
 constinit const Op floor_op = records::elementwise<formula::Floor>({.name = "floor"});

@@ -10,6 +10,7 @@
 #include "cinch/ops/quantile_functions.hpp"
 #include "cinch/ops/rules/even.hpp"
 #include "cinch/ops/rules/root.hpp"
+#include "cinch/ops/rules/shares.hpp"
 #include "cinch/ops/rules/slopes.hpp"
 #include "cinch/ops/special.hpp"
 #include "cinch/ops/trigonometry.hpp"
@@ -347,6 +348,7 @@ std::optional<Series> SeriesIn::find(const Expr& e) {
   if (op == &cast_op && in[0].dtype() == DType::bool_) return choice(in[0], Expr(1.0), Expr(0.0));
   if (op == &maximum_op || op == &minimum_op) return larger(in[0], in[1], op == &maximum_op);
   if (op == &relu_op) return larger(in[0], Expr(0.0), true);
+  if (op == &share_op) return of(in[0]);
   if (op == &even_op) {
     const Expr formula = formula_of_even(e, v_);
     return formula.has_value() ? of(formula) : std::nullopt;

@@ -12,6 +12,7 @@
 #include "cinch/ops/reduce.hpp"
 #include "cinch/ops/rules/even.hpp"
 #include "cinch/ops/rules/root.hpp"
+#include "cinch/ops/rules/shares.hpp"
 #include "cinch/ops/rules/slopes.hpp"
 #include "cinch/ops/shape.hpp"
 #include "cinch/ops/special.hpp"
@@ -44,7 +45,7 @@ class SignReader {
       return {false, true};
     if (op == &neg_op) return {in(0).above, in(0).below};
     if (any({&sum_op, &max_op, &min_op, &sum_like_op, &broadcast_to_op, &dimshuffle_op, &reshape_op,
-             &copy_op, &even_op}) ||
+             &copy_op, &even_op, &share_op}) ||
         op->view || (op == &cast_op && e.inputs()[0].dtype() != DType::bool_))
       return in(0);
     if (op == &cast_op) return {false, true};
