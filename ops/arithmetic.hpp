@@ -30,8 +30,8 @@ inline Expr& operator/=(Expr& a, const Arg& b) { return a = Arg(a, b.where()) / 
 Expr floor_div(const Arg& a, const Arg& b);
 /// a - b * floor(a / b): the remainder with the sign of b.
 Expr mod(const Arg& a, const Arg& b);
-/// a to the power b; integers give float64. Gradient in b where a > 0; where a = 0 it is 0 for b > 0
-/// and -inf otherwise, and NaN where a < 0.
+/// a to the power b; integers give float64. Gradient in b where a > 0; where a = 0 it is 0 for b >
+/// 0 and -inf otherwise, and NaN where a < 0.
 Expr pow(const Arg& a, const Arg& b);
 /// The larger; NaN if either is. Where both are equal each gets half of the gradient.
 Expr maximum(const Arg& a, const Arg& b);

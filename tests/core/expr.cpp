@@ -212,7 +212,7 @@ TEST_CASE("a type error names the op, both operands with their types, and the li
       {[&] { dimshuffle(x, {0}); }, __LINE__, {"dimshuffle", "784", "(20, 784)  x"}},
       {[&] { concatenate({x, W, sum(x)}, 0); }, __LINE__, {"concatenate", "(500, 784)  W"}},
       {[&] { sum(x, 2); }, __LINE__, {"sum", "axis 2", "(20, 784)  x"}},
-      {[&] { mean(x, {0, -2}); }, __LINE__, {"sum", "axis 0", "twice", "x"}},
+      {[&] { mean(x, {0, -2}); }, __LINE__, {"mean", "axis 0", "twice", "x"}},
       {[&] { take(x, W); }, __LINE__, {"take", "int64", "(500, 784)  W"}},
       {[&] { broadcast_like(x, W); }, __LINE__, {"broadcast_to", "(20, 784)  x"}},
       {[&] { sum_like(x, W); }, __LINE__, {"sum_like", "(500, 784)  W"}},
