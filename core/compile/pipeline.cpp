@@ -58,9 +58,11 @@ void column_norms(Goals& goals, CompileLog*) {
 constexpr Pass without_sizes[] = {{"simplify", simplify}};
 
 constexpr Pass with_sizes[] = {
-    {"simplify", simplify},         {"expand", expand},     {"simplify", simplify},
-    {"contract", contract},         {"simplify", simplify}, {"add in place", add_in_place},
+    {"simplify", simplify},         {"expand", expand},
+    {"simplify", simplify},         {"contract", contract},
+    {"simplify", simplify},         {"add in place", add_in_place},
     {"column norms", column_norms}, {"simplify", simplify},
+    {"expand the rest", expand},  // What rules have found in expansions of others.
 };
 
 }  // namespace
