@@ -81,7 +81,9 @@ Tensor curvature(const Expr& cost, const Expr& x, const Tensor& at) {
 TEST_CASE("what saturates has slopes and curvatures to the last digits, however large x is") {
   const Tensor points = Tensor::from<double>({8}, {1e-3, 0.7, -3, 50, -800, 3000, 1e5, -1e6});
   for (const Saturating& row : saturating_functions()) {
-    for (const auto& [c, k] : {std::pair{1.0, 1.0}, std::pair{0.01, 0.5}, std::pair{4.0, 3.0}}) {
+    for (const auto& [constant, factor] :
+         {std::pair{1.0, 1.0}, std::pair{0.01, 0.5}, std::pair{4.0, 3.0}}) {
+      const double c = constant, k = factor;
       for (const DType dtype : {DType::float64, DType::float32}) {
         const Expr x = vector("x", dtype);
         const Expr slope = grad(sum(row.f(x, c, k)), x), bend = grad(sum(slope), x);
