@@ -321,11 +321,11 @@ class Auditor {
       undecided = undecided || std::ranges::none_of(order.along, &Derivative::decided);
     }
     const bool wrong = !one.differences.ok && !undecided;
+    const NodeSet open = not_held(t);
     for (std::size_t k = 0; k < at_.parameters.size(); ++k) {
       const searching::TermFlow& f = flow_of(t, k);
       if (!f.mentions) continue;
       std::vector<Expr> stops;
-      const NodeSet open = not_held(t);
       for (const Expr& stop : f.stops) {
         if (!open.contains(stop.get()) && !wrong) continue;
         const bool held = is_held(stop);

@@ -215,4 +215,15 @@ constexpr Op elementwise(Op op) {
   return op;
 }
 
+/// `op`, which says its name and gradient, of the value of its first operand: the others are what
+/// the gradient goes by.
+constexpr Op first_operand(Op op) {
+  op = elementwise<formula::Identity>(op);
+  op.type = [](Args x, const Attrs&) { return x[0].type(); };
+  op.reference = [](Values in, const Attrs&) { return *in[0]; };
+  op.expand = [](const Expr& y) { return y.inputs()[0]; };
+  op.operands = Operands::as_given;
+  return op;
+}
+
 }  // namespace cinch::records

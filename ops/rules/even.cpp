@@ -493,16 +493,6 @@ Expr formula_of_even(const Expr& node, const Expr& v) {
   return e.has_sign() ? Expr() : at_values(formula_above(e), e, v, node.inputs().subspan(3));
 }
 
-constinit const Op even_op = [] {
-  Op op = records::elementwise<formula::Identity>({
-      .name = "even",
-      .grad = even_grad,
-      .expand = [](const Expr& y) { return y.inputs()[0]; },
-  });
-  op.type = [](Args x, const Attrs&) { return x[0].type(); };
-  op.reference = [](Values in, const Attrs&) { return *in[0]; };
-  op.operands = Operands::as_given;
-  return op;
-}();
+constinit const Op even_op = records::first_operand({.name = "even", .grad = even_grad});
 
 }  // namespace cinch::rules

@@ -10,12 +10,15 @@
 #include "cinch/ops/arithmetic.hpp"
 #include "cinch/ops/records/elementwise.hpp"
 #include "cinch/ops/rules/expansion.hpp"
+#include "cinch/ops/rules/exponents.hpp"
 #include "cinch/ops/rules/root.hpp"
 #include "cinch/ops/trigonometry.hpp"
 
 namespace cinch::rules {
 
 namespace {
+
+using exponentials::number, exponentials::power;
 
 /// How d is made of the sum.
 enum class Of : std::int64_t {
@@ -76,12 +79,6 @@ struct Product {
   }
 };
 
-std::optional<double> number(const Expr& e) {
-  const Tensor* value = constant_value(e);
-  if (!value || value->rank() != 0) return {};
-  return value->at(0);
-}
-
 /// Multiplies by e^k.
 void read(const Expr& e, int k, Product& p, int depth = 8) {
   if (const auto value = number(e); value && *value != 0) {
@@ -107,8 +104,6 @@ void read(const Expr& e, int k, Product& p, int depth = 8) {
   }
   p.times(e, k);
 }
-
-Expr power(const Expr& x, int k) { return k == 1 ? x : k == 2 ? square(x) : pow(x, k); }
 
 /// Empty for 1.
 Expr product_of(const Product& p) {
@@ -250,16 +245,6 @@ std::vector<Expr> shares_of_sums(std::span<const Expr> roots) {
   return rebuild(roots, with_shares, done);
 }
 
-constinit const Op share_op = [] {
-  Op op = records::elementwise<formula::Identity>({
-      .name = "share",
-      .grad = share_grad,
-      .expand = [](const Expr& y) { return y.inputs()[0]; },
-  });
-  op.type = [](Args x, const Attrs&) { return x[0].type(); };
-  op.reference = [](Values in, const Attrs&) { return *in[0]; };
-  op.operands = Operands::as_given;
-  return op;
-}();
+constinit const Op share_op = records::first_operand({.name = "share", .grad = share_grad});
 
 }  // namespace cinch::rules

@@ -15,6 +15,14 @@ using namespace cinch::contraction;
 
 namespace {
 
+/// The operands of "ab,bc->ac".
+std::vector<std::string> operands_of(const std::string& formula) {
+  std::istringstream in(formula.substr(0, formula.find("->")));
+  std::vector<std::string> result;
+  for (std::string one; std::getline(in, one, ',');) result.push_back(one);
+  return result;
+}
+
 /// "ab,bc->ac" with a size for each letter. Factors of the same letters are one group.
 contraction::Network network(const std::string& formula,
                              const std::map<char, std::int64_t>& sizes) {
@@ -29,15 +37,13 @@ contraction::Network network(const std::string& formula,
     for (const char c : letters) all |= Atoms(1) << bit.at(c);
     return all;
   };
-  const std::size_t arrow = formula.find("->");
-  std::istringstream operands(formula.substr(0, arrow));
-  for (std::string one; std::getline(operands, one, ',');) {
+  for (const std::string& one : operands_of(formula)) {
     contraction::Group group;
     group.atoms = atoms(one);
     group.factors.resize(1);
     net.groups.push_back(group);
   }
-  net.result = atoms(formula.substr(arrow + 2));
+  net.result = atoms(formula.substr(formula.find("->") + 2));
   return net;
 }
 
@@ -96,9 +102,7 @@ TEST_CASE("products are taken in the order that makes the smallest results") {
     CAPTURE(row.formula);
     const contraction::Network net = network(row.formula, row.sizes);
     const Order order = cheapest_order(net);
-    std::vector<std::string> names;
-    std::istringstream operands(row.formula.substr(0, row.formula.find("->")));
-    for (std::string one; std::getline(operands, one, ',');) names.push_back(one);
+    const std::vector<std::string> names = operands_of(row.formula);
     CHECK(shown(order, (1u << names.size()) - 1, names) == row.order);
   }
 }

@@ -1,6 +1,5 @@
 // Programs that are killed at any moment, as by a power failure or the system's memory killer.
 #include <doctest/doctest.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -39,36 +38,12 @@ const std::vector<Killed> programs = {
     {"vae", "--batch 10 --hidden 10 --epochs 10"},
 };
 
-class Process {
- public:
-  /// What it prints goes to `output`.
-  Process(const std::string& program, const std::string& arguments, const std::string& output) {
-    std::vector<std::string> words{CINCH_EXAMPLES_DIR "/" + program};
-    std::istringstream in(arguments);
-    for (std::string word; in >> word;) words.push_back(word);
-    std::vector<char*> pointers;
-    for (std::string& word : words) pointers.push_back(word.data());
-    pointers.push_back(nullptr);
-    id_ = fork();
-    REQUIRE(id_ >= 0);
-    if (id_ > 0) return;
-    const int file = open(output.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0666);
-    dup2(file, STDOUT_FILENO);
-    dup2(file, STDERR_FILENO);
-    execv(pointers[0], pointers.data());
-    _exit(127);
-  }
-  pid_t id() const { return id_; }
-  /// Its status as waitpid() gives it.
-  int wait() const {
-    int status = 0;
-    REQUIRE(waitpid(id_, &status, 0) == id_);
-    return status;
-  }
-
- private:
-  pid_t id_ = -1;
-};
+/// Its status as waitpid() gives it.
+int wait_for(pid_t id) {
+  int status = 0;
+  REQUIRE(waitpid(id, &status, 0) == id);
+  return status;
+}
 
 std::set<std::string> names_in(const std::string& folder) {
   std::set<std::string> result;
@@ -141,7 +116,7 @@ TEST_CASE(
     };
     fs::remove_all(whole);
     const auto start = std::chrono::steady_clock::now();
-    REQUIRE(Process(p.name, call(whole), said).wait() == 0);
+    REQUIRE(wait_for(start_example(p.name, call(whole), said)) == 0);
     const double seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     const auto expected = results_of(whole);
@@ -152,14 +127,14 @@ TEST_CASE(
       // Each goes on from where the one before was killed; the last one may end.
       for (bool ended = false; !ended;) {
         const std::string resume = fs::exists(out + "/run.txt") ? " --resume" : "";
-        const Process process(p.name, call(out) + resume, said);
+        const pid_t process = start_example(p.name, call(out) + resume, said);
         const bool spared = dead.size() >= 3;
         if (!spared) {
           usleep(static_cast<useconds_t>(
               std::uniform_real_distribution<double>(0, 1.1e6 * seconds)(random)));
-          kill(process.id(), SIGKILL);
+          kill(process, SIGKILL);
         }
-        const int status = process.wait();
+        const int status = wait_for(process);
         ended = WIFEXITED(status);
         CAPTURE(contents(said));
         if (ended) REQUIRE(WEXITSTATUS(status) == 0);
@@ -169,7 +144,7 @@ TEST_CASE(
           CHECK(left_by(dead, out) == 0);
           swept += static_cast<std::int64_t>(dead.size());
         }
-        if (!ended) dead.insert(process.id());
+        if (!ended) dead.insert(process);
       }
       made += static_cast<std::int64_t>(dead.size());
       const auto found = results_of(out);

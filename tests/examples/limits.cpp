@@ -1,6 +1,5 @@
 // Programs where the system gives little: memory, threads, a place for temporary files.
 #include <doctest/doctest.h>
-#include <fcntl.h>
 #include <grp.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -10,7 +9,6 @@
 #include <cstdlib>
 #include <filesystem>
 #include <functional>
-#include <sstream>
 #include <string>
 #include <system_error>
 #include <thread>
@@ -67,22 +65,7 @@ struct Ended {
 };
 Ended run_after(const std::function<void()>& before, const std::string& program,
                 const std::string& arguments, const std::string& said) {
-  std::vector<std::string> words{CINCH_EXAMPLES_DIR "/" + program};
-  std::istringstream in(arguments);
-  for (std::string word; in >> word;) words.push_back(word);
-  std::vector<char*> pointers;
-  for (std::string& word : words) pointers.push_back(word.data());
-  pointers.push_back(nullptr);
-  const pid_t child = fork();
-  REQUIRE(child >= 0);
-  if (child == 0) {
-    const int file = open(said.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0666);
-    dup2(file, STDOUT_FILENO);
-    dup2(file, STDERR_FILENO);
-    before();
-    execv(pointers[0], pointers.data());
-    _exit(126);
-  }
+  const pid_t child = start_example(program, arguments, said, before);
   Ended result{-1, "", 0};
   int status = 0;
   rusage usage{};

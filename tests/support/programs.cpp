@@ -1,6 +1,7 @@
 #include "support/programs.hpp"
 
 #include <doctest/doctest.h>
+#include <fcntl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -67,6 +68,25 @@ std::string made_up_data(const Scratch& scratch, std::uint32_t images, std::uint
 
 Ran run_example(const std::string& program, const std::string& arguments) {
   return run_command(CINCH_EXAMPLES_DIR "/" + program + " " + arguments);
+}
+
+pid_t start_example(const std::string& program, const std::string& arguments,
+                    const std::string& said, const std::function<void()>& before) {
+  std::vector<std::string> words{CINCH_EXAMPLES_DIR "/" + program};
+  std::istringstream in(arguments);
+  for (std::string word; in >> word;) words.push_back(word);
+  std::vector<char*> pointers;
+  for (std::string& word : words) pointers.push_back(word.data());
+  pointers.push_back(nullptr);
+  const pid_t id = fork();
+  REQUIRE(id >= 0);
+  if (id > 0) return id;
+  const int file = open(said.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0666);
+  dup2(file, STDOUT_FILENO);
+  dup2(file, STDERR_FILENO);
+  if (before) before();
+  execv(pointers[0], pointers.data());
+  _exit(126);
 }
 
 Ran interrupt_example(const std::string& program, const std::string& arguments) {

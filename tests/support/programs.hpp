@@ -1,7 +1,10 @@
 // The example programs as a user runs them: a folder to write to, small data, the command.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -33,6 +36,11 @@ Ran run_command(const std::string& command);
 Ran run_example(const std::string& program, const std::string& arguments);
 /// The same, and Ctrl-C after a second.
 Ran interrupt_example(const std::string& program, const std::string& arguments);
+
+/// The id of a new process that becomes an example, after it has done `before`, and prints to the
+/// file `said`. Its status is 126 where the program cannot be run.
+pid_t start_example(const std::string& program, const std::string& arguments,
+                    const std::string& said, const std::function<void()>& before = {});
 
 /// One call that must end in a message.
 struct Refused {
