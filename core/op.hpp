@@ -6,6 +6,7 @@
 #include <functional>
 #include <span>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 #include "cinch/core/algebra.hpp"
@@ -60,6 +61,32 @@ struct Operand {
     return static_cast<T*>(data);
   }
 };
+
+/// An op that computes each element from those at its place, in a loop with its neighbours.
+struct Elementwise {
+  BlockFn (*block)(DType in, DType out);
+};
+/// One that reduces its operand over the axes in attrs, at the end of such a loop.
+struct Reduction {
+  const Accumulator* accumulator;
+};
+/// One that moves no data.
+struct View {
+  /// Where the result lies in the operand's memory. False: the operand has to be row-major.
+  bool (*show)(const Strided& in, const Expr& y, Strided& out);
+  int starts_at = -1;  ///< The input (int64 scalar) that says where along axis ints[0]; -1: none.
+};
+/// One with a kernel of its own.
+struct Kernel {
+  void (*run)(std::span<const Operand> in, const Operand& out, const Attrs&);
+  /// Whether it can read an operand that lies like this; null: row-major ones only.
+  bool (*accepts)(const Strided&, const Shape&) = nullptr;
+  bool accumulates = false;  ///< It adds to its first operand and may write the result over it.
+  /// Arithmetic operations that it does, for explain(); null: one for each element of y.
+  double (*flops)(const Expr& y) = nullptr;
+};
+/// How an op runs in Mode::fast; none where it is always written as others.
+using Runs = std::variant<std::monostate, Elementwise, Reduction, View, Kernel>;
 
 /// How apply() prepares operands before the type rule sees them.
 enum class Operands : std::uint8_t {
@@ -136,28 +163,25 @@ struct Op {
   Expr (*size_of)(const Expr& y, std::int64_t axis) = nullptr;
   Expr (*expand)(const Expr&) = nullptr;  ///< The same in terms of simpler ops, for Mode::fast.
 
-  // Running, one of these (or expand).
-  BlockFn (*block)(DType in, DType out) = nullptr;  ///< Elementwise.
-  const Accumulator* accumulator = nullptr;         ///< A reduction over the axes in attrs.
-  bool (*view)(const Strided& in, const Expr& y,
-               Strided& out) = nullptr;  ///< Moves no data. False: needs row-major input.
-  int starts_at =
-      -1;  ///< Of a view: the input (int64 scalar) that says where it starts along axis ints[0].
-  void (*kernel)(std::span<const Operand> in, const Operand& out, const Attrs&) = nullptr;
-  /// Whether the kernel can read an operand that lies like this; null: row-major ones only.
-  bool (*accepts)(const Strided&, const Shape&) = nullptr;
-
-  /// The kernel adds to its first operand and may write the result over it.
-  bool accumulates = false;
-  /// Arithmetic operations that a kernel does, for explain(); null: one for each element of y.
-  double (*flops)(const Expr& y) = nullptr;
+  Runs runs = {};
 
   // Tests.
   int arity = 0;  ///< Of an elementwise op.
   Interval probe = {-2, 2};
   std::vector<Example> (*examples)() = nullptr;
 
-  bool elementwise() const { return block != nullptr; }
+  const Elementwise* elementwise() const { return std::get_if<Elementwise>(&runs); }
+  const Reduction* reduction() const { return std::get_if<Reduction>(&runs); }
+  const View* view() const { return std::get_if<View>(&runs); }
+  const Kernel* kernel() const { return std::get_if<Kernel>(&runs); }
+  bool accumulates() const { return kernel() && kernel()->accumulates; }
+
+  /// Whether the result depends on the elements of input k, and not on its shape alone.
+  bool reads(std::size_t k) const { return !(shape_only >> k & 1u); }
+  /// Whether input k is one of the scalars that only say sizes.
+  bool is_size(std::size_t k) const {
+    return sizes_from >= 0 && k >= static_cast<std::size_t>(sizes_from);
+  }
 };
 
 }  // namespace cinch

@@ -10,11 +10,12 @@ namespace cinch {
 
 Layer logistic_regression(std::int64_t inputs, std::int64_t classes, DType dtype,
                           const std::string& label, Source where) {
-  if (inputs < 1 || classes < 2 || !is_float(dtype)) {
-    throw TypeError(
-        text("logistic_regression: needs inputs, at least two classes and a float "
-             "dtype, got ",
-             inputs, ", ", classes, " and ", name(dtype), "\n  written at ", where.text()));
+  if (!is_float(dtype))
+    refuse("logistic_regression", text("needs a float dtype, got ", name(dtype)), where);
+  if (inputs < 1 || classes < 2) {
+    refuse<ValueError>(
+        "logistic_regression",
+        text("needs inputs and at least two classes, got ", inputs, " and ", classes), where);
   }
   return {Shared(Tensor(dtype, {inputs, classes}), label + "W", where),
           Shared(Tensor(dtype, {classes}), label + "b", where), linear};

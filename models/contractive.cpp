@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "cinch/core/grad.hpp"
+#include "cinch/core/refusal.hpp"
 #include "cinch/models/losses.hpp"
 #include "cinch/ops/activation.hpp"
 #include "cinch/ops/arithmetic.hpp"
@@ -22,8 +23,10 @@ Expr ContractiveAutoencoder::decode(const Arg& h) const {
 ContractiveAutoencoder contractive_autoencoder(std::int64_t visible, std::int64_t hidden,
                                                RandomState& random, DType dtype, Source where) {
   if (visible < 1 || hidden < 1) {
-    throw TypeError(text("contractive_autoencoder: sizes must be positive, got ", visible,
-                         " visible and ", hidden, " hidden units\n  written at ", where.text()));
+    refuse<ValueError>(
+        "contractive_autoencoder",
+        text("sizes must be positive, got ", visible, " visible and ", hidden, " hidden units"),
+        where);
   }
   const double bound = 4 * std::sqrt(6.0 / static_cast<double>(visible + hidden));
   return {Shared(random.uniform(-bound, bound, {visible, hidden}, dtype), "W", where),

@@ -60,8 +60,10 @@ ConvolutionalAutoencoder convolutional_autoencoder(const std::vector<std::int64_
                                                    Source where) {
   require_sizes("convolutional_autoencoder", channels, where);
   if (options.width < 1 || options.stride < 1) {
-    throw TypeError(text("convolutional_autoencoder: width and stride must be positive, got ",
-                         options.width, " and ", options.stride, "\n  written at ", where.text()));
+    refuse<ValueError>(
+        "convolutional_autoencoder",
+        text("width and stride must be positive, got ", options.width, " and ", options.stride),
+        where);
   }
   const auto filters = [&](std::size_t k, const Activation& activation, const char* name) -> Expr {
     const double gain = options.gain.value_or(activation == sigmoid ? 4 : 1);

@@ -12,8 +12,7 @@ namespace {
 
 void require_probability(const char* function, double level, Source where) {
   if (level >= 0 && level <= 1) return;
-  throw ValueError(text(function, ": the level is a probability in [0, 1], got ", level,
-                        "\n  written at ", where.text()));
+  refuse<ValueError>(function, text("the level is a probability in [0, 1], got ", level), where);
 }
 
 Expr coins(const Arg& x, double p, RandomStreams& random) {
@@ -51,8 +50,8 @@ Corrupted salt_and_pepper(const Arg& x, double level, RandomStreams& random, dou
 Corrupted gaussian(const Arg& x, double sd, RandomStreams& random) {
   const Attribution as(x.where());
   if (!(sd >= 0)) {
-    throw ValueError(text("gaussian: the standard deviation must be at least 0, got ", sd,
-                          "\n  written at ", x.where().text()));
+    refuse<ValueError>("gaussian", text("the standard deviation must be at least 0, got ", sd),
+                       x.where());
   }
   return {x + random.normal(sizes(x), 0.0, sd, x->dtype()),
           broadcast_like(constant(Tensor(true)), x)};

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "cinch/core/refusal.hpp"
 #include "cinch/ops/arithmetic.hpp"
 #include "cinch/ops/linalg.hpp"
 
@@ -60,14 +61,15 @@ Network chain(const Network& first, const Network& second) {
 
 void require_sizes(const char* function, const std::vector<std::int64_t>& sizes, Source where) {
   if (sizes.size() < 2) {
-    throw TypeError(text(function, ": ", sizes.size(),
-                         " sizes make no layer: name the inputs and the outputs, as {784, 500}",
-                         "\n  written at ", where.text()));
+    refuse<ValueError>(
+        function,
+        text(sizes.size(), " sizes make no layer: name the inputs and the outputs, as {784, 500}"),
+        where);
   }
   for (const std::int64_t size : sizes) {
     if (size > 0) continue;
-    throw TypeError(text(function, ": sizes of layers must be positive, got ", text(Shape(sizes)),
-                         "\n  written at ", where.text()));
+    refuse<ValueError>(function, text("sizes of layers must be positive, got ", text(Shape(sizes))),
+                       where);
   }
 }
 

@@ -50,10 +50,10 @@ Expr example_sum(const Arg& x) {
 void require_fit(const Loss& loss, const Activation& output, Source where) {
   const Activation unbounded[] = {linear, tanh, relu, softplus};
   if (loss != cross_entropy || !std::ranges::count(unbounded, output)) return;
-  throw TypeError(
-      text("cross_entropy needs reconstructions in (0, 1), which this output does not give\n"
-           "  Make it sigmoid, or take squared_error.\n  written at ",
-           where.text()));
+  refuse("cross_entropy",
+         "needs reconstructions in (0, 1), which this output does not give\n"
+         "  Make it sigmoid, or take squared_error.",
+         where);
 }
 
 }  // namespace cinch

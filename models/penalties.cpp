@@ -64,10 +64,11 @@ template <class F>
 Expr mean_change(const Expr& y, const Expr& x, const F& combine, const Noise& n,
                  RandomStreams& random) {
   if (!(n.sd > 0) || n.samples < 1) {
-    throw ValueError(
-        text("jacobian_change: the standard deviation must be positive and there must "
-             "be a sample, got ",
-             n.sd, " and ", n.samples, "\n  written at ", n.where.text()));
+    refuse<ValueError>(
+        "jacobian_change",
+        text("the standard deviation must be positive and there must be a sample, got ", n.sd,
+             " and ", n.samples),
+        n.where);
   }
   const Expr noise = variable("noise", x.type());
   const Expr moved = substitute(std::span(&y, 1), {{x, x + noise}}).front();
@@ -151,9 +152,9 @@ Expr stretch_error(const Arg& z, const Expr& h, RandomStreams& random) {
 Expr sparse_kl(const Arg& h, double rho) {
   const Attribution as(h.where());
   if (!(rho > 0 && rho < 1)) {
-    throw ValueError(
-        text("sparse_kl: rho is the mean activation that units should have, in (0, 1), got ", rho,
-             "\n  written at ", h.where().text()));
+    refuse<ValueError>(
+        "sparse_kl",
+        text("rho is the mean activation that units should have, in (0, 1), got ", rho), h.where());
   }
   return sum(bernoulli_kl(rho, mean(h, 0)));
 }
@@ -171,8 +172,8 @@ Expr weight_decay(std::span<const Shared> params, Source where) {
     total = total.has_value() ? total + sum(square(W)) : sum(square(W));
   }
   if (total.has_value()) return total;
-  throw TypeError(text("weight_decay: none of the ", params.size(),
-                       " parameters has two axes or more\n  written at ", where.text()));
+  refuse("weight_decay", text("none of the ", params.size(), " parameters has two axes or more"),
+         where);
 }
 
 }  // namespace cinch

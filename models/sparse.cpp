@@ -15,8 +15,8 @@ namespace {
 /// Which are among a share of the largest along axis 0.
 Expr lifetime_winners(const char* function, const Arg& h, double rate) {
   if (!(rate > 0 && rate <= 1)) {
-    throw ValueError(text(function, ": the rate is a share of the examples in (0, 1], got ", rate,
-                          "\n  written at ", h.where().text()));
+    refuse<ValueError>(function, text("the rate is a share of the examples in (0, 1], got ", rate),
+                       h.where());
   }
   // The position in a position's place says how many come before it.
   const Expr place = argsort(argsort(h, 0, /*descending=*/true), 0);
@@ -41,7 +41,7 @@ Expr k_sparse(const Arg& h, std::int64_t k) {
   if (h->rank() != 2) refuse("k_sparse", "codes must be (batch, units)", h);
   const Dim units = h->dims()[1];
   if (k < 1 || (units.known() && k > units.size())) {
-    refuse("k_sparse", text("k must be between 1 and the number of units, got ", k), h);
+    refuse<ValueError>("k_sparse", text("k must be between 1 and the number of units, got ", k), h);
   }
   return switch_(largest(h, k, 1), h, 0);
 }

@@ -38,7 +38,7 @@ namespace {
 /// Of `data`, which is stored, or an input whose value is `given`.
 Tensor codes_of(const Network& encoder, const Expr& data, const Tensor* given, const Shape& shape,
                 std::int64_t batch) {
-  if (batch < 1) throw TypeError(text("codes: the batch must be positive, got ", batch));
+  if (batch < 1) throw ValueError(text("codes: the batch must be positive, got ", batch));
   const Expr start = lscalar("start"), count = lscalar("count");
   const Expr h = encoder(rows(data, start, count));
   if (h.rank() != 2 || !h.dims()[1].known()) {

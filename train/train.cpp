@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "cinch/core/compile/inspect.hpp"
+#include "cinch/core/refusal.hpp"
 #include "cinch/io/csv.hpp"
 #include "cinch/io/file.hpp"
 #include "cinch/train/checks/not_finite.hpp"
@@ -45,9 +46,10 @@ void require_fitting(const char* which, const Function& f, std::size_t tensors) 
   for (std::size_t k = 0; k < program.output_count; ++k) {
     const Expr& output = program.written[k];
     if (output.rank() != 0)
-      throw TypeError(text("train: output ", k, " of ", which, " must be a scalar, got ",
-                           text(output.type()), "  ", describe(output), "\n  written at ",
-                           output->where.text(), "\n  Take its mean() over the examples."));
+      refuse("train",
+             text("output ", k, " of ", which, " must be a scalar, got ", output.type(), "  ",
+                  describe(output), "\n  Take its mean() over the examples."),
+             output->where);
   }
 }
 

@@ -36,9 +36,7 @@ bool is_slope_of_kink(const Expr& e, const NodeSet& kinks) {
   });
 }
 
-bool value_matters(const Expr& node, std::size_t input) {
-  return !(node.op().shape_only >> input & 1u);
-}
+bool value_matters(const Expr& node, std::size_t input) { return node.op().reads(input); }
 
 }  // namespace
 

@@ -68,8 +68,7 @@ std::string arguments(const Expr& e, int depth) {
   const std::size_t count =
       op.sizes_from >= 0 ? static_cast<std::size_t>(op.sizes_from) : e.inputs().size();
   for (std::size_t k = 0; k < count; ++k) {
-    if (!(op.shape_only >> k & 1u))
-      result += (result.empty() ? "" : ", ") + write(e.inputs()[k], depth).text;
+    if (op.reads(k)) result += (result.empty() ? "" : ", ") + write(e.inputs()[k], depth).text;
   }
   return result;
 }

@@ -7,6 +7,7 @@
 #include "cinch/core/graph/leaves.hpp"
 #include "cinch/core/graph/shared_state.hpp"
 #include "cinch/core/plan/host.hpp"
+#include "cinch/core/refusal.hpp"
 
 namespace cinch::compiling {
 
@@ -45,7 +46,7 @@ NodeSet surely_passed_on(std::span<const Expr> roots) {
       continue;
     }
     for (std::size_t k = 0; k < node.inputs().size(); ++k) {
-      if (!(node.op().shape_only >> k & 1u)) left.push_back(node.inputs()[k]);
+      if (node.op().reads(k)) left.push_back(node.inputs()[k]);
     }
   }
   return result;
@@ -79,11 +80,12 @@ void require_elements(const Program& program, std::span<const Expr> roots) {
       break;
     }
     if (because.empty()) continue;
-    throw ValueError(text(program.name,
-                          ": an update divides by the number of elements of nothing, "
-                          "as a mean does, which\n  would make it NaN\n  ",
-                          because, "\n  written at ", node->where.text(),
-                          "\n  Make as many steps as there are whole minibatches."));
+    refuse<ValueError>(
+        program.name,
+        text("an update divides by the number of elements of nothing, as a mean does, "
+             "which\n  would make it NaN\n  ",
+             because, "\n  Make as many steps as there are whole minibatches."),
+        node->where);
   }
 }
 
@@ -94,9 +96,9 @@ void require_shapes(const Program& program, const Goals& goals) {
     if (!value.type().is_static() || value.type().shape() == goals[k].target->value.shape())
       continue;
     const Shared& target = program.targets[k - program.output_count];
-    throw TypeError(program.name + ": the update of " + describe(target) + " " +
-                    text(target.type()) + " has type " + text(value.type()) + "\n  written at " +
-                    value->where.text());
+    refuse(program.name,
+           text("the update of ", describe(target), " ", target.type(), " has type ", value.type()),
+           value->where);
   }
 }
 

@@ -8,6 +8,7 @@
 
 #include "cinch/core/graph.hpp"
 #include "cinch/core/graph/leaves.hpp"
+#include "cinch/core/refusal.hpp"
 #include "cinch/core/rewrite/rewrite.hpp"
 #include "cinch/core/run/interpret.hpp"
 #include "cinch/core/shared.hpp"
@@ -255,14 +256,14 @@ Fault describe_fault(const Expr& node, const Tensor& value, std::span<const Tens
   if (value.size() > 1) what += text(", ", count, " of ", value.size(), " elements not finite");
   for (std::size_t k = 0; k < operands.size(); ++k) {
     const Tensor& operand = *operands[k];
-    if (node.op().sizes_from >= 0 && k >= static_cast<std::size_t>(node.op().sizes_from)) break;
-    if (operand.size() == 0 || (node.op().shape_only >> k & 1u)) continue;
+    if (node.op().is_size(k)) break;
+    if (operand.size() == 0 || !node.op().reads(k)) continue;
     what += text("\n  of ", describe(node.inputs()[k]), ": ");
     const bool there = node.op().elementwise() && operand.shape() == value.shape();
     if (there && operand.size() > 1) what += text(number(operand.at(element)), " there, ");
     what += range(operand);
   }
-  what += text("\n  written at ", node->where.text());
+  what += written_at(node->where);
   const std::string advice = remedy(node, made);
   if (!advice.empty()) what += "\n  " + advice;
   return {node, element, std::move(what)};

@@ -18,6 +18,7 @@
 #include "cinch/core/graph/leaves.hpp"
 #include "cinch/core/graph/shared_state.hpp"
 #include "cinch/core/plan/host.hpp"
+#include "cinch/core/refusal.hpp"
 #include "cinch/core/run/interpret.hpp"
 #include "cinch/core/threads.hpp"
 
@@ -250,9 +251,10 @@ void Function::Compiled::run_checked(std::vector<Tensor>& outputs) {
     const Tensor& value = values[count + k];
     const Shared& target = program.targets[k];
     if (value.shape() != target.value().shape()) {
-      throw TypeError(program.name + ": the update of " + describe(target) + " " +
-                      text(target.type()) + " has type " + text(type_of(value)) +
-                      "\n  written at " + program.roots[count + k]->where.text());
+      refuse(program.name,
+             text("the update of ", describe(target), " ", target.type(), " has type ",
+                  type_of(value)),
+             program.roots[count + k]->where);
     }
   }
   for (std::size_t k = 0; k < program.targets.size(); ++k)
@@ -443,13 +445,13 @@ void require_fitting(const std::string& name, const std::string& what, const Exp
     fits = a == b || !a.known() || !b.known();
   }
   if (fits) return;
-  throw TypeError(name + ": " + what + " " + describe(target) + " is " + text(target.type()) +
-                  ", its new value is " + text(value.type()) + "  " + describe(value) +
-                  "\n  written at " + value->where.text() +
-                  (target.dtype() != value.dtype()
-                       ? "\n  Convert it with cast(value, DType::" +
-                             std::string(cinch::name(target.dtype())) + ")."
-                       : ""));
+  std::string remedy;
+  if (target.dtype() != value.dtype())
+    remedy = text("\n  Convert it with cast(value, DType::", cinch::name(target.dtype()), ").");
+  refuse(name,
+         text(what, " ", describe(target), " is ", target.type(), ", its new value is ",
+              value.type(), "  ", describe(value), remedy),
+         value->where);
 }
 
 /// Givens that name other givens' variables, with those replaced too, unless they go round in a

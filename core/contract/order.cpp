@@ -3,23 +3,23 @@
 #include <bit>
 #include <limits>
 
+#include "cinch/core/run/cost.hpp"
+
 namespace cinch::contraction {
 
 namespace {
 
-// Only the ratios of the times matter; measured on AVX-512 and AVX2 machines within a factor of
-// two.
-constexpr double step_overhead = 200;
+namespace cost = running::cost;
 
 }  // namespace
 
-Work step() { return {step_overhead, 0, 0}; }
+Work step() { return {cost::step, 0, 0}; }
 Work pass(double elements, std::size_t element) {
   const double bytes = elements * static_cast<double>(element);
-  return {bytes * 0.012, elements, bytes};
+  return {bytes * cost::byte, elements, bytes};
 }
 Work products(double flops, std::size_t element) {
-  return {flops * (element == 4 ? 0.008 : 0.016), flops, 0};
+  return {flops * cost::ordered_flop(element), flops, 0};
 }
 
 Work pair_work(const Network& net, Atoms a, Atoms b, Atoms c) {
@@ -29,7 +29,7 @@ Work pair_work(const Network& net, Atoms a, Atoms b, Atoms c) {
   if (summed && m > 1 && n > 1) {
     return writing + products(2 * all, net.element) +
            pass(net.count(a) + net.count(b), net.element) +
-           Work{batch ? 150 * net.count(batch) : 0, 0, 0};
+           Work{batch ? cost::batched_product * net.count(batch) : 0, 0, 0};
   }
   if (summed && !batch) {
     return writing + pass(net.count(a) + net.count(b), net.element);  // Matrix times vector.

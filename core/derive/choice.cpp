@@ -83,7 +83,7 @@ std::optional<Choice> choice_of(const Expr& g, int depth) {
     return Choice{cast(apply(op, std::move(inputs), g.attrs()), DType::bool_), g};
   }
   // What only moves elements moves the condition as well.
-  if (op.view) {
+  if (op.view()) {
     const Expr& input = g.inputs()[0];
     auto inner = choice_of(input, depth + 1);
     if (!inner) return {};

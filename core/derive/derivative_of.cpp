@@ -29,7 +29,7 @@ bool is_flat_derivative(const Expr& formula, const Expr& x) {
     }
     const bool flows = node.op().grad && is_float(node.dtype());
     for (std::size_t i = 0; i < node.inputs().size(); ++i) {
-      if (node.op().shape_only >> i & 1u) continue;
+      if (!node.op().reads(i)) continue;
       if (depends.contains(node.inputs()[i].get())) depends.insert(node.get());
       if (flows && derived.contains(node.inputs()[i].get())) derived.insert(node.get());
     }

@@ -11,7 +11,7 @@ namespace cinch::deriving {
 
 namespace {
 
-bool lends_shape(const Expr& node, std::size_t input) { return node.op().shape_only >> input & 1u; }
+bool lends_shape(const Expr& node, std::size_t input) { return !node.op().reads(input); }
 
 /// The first of the places found, where all agree on what surrounds the examples. As the axes meet
 /// position by position they are equally long: what agrees on one side does on the other.

@@ -24,9 +24,7 @@ constinit const Op graphs::held_op{
 
 namespace {
 
-bool value_matters(const Expr& node, std::size_t input) {
-  return !(node.op().shape_only >> input & 1u);
-}
+bool value_matters(const Expr& node, std::size_t input) { return node.op().reads(input); }
 
 /// Nodes between `wrt` and the roots through which a gradient can flow, wrt included, and where
 /// flows were cut.

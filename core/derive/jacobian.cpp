@@ -91,7 +91,7 @@ Expr vectorized(const Expr& y, const Expr& x, const Expr& values) {
     for (std::size_t i = 0; i < node.inputs().size(); ++i) {
       const auto found = batched.find(node.inputs()[i].get());
       // What only lends its shape keeps it.
-      const bool has = found != batched.end() && !(node.op().shape_only >> i & 1u);
+      const bool has = found != batched.end() && node.op().reads(i);
       args.push_back(has ? found->second : node.inputs()[i]);
       has_axis.push_back(has);
     }

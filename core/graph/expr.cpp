@@ -115,10 +115,6 @@ std::string function_text() {
   return function.starts_with("operator") ? "" : function;
 }
 
-std::string written_text(Source where) {
-  return where.line && !is_ours(where) ? "\n  written at " + where.text() : "";
-}
-
 /// The text with lines of at most 100 characters, where there are blanks to break them at.
 std::string wrapped(const std::string& text) {
   constexpr std::size_t width = 100;
@@ -140,6 +136,10 @@ std::string wrapped(const std::string& text) {
 
 }  // namespace
 
+std::string written_at(Source where) {
+  return where.line && !is_ours(where) ? "\n  written at " + where.text() : "";
+}
+
 std::string refusal(std::string_view function, const std::string& what,
                     std::span<const Expr> operands, Source where) {
   std::string result = std::string(function) + ": " + what;
@@ -153,14 +153,21 @@ std::string refusal(std::string_view function, const std::string& what,
   }
   const std::string called = function_text();
   if (!called.empty() && called != function) result += "\n  in " + called;
-  return wrapped(result + written_text(where));
+  return wrapped(result + written_at(where));
 }
 
-void refuse(std::string_view function, const std::string& what, const Arg& first,
-            const std::vector<Expr>& others) {
+std::string refusal(std::string_view function, const std::string& what, const Arg& first,
+                    const std::vector<Expr>& others) {
   std::vector<Expr> operands{first};
   operands.insert(operands.end(), others.begin(), others.end());
-  throw TypeError(refusal(function, what, operands, first.where()));
+  return refusal(function, what, operands, first.where());
+}
+
+void refuse(std::string_view function, const Error& found, const Arg& first,
+            const std::vector<Expr>& others) {
+  if (dynamic_cast<const ValueError*>(&found))
+    refuse<ValueError>(function, found.what(), first, others);
+  refuse(function, found.what(), first, others);
 }
 
 namespace {
@@ -187,8 +194,7 @@ const Attrs& Expr::attrs(Source where) const {
 void Expr::throw_empty(Source where) {
   const std::string function = function_text();
   throw TypeError((function.empty() ? "" : function + ": ") +
-                  "an empty expression was used: assign one first" +
-                  written_text(attributed(where)));
+                  "an empty expression was used: assign one first" + written_at(attributed(where)));
 }
 
 Node::Node(const Op& o, std::vector<Expr> in, std::shared_ptr<const Attrs> a, Type t, Source w)
@@ -289,7 +295,7 @@ std::int64_t axis_of(std::string_view op, const Arg& x, std::int64_t axis) {
     if (x->rank() == 0) throw TypeError("needs at least one axis");
     return normalize_axis(axis, x->rank());
   } catch (const TypeError& error) {
-    refuse(op, error.what(), x);
+    refuse(op, error, x);
   }
 }
 

@@ -8,6 +8,7 @@
 
 #include "cinch/core/graph.hpp"
 #include "cinch/core/graph/shared_state.hpp"
+#include "cinch/core/refusal.hpp"
 #include "cinch/core/shared.hpp"
 
 namespace cinch {
@@ -112,11 +113,11 @@ void Shared::set(Tensor value, Source where) {
     if (rounded || converted.item() == value.item()) value = std::move(converted);
   }
   if (value.dtype() != mine.dtype() || value.shape() != mine.shape()) {
-    throw TypeError(
-        "set: shared variable " + describe(*this) + " is " + text(type()) + ", the new value is " +
-        text(type_of(value)) +
-        "\n  Convert it with cast() or reshaped(), or make a new variable.\n  written at " +
-        where.text());
+    refuse("set",
+           "shared variable " + describe(*this) + " is " + text(type()) + ", the new value is " +
+               text(type_of(value)) +
+               "\n  Convert it with cast() or reshaped(), or make a new variable.",
+           where);
   }
   std::swap(mine, value);  // The old one goes after the lock.
 }

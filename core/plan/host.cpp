@@ -19,9 +19,9 @@ HostProgram::HostProgram(std::span<const Expr> roots, std::span<const Expr> inpu
     for (std::size_t i = 0; i < node.inputs().size(); ++i) {
       const Expr& input = node.inputs()[i];
       if (constant_value(input)) continue;
-      if (op.sizes_from >= 0 && static_cast<int>(i) >= op.sizes_from) {
+      if (op.is_size(i)) {
         if (size_nodes.insert(input.get()).second) sizes_.push_back(input);
-      } else if (static_cast<int>(i) == op.starts_at) {
+      } else if (op.view() && static_cast<int>(i) == op.view()->starts_at) {
         if (position_nodes.insert(input.get()).second) positions.push_back(input);
       }
     }
@@ -73,7 +73,10 @@ bool HostProgram::compute(const Expr& root, std::span<const Expr> inputs) {
       known = std::ranges::all_of(node.inputs(),
                                   [&](const Expr& i) { return slot_of_.contains(i.get()); });
       if (known) {
-        Step step{node.op().block(node.inputs().back().dtype(), node.dtype()), slot, {}, 0};
+        Step step{node.op().elementwise()->block(node.inputs().back().dtype(), node.dtype()),
+                  slot,
+                  {},
+                  0};
         for (const Expr& i : node.inputs()) step.args[step.arity++] = slot_of_.at(i.get());
         steps_.push_back(step);
       }

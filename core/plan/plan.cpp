@@ -28,7 +28,8 @@ void Plan::run_step(const Step& step) {
     kernel->operands.clear();
     for (const auto& input : kernel->inputs) kernel->operands.push_back(operand(input));
     try {
-      kernel->node.op().kernel(kernel->operands, operand(kernel->output), kernel->node.attrs());
+      kernel->node.op().kernel()->run(kernel->operands, operand(kernel->output),
+                                      kernel->node.attrs());
     } catch (const ValueError& error) {
       throw ValueError(cinch::text(graphs::op_name_of(kernel->node), ": ", error.what(), "\n  in ",
                                    describe(kernel->node), "  at ", kernel->node->where.text()));
@@ -157,8 +158,9 @@ std::vector<StepInfo> Plan::steps() const {
       info.kernel = op.name;
       info.what = op.name;
       info.nodes = {kernel->node};
-      info.flops = op.flops ? op.flops(kernel->node)
-                            : static_cast<double>(element_count(kernel->output.shape));
+      const auto flops = op.kernel()->flops;
+      info.flops =
+          flops ? flops(kernel->node) : static_cast<double>(element_count(kernel->output.shape));
       for (const auto& in : kernel->inputs) {
         info.what += " " + cinch::text(in.shape);
         info.bytes += bytes_of(in.dtype, in.shape, in.where);

@@ -10,6 +10,7 @@
 #include "cinch/core/error.hpp"
 #include "cinch/core/graph.hpp"
 #include "cinch/core/graph/leaves.hpp"
+#include "cinch/core/refusal.hpp"
 
 namespace cinch::rewriting {
 
@@ -44,8 +45,7 @@ std::vector<std::pair<std::string, int>> tally(std::span<const Applied> rules) {
 
 [[noreturn]] void report(const Expr& node, std::string_view after, const std::string& what) {
   throw Error(text("after ", after, " the graph is not sound: ", what, "\n  ", text(node.type()),
-                   "  ", node.op().name, "  ", describe(node), "\n  written at ",
-                   node->where.text()));
+                   "  ", node.op().name, "  ", describe(node), written_at(node->where)));
 }
 
 bool agree(const Type& a, const Type& b) {

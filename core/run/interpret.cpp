@@ -8,6 +8,7 @@
 #include "cinch/core/graph.hpp"
 #include "cinch/core/graph/leaves.hpp"
 #include "cinch/core/graph/naming.hpp"
+#include "cinch/core/refusal.hpp"
 #include "cinch/core/shared.hpp"
 
 namespace cinch::running {
@@ -30,8 +31,8 @@ void require_finite(const Expr& node, const Tensor& value) {
   const std::int64_t at = first_not_finite(value);
   if (at < 0) return;
   throw ValueError(text("Mode::checked: element ", at, " of ", describe(node), " is ", value.at(at),
-                        "\n  ", text(type_of(value)), "  ", node.op().name, "\n  written at ",
-                        node->where.text()));
+                        "\n  ", text(type_of(value)), "  ", node.op().name,
+                        written_at(node->where)));
 }
 
 /// Stands for a computed value where the type rule looks at it: sizes keep their numbers.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "cinch/core/run/cost.hpp"
 #include "cinch/core/run/team.hpp"
 
 namespace cinch::running {
@@ -233,7 +234,7 @@ void Loop::choose_parts() {
   for (const std::int64_t n : spec_.shape) elements *= static_cast<double>(n);
   const double touches =
       static_cast<double>(spec_.inputs.size() + spec_.outputs.size() + spec_.instructions.size());
-  const double nanoseconds = 0.1 * elements * touches;
+  const double nanoseconds = cost::element * elements * touches;
   // The axis that can be divided furthest; of equals the outermost one. Parts that would write more
   // partial results than a fraction of what they read are not worth it.
   for (std::size_t axis = 0; axis < spec_.shape.size(); ++axis) {

@@ -23,6 +23,7 @@
 #endif
 
 #include "cinch/core/error.hpp"
+#include "cinch/core/run/cost.hpp"
 #include "cinch/core/threads.hpp"
 
 namespace cinch::running {
@@ -30,7 +31,7 @@ namespace cinch::running {
 namespace {
 
 constexpr int most_threads = 256;
-constexpr double part_nanoseconds = 4000;  // Handing a part over costs a tenth of this.
+constexpr double part_nanoseconds = 10 * cost::handing_over;
 constexpr std::int64_t most_parts = 32;
 // How long a thread without work looks for some before it sleeps. Kernels of one step follow each
 // other within this time; waking a sleeping thread takes 25 us.

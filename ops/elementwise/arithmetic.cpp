@@ -363,11 +363,11 @@ constinit const Op deriving::derivative_op{
     .batch = [](Args x, const std::vector<bool>&, const Expr&) { return Expr(x[0]); },
     .follow = [](Args, std::span<const std::int64_t> axes, const Expr&) { return axes[0]; },
     .simplify = [](const Expr& y) { return Expr(y.inputs()[0]); },
-    .view =
-        [](const Strided& in, const Expr&, Strided& out) {
-          out = in;
-          return true;
-        },
+    .runs = View{.show =
+                     [](const Strided& in, const Expr&, Strided& out) {
+                       out = in;
+                       return true;
+                     }},
     .examples = []() -> std::vector<Example> {
       const Type matrix{DType::float64, {3, 4}};
       return {{{matrix, matrix}, [](Args x) { return as_derivative(square(x[0]), x[1]); }},
@@ -407,7 +407,9 @@ constinit const Op switch_op{
     .grad = [](Args x, const Expr&, const Expr& gy) -> Grads {
       return {Expr(), switch_(x[0], gy, 0), switch_(x[0], 0, gy)};
     },
-    .block = [](DType in, DType) { return simd::kernels().choose[static_cast<std::size_t>(in)]; },
+    .runs = Elementwise{[](DType in, DType) {
+      return simd::kernels().choose[static_cast<std::size_t>(in)];
+    }},
     .arity = 3,
 };
 
@@ -426,10 +428,9 @@ constinit const Op cast_op{
           const Expr& x = e.inputs()[0];
           return x.dtype() == e.dtype() && !x.type().weak ? x : Expr();
         },
-    .block =
-        [](DType in, DType out) {
-          return simd::kernels().cast[static_cast<std::size_t>(in)][static_cast<std::size_t>(out)];
-        },
+    .runs = Elementwise{[](DType in, DType out) {
+      return simd::kernels().cast[static_cast<std::size_t>(in)][static_cast<std::size_t>(out)];
+    }},
     .arity = 1,
 };
 

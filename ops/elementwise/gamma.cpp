@@ -6,6 +6,7 @@
 
 #include "cinch/core/op.hpp"
 #include "cinch/core/refusal.hpp"
+#include "cinch/core/run/cost.hpp"
 #include "cinch/core/run/team.hpp"
 #include "cinch/ops/activation.hpp"
 #include "cinch/ops/arithmetic.hpp"
@@ -105,8 +106,8 @@ T value_of(std::int64_t order, T x) {
 void polygamma_kernel(std::span<const Operand> in, const Operand& out, const Attrs& attrs) {
   const std::int64_t order = attrs.ints[0];
   dispatch_float(out.dtype, [&]<class T> {
-    const std::int64_t parts =
-        running::parts_for(100.0 * static_cast<double>(out.size()), out.size());
+    const std::int64_t parts = running::parts_for(
+        running::cost::special_function * static_cast<double>(out.size()), out.size());
     running::share_work(parts, [&](std::int64_t part) {
       const running::Span own = running::part_of(out.size(), 1, parts, part);
       for (std::int64_t k = own.begin; k < own.end; ++k)
@@ -168,7 +169,7 @@ constinit const Op polygamma_op{
     .batch = [](Args x, const std::vector<bool>&,
                 const Expr& y) { return apply(polygamma_op, {x[0]}, y.attrs()); },
     .follow = [](Args, std::span<const std::int64_t> axes, const Expr&) { return axes[0]; },
-    .kernel = polygamma_kernel,
+    .runs = Kernel{.run = polygamma_kernel},
     .examples = polygamma_examples,
 };
 
@@ -178,7 +179,8 @@ Expr digamma(const Arg& x) { return polygamma(0, x); }
 
 Expr polygamma(std::int64_t n, const Arg& x) {
   if (n < 0 || n > most_order) {
-    refuse("polygamma", text("the order must be in [0, ", most_order, "], it is ", n), x);
+    refuse<ValueError>("polygamma", text("the order must be in [0, ", most_order, "], it is ", n),
+                       x);
   }
   return apply(polygamma_op, {x}, {.ints = {n + 1}}, x.where());
 }

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "cinch/core/rewrite/rewrite.hpp"
+#include "cinch/core/run/cost.hpp"
 #include "cinch/core/run/team.hpp"
 #include "cinch/ops/activation.hpp"
 #include "cinch/ops/arithmetic.hpp"
@@ -115,8 +116,8 @@ Type same_type(Args x, const Attrs&) { return {x[0].dtype(), x[0].dims()}; }
 template <double (*F)(double)>
 void kernel(std::span<const Operand> in, const Operand& out, const Attrs&) {
   dispatch_float(out.dtype, [&]<class T> {
-    const std::int64_t parts =
-        running::parts_for(100.0 * static_cast<double>(out.size()), out.size());
+    const std::int64_t parts = running::parts_for(
+        running::cost::special_function * static_cast<double>(out.size()), out.size());
     running::share_work(parts, [&](std::int64_t part) {
       const running::Span own = running::part_of(out.size(), 1, parts, part);
       for (std::int64_t k = own.begin; k < own.end; ++k)
@@ -143,7 +144,7 @@ constexpr Op of_each_element(Op op) {
   op.operands = Operands::real;
   op.batch = [](Args x, const std::vector<bool>&, const Expr& y) { return apply(y.op(), {x[0]}); };
   op.follow = [](Args, std::span<const std::int64_t> axes, const Expr&) { return axes[0]; };
-  op.kernel = kernel<F>;
+  op.runs = Kernel{.run = kernel<F>};
   return op;
 }
 

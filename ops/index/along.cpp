@@ -207,7 +207,7 @@ constinit const Op take_along_op{
       const Expr a = size(y.inputs()[0], axis), b = size(y.inputs()[1], axis);
       return axis == y.attrs().ints[0] ? b : switch_(equal(a, 1), b, a);
     },
-    .kernel = take_along_kernel,
+    .runs = Kernel{.run = take_along_kernel},
     .examples = []() -> std::vector<Example> {
       const Type m{DType::float64, {4, 3}}, cube{DType::float64, {2, 5, 3}};
       const auto f = [](std::int64_t axis) {
@@ -242,7 +242,7 @@ constinit const Op add_along_op{
           return apply(add_along_op, std::move(all), {.ints = {y.attrs().ints[0] + 1}});
         },
     .follow = follow_along,
-    .kernel = add_along_kernel,
+    .runs = Kernel{.run = add_along_kernel},
     .examples = []() -> std::vector<Example> {
       const auto f = [](std::int64_t axis) {
         return [axis](Args x) { return add_along_axis(x[0], x[1], x[2], axis); };

@@ -374,8 +374,7 @@ constinit const Op narrow_op{
     .trace = trace_narrow,
     .simplify = simplify_narrow,
     .size_of = [](const Expr& y, std::int64_t) { return Expr(y.inputs()[2]); },
-    .view = narrow_view,
-    .starts_at = 1,
+    .runs = View{.show = narrow_view, .starts_at = 1},
     .examples = narrow_examples,
 };
 
@@ -399,7 +398,7 @@ constinit const Op embed_op{
     .follow = [](Args, std::span<const std::int64_t> axes, const Expr& y) -> std::int64_t {
       return axes[0] == y.attrs().ints[0] ? -1 : axes[0];
     },
-    .kernel = embed_kernel,
+    .runs = Kernel{.run = embed_kernel},
     .examples = []() -> std::vector<Example> {
       const Type small{DType::float64, {2, 3}}, large{DType::float64, {5, 3}}, i{DType::int64, {}};
       return {{{small, large, i}, [](Args x) { return embed(x[0], x[1], 0, x[2]); }, {0, 0, 4}},
@@ -430,7 +429,7 @@ constinit const Op take_op{
                           flow.inputs()[0].rank() == 1;
       return counts ? flow.digits(1) : std::vector<deriving::Digit>{};
     },
-    .kernel = take_kernel,
+    .runs = Kernel{.run = take_kernel},
     .examples = []() -> std::vector<Example> {
       const Type m{DType::float64, {5, 3}}, i{DType::int64, {4}};
       return {{{m, i}, [](Args x) { return take(x[0], x[1]); }, {0, 5}},
@@ -467,7 +466,7 @@ constinit const Op scatter_add_op{
           return dimshuffle(scatter_add(dimshuffle(x[0], last), x[1], like), first);
         },
     .trace = trace_scatter_add,
-    .kernel = scatter_add_kernel,
+    .runs = Kernel{.run = scatter_add_kernel},
     .examples = []() -> std::vector<Example> {
       const Type m{DType::float64, {5, 3}}, i{DType::int64, {4}}, u{DType::float64, {4, 3}};
       return {
@@ -496,10 +495,10 @@ constinit const Op arange_op{
       return {{.weight = {}, .range = flow.size(flow.y, 0), .place = {.axis = 0}}};
     },
     .size_of = [](const Expr& y, std::int64_t) { return Expr(y.inputs()[0]); },
-    .kernel =
-        [](std::span<const Operand>, const Operand& out, const Attrs&) {
-          std::iota(out.as<std::int64_t>(), out.as<std::int64_t>() + out.size(), 0);
-        },
+    .runs = Kernel{.run =
+                       [](std::span<const Operand>, const Operand& out, const Attrs&) {
+                         std::iota(out.as<std::int64_t>(), out.as<std::int64_t>() + out.size(), 0);
+                       }},
     .examples = []() -> std::vector<Example> {
       return {{{}, [](Args) { return arange(5); }},
               {{Type{DType::int64, {}}}, [](Args x) { return arange(x[0]); }, {7}}};
@@ -524,14 +523,15 @@ constinit const Op eye_op{
     .algebra = Algebra::identity,
     .sizes_from = 0,
     .size_of = [](const Expr& y, std::int64_t) { return Expr(y.inputs()[0]); },
-    .kernel =
-        [](std::span<const Operand>, const Operand& out, const Attrs&) {
-          const std::int64_t n = out.shape[0];
-          std::memset(out.data, 0, static_cast<std::size_t>(out.size()) * size_of(out.dtype));
-          dispatch(out.dtype, [&]<class T> {
-            for (std::int64_t i = 0; i < n; ++i) out.as<T>()[i * (n + 1)] = T(1);
-          });
-        },
+    .runs = Kernel{.run =
+                       [](std::span<const Operand>, const Operand& out, const Attrs&) {
+                         const std::int64_t n = out.shape[0];
+                         std::memset(out.data, 0,
+                                     static_cast<std::size_t>(out.size()) * size_of(out.dtype));
+                         dispatch(out.dtype, [&]<class T> {
+                           for (std::int64_t i = 0; i < n; ++i) out.as<T>()[i * (n + 1)] = T(1);
+                         });
+                       }},
     .examples = []() -> std::vector<Example> {
       return {{{}, [](Args) { return eye(5); }},
               {{}, [](Args) { return eye(1, DType::float64); }},
@@ -563,7 +563,7 @@ Expr clipped(const Expr& p, const Expr& n, std::int64_t low, std::int64_t high) 
 
 Expr slice(const Arg& x, const Arg& start, const Arg& stop, std::int64_t axis, std::int64_t step) {
   const Attribution as(x.where());
-  if (step == 0) throw TypeError("slice: the step cannot be 0\n  written at " + x.where().text());
+  if (step == 0) refuse<ValueError>("slice", "the step cannot be 0", x.where());
   axis = axis_of("slice", x, axis);
   const Expr n = size(x, axis);
   // Going backwards, positions run from n - 1 to -1.
@@ -611,11 +611,11 @@ Expr at(const Arg& x, const Arg& index, std::int64_t axis) {
   Expr i = records::whole_number(index);
   if (i.rank() > 0 || i.dtype() != DType::int64) {
     const bool mask = i.dtype() == DType::bool_;
-    throw TypeError(text("at: an index must be an int64 scalar, it is ", text(i.type()), "  ",
-                         describe(i),
-                         mask ? "\n  Elements where a condition holds: where(condition, x, 0)."
-                              : "\n  Several at once: take(x, indices), gather() or subscript().",
-                         "\n  written at ", attributed(index.where()).text()));
+    refuse("at",
+           text("an index must be an int64 scalar, it is ", i.type(), "  ", describe(i),
+                mask ? "\n  Elements where a condition holds: where(condition, x, 0)."
+                     : "\n  Several at once: take(x, indices), gather() or subscript()."),
+           attributed(index.where()));
   }
   if (!constant_value(i) || i.dtype() != DType::int64 || constant_value(i)->item() < 0) {
     i = switch_(i < 0, i + size(x, axis), i);

@@ -93,13 +93,14 @@ constinit const Op checked_index_op{
       if (!known.empty()) return known;
       return {{.weight = {}, .range = flow.value(flow.inputs()[1])}};
     },
-    .kernel =
-        [](std::span<const Operand> in, const Operand& out, const Attrs& attrs) {
-          const std::int64_t n = *in[1].as<std::int64_t>();
-          const std::int64_t* from = in[0].as<std::int64_t>();
-          auto* to = out.as<std::int64_t>();
-          for (std::int64_t k = 0; k < out.size(); ++k) to[k] = checked(from[k], n, attrs);
-        },
+    .runs = Kernel{.run =
+                       [](std::span<const Operand> in, const Operand& out, const Attrs& attrs) {
+                         const std::int64_t n = *in[1].as<std::int64_t>();
+                         const std::int64_t* from = in[0].as<std::int64_t>();
+                         auto* to = out.as<std::int64_t>();
+                         for (std::int64_t k = 0; k < out.size(); ++k)
+                           to[k] = checked(from[k], n, attrs);
+                       }},
     .examples = []() -> std::vector<Example> {
       const Type i{DType::int64, {3, 2}};
       return {{{i}, [](Args x) { return checked_index(x[0] - 4, 4); }, {8}},
@@ -128,7 +129,7 @@ constinit const Op last_writer_op{
       return result;
     },
     .size_of = [](const Expr& y, std::int64_t) { return Expr(y.inputs()[1]); },
-    .kernel = last_writer_kernel,
+    .runs = Kernel{.run = last_writer_kernel},
     .examples = []() -> std::vector<Example> {
       const Type m{DType::int64, {3, 4}};
       return {{{Type{DType::int64, {6}}}, [](Args x) { return last_writer(x[0], 5); }, {4}},

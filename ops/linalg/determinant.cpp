@@ -5,6 +5,7 @@
 #include <limits>
 #include <numeric>
 
+#include "cinch/core/run/cost.hpp"
 #include "cinch/ops/arithmetic.hpp"
 #include "cinch/ops/index.hpp"
 #include "cinch/ops/linalg/lapack.hpp"
@@ -54,7 +55,7 @@ void for_each_factored(const Operand& x, const auto& put) {
     return linalg::MatrixFault::none;
   };
   linalg::for_each_matrix(linalg::leading_shape(x), linalg::matrix_count(x),
-                          linalg::cubic_nanoseconds(n, 1), each);
+                          running::cost::cubic(n, 1), each);
 }
 
 void det_kernel(std::span<const Operand> in, const Operand& out, const Attrs&) {
@@ -110,7 +111,7 @@ void logdet_kernel(std::span<const Operand> in, const Operand& out, const Attrs&
       return linalg::MatrixFault::none;
     };
     linalg::for_each_matrix(linalg::leading_shape(in[0]), linalg::matrix_count(in[0]),
-                            linalg::cubic_nanoseconds(n, 0.5), each);
+                            running::cost::cubic(n, 0.5), each);
   });
 }
 
@@ -242,7 +243,7 @@ void cofactors_derivative_kernel(std::span<const Operand> in, const Operand& out
       return linalg::MatrixFault::none;
     };
     linalg::for_each_matrix(linalg::leading_shape(in[0]), linalg::matrix_count(in[0]),
-                            linalg::cubic_nanoseconds(n, 25), each);
+                            running::cost::cubic(n, 25), each);
   });
 }
 
@@ -283,7 +284,7 @@ void cofactors_kernel(std::span<const Operand> in, const Operand& out, const Att
       return linalg::MatrixFault::none;
     };
     linalg::for_each_matrix(linalg::leading_shape(in[0]), linalg::matrix_count(in[0]),
-                            linalg::cubic_nanoseconds(n, 20), each);
+                            running::cost::cubic(n, 20), each);
   });
 }
 
@@ -388,9 +389,8 @@ constinit const Op det_op{
     },
     .batch = linalg::batch_matrices,
     .follow = linalg::follow_matrices,
-    .kernel = det_kernel,
-    .accepts = linalg::accepts_anything,
-    .flops = factoring_flops,
+    .runs =
+        Kernel{.run = det_kernel, .accepts = linalg::accepts_anything, .flops = factoring_flops},
     .probe = {-1, 1},
     .examples = []() -> std::vector<Example> {
       std::vector<Example> result = square_examples([](Args x) { return det(x[0]); });
@@ -408,9 +408,9 @@ constinit const Op cofactors_op{
     .grad = cofactors_grad,
     .batch = batch_cofactors,
     .follow = follow_cofactors,
-    .kernel = cofactors_kernel,
-    .accepts = linalg::accepts_anything,
-    .flops = [](const Expr& y) { return 30 * factoring_flops(y); },
+    .runs = Kernel{.run = cofactors_kernel,
+                   .accepts = linalg::accepts_anything,
+                   .flops = [](const Expr& y) { return 30 * factoring_flops(y); }},
     .probe = {-3, 3},
     .examples = []() -> std::vector<Example> {
       std::vector<Example> result =
@@ -440,9 +440,9 @@ constinit const Op slogdet_op{
     },
     .batch = linalg::batch_matrices,
     .follow = linalg::follow_matrices,
-    .kernel = slogdet_kernel,
-    .accepts = linalg::accepts_anything,
-    .flops = factoring_flops,
+    .runs =
+        Kernel{
+            .run = slogdet_kernel, .accepts = linalg::accepts_anything, .flops = factoring_flops},
     .probe = {-3, 3},
     .examples = []() -> std::vector<Example> {
       std::vector<Example> result =
@@ -465,9 +465,8 @@ constinit const Op logdet_op{
     },
     .batch = linalg::batch_matrices,
     .follow = linalg::follow_matrices,
-    .kernel = logdet_kernel,
-    .accepts = linalg::accepts_anything,
-    .flops = factoring_flops,
+    .runs =
+        Kernel{.run = logdet_kernel, .accepts = linalg::accepts_anything, .flops = factoring_flops},
     .probe = {-3, 3},
     .examples = []() -> std::vector<Example> {
       return square_examples([](Args x) { return logdet(well_conditioned(x[0])); });

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "cinch/core/run/cost.hpp"
 #include "cinch/ops/arithmetic.hpp"
 #include "cinch/ops/index.hpp"
 #include "cinch/ops/linalg.hpp"
@@ -61,7 +62,7 @@ void for_each_spectrum(const Operand& x, bool vectors, const auto& put) {
     return linalg::MatrixFault::none;
   };
   linalg::for_each_matrix(linalg::leading_shape(x), linalg::matrix_count(x),
-                          linalg::cubic_nanoseconds(n, vectors ? 8 : 3), each);
+                          running::cost::cubic(n, vectors ? 8 : 3), each);
 }
 
 void eigvalsh_kernel(std::span<const Operand> in, const Operand& out, const Attrs&) {
@@ -131,9 +132,9 @@ constinit const Op eigvalsh_op{
     .grad = eigvalsh_grad,
     .batch = linalg::batch_matrices,
     .follow = linalg::follow_matrices,
-    .kernel = eigvalsh_kernel,
-    .accepts = linalg::accepts_anything,
-    .flops = [](const Expr& y) { return spectrum_flops(y, 4. / 3); },
+    .runs = Kernel{.run = eigvalsh_kernel,
+                   .accepts = linalg::accepts_anything,
+                   .flops = [](const Expr& y) { return spectrum_flops(y, 4. / 3); }},
     .probe = {-3, 3},
     .examples = []() -> std::vector<Example> {
       std::vector<Example> result =
@@ -152,9 +153,9 @@ constinit const Op eigenvectors_op{
     .grad = eigenvectors_grad,
     .batch = linalg::batch_matrices,
     .follow = linalg::follow_matrices,
-    .kernel = eigenvectors_kernel,
-    .accepts = linalg::accepts_anything,
-    .flops = [](const Expr& y) { return spectrum_flops(y, 9); },
+    .runs = Kernel{.run = eigenvectors_kernel,
+                   .accepts = linalg::accepts_anything,
+                   .flops = [](const Expr& y) { return spectrum_flops(y, 9); }},
     .probe = {-3, 3},
     .examples = []() -> std::vector<Example> {
       return symmetric_examples([](Args x) { return eigh(separated(x[0])).vectors; });

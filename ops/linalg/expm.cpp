@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "cinch/core/run/cost.hpp"
 #include "cinch/ops/arithmetic.hpp"
 #include "cinch/ops/index.hpp"
 #include "cinch/ops/linalg.hpp"
@@ -122,7 +123,7 @@ void expm_kernel(std::span<const Operand> in, const Operand& out, const Attrs&) 
       return linalg::MatrixFault::none;
     };
     linalg::for_each_matrix(linalg::leading_shape(in[0]), linalg::matrix_count(in[0]),
-                            linalg::cubic_nanoseconds(n, 12), each);
+                            running::cost::cubic(n, 12), each);
   });
 }
 
@@ -148,13 +149,14 @@ constinit const Op expm_op{
     .grad = expm_grad,
     .batch = linalg::batch_matrices,
     .follow = linalg::follow_matrices,
-    .kernel = expm_kernel,
-    .accepts = linalg::accepts_anything,
-    .flops =
-        [](const Expr& y) {
-          const Shape shape = y.type().shape();
-          return 16 * static_cast<double>(shape.back()) * static_cast<double>(element_count(shape));
-        },
+    .runs = Kernel{.run = expm_kernel,
+                   .accepts = linalg::accepts_anything,
+                   .flops =
+                       [](const Expr& y) {
+                         const Shape shape = y.type().shape();
+                         return 16 * static_cast<double>(shape.back()) *
+                                static_cast<double>(element_count(shape));
+                       }},
     .probe = {-1, 1},
     .examples = []() -> std::vector<Example> {
       std::vector<Example> result;

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "cinch/core/run/cost.hpp"
 #include "cinch/ops/arithmetic.hpp"
 #include "cinch/ops/diagonal.hpp"
 #include "cinch/ops/eigen.hpp"
@@ -54,7 +55,7 @@ void cholesky_kernel(std::span<const Operand> in, const Operand& out, const Attr
       return linalg::MatrixFault::none;
     };
     linalg::for_each_matrix(linalg::leading_shape(in[0]), linalg::matrix_count(in[0]),
-                            linalg::cubic_nanoseconds(n, 0.5), each);
+                            running::cost::cubic(n, 0.5), each);
   });
 }
 
@@ -133,7 +134,7 @@ void qr_kernel(std::span<const Operand> in, const Operand& out, const Attrs&) {
     };
     const double steps = 4 * static_cast<double>(m) / static_cast<double>(n);
     linalg::for_each_matrix(linalg::leading_shape(in[0]), linalg::matrix_count(in[0]),
-                            linalg::cubic_nanoseconds(n, steps), each);
+                            running::cost::cubic(n, steps), each);
   });
 }
 
@@ -187,13 +188,14 @@ constinit const Op cholesky_op{
     .grad = cholesky_grad,
     .batch = linalg::batch_matrices,
     .follow = linalg::follow_matrices,
-    .kernel = cholesky_kernel,
-    .accepts = linalg::accepts_anything,
-    .flops =
-        [](const Expr& y) {
-          const Shape shape = y.type().shape();
-          return static_cast<double>(shape.back()) * static_cast<double>(element_count(shape)) / 3;
-        },
+    .runs = Kernel{.run = cholesky_kernel,
+                   .accepts = linalg::accepts_anything,
+                   .flops =
+                       [](const Expr& y) {
+                         const Shape shape = y.type().shape();
+                         return static_cast<double>(shape.back()) *
+                                static_cast<double>(element_count(shape)) / 3;
+                       }},
     .probe = {-3, 3},
     .examples = []() -> std::vector<Example> {
       std::vector<Example> result;
@@ -220,13 +222,14 @@ constinit const Op qr_op{
           const Expr& A = y.inputs()[0];
           return size(A, -2) + size(A, -1);
         },
-    .kernel = qr_kernel,
-    .accepts = linalg::accepts_anything,
-    .flops =
-        [](const Expr& y) {
-          const Shape shape = y.inputs()[0].type().shape();
-          return static_cast<double>(shape.back()) * static_cast<double>(element_count(shape)) * 4;
-        },
+    .runs = Kernel{.run = qr_kernel,
+                   .accepts = linalg::accepts_anything,
+                   .flops =
+                       [](const Expr& y) {
+                         const Shape shape = y.inputs()[0].type().shape();
+                         return static_cast<double>(shape.back()) *
+                                static_cast<double>(element_count(shape)) * 4;
+                       }},
     .probe = {-3, 3},
     .examples = []() -> std::vector<Example> {
       const auto both = [](Args x) {

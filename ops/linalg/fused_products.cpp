@@ -137,10 +137,10 @@ constinit const Op add_dot_op{
     .grad = [](Args x, const Expr&, const Expr& gy) -> Grads {
       return {gy, dot(gy, transposed(x[2])), dot(transposed(x[1]), gy)};
     },
-    .kernel = add_dot_kernel,
-    .accepts = linalg::accepts_matrix,
-    .accumulates = true,
-    .flops = product_flops,
+    .runs = Kernel{.run = add_dot_kernel,
+                   .accepts = linalg::accepts_matrix,
+                   .accumulates = true,
+                   .flops = product_flops},
     .examples = []() -> std::vector<Example> {
       const Type a = real({3, 4}), b = real({4, 2}), c = real({3, 2});
       const auto f = [](Args x) { return add_dot(x[0], x[1], x[2]); };
@@ -170,10 +170,10 @@ constinit const Op scaled_add_dot_op{
       return {gy * x[1], sum(gy * x[0], {0}, /*keepdims=*/true), dot(gy, transposed(x[3])),
               dot(transposed(x[2]), gy)};
     },
-    .kernel = scaled_add_dot_kernel,
-    .accepts = linalg::accepts_matrix,
-    .accumulates = true,
-    .flops = product_flops,
+    .runs = Kernel{.run = scaled_add_dot_kernel,
+                   .accepts = linalg::accepts_matrix,
+                   .accumulates = true,
+                   .flops = product_flops},
     .examples = []() -> std::vector<Example> {
       const auto f = [](Args x) { return scaled_add_dot(x[0], x[1], x[2], x[3]); };
       const auto turned = [](Args x) {
@@ -202,9 +202,9 @@ constinit const Op dot_squares_op{
       const Expr product = narrow(gy, 0, 0, rows, 1), squares = narrow(gy, 0, rows, 1, 1);
       return {dot(product, transposed(x[1])), dot(transposed(x[0]), product) + 2 * x[1] * squares};
     },
-    .kernel = dot_squares_kernel,
-    .accepts = linalg::accepts_matrix,
-    .flops = product_flops,
+    .runs =
+        Kernel{
+            .run = dot_squares_kernel, .accepts = linalg::accepts_matrix, .flops = product_flops},
     .examples = []() -> std::vector<Example> {
       const auto f = [](Args x) { return dot_squares(x[0], x[1]); };
       const auto turned = [](Args x) { return dot_squares(x[0], transpose(x[1])); };

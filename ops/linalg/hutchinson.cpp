@@ -13,8 +13,9 @@ namespace {
 Estimate over_probes(const Expr& value, const Expr& seed, const Expr& like, RandomStreams& random,
                      const HutchinsonOptions& options, const char* name) {
   if (options.probes < 2) {
-    refuse(name, text(options.probes, " probes have no standard error: take at least 2"),
-           Arg(value, attributed({})));
+    refuse<ValueError>(name,
+                       text(options.probes, " probes have no standard error: take at least 2"),
+                       Arg(value, attributed({})));
   }
   std::vector<Expr> shape{constant(Tensor(options.probes))};
   for (const Expr& size : sizes(like)) shape.push_back(size);

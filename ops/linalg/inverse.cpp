@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "cinch/core/run/cost.hpp"
 #include "cinch/ops/arithmetic.hpp"
 #include "cinch/ops/linalg/lapack.hpp"
 #include "cinch/ops/linalg/matrices.hpp"
@@ -53,7 +54,7 @@ void inverse_kernel(std::span<const Operand> in, const Operand& out, const Attrs
       return linalg::MatrixFault::none;
     };
     linalg::for_each_matrix(linalg::leading_shape(in[0]), linalg::matrix_count(in[0]),
-                            linalg::cubic_nanoseconds(n, 2), each);
+                            running::cost::cubic(n, 2), each);
   });
 }
 
@@ -72,13 +73,13 @@ constinit const Op inverse_op{
     },
     .batch = linalg::batch_matrices,
     .follow = linalg::follow_matrices,
-    .kernel = inverse_kernel,
-    .accepts = linalg::accepts_anything,
-    .flops =
-        [](const Expr& y) {
-          const auto n = static_cast<double>(y.type().shape().back());
-          return 2 * n * static_cast<double>(element_count(y.type().shape()));
-        },
+    .runs = Kernel{.run = inverse_kernel,
+                   .accepts = linalg::accepts_anything,
+                   .flops =
+                       [](const Expr& y) {
+                         const auto n = static_cast<double>(y.type().shape().back());
+                         return 2 * n * static_cast<double>(element_count(y.type().shape()));
+                       }},
     .probe = {-3, 3},
     .examples = []() -> std::vector<Example> {
       std::vector<Example> result;

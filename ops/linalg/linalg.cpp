@@ -4,6 +4,7 @@
 #include <xtensor/xview.hpp>
 
 #include "cinch/core/refusal.hpp"
+#include "cinch/core/run/cost.hpp"
 #include "cinch/core/run/team.hpp"
 #include "cinch/ops/arithmetic.hpp"
 #include "cinch/ops/linalg/blas.hpp"
@@ -132,7 +133,7 @@ bool accepts_dot(const Strided& where, const Shape& shape) {
 void batched_dot_kernel(std::span<const Operand> in, const Operand& out, const Attrs&) {
   dispatch(out.dtype, [&]<class T> {
     const double nanoseconds =
-        0.01 * static_cast<double>(out.size() * in[0].shape[2]) * static_cast<double>(sizeof(T));
+        2 * static_cast<double>(out.size() * in[0].shape[2]) * running::cost::small_flop(sizeof(T));
     const std::int64_t count = out.shape[0], parts = running::parts_for(nanoseconds, count);
     running::share_work(parts, [&](std::int64_t part) {
       const running::Span own = running::part_of(count, 1, parts, part);
@@ -225,9 +226,7 @@ constinit const Op dot_op{
     },
     .batch = batch_dot,
     .follow = follow_dot,
-    .kernel = dot_kernel,
-    .accepts = accepts_dot,
-    .flops = product_flops,
+    .runs = Kernel{.run = dot_kernel, .accepts = accepts_dot, .flops = product_flops},
     .examples = []() -> std::vector<Example> {
       const Type a{DType::float64, {3, 4}}, b{DType::float64, {4, 2}}, v{DType::float64, {4}};
       const auto f = [](Args x) { return dot(x[0], x[1]); };
@@ -263,9 +262,9 @@ constinit const Op batched_dot_op{
     },
     .batch = batch_batched_dot,
     .follow = follow_batched_dot,
-    .kernel = batched_dot_kernel,
-    .accepts = linalg::accepts_matrix,
-    .flops = product_flops,
+    .runs =
+        Kernel{
+            .run = batched_dot_kernel, .accepts = linalg::accepts_matrix, .flops = product_flops},
     .examples = []() -> std::vector<Example> {
       const Type a{DType::float64, {2, 3, 4}}, b{DType::float64, {2, 4, 5}},
           c{DType::float64, {2, 5, 4}};

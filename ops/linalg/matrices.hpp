@@ -90,12 +90,6 @@ void for_each_matrix(std::span<const std::int64_t> leading, std::int64_t count,
       const_cast<void*>(static_cast<const void*>(std::addressof(work))));
 }
 
-/// About what `factor` n^3 operations take.
-inline double cubic_nanoseconds(std::int64_t n, double factor) {
-  const auto side = static_cast<double>(n);
-  return factor * (side * side * side / 4 + 20 * side) + 200;
-}
-
 /// One matrix of an operand.
 template <class T>
 struct MatrixView {

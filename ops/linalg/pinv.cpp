@@ -90,9 +90,9 @@ constinit const Op pinv_op{
     .follow = [](Args x, std::span<const std::int64_t> axes, const Expr& y) -> std::int64_t {
       return axes[1] >= 0 ? -1 : linalg::follow_matrices(x, axes, y);
     },
-    .kernel = pinv_kernel,
-    .accepts = linalg::accepts_anything,
-    .flops = [](const Expr& y) { return linalg::svd_flops(y, 22); },
+    .runs = Kernel{.run = pinv_kernel,
+                   .accepts = linalg::accepts_anything,
+                   .flops = [](const Expr& y) { return linalg::svd_flops(y, 22); }},
     .probe = {-3, 3},
     .examples = []() -> std::vector<Example> {
       return linalg::rectangular_examples([](Args x) { return pinv(linalg::separated(x[0])); });

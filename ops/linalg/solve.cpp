@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "cinch/core/run/cost.hpp"
 #include "cinch/ops/arithmetic.hpp"
 #include "cinch/ops/linalg/lapack.hpp"
 #include "cinch/ops/linalg/matrices.hpp"
@@ -167,7 +168,7 @@ void solve_kernel(std::span<const Operand> in, const Operand& out, const Attrs&)
     const auto textbook_solver = [](const textbook::Matrix& a, const textbook::Matrix& b) {
       return textbook::solve(a, b);
     };
-    solve_all<T>(in, out, prepare, finish, textbook_solver, linalg::cubic_nanoseconds(n, 1));
+    solve_all<T>(in, out, prepare, finish, textbook_solver, running::cost::cubic(n, 1));
   });
 }
 
@@ -263,14 +264,16 @@ constinit const Op solve_op{
     .grad = solve_grad,
     .batch = batch_solve,
     .follow = follow_solve,
-    .kernel = solve_kernel,
-    .accepts = linalg::accepts_anything,
-    .flops =
-        [](const Expr& y) {
-          const auto n = static_cast<double>(y.inputs()[0].type().shape().back());
-          return 2 * n * static_cast<double>(element_count(y.type().shape())) +
-                 n * static_cast<double>(element_count(y.inputs()[0].type().shape())) * 2 / 3;
-        },
+    .runs =
+        Kernel{.run = solve_kernel,
+               .accepts = linalg::accepts_anything,
+               .flops =
+                   [](const Expr& y) {
+                     const auto n = static_cast<double>(y.inputs()[0].type().shape().back());
+                     return 2 * n * static_cast<double>(element_count(y.type().shape())) +
+                            n * static_cast<double>(element_count(y.inputs()[0].type().shape())) *
+                                2 / 3;
+                   }},
     .probe = {-3, 3},
     .examples = []() -> std::vector<Example> {
       std::vector<Example> result =
@@ -290,13 +293,13 @@ constinit const Op triangular_solve_op{
     .grad = triangular_solve_grad,
     .batch = batch_solve,
     .follow = follow_solve,
-    .kernel = triangular_solve_kernel,
-    .accepts = linalg::accepts_anything,
-    .flops =
-        [](const Expr& y) {
-          return static_cast<double>(y.inputs()[0].type().shape().back()) *
-                 static_cast<double>(element_count(y.type().shape()));
-        },
+    .runs = Kernel{.run = triangular_solve_kernel,
+                   .accepts = linalg::accepts_anything,
+                   .flops =
+                       [](const Expr& y) {
+                         return static_cast<double>(y.inputs()[0].type().shape().back()) *
+                                static_cast<double>(element_count(y.type().shape()));
+                       }},
     .probe = {-3, 3},
     .examples = []() -> std::vector<Example> {
       std::vector<Example> result =

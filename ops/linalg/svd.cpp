@@ -157,9 +157,9 @@ constinit const Op singular_values_op{
     .batch = linalg::batch_matrices,
     .follow = linalg::follow_matrices,
     .size_of = [](const Expr& y, std::int64_t) { return smaller_size(y.inputs()[0]); },
-    .kernel = singular_values_kernel,
-    .accepts = linalg::accepts_anything,
-    .flops = [](const Expr& y) { return linalg::svd_flops(y, 8. / 3); },
+    .runs = Kernel{.run = singular_values_kernel,
+                   .accepts = linalg::accepts_anything,
+                   .flops = [](const Expr& y) { return linalg::svd_flops(y, 8. / 3); }},
     .probe = {-3, 3},
     .examples = []() -> std::vector<Example> {
       return linalg::rectangular_examples(
@@ -180,9 +180,9 @@ constinit const Op singular_vectors_op{
           const Expr& A = y.inputs()[0];
           return axis == y.rank() - 1 ? smaller_size(A) : size(A, -2) + size(A, -1);
         },
-    .kernel = singular_vectors_kernel,
-    .accepts = linalg::accepts_anything,
-    .flops = [](const Expr& y) { return linalg::svd_flops(y, 20); },
+    .runs = Kernel{.run = singular_vectors_kernel,
+                   .accepts = linalg::accepts_anything,
+                   .flops = [](const Expr& y) { return linalg::svd_flops(y, 20); }},
     .probe = {-3, 3},
     .examples = []() -> std::vector<Example> {
       std::vector<Example> result = linalg::rectangular_examples(

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "cinch/core/run/cost.hpp"
 #include "cinch/ops/linalg/lapack.hpp"
 #include "cinch/ops/linalg/matrices.hpp"
 
@@ -34,7 +35,7 @@ void for_each_decomposed(const Operand& x, bool vectors, const auto& put) {
   };
   const double steps =
       (vectors ? 20 : 5) * static_cast<double>(std::max(m, n)) / static_cast<double>(k);
-  for_each_matrix(leading_shape(x), matrix_count(x), cubic_nanoseconds(k, steps), each);
+  for_each_matrix(leading_shape(x), matrix_count(x), running::cost::cubic(k, steps), each);
 }
 
 /// Arithmetic operations: `factor` times what a product with the smaller side would take.

@@ -8,6 +8,8 @@
 #include <xtensor/xarray.hpp>
 
 #include "cinch/core/graph/shared_state.hpp"
+#include "cinch/core/refusal.hpp"
+#include "cinch/core/run/cost.hpp"
 #include "cinch/core/run/team.hpp"
 #include "cinch/ops/arithmetic.hpp"
 #include "cinch/ops/index.hpp"
@@ -70,7 +72,8 @@ void random_kernel(std::span<const Operand> in, const Operand& out, const Attrs&
   const std::int64_t n = out.size();
   const auto width = static_cast<std::int64_t>(size_of(out.dtype));
   const std::int64_t unit = 128, units = (n + unit - 1) / unit;
-  const std::int64_t parts = running::parts_for(static_cast<double>(n) * (Normal ? 5 : 0.5), units);
+  const std::int64_t parts = running::parts_for(
+      static_cast<double>(n) * (Normal ? running::cost::normal : running::cost::uniform), units);
   running::share_work(parts, [&](std::int64_t part) {
     const running::Span own = running::part_of(n, unit, parts, part);
     fill(in[0].as<std::int64_t>(), own.begin / 2, out.as<std::byte>() + own.begin * width,
@@ -133,12 +136,12 @@ constinit const Op checked_parameter_op{
     .batch = [](Args x, const std::vector<bool>&,
                 const Expr& y) { return apply(checked_parameter_op, {x[0]}, y.attrs()); },
     .follow = [](Args, std::span<const std::int64_t> axes, const Expr&) { return axes[0]; },
-    .kernel =
-        [](std::span<const Operand> in, const Operand& out, const Attrs& attrs) {
-          dispatch_float(out.dtype, [&]<class T> {
-            copy_checked<T>(in[0].as<T>(), out.as<T>(), out.size(), attrs);
-          });
-        },
+    .runs = Kernel{.run =
+                       [](std::span<const Operand> in, const Operand& out, const Attrs& attrs) {
+                         dispatch_float(out.dtype, [&]<class T> {
+                           copy_checked<T>(in[0].as<T>(), out.as<T>(), out.size(), attrs);
+                         });
+                       }},
     .examples = []() -> std::vector<Example> {
       const auto of = [](Type type) -> Example {
         return {{type}, [](Args x) { return checked_parameter(square(x[0]), 1 / 0.0, "test"); }};
@@ -157,7 +160,7 @@ constinit const Op random_uniform_op{
     .sizes_from = 1,
     .follow = no_follow,
     .size_of = drawn_size,
-    .kernel = random_kernel<false>,
+    .runs = Kernel{.run = random_kernel<false>},
     .examples = [] { return random_examples<DType::float64>(random_uniform_op); },
 };
 
@@ -168,7 +171,7 @@ constinit const Op random_normal_op{
     .sizes_from = 1,
     .follow = no_follow,
     .size_of = drawn_size,
-    .kernel = random_kernel<true>,
+    .runs = Kernel{.run = random_kernel<true>},
     .examples = [] { return random_examples<DType::float32>(random_normal_op); },
 };
 
@@ -217,10 +220,6 @@ const double* number(const Expr& e, double& place) {
   return &place;
 }
 
-[[noreturn]] void refuse(const std::string& what, Source where) {
-  throw ValueError(text(what, "\n  written at ", where.text()));
-}
-
 }  // namespace
 
 Expr RandomStreams::uniform(const Sizes& sizes, const Arg& low, const Arg& high, DType dtype,
@@ -229,9 +228,10 @@ Expr RandomStreams::uniform(const Sizes& sizes, const Arg& low, const Arg& high,
   double places[2];
   const double *a = number(low, places[0]), *b = number(high, places[1]);
   if ((a && !std::isfinite(*a)) || (b && !std::isfinite(*b)) || (a && b && !(*a <= *b))) {
-    refuse(text("uniform: there are no numbers from ", a ? text(*a) : describe(low), " to ",
-                b ? text(*b) : describe(high), ": low <= high must hold, both finite"),
-           where);
+    refuse<ValueError>("uniform",
+                       text("there are no numbers from ", a ? text(*a) : describe(low), " to ",
+                            b ? text(*b) : describe(high), ": low <= high must hold, both finite"),
+                       where);
   }
   const Expr u = draw(random_uniform_op, sizes, dtype, where);
   if (!a || !b) {
@@ -252,10 +252,11 @@ Expr RandomStreams::normal(const Sizes& sizes, const Arg& mean, const Arg& sd, D
   double places[2];
   const double *m = number(mean, places[0]), *s = number(sd, places[1]);
   if ((m && !std::isfinite(*m)) || (s && !(*s >= 0 && std::isfinite(*s)))) {
-    refuse(text("normal: there is no distribution with mean ", m ? text(*m) : describe(mean),
-                " and standard deviation ", s ? text(*s) : describe(sd),
-                ": both must be finite, sd >= 0"),
-           where);
+    refuse<ValueError>(
+        "normal",
+        text("no distribution has mean ", m ? text(*m) : describe(mean), " and standard deviation ",
+             s ? text(*s) : describe(sd), ": both must be finite, sd >= 0"),
+        where);
   }
   const Expr spread =
       s ? sd.expr() : checked_parameter(sd, std::numeric_limits<double>::infinity(), "normal: sd");
@@ -266,12 +267,11 @@ Expr RandomStreams::binomial(const Sizes& sizes, std::int64_t n, const Arg& p, D
                              Source where) {
   const Attribution as(where);
   if (n < 1)
-    throw TypeError(text("binomial: the number of trials must be at least 1, got ", n,
-                         "\n  written at ", where.text()));
+    refuse<ValueError>("binomial", text("the number of trials must be at least 1, got ", n), where);
   double place;
   const double* literal = number(p, place);
   if (literal && !(*literal >= 0 && *literal <= 1))
-    refuse(text("binomial: p is a probability, in [0, 1], got ", *literal), where);
+    refuse<ValueError>("binomial", text("p is a probability, in [0, 1], got ", *literal), where);
   const Expr chance = literal ? p.expr() : checked_parameter(p, 1, "binomial: p");
   // In double precision, so that p is met to 2^-53 for any result type.
   if (n == 1) return cast(draw(random_uniform_op, sizes, DType::float64, where) < chance, dtype);

@@ -204,9 +204,9 @@ constexpr Op elementwise(Op op) {
   op.reference = [](Values in, const Attrs&) {
     return elementwise_reference(scalar_functions<F>, in);
   };
-  op.block = [](DType in, DType) {
+  op.runs = Elementwise{[](DType in, DType) {
     return simd::kernels().elementwise[formula::formula_index<F>()][static_cast<std::size_t>(in)];
-  };
+  }};
   op.operands = F::domain == formula::Domain::real      ? Operands::real
                 : F::domain == formula::Domain::number  ? Operands::numeric
                 : F::domain == formula::Domain::boolean ? Operands::boolean

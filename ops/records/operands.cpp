@@ -192,13 +192,14 @@ constinit const Op checked_label_op{
           return apply(checked_label_op, {x[0], x[1]}, y.attrs());
         },
     .follow = [](Args, std::span<const std::int64_t> axes, const Expr&) { return axes[0]; },
-    .kernel =
-        [](std::span<const Operand> in, const Operand& out, const Attrs&) {
-          const std::int64_t classes = *in[1].as<std::int64_t>();
-          const std::int64_t* labels = in[0].as<std::int64_t>();
-          for (std::int64_t k = 0; k < out.size(); ++k) require_class(labels[k], classes);
-          std::copy_n(labels, out.size(), out.as<std::int64_t>());
-        },
+    .runs = Kernel{.run =
+                       [](std::span<const Operand> in, const Operand& out, const Attrs&) {
+                         const std::int64_t classes = *in[1].as<std::int64_t>();
+                         const std::int64_t* labels = in[0].as<std::int64_t>();
+                         for (std::int64_t k = 0; k < out.size(); ++k)
+                           require_class(labels[k], classes);
+                         std::copy_n(labels, out.size(), out.as<std::int64_t>());
+                       }},
     .examples = []() -> std::vector<Example> {
       const auto f = [](Args x) { return class_labels("f", x[0], x[1], -1); };
       return {{{Type{DType::int64, {5}}, Type{DType::float64, {5, 8}}}, f, {8}},

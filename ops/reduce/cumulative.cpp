@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "cinch/core/op.hpp"
+#include "cinch/core/run/cost.hpp"
 #include "cinch/core/run/team.hpp"
 #include "cinch/ops/activation.hpp"
 #include "cinch/ops/along.hpp"
@@ -37,7 +38,8 @@ void cumsum_kernel(std::span<const Operand> in, const Operand& out, const Attrs&
   const std::int64_t step = backward ? -inner : inner;
   dispatch(out.dtype, [&]<class T> {
     if constexpr (!std::is_same_v<T, bool>) {
-      const std::int64_t parts = running::parts_for(static_cast<double>(out.size()), blocks);
+      const std::int64_t parts =
+          running::parts_for(running::cost::scanned * static_cast<double>(out.size()), blocks);
       running::share_work(parts, [&](std::int64_t part) {
         const running::Span own = running::part_of(blocks, 1, parts, part);
         for (std::int64_t i = own.begin; i < own.end; ++i) {
@@ -106,8 +108,8 @@ void running_argmax_kernel(std::span<const Operand> in, const Operand& out, cons
   const bool backward = attrs.ints[backward_at] != 0, smallest = attrs.ints[smallest_at] != 0;
   const std::int64_t begin = backward ? lanes.n - 1 : 0, step = backward ? -1 : 1;
   dispatch(in[0].dtype, [&]<class T> {
-    const std::int64_t parts =
-        running::parts_for(2.0 * static_cast<double>(out.size()), lanes.count);
+    const std::int64_t parts = running::parts_for(
+        running::cost::argument_scanned * static_cast<double>(out.size()), lanes.count);
     running::share_work(parts, [&](std::int64_t part) {
       const running::Span own = running::part_of(lanes.count, 1, parts, part);
       for (std::int64_t lane = own.begin; lane < own.end; ++lane) {
@@ -166,7 +168,7 @@ constinit const Op running_argmax_op{
     .follow = [](Args, std::span<const std::int64_t> axes, const Expr& y) -> std::int64_t {
       return axes[0] == y.attrs().ints[axis_at] ? -1 : axes[0];
     },
-    .kernel = running_argmax_kernel,
+    .runs = Kernel{.run = running_argmax_kernel},
     .examples = []() -> std::vector<Example> {
       std::vector<Example> result;
       for (const Direction direction : {Direction::forward, Direction::backward}) {
@@ -207,7 +209,7 @@ constinit const Op cumsum_op{
     .follow = [](Args, std::span<const std::int64_t> axes, const Expr& y) -> std::int64_t {
       return axes[0] == y.attrs().ints[axis_at] ? -1 : axes[0];
     },
-    .kernel = cumsum_kernel,
+    .runs = Kernel{.run = cumsum_kernel},
     .examples = []() -> std::vector<Example> {
       std::vector<Example> result;
       for (const auto& [dims, axis] : std::vector<std::pair<Dims, std::int64_t>>{{{5}, 0},

@@ -49,7 +49,8 @@ Expr cross_entropy_along(const char* name, const Arg& t, const Arg& p, std::int6
                          const ClassOptions& options, Weighted&& weighted) {
   axis = axis_of(name, p, axis);
   if (!(options.smoothing >= 0 && options.smoothing < 1)) {
-    refuse(name, text("smoothing must be in [0, 1), it is ", options.smoothing), t, {p});
+    refuse<ValueError>(name, text("smoothing must be in [0, 1), it is ", options.smoothing), t,
+                       {p});
   }
   const auto cost = [&](Expr q) {
     if (options.smoothing > 0)

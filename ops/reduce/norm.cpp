@@ -25,7 +25,7 @@ Expr std_(const Arg& x, const Axes& axes, bool keepdims, std::int64_t ddof) {
 
 Expr norm(const Arg& x, double p, const Axes& axes, bool keepdims) {
   const Attribution as(x.where());
-  if (std::isnan(p)) refuse("norm", "p must be a number, it is NaN", x);
+  if (std::isnan(p)) refuse<ValueError>("norm", "p must be a number, it is NaN", x);
   const Expr v = is_float(x->dtype()) ? x.expr() : cast(x, DType::float64);
   if (p == 2) return rules::length_of(sum(square(v), axes, keepdims));
   const Expr magnitude = abs(v);

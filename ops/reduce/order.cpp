@@ -5,6 +5,7 @@
 
 #include "cinch/core/op.hpp"
 #include "cinch/core/refusal.hpp"
+#include "cinch/core/run/cost.hpp"
 #include "cinch/core/run/team.hpp"
 #include "cinch/ops/along.hpp"
 #include "cinch/ops/reference/positions.hpp"
@@ -67,8 +68,8 @@ void argsort_kernel(std::span<const Operand> in, const Operand& out, const Attrs
   if (out.size() == 0) return;
   const double depth = std::log2(2.0 + static_cast<double>(to.n));
   dispatch(in[0].dtype, [&]<class T> {
-    const std::int64_t parts =
-        running::parts_for(4 * static_cast<double>(in[0].size()) * depth, from.count);
+    const std::int64_t parts = running::parts_for(
+        running::cost::compared * static_cast<double>(in[0].size()) * depth, from.count);
     running::share_work(parts, [&](std::int64_t part) {
       const running::Span own = running::part_of(from.count, 1, parts, part);
       auto* elements = reinterpret_cast<Element<T>*>(
@@ -141,7 +142,7 @@ constinit const Op argsort_op{
     .follow = [](Args, std::span<const std::int64_t> axes, const Expr& y) -> std::int64_t {
       return axes[0] == y.attrs().ints[axis_at] ? -1 : axes[0];
     },
-    .kernel = argsort_kernel,
+    .runs = Kernel{.run = argsort_kernel},
     .examples = []() -> std::vector<Example> {
       const Type v{DType::float64, {17}}, m{DType::float64, {6, 5}}, i{DType::int64, {5, 9}};
       return {{{v}, [](Args x) { return argsort(x[0]); }},
@@ -172,7 +173,7 @@ Expr sort(const Arg& x, std::int64_t axis, bool descending) {
 TopK topk(const Arg& x, std::int64_t k, std::int64_t axis, bool largest) {
   const Attribution as(x.where());
   if (k < 0) {
-    refuse("topk", text("cannot give ", k, " elements"), x);
+    refuse<ValueError>("topk", text("cannot give ", k, " elements"), x);
   }
   const Expr indices = sorted_positions("topk", x, axis, largest, k);
   return {take_along_axis(x, indices, axis), indices};

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "cinch/core/run/cost.hpp"
 #include "cinch/core/run/team.hpp"
 #include "cinch/ops/arithmetic.hpp"
 #include "cinch/ops/kernels/kernels.hpp"
@@ -67,7 +68,7 @@ constinit const Op prod_op{
     .batch = batch_reduce,
     .follow = follow_reduce,
     .simplify = simplify_reduce,
-    .accumulator = &prod_accumulator,
+    .runs = Reduction{&prod_accumulator},
     .examples = [] { return reduce_examples(prod, true); },
 };
 
@@ -141,7 +142,8 @@ void recurrence_kernel(std::span<const Operand> in, const Operand& out, const At
   const std::int64_t inner = inner_size(out.shape, attrs), block = n * inner;
   const std::int64_t blocks = out.size() / block;
   const bool backward = attrs.ints[backward_at] != 0;
-  const std::int64_t parts = running::parts_for(static_cast<double>(out.size()), blocks);
+  const std::int64_t parts =
+      running::parts_for(running::cost::scanned * static_cast<double>(out.size()), blocks);
   dispatch(out.dtype, [&]<class T> {
     running::share_work(parts, [&](std::int64_t part) {
       const running::Span own = running::part_of(blocks, 1, parts, part);
@@ -213,7 +215,7 @@ constinit const Op recurrence_op{
       const bool apart = axes[0] >= 0 && axes[1] >= 0 && axes[0] != axes[1];
       return at == y.attrs().ints[axis_at] || apart ? -1 : at;
     },
-    .kernel = recurrence_kernel,
+    .runs = Kernel{.run = recurrence_kernel},
     .examples = recurrence_examples,
 };
 

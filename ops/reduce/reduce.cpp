@@ -153,7 +153,7 @@ constinit const Op sum_op{
     .batch = batch_reduce,
     .follow = follow_reduce,
     .simplify = simplify_reduce,
-    .accumulator = &sum_accumulator,
+    .runs = Reduction{&sum_accumulator},
     .examples = [] { return reduce_examples(sum, true); },
 };
 
@@ -166,7 +166,7 @@ constinit const Op max_op{
     .batch = batch_reduce,
     .follow = follow_reduce,
     .simplify = simplify_reduce,
-    .accumulator = &extreme_accumulator<true>,
+    .runs = Reduction{&extreme_accumulator<true>},
     .examples = [] { return reduce_examples(max, false); },
 };
 
@@ -179,7 +179,7 @@ constinit const Op min_op{
     .batch = batch_reduce,
     .follow = follow_reduce,
     .simplify = simplify_reduce,
-    .accumulator = &extreme_accumulator<false>,
+    .runs = Reduction{&extreme_accumulator<false>},
     .examples = [] { return reduce_examples(min, false); },
 };
 
@@ -260,7 +260,7 @@ constinit const Op argmax_op{
     .reference = arg_reference<true>,
     .batch = batch_reduce,
     .follow = follow_reduce,
-    .kernel = arg_kernel<true>,
+    .runs = Kernel{.run = arg_kernel<true>},
     .examples = arg_examples<argmax>,
 };
 
@@ -270,7 +270,7 @@ constinit const Op argmin_op{
     .reference = arg_reference<false>,
     .batch = batch_reduce,
     .follow = follow_reduce,
-    .kernel = arg_kernel<false>,
+    .runs = Kernel{.run = arg_kernel<false>},
     .examples = arg_examples<argmin>,
 };
 

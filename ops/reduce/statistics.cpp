@@ -65,7 +65,7 @@ Expr quantile(const Arg& x, const Arg& q, const Axes& axes, bool keepdims) {
   if (const Tensor* value = constant_value(q)) {
     for (std::int64_t k = 0; k < value->size(); ++k) {
       if (!(value->at(k) >= 0 && value->at(k) <= 1))
-        refuse("quantile", "q must be in [0, 1]", x, {q});
+        refuse<ValueError>("quantile", "q must be in [0, 1]", x, {q});
     }
   }
   const std::vector<std::int64_t> reduced = axes.of("quantile", x);

@@ -46,7 +46,7 @@ class SignReader {
     if (op == &neg_op) return {in(0).above, in(0).below};
     if (any({&sum_op, &max_op, &min_op, &sum_like_op, &broadcast_to_op, &dimshuffle_op, &reshape_op,
              &copy_op, &even_op, &share_op}) ||
-        op->view || (op == &cast_op && e.inputs()[0].dtype() != DType::bool_))
+        op->view() || (op == &cast_op && e.inputs()[0].dtype() != DType::bool_))
       return in(0);
     if (op == &cast_op) return {false, true};
     if (op == &add_op) return either(in(0), in(1));

@@ -28,7 +28,7 @@ Expr number_from(std::string_view name, const Arg& x, const Arg& number) {
 Expr count_from(std::string_view name, const Arg& x, const Arg& number) {
   const Expr result = number_from(name, x, number);
   const Tensor* value = constant_value(result);
-  if (value && value->item() < 0) refuse(name, "a count cannot be negative", x);
+  if (value && value->item() < 0) refuse<ValueError>(name, "a count cannot be negative", x);
   return result;
 }
 
@@ -162,7 +162,8 @@ std::vector<Expr> split_sizes(const Arg& x, const Sizes& lengths, std::int64_t a
   std::int64_t left = std::numeric_limits<std::int64_t>::max();
   for (const Expr& length : lengths.all()) {
     if (const Tensor* number = constant_value(length); number && number->rank() == 0) {
-      if (number->item() < 0) refuse("split_sizes", "a part cannot have a negative size", x);
+      if (number->item() < 0)
+        refuse<ValueError>("split_sizes", "a part cannot have a negative size", x);
       if (number->item() > static_cast<double>(left))
         refuse("split_sizes", "the parts are larger than any axis", x);
       left -= static_cast<std::int64_t>(number->item());
@@ -263,7 +264,7 @@ Expr pad(const Arg& x, const std::vector<Sides>& widths, PadMode mode, const Arg
   for (std::int64_t axis = 0; axis < x->rank(); ++axis) {
     const Sides& width = widths[widths.size() == 1 ? 0 : index(axis)];
     if (width.before < 0 || width.after < 0)
-      refuse("pad", "a width cannot be negative: slice it", x);
+      refuse<ValueError>("pad", "a width cannot be negative: slice it", x);
     if (width.before == 0 && width.after == 0) continue;
     result =
         mode == PadMode::constant

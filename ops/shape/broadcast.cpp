@@ -146,7 +146,7 @@ constinit const Op broadcast_to_op{
         [](const Expr& y, std::int64_t axis) {
           return Expr(y.inputs()[static_cast<std::size_t>(axis) + 1]);
         },
-    .view = broadcast_to_view,
+    .runs = View{.show = broadcast_to_view},
     .examples = []() -> std::vector<Example> {
       const auto to = [](Args x, const Shape& shape) {
         std::vector<Expr> all;

@@ -127,7 +127,7 @@ constinit const Op concatenate_op{
     .batch = batch_concatenate,
     .follow = follow_concatenate,
     .size_of = concatenate_size,
-    .kernel = concatenate_kernel,
+    .runs = Kernel{.run = concatenate_kernel},
     .examples = []() -> std::vector<Example> {
       const Type a{DType::float64, {2, 3}}, b{DType::float64, {2, 1}}, c{DType::float64, {4, 3}};
       return {{{a, b},

@@ -207,7 +207,7 @@ constinit const Op diagonal_op{
               minimum(size(x, y.attrs().ints[0]) - d.below, size(x, y.attrs().ints[1]) - d.above),
               0);
         },
-    .view = diagonal_view,
+    .runs = View{.show = diagonal_view},
     .examples = []() -> std::vector<Example> {
       const auto f = [](std::int64_t offset, std::int64_t axis1, std::int64_t axis2) {
         return [=](Args x) { return diagonal(x[0], offset, axis1, axis2); };
@@ -243,7 +243,7 @@ constinit const Op embed_diagonal_op{
           return apply(embed_diagonal_op, {x[0], like}, with_batch(y.attrs()));
         },
     .trace = trace_embed_diagonal,
-    .kernel = embed_diagonal_kernel,
+    .runs = Kernel{.run = embed_diagonal_kernel},
     .examples = []() -> std::vector<Example> {
       const Type v{DType::float64, {3}}, square{DType::float64, {3, 3}};
       const auto f = [](std::int64_t offset, std::int64_t axis1, std::int64_t axis2) {

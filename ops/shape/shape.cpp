@@ -30,7 +30,7 @@ Expr simplify_size(const Expr& e) {
   const auto step_down = [&] {
     for (std::size_t i = 0; i < x.inputs().size(); ++i) {
       const Expr input = x.inputs()[i];
-      if (x.op().sizes_from >= 0 && static_cast<int>(i) >= x.op().sizes_from) return false;
+      if (x.op().is_size(i)) return false;
       const auto at = std::ranges::find(input.dims(), dim);
       if (at == input.dims().end()) continue;
       axis = at - input.dims().begin();
@@ -271,7 +271,7 @@ constinit const Op dimshuffle_op{
     .batch = batch_dimshuffle,
     .follow = follow_dimshuffle,
     .simplify = simplify_dimshuffle,
-    .view = dimshuffle_view,
+    .runs = View{.show = dimshuffle_view},
     .examples = []() -> std::vector<Example> {
       return {{{matrix34}, [](Args x) { return transpose(x[0]); }},
               {{matrix34},
@@ -305,7 +305,7 @@ constinit const Op reshape_op{
         [](const Expr& y, std::int64_t axis) {
           return Expr(y.inputs()[static_cast<std::size_t>(axis) + 1]);
         },
-    .view = reshape_view,
+    .runs = View{.show = reshape_view},
     .examples = []() -> std::vector<Example> {
       return {{{matrix34},
                [](Args x) {
@@ -385,7 +385,7 @@ Expr expand_dims(const Arg& x, std::int64_t axis) {
   try {
     axis = normalize_axis(axis, x->rank() + 1);
   } catch (const TypeError& error) {
-    refuse("expand_dims", error.what(), x);
+    refuse("expand_dims", error, x);
   }
   std::vector<std::int64_t> pattern(static_cast<std::size_t>(x->rank()));
   std::iota(pattern.begin(), pattern.end(), 0);

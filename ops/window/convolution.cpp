@@ -1,5 +1,6 @@
 #include "cinch/ops/convolution.hpp"
 
+#include "cinch/core/refusal.hpp"
 #include "cinch/ops/arithmetic.hpp"
 #include "cinch/ops/index.hpp"
 #include "cinch/ops/shape.hpp"
@@ -26,7 +27,7 @@ void read_options(Operation& c, std::size_t axes, const Options& options) {
   if (c.w.rank() != rank)
     throw TypeError(text("the filters must have axes (filters, channels, ", spatial));
   if (options.groups < 1)
-    throw TypeError(text("the groups number ", options.groups, ", there must be at least 1"));
+    throw ValueError(text("the groups number ", options.groups, ", there must be at least 1"));
   if (c.w.dims()[0].known() && c.w.dims()[0].size() % options.groups != 0) {
     throw TypeError(
         text(c.w.dims()[0].size(), " filters cannot be divided into ", options.groups, " groups"));
@@ -109,8 +110,8 @@ Expr convolve(std::string_view name, std::size_t axes, const Arg& x, const Arg& 
     }
     for (std::size_t k = 0; k < axes; ++k)
       window_count(x->dims()[2 + k], w->dims()[2 + k], c.windows[k]);
-  } catch (const TypeError& error) {
-    windows::fail(name, error.what(), std::vector<Expr>{x, w}, x.where());
+  } catch (const Error& error) {
+    refuse(name, error, x, {w});
   }
   prepare(c, options.flip);
   return in_groups(c, [&](const Expr& data, const Expr& filters) {
@@ -148,8 +149,8 @@ Expr convolve_transposed(std::string_view name, std::size_t axes, const Arg& y, 
                              " when the padding is off: ", n->item()));
       }
     }
-  } catch (const TypeError& error) {
-    windows::fail(name, error.what(), std::vector<Expr>{y, w}, y.where());
+  } catch (const Error& error) {
+    refuse(name, error, y, {w});
   }
   prepare(c, options.flip);
   if (axes == 1) in.insert(in.begin(), constant(Tensor(std::int64_t{1})));

@@ -1,3 +1,4 @@
+#include "cinch/core/refusal.hpp"
 #include "cinch/ops/arithmetic.hpp"
 #include "cinch/ops/arrange.hpp"
 #include "cinch/ops/convolution.hpp"
@@ -23,7 +24,7 @@ Depth read_options(const Expr& x, const Expr& w, const ConvOptions& options) {
   const Dim width = w.dims()[2], channels = x.dims()[1], each = w.dims()[1];
   if (!width.known()) throw TypeError("the depth of the filters must be known");
   if (options.groups < 1)
-    throw TypeError(text("the groups number ", options.groups, ", there must be at least 1"));
+    throw ValueError(text("the groups number ", options.groups, ", there must be at least 1"));
   if (channels.known() && each.known() && channels.size() != each.size() * options.groups) {
     throw TypeError(text("the input has ", channels.size(), " channels, the filters are for ",
                          each.size(), options.groups > 1 ? " in each group" : ""));
@@ -51,8 +52,8 @@ Expr conv3d(const Arg& x, const Arg& w, const ConvOptions& options) {
   Depth d;
   try {
     d = read_options(x, w, options);
-  } catch (const TypeError& error) {
-    windows::fail("conv3d", error.what(), std::vector<Expr>{x, w}, x.where());
+  } catch (const Error& error) {
+    refuse("conv3d", error, x, {w});
   }
   const windows::Window& depth = d.windows[0];
   const Expr padded = pad(x, {0, 0, {depth.before, depth.after}, 0, 0});

@@ -4,6 +4,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "cinch/core/run/cost.hpp"
 #include "cinch/core/run/team.hpp"
 #include "cinch/ops/linalg/blas.hpp"
 #include "cinch/ops/window/windows.hpp"
@@ -169,7 +170,8 @@ blas::Matrix<const T> filter_matrix(const ConvolutionSizes& s, const Blocks<T>& 
 
 double nanoseconds(const ConvolutionSizes& s, std::size_t bytes) {
   const auto columns = static_cast<double>(s.meetings() * static_cast<std::int64_t>(bytes));
-  return columns * (0.05 + static_cast<double>(s.filters) / 200);
+  return columns * (running::cost::gathered_byte +
+                    2 * static_cast<double>(s.filters) * running::cost::flop(1));
 }
 
 /// Calls work(group, example) for all of them, several at once.

@@ -385,13 +385,14 @@ constinit const Op convolution_op{
           const auto k = static_cast<std::size_t>(axis - y.rank() + 2);
           return window_count(size(x, axis), size(w, axis), windows::windows_of(y.attrs())[k]);
         },
-    .kernel = windows::convolution_kernel,
-    .accepts = windows::convolution_accepts,
-    .flops =
-        [](const Expr& y) {
-          return count_flops({y.inputs()[0].type().shape(), y.inputs()[1].type().shape(),
-                              y.type().shape(), y.attrs()});
-        },
+    .runs =
+        Kernel{.run = windows::convolution_kernel,
+               .accepts = windows::convolution_accepts,
+               .flops =
+                   [](const Expr& y) {
+                     return count_flops({y.inputs()[0].type().shape(), y.inputs()[1].type().shape(),
+                                         y.type().shape(), y.attrs()});
+                   }},
     .examples = convolution_examples,
 };
 
@@ -404,13 +405,13 @@ constinit const Op convolution_data_op{
     .batch = batch_convolution,
     .follow = follow_convolution,
     .size_of = given_size,
-    .kernel = windows::convolution_data_kernel,
-    .accepts = windows::convolution_accepts,
-    .flops =
-        [](const Expr& x) {
-          return count_flops({x.type().shape(), x.inputs()[1].type().shape(),
-                              x.inputs()[0].type().shape(), x.attrs()});
-        },
+    .runs = Kernel{.run = windows::convolution_data_kernel,
+                   .accepts = windows::convolution_accepts,
+                   .flops =
+                       [](const Expr& x) {
+                         return count_flops({x.type().shape(), x.inputs()[1].type().shape(),
+                                             x.inputs()[0].type().shape(), x.attrs()});
+                       }},
     .examples = convolution_data_examples,
 };
 
@@ -423,13 +424,13 @@ constinit const Op convolution_filters_op{
     .batch = batch_convolution,
     .follow = follow_convolution,
     .size_of = given_size,
-    .kernel = windows::convolution_filters_kernel,
-    .accepts = windows::convolution_accepts,
-    .flops =
-        [](const Expr& w) {
-          return count_flops({w.inputs()[0].type().shape(), w.type().shape(),
-                              w.inputs()[1].type().shape(), w.attrs()});
-        },
+    .runs = Kernel{.run = windows::convolution_filters_kernel,
+                   .accepts = windows::convolution_accepts,
+                   .flops =
+                       [](const Expr& w) {
+                         return count_flops({w.inputs()[0].type().shape(), w.type().shape(),
+                                             w.inputs()[1].type().shape(), w.attrs()});
+                       }},
     .examples = convolution_filters_examples,
 };
 

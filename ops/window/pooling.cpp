@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "cinch/core/refusal.hpp"
 #include "cinch/ops/arithmetic.hpp"
 #include "cinch/ops/records/sizes.hpp"
 #include "cinch/ops/shape.hpp"
@@ -41,8 +42,8 @@ Ints read_options(std::string_view name, std::size_t axes, const Arg& x, const P
       window_count(x->dims()[x->dims().size() - axes + k], width[k], windows.back());
     }
     return to_ints(windows);
-  } catch (const TypeError& error) {
-    windows::fail(name, error.what(), std::vector<Expr>{x}, x.where());
+  } catch (const Error& error) {
+    refuse(name, error, x);
   }
 }
 
@@ -103,8 +104,8 @@ Expr max_unpool(std::string_view name, std::size_t axes, const Arg& y, const Arg
   const Attribution as(y.where(), /*force=*/false, name.data());
   const auto least = static_cast<std::int64_t>(axes);
   if (std::min({y->rank(), positions->rank(), like->rank()}) < least) {
-    windows::fail(name, text("each operand needs at least ", axes, axes == 1 ? " axis" : " axes"),
-                  std::vector<Expr>{y, positions, like}, y.where());
+    refuse(name, text("each operand needs at least ", axes, axes == 1 ? " axis" : " axes"), y,
+           {positions, like});
   }
   const std::vector<Expr> target =
       windows::spatial_sizes(axes == 1 ? windows::with_height(like) : like.expr());
@@ -122,8 +123,8 @@ Expr upsample(std::string_view name, std::size_t axes, const Arg& x, const PerAx
   try {
     require_axes(axes, x);
     for (const std::int64_t n : factor.of(axes, 1, "factor")) windows.push_back({n, n, 0, 0, 1});
-  } catch (const TypeError& error) {
-    windows::fail(name, error.what(), std::vector<Expr>{x}, x.where());
+  } catch (const Error& error) {
+    refuse(name, error, x);
   }
   const Ints ints = to_ints(windows);
   return of_maps(axes, x, [&](const Expr& maps) {

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <type_traits>
 
+#include "cinch/core/run/cost.hpp"
 #include "cinch/core/run/team.hpp"
 #include "cinch/ops/window.hpp"
 #include "cinch/ops/window/windows.hpp"
@@ -128,7 +129,7 @@ void window_sum_kernel(std::span<const Operand> in, const Operand& out, const At
   dispatch_number(out.dtype, [&]<class T> {
     const Maps<const T> x(in[0]);
     const Maps<T> y(out);
-    for_each_map(y.count(), x.area() + y.area(), 1, [&](std::int64_t map) {
+    for_each_map(y.count(), x.area() + y.area(), running::cost::windowed, [&](std::int64_t map) {
       const T* from = x.at(map);
       T* to = y.at(map);
       for_each_window(windows, x.rows, x.columns, y.rows, y.columns,
@@ -155,7 +156,7 @@ void window_spread_kernel(std::span<const Operand> in, const Operand& out, const
     };
     const bool covers =
         tiles(windows[0], y.rows, x.rows) && tiles(windows[1], y.columns, x.columns);
-    for_each_map(x.count(), x.area() + y.area(), 1, [&](std::int64_t map) {
+    for_each_map(x.count(), x.area() + y.area(), running::cost::windowed, [&](std::int64_t map) {
       const T* from = y.at(map);
       T* to = x.at(map);
       if (covers) return repeat(from, y.rows, y.columns, windows, to);
@@ -179,7 +180,7 @@ void window_argmax_kernel(std::span<const Operand> in, const Operand& out, const
   dispatch_number(in[0].dtype, [&]<class T> {
     const Maps<const T> x(in[0]);
     const Maps<std::int64_t> y(out);
-    for_each_map(y.count(), x.area() + y.area(), 1, [&](std::int64_t map) {
+    for_each_map(y.count(), x.area() + y.area(), running::cost::windowed, [&](std::int64_t map) {
       const T* from = x.at(map);
       std::int64_t* to = y.at(map);
       for (std::int64_t o = 0; o < y.rows; ++o, to += y.columns)
@@ -194,7 +195,7 @@ void pick_kernel(std::span<const Operand> in, const Operand& out, const Attrs&) 
     const Maps<const T> x(in[0]);
     const Maps<const std::int64_t> positions(in[1]);
     const Maps<T> y(out);
-    for_each_map(y.count(), y.area(), 1, [&](std::int64_t map) {
+    for_each_map(y.count(), y.area(), running::cost::windowed, [&](std::int64_t map) {
       const T* from = x.at(map);
       const std::int64_t* at = positions.at(map);
       T* to = y.at(map);
@@ -208,7 +209,7 @@ void unpool_kernel(std::span<const Operand> in, const Operand& out, const Attrs&
     const Maps<const T> y(in[0]);
     const Maps<const std::int64_t> positions(in[1]);
     const Maps<T> x(out);
-    for_each_map(x.count(), x.area() + y.area(), 0.5, [&](std::int64_t map) {
+    for_each_map(x.count(), x.area() + y.area(), running::cost::spread, [&](std::int64_t map) {
       const T* from = y.at(map);
       const std::int64_t* at = positions.at(map);
       T* to = x.at(map);

@@ -317,8 +317,7 @@ constinit const Op window_sum_op{
     .batch = batch_maps,
     .follow = follow_maps,
     .size_of = pooled_size,
-    .kernel = windows::window_sum_kernel,
-    .accepts = windows::pooling_accepts,
+    .runs = Kernel{.run = windows::window_sum_kernel, .accepts = windows::pooling_accepts},
     .examples = [] { return examples_of(average_pool1d, average_pool2d); },
 };
 
@@ -336,8 +335,7 @@ constinit const Op window_spread_op{
         [](const Expr& y, std::int64_t axis) {
           return Expr(y.inputs()[static_cast<std::size_t>(axis - y.rank() + 3)]);
         },
-    .kernel = windows::window_spread_kernel,
-    .accepts = windows::pooling_accepts,
+    .runs = Kernel{.run = windows::window_spread_kernel, .accepts = windows::pooling_accepts},
     .examples = []() -> std::vector<Example> {
       const auto spread = [](std::int64_t rows, std::int64_t columns,
                              const windows::Window& window) {
@@ -368,8 +366,7 @@ constinit const Op window_argmax_op{
     .batch = batch_maps,
     .follow = follow_maps,
     .size_of = pooled_size,
-    .kernel = windows::window_argmax_kernel,
-    .accepts = windows::pooling_accepts,
+    .runs = Kernel{.run = windows::window_argmax_kernel, .accepts = windows::pooling_accepts},
     .examples = [] { return examples_of(max_pool1d_positions, max_pool2d_positions); },
 };
 
@@ -382,8 +379,7 @@ constinit const Op pick_op{
     },
     .batch = batch_positions,
     .follow = follow_positions,
-    .kernel = windows::pick_kernel,
-    .accepts = windows::pooling_accepts,
+    .runs = Kernel{.run = windows::pick_kernel, .accepts = windows::pooling_accepts},
     .examples = []() -> std::vector<Example> {
       std::vector<Example> result = examples_of(max_pool1d, max_pool2d);
       const Type maps{DType::float64, {2, 3, 4}}, positions{DType::int64, {2, 1, 5}};
@@ -406,8 +402,7 @@ constinit const Op unpool_op{
         [](const Expr& y, std::int64_t axis) {
           return Expr(y.inputs()[static_cast<std::size_t>(axis - y.rank() + 4)]);
         },
-    .kernel = windows::unpool_kernel,
-    .accepts = windows::pooling_accepts,
+    .runs = Kernel{.run = windows::unpool_kernel, .accepts = windows::pooling_accepts},
     .examples = []() -> std::vector<Example> {
       const auto into = [](std::int64_t rows, std::int64_t columns) {
         return [=](Args x) {

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "cinch/core/op.hpp"
-#include "cinch/core/refusal.hpp"
 #include "cinch/ops/arithmetic.hpp"
 #include "cinch/ops/shape.hpp"
 #include "cinch/ops/window/windows.hpp"
@@ -31,7 +30,7 @@ std::vector<std::int64_t> PerAxis::of(std::size_t axes, std::int64_t least,
         text("the ", what, " has ", result.size(), " numbers for ", axes, " spatial axes"));
   }
   for (const std::int64_t n : result) {
-    if (n < least) throw TypeError(text("the ", what, " is ", n, ", it must be at least ", least));
+    if (n < least) throw ValueError(text("the ", what, " is ", n, ", it must be at least ", least));
   }
   return result;
 }
@@ -57,8 +56,8 @@ std::vector<Sides> Padding::of(const std::vector<std::int64_t>& spans) const {
   }
   for (const Sides& sides : result) {
     if (sides.before < 0 || sides.after < 0) {
-      throw TypeError(text("the padding is ", std::min(sides.before, sides.after),
-                           ", it must be at least 0: cut with slice() instead"));
+      throw ValueError(text("the padding is ", std::min(sides.before, sides.after),
+                            ", it must be at least 0: cut with slice() instead"));
     }
   }
   return result;
@@ -148,11 +147,6 @@ bool windows::dense_inside(const Strided& where, const Shape& shape, std::size_t
     if (shape[k] != 1 && where.strides[k] != step) return false;
   }
   return true;
-}
-
-void windows::fail(std::string_view function, const std::string& what, Args operands,
-                   Source where) {
-  throw TypeError(refusal(function, what, operands, where));
 }
 
 }  // namespace cinch

@@ -64,8 +64,4 @@ void require_count(Dim count, Dim n, Dim width, const Window& window, std::size_
 /// Whether the last `axes` axes lie row-major, one behind the other.
 bool dense_inside(const Strided& where, const Shape& shape, std::size_t axes);
 
-/// TypeError in the name of a public function: what is wrong, its operands, the user's line.
-[[noreturn]] void fail(std::string_view function, const std::string& what, Args operands,
-                       Source where);
-
 }  // namespace cinch::windows

@@ -17,7 +17,7 @@ using namespace cinch::testing;
 
 namespace {
 
-BlockFn copy_of(DType dtype) { return copy_op.block(dtype, dtype); }
+BlockFn copy_of(DType dtype) { return copy_op.elementwise()->block(dtype, dtype); }
 
 std::vector<std::int64_t> row_major(const Shape& shape) {
   std::vector<std::int64_t> strides(shape.size());
@@ -91,12 +91,12 @@ TEST_CASE(
     const cinch::running::LoopSpec spec{
         .shape = shape,
         .inputs = {{0, d, where_a}, {1, d, where_b}, {2, d, plain}},
-        .instructions = {{mul_op.block(d, d), d, {0, 1, 0}, 2},
-                         {add_op.block(d, d), d, {2, 0, 0}, 2}},
+        .instructions = {{mul_op.elementwise()->block(d, d), d, {0, 1, 0}, 2},
+                         {add_op.elementwise()->block(d, d), d, {2, 0, 0}, 2}},
         .outputs = {{3, d, plain, 3, nullptr, count, false},
                     {2, d, plain, 4, nullptr, count, true},
-                    {4, d, reduced, 3, sum_op.accumulator, kept, false},
-                    {5, d, reduced, 0, max_op.accumulator, kept, false}},
+                    {4, d, reduced, 3, sum_op.reduction()->accumulator, kept, false},
+                    {5, d, reduced, 0, max_op.reduction()->accumulator, kept, false}},
     };
     const running::Loop loop(spec, copy_of);
     std::vector<std::byte> memory(loop.partial_bytes() + 64);

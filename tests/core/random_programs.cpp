@@ -98,13 +98,13 @@ std::vector<Expr> with_noise(const std::vector<Expr>& roots, const std::vector<E
     // Whole numbers are exact in sums of products of whole ones, and where each element comes from
     // its own; in other kernels, as decompositions, not even these.
     const Op& op = node.op();
-    bool exact = op.accumulator || op.algebra != Algebra::none;
+    bool exact = op.reduction() || op.algebra != Algebra::none;
     for (const Expr& input : node.inputs()) {
       const auto at = value.find(input.get());
       exact = exact && (at == value.end() || whole(*at->second));
       inputs.push_back(noisy.at(input.get()));
     }
-    exact = exact || op.block || op.view || inputs.empty();
+    exact = exact || op.elementwise() || op.view() || inputs.empty();
     Expr result = inputs.empty() ? node : with_inputs(node, std::move(inputs));
     if (const auto at = value.find(node.get()); at != value.end())
       result = result + constant(noise(*at->second, exact, digit, random));

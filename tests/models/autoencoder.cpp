@@ -135,5 +135,5 @@ TEST_CASE("a stack is trained layer by layer on cached codes, and unrolled with 
   CHECK(deep.params().size() == 6);
 
   CHECK_THROWS_WITH_AS(codes(deep.encoder, images, 0),
-                       doctest::Contains("the batch must be positive"), TypeError);
+                       doctest::Contains("the batch must be positive"), ValueError);
 }

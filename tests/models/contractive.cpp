@@ -153,7 +153,7 @@ TEST_CASE("models share weights and chain") {
 TEST_CASE("sizes that make no sense are refused") {
   RandomState random(1);
   CHECK_THROWS_WITH_AS(contractive_autoencoder(0, 5, random), doctest::Contains("0 visible"),
-                       TypeError);
+                       ValueError);
   const auto model = contractive_autoencoder(6, 4, random, DType::float64);
   CHECK_THROWS_WITH_AS(model.encode(constant(Tensor(DType::float64, {2, 7}))),
                        doctest::Contains("7 columns"), TypeError);

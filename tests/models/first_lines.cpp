@@ -149,7 +149,7 @@ TEST_CASE("first lines: activations and losses are functions and lambdas") {
   CHECK_THROWS_WITH_AS(Activation()(x), doctest::Contains("holds no function"), TypeError);
   CHECK_THROWS_WITH_AS(
       reconstruction_cost(autoencoder({4, 3}, random, {.output = tanh}), x, cross_entropy),
-      doctest::Contains("cross_entropy needs reconstructions in (0, 1)"), TypeError);
+      doctest::Contains("cross_entropy: needs reconstructions in (0, 1)"), TypeError);
 }
 
 // What must not compile, because it would mean something else than it says.

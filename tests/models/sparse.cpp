@@ -134,9 +134,9 @@ TEST_CASE("more units than there are, and rates that are no share, are refused")
   for (const std::int64_t k : {0, 7, -1}) {
     CHECK_THROWS_WITH_AS(k_sparse(h, k),
                          doctest::Contains("k must be between 1 and the number of units, got"),
-                         TypeError);
+                         ValueError);
   }
-  CHECK_THROWS_WITH_AS(k_sparse(h, 7), doctest::Contains("written at sparse.cpp:"), TypeError);
+  CHECK_THROWS_WITH_AS(k_sparse(h, 7), doctest::Contains("written at sparse.cpp:"), ValueError);
   CHECK_THROWS_WITH_AS(k_sparse(dvector("v"), 1), doctest::Contains("codes must be (batch, units)"),
                        TypeError);
   CHECK_THROWS_WITH_AS(largest(h, 6, 0), doctest::Contains("along axis 0, not 6"), TypeError);

@@ -38,8 +38,7 @@ void check_example(const Op& op, const Example& example, std::mt19937& random, R
   if (!is_float(s.y.dtype()) || element_count(shape) > 100) return;  // Many elements meet kinks.
   std::vector<Expr> wrt;
   for (std::size_t k = 0; k < s.inputs.size(); ++k) {
-    const bool shape_only = op.shape_only >> k & 1u;
-    if (is_float(s.inputs[k].dtype()) && !shape_only) wrt.push_back(s.inputs[k]);
+    if (is_float(s.inputs[k].dtype()) && op.reads(k)) wrt.push_back(s.inputs[k]);
   }
   if (wrt.empty()) return;
   CAPTURE(s.label);

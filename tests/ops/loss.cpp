@@ -288,7 +288,7 @@ TEST_CASE("class options: smoothed targets, weights of classes, labels that do n
     CHECK_MESSAGE(check.ok, check.report);
   }
   CHECK_THROWS_WITH_AS(categorical_cross_entropy(labels, a, -1, {.smoothing = 1}),
-                       doctest::Contains("smoothing must be in [0, 1)"), TypeError);
+                       doctest::Contains("smoothing must be in [0, 1)"), ValueError);
   CHECK_THROWS_WITH_AS(categorical_cross_entropy(labels, a, -1, {.weights = a}),
                        doctest::Contains("class weights must be (classes)"), TypeError);
   CHECK_THROWS_WITH_AS(

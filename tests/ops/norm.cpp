@@ -104,7 +104,7 @@ TEST_CASE("norms for any p, over any axes, are their definitions") {
   CHECK(norm(lvector("i")).dtype() == DType::float64);
   CHECK(norm(fvector("f"), 3).dtype() == DType::float32);
   CHECK_THROWS_WITH_AS(norm(x, quiet_nan), doctest::Contains("norm: p must be a number"),
-                       TypeError);
+                       ValueError);
 }
 
 TEST_CASE("norms and deviations have slope 0 at 0, whose own slope is NaN, and pass NaN on") {

@@ -212,7 +212,7 @@ TEST_CASE(
   CHECK(f.plans_made() == 2);
   const Expr p = dscalar("p");
   CHECK_THROWS_AS(grad(sum(streams.binomial(Shape{3}, 1, p, DType::float64)), p), GradError);
-  CHECK_THROWS_AS(streams.binomial(Shape{3}, 0, 0.5), TypeError);
+  CHECK_THROWS_AS(streams.binomial(Shape{3}, 0, 0.5), ValueError);
 }
 
 TEST_CASE("probabilities of 0 and 1 are certain") {

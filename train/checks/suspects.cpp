@@ -7,6 +7,7 @@
 #include "cinch/core/grad.hpp"
 #include "cinch/core/graph.hpp"
 #include "cinch/core/graph/shared_state.hpp"
+#include "cinch/core/refusal.hpp"
 #include "cinch/ops/arithmetic.hpp"
 #include "cinch/ops/convolution.hpp"
 #include "cinch/ops/linalg.hpp"
@@ -94,13 +95,13 @@ void require_probabilities(const Function& step, std::span<const Tensor* const> 
     const double low = values[2 * k].item(), high = values[2 * k + 1].item();
     constexpr double rounding = 1e-5;
     if (!(low < -rounding || high > 1 + rounding)) continue;
-    throw ValueError(
-        text("train: the targets of a cross-entropy lie in [0, 1]; ", describe(targets[k]),
-             " is from ", low, " to ", high,
-             " in the first minibatch, where the loss falls without end\n  written at ",
-             targets[k]->where.text(), "\n  ",
+    refuse<ValueError>(
+        "train",
+        text("the targets of a cross-entropy lie in [0, 1]; ", describe(targets[k]), " is from ",
+             low, " to ", high, " in the first minibatch, where the loss falls without end\n  ",
              high > 1.5 && low >= 0 ? "Divide pixels by 255, or take squared_error."
-                                    : "Scale them into [0, 1], or take squared_error."));
+                                    : "Scale them into [0, 1], or take squared_error."),
+        targets[k]->where);
   }
 }
 
