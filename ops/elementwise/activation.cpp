@@ -68,12 +68,12 @@ Expr log_of_product(const Expr& p) {
     const SignAndLog d = slogdet(p.inputs()[0]);
     return with_sign(d.log_abs, d.sign);
   }
-  const Expr& x = p.inputs()[0];
-  if (&p.op() == &prod_op && is_float(x.dtype())) {
+  if (&p.op() == &prod_op && is_float(p.dtype())) {
+    const Expr& x = p.inputs()[0];
     return with_sign(sum_axes(log(abs(x)), p.attrs().ints), apply(prod_op, {sign(x)}, p.attrs()));
   }
   if (&p.op() == &pow_op) {
-    const Expr& k = p.inputs()[1];
+    const Expr &x = p.inputs()[0], &k = p.inputs()[1];
     if (!constant_value(k) || k.rank() != 0) return {};
     const double by = constant_value(k)->at(0);
     if (by == 0 || std::isnan(by)) return {};

@@ -1,23 +1,76 @@
 #include "cinch/ops/linalg/blas.hpp"
 
 #include <cblas.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstddef>
+#include <cstdio>
+#include <cstdlib>
+#include <iostream>
 #include <limits>
 
 #include "cinch/core/error.hpp"
+#include "cinch/core/run/cost.hpp"
 #include "cinch/core/run/team.hpp"
 #include "cinch/ops/kernels/kernels.hpp"
 
 namespace cinch::blas {
 
-Use::Use() {
+namespace {
+
+/// What OpenBLAS maps for each thread that is inside it at once (BUFFER_SIZE of its
+/// common_x86_64.h), and keeps. Where the system refuses, it asks again for ever.
+constexpr std::size_t buffer_bytes = std::size_t{32} << 22;
+
+/// Whether this thread has been inside OpenBLAS, and how many are there for the first time.
+thread_local bool has_been_inside = false;
+std::atomic<int> newcomers = 0;
+
+bool can_map(std::size_t bytes) {
+  void* const memory =
+      mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  return memory != MAP_FAILED && munmap(memory, bytes) == 0;
+}
+
+/// OpenBLAS's own threads ask for theirs while the program is loaded, and are waited for when it
+/// ends: where they may never get them, it ends without.
+[[maybe_unused]] const bool ends_without_waiting = [] {
+  const int own_threads = openblas_get_num_threads() - 1;
+  if (own_threads < 1 || can_map(buffer_bytes * own_threads)) return false;
+  return on_exit(
+             [](int code, void*) {
+               std::cout.flush();
+               std::fflush(nullptr);
+               _exit(code);
+             },
+             nullptr) == 0;
+}();
+
+}  // namespace
+
+Use::Use() : first_(!has_been_inside) {
   static const bool once = [] {
     openblas_set_num_threads(1);
     return true;
   }();
   (void)once;
+  if (!first_) return;
+  if (const int others = newcomers++; !can_map(buffer_bytes * (others + 1))) {
+    --newcomers;
+    throw Error(text("OpenBLAS takes ", buffer_bytes >> 20,
+                     " MB of address space for each thread that calls it, and the system does not "
+                     "give as much: raise the limit (ulimit -v), or set OPENBLAS_NUM_THREADS=1",
+                     " and CINCH_THREADS=1, which take the least"));
+  }
+}
+
+Use::~Use() {
+  if (!first_) return;
+  has_been_inside = true;
+  --newcomers;
 }
 
 int blas_int(std::int64_t size) {
@@ -53,7 +106,7 @@ void gemm(CBLAS_TRANSPOSE ta, CBLAS_TRANSPOSE tb, blasint m, blasint n, blasint 
 template <class T>
 double nanoseconds(const Matrix<const T>& a, const Matrix<T>& c) {
   return 2.0 * static_cast<double>(c.rows) * static_cast<double>(c.columns) *
-         static_cast<double>(a.columns) * static_cast<double>(sizeof(T)) / 400;
+         static_cast<double>(a.columns) * running::cost::flop(sizeof(T));
 }
 
 template <class T>
@@ -164,7 +217,7 @@ void scale_and_add(const Matrix<const T>& a, const Matrix<const T>& b, const T* 
   const auto& multiplied = simd::kernels().elementwise[formula::formula_index<formula::Mul>()];
   const BlockFn mul = multiplied[static_cast<std::size_t>(dtype_of<T>())];
   const std::int64_t parts =
-      running::parts_for(static_cast<double>(c.rows * c.columns) * 0.1, c.rows);
+      running::parts_for(static_cast<double>(c.rows * c.columns) * running::cost::element, c.rows);
   running::share_work(parts, [&](std::int64_t part) {
     const running::Span own = running::part_of(c.rows, 1, parts, part);
     for (std::int64_t i = own.begin; i < own.end; ++i) {

@@ -37,12 +37,17 @@ void product_and_squares(const Matrix<const double>& a, const Matrix<const doubl
 
 /// To be held around every call of OpenBLAS, LAPACK included. Results must not depend on how many
 /// processors there are, so it runs on the calling thread.
+/// Throws Error where the system has no room for the buffer that a thread's first call takes.
 class Use {
  public:
   Use();
+  ~Use();
+  Use(const Use&) = delete;
+  Use& operator=(const Use&) = delete;
 
  private:
   running::UntilExit until_exit_;
+  bool first_;  ///< Whether this thread calls it for the first time.
 };
 
 /// A size as OpenBLAS counts. Throws Error where it has more than 31 bits.

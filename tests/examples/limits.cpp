@@ -123,6 +123,46 @@ TEST_CASE("all programs run where one thread is allowed") {
   }
 }
 
+TEST_CASE("with any amount of address space a program ends, and says what it lacks") {
+  const Scratch scratch;
+  const std::string data = small_data(scratch), said = scratch.path + "/said";
+  const auto program = std::ranges::find_if(
+      programs, [](const Limited& p) { return p.name == std::string("contractive_autoencoder"); });
+  bool lacked = false, ran = false;
+  int k = 0;
+  // Less does not load the program's own libraries; OpenBLAS's buffers are 128 MB each.
+  for (const rlim_t megabytes : {70, 100, 140, 180, 220, 260, 300, 340, 400, 500, 600, 800, 2000}) {
+    for (const char* threads : {"1", "2"}) {
+      CAPTURE(megabytes);
+      CAPTURE(threads);
+      const std::string arguments =
+          program->arguments +
+          own_options(program->name, data, scratch.path + "/space" + std::to_string(k++));
+      const Ended ended = run_after(
+          [&] {
+            setenv("OPENBLAS_NUM_THREADS", threads, 1);
+            setenv("CINCH_THREADS", threads, 1);
+            const rlimit limit{megabytes << 20, megabytes << 20};
+            if (setrlimit(RLIMIT_AS, &limit) != 0) _exit(125);
+            alarm(120);  // For one that waits for ever.
+          },
+          program->name, arguments, said);
+      CAPTURE(ended.output);
+      const auto says = [&](const char* words) {
+        return ended.output.find(words) != std::string::npos;
+      };
+      lacked = lacked || says("OpenBLAS takes 128 MB");
+      ran = ran || ended.status == 0;
+      // Otherwise the system's loader ends it, or OpenBLAS itself while it is loaded.
+      CHECK((ended.status == 0 ||
+             (ended.status == 1 && (says("OpenBLAS takes") || says("memory"))) ||
+             says("shared libraries") || says("pthread_create failed")));
+    }
+  }
+  CHECK(lacked);
+  CHECK(ran);
+}
+
 TEST_CASE("programs that validate take at most one and a half times their data") {
   const Scratch scratch;
   const std::string said = scratch.path + "/said";

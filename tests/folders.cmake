@@ -1,0 +1,13 @@
+# The library and the programs say nothing of the folder that they were built in: two folders give the same bits, and no
+# user reads another's paths.
+# Usage: cmake -D "files=libcinch.a;vae" -D source=DIR -D build=DIR -P tests/folders.cmake
+cmake_minimum_required(VERSION 3.25)
+foreach(file IN LISTS files)
+  foreach(folder IN LISTS source build)
+    string(REGEX REPLACE "([][+.*()^$?|\\\\])" "\\\\\\1" pattern "${folder}/")
+    file(STRINGS ${file} lines REGEX "${pattern}" LIMIT_COUNT 1)
+    if(lines)
+      message(SEND_ERROR "${file} names the folder that it was built in: ${lines}")
+    endif()
+  endforeach()
+endforeach()
