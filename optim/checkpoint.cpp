@@ -7,9 +7,18 @@ namespace cinch {
 
 namespace {
 
-void require_labels(std::string_view caller, const std::vector<Shared>& variables) {
+/// The variables' labels, which must differ. The counters of several calls of one optimizer are
+/// numbered in the order of the updates: no user could label them.
+std::vector<std::string> names_of(std::string_view caller, const std::vector<Shared>& variables) {
   std::set<std::string> seen;
+  std::vector<std::string> names;
   for (const Shared& variable : variables) {
+    names.push_back(variable.label());
+    if (variable.rank() == 0 && variable.dtype() == DType::int64 && !variable.label().empty()) {
+      for (int k = 2; !seen.insert(names.back()).second; ++k)
+        names.back() = text(variable.label(), '#', k);
+      continue;
+    }
     if (variable.label().empty())
       throw ValueError(text(caller, ": a variable (", text(variable.type()), ", made at ",
                             variable->where.text(), ") has no label: give it one"));
@@ -21,6 +30,7 @@ void require_labels(std::string_view caller, const std::vector<Shared>& variable
                           "\n  Give them different labels: Shared(value, \"W2\"), or for a layer ",
                           "dense(..., {.W = \"W2\", .b = \"b2\"})."));
   }
+  return names;
 }
 
 }  // namespace
@@ -33,21 +43,23 @@ std::vector<Shared> targets(const Updates& updates) {
 
 std::vector<std::pair<std::string, Tensor>> checkpoint(const Updates& updates) {
   const std::vector<Shared> variables = targets(updates);
-  require_labels("checkpoint", variables);
+  const std::vector<std::string> names = names_of("checkpoint", variables);
   std::vector<std::pair<std::string, Tensor>> result;
-  for (const Shared& variable : variables) result.emplace_back(variable.label(), variable.get());
+  for (std::size_t k = 0; k < variables.size(); ++k)
+    result.emplace_back(names[k], variables[k].get());
   return result;
 }
 
 void restore(const Updates& updates, const std::map<std::string, Tensor>& values) {
   std::vector<Shared> variables = targets(updates);
-  require_labels("restore", variables);
+  const std::vector<std::string> names = names_of("restore", variables);
   std::vector<Tensor> found;  // Copied before any is set: what may throw comes first.
-  for (const Shared& variable : variables) {
-    const auto entry = values.find(variable.label());
+  for (std::size_t k = 0; k < variables.size(); ++k) {
+    const Shared& variable = variables[k];
+    const auto entry = values.find(names[k]);
     if (entry == values.end())
-      throw ValueError(text("restore: there is no value for ", variable.label(), " (",
-                            text(variable.type()), ")"));
+      throw ValueError(
+          text("restore: there is no value for ", names[k], " (", text(variable.type()), ")"));
     const Tensor& value = entry->second;
     if (value.dtype() != variable.dtype() || value.shape() != variable.value().shape())
       throw TypeError(text("restore: ", variable.label(), " is ", text(variable.type()),

@@ -75,6 +75,20 @@ class Objective {
     for (std::size_t k = 1; k < outputs_.size(); ++k) append(p.gradient, outputs_[k]);
     return p;
   }
+  /// The same after a step, which may have left the domain of an op that refuses where others give
+  /// NaN, as logdet() does: NaN then.
+  Point tried() {
+    try {
+      return here();
+    } catch (const Error&) {
+      constexpr double unknown = std::numeric_limits<double>::quiet_NaN();
+      Point p;
+      p.value = unknown;
+      for (const Shared& param : params_) append(p.x, param.value());
+      p.gradient.assign(p.x.size(), unknown);
+      return p;
+    }
+  }
   /// Moves the parameters to x, rounded to their dtypes.
   void move(const Vector& x) {
     std::size_t at = 0;
@@ -168,7 +182,7 @@ std::optional<Step> step_along(Objective& f, const Point& from, const Vector& d,
     Vector x = from.x;
     add(x, length, d);
     f.move(x);
-    trial = f.here();
+    trial = f.tried();
     return optimizer::LinePoint{length, trial.value, dot_of(trial.gradient, d)};
   };
   const auto found = line_search(along, from.value, slope, first, wolfe);

@@ -248,7 +248,11 @@ NamedVariables named(const std::vector<Shared>& variables) {
   for (std::size_t k = 0; k < variables.size(); ++k) {
     const std::string& label = variables[k].label();
     const auto same = std::ranges::count(variables, label, &Shared::label);
-    result.emplace_back(label.empty() || same > 1 ? text(label, '#', k) : label, variables[k]);
+    std::string name = label.empty() || same > 1 ? text(label, '#', k) : label;
+    if (name != label) {  // Nobody else may be called so.
+      while (std::ranges::count(variables, name, &Shared::label) > 0) name += '#';
+    }
+    result.emplace_back(std::move(name), variables[k]);
   }
   return result;
 }

@@ -105,7 +105,10 @@ void require_settings(const TrainOptions& o) {
   checks::require_updates(o.step);
   if (!o.validate != o.validation_data.empty())
     throw ValueError("train: validate and validation_data belong together: one of them is missing");
-  if (o.validate) require_fitting("the validation", o.validate, o.validation_data.size());
+  if (o.validate) {
+    require_fitting("the validation", o.validate, o.validation_data.size());
+    checks::require_no_training(o.validate, o.step, o.params);
+  }
   const std::size_t validated = o.validate ? Inspect::program(o.validate).output_count : 0;
   if (!o.validation_names.empty() && o.validation_names.size() != validated)
     throw ValueError(text("train: ", o.validation_names.size(), " names for ", validated,
@@ -119,6 +122,9 @@ void require_settings(const TrainOptions& o) {
     throw ValueError("train: restore_best needs params and validation");
   if (o.resume != Resume::never && o.checkpoint.empty())
     throw ValueError("train: resume needs the path of a checkpoint");
+  if (!o.log.empty() && !o.checkpoint.empty() &&
+      std::filesystem::weakly_canonical(o.log) == std::filesystem::weakly_canonical(o.checkpoint))
+    throw ValueError("train: log and checkpoint are one file, " + o.log + ": give each its own");
   if (!o.checkpoint.empty()) AtomicFile(o.checkpoint);  // That it can be written; it is not.
   if (o.rate.has_value() && o.rate.rank() != 0)
     throw TypeError("train: rate must be a scalar, got " + text(o.rate.type()));

@@ -162,7 +162,12 @@ class Comparison {
  private:
   double value(std::span<const Tensor* const> arguments) const {
     effort_.count();
-    value_.call(arguments, outputs_);
+    try {
+      value_.call(arguments, outputs_);
+    } catch (const Error&) {
+      // The step leaves the domain of an op that refuses where others give NaN, as logdet() does.
+      return std::numeric_limits<double>::quiet_NaN();
+    }
     return outputs_[0].item();
   }
 
@@ -184,7 +189,8 @@ class Comparison {
     const bool seen_flat =
         slope.flat && (on_a_step || slope.error <= std::max(1e-6 * whole, smallest));
     const bool both_flat = seen_flat && std::abs(analytic) <= 1e-12 * whole;
-    result.decided = std::isfinite(analytic) && (slope.error <= seen || both_flat);
+    result.decided =
+        std::isfinite(analytic) && std::isfinite(slope.error) && (slope.error <= seen || both_flat);
     if (!result.decided && stands_still(f) && std::abs(analytic) <= left_ * scale_) {
       result.decided = true;
       result.numeric = 0;

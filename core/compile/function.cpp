@@ -60,7 +60,7 @@ const Tensor* fitted(const Expr& x, const Tensor& value, Tensor& converted,
     const double after = converted.item();
     const bool rounded = is_float(x.dtype()) && is_float(value.dtype()) &&
                          std::isfinite(before) == std::isfinite(after);
-    if (to_integer || (before != after && !rounded))
+    if (to_integer || !(rounded || graphs::same_number(value, converted)))
       refuse(text(" with value ", before, ", which would change"));
     result = &converted;
   }

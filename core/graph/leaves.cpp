@@ -102,6 +102,15 @@ Tensor Shared::get(Source where) const {
 }
 const std::string& Shared::label() const { return attrs().label; }
 
+bool graphs::same_number(const Tensor& a, const Tensor& b) {
+  if (a.dtype() != DType::int64 && b.dtype() == DType::int64) return same_number(b, a);
+  if (a.dtype() != DType::int64) return a.item() == b.item();
+  const std::int64_t whole = a.data<std::int64_t>()[0];
+  if (b.dtype() == DType::int64) return whole == b.data<std::int64_t>()[0];
+  const double x = b.item();
+  return x >= -0x1p63 && x < 0x1p63 && x == std::trunc(x) && static_cast<std::int64_t>(x) == whole;
+}
+
 void Shared::set(Tensor value, Source where) {
   SharedState& state = *attrs(where).state;
   const std::unique_lock lock(state.access);
@@ -110,7 +119,7 @@ void Shared::set(Tensor value, Source where) {
     Tensor converted = value.cast(mine.dtype());
     const bool rounded = is_float(value.dtype()) && is_float(mine.dtype()) &&
                          std::isfinite(value.item()) == std::isfinite(converted.item());
-    if (rounded || converted.item() == value.item()) value = std::move(converted);
+    if (rounded || graphs::same_number(converted, value)) value = std::move(converted);
   }
   if (value.dtype() != mine.dtype() || value.shape() != mine.shape()) {
     refuse("set",

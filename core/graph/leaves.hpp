@@ -21,4 +21,7 @@ inline bool stays_itself(const Expr& expr) {
 /// True where `expr` is a constant whose elements all equal `value`.
 bool is_constant(const Expr& expr, double value);
 
+/// Whether two scalars of any dtypes are the same number, to its last digit.
+bool same_number(const Tensor& a, const Tensor& b);
+
 }  // namespace cinch::graphs

@@ -270,14 +270,16 @@ Expr matrix_power(const Arg& A, std::int64_t n) {
   if (!square_ones) {
     refuse("matrix_power", "takes square matrices (..., n, n)", A);
   }
-  if (n < 0) return matrix_power(inverse(A), -n);
-  const Expr real = A->dtype() == DType::bool_ ? cast(A, DType::int64) : A.expr();
+  const Expr real = n < 0                        ? inverse(A)
+                    : A->dtype() == DType::bool_ ? cast(A, DType::int64)
+                                                 : A.expr();
   if (n == 0) return broadcast_like(eye(size(real, -1), real.dtype()), real);
   // By squares: the powers of 2 that make up n.
   Expr power = real, result;
-  for (; n > 0; n /= 2) {
-    if (n % 2) result = result.has_value() ? matmul(result, power) : power;
-    if (n > 1) power = matmul(power, power);
+  const auto bits = static_cast<std::uint64_t>(n);
+  for (std::uint64_t left = n < 0 ? 0 - bits : bits; left > 0; left /= 2) {
+    if (left % 2) result = result.has_value() ? matmul(result, power) : power;
+    if (left > 1) power = matmul(power, power);
   }
   return result;
 }

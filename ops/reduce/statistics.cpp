@@ -69,7 +69,10 @@ Expr quantile(const Arg& x, const Arg& q, const Axes& axes, bool keepdims) {
     }
   }
   const std::vector<std::int64_t> reduced = axes.of("quantile", x);
-  if (x->rank() == 0) return cast(x, is_float(x->dtype()) ? x->dtype() : DType::float64);
+  if (x->rank() == 0) {
+    const Expr y = cast(x, is_float(x->dtype()) ? x->dtype() : DType::float64);
+    return q->rank() == 1 ? broadcast_to(y, {size(q, 0)}) : y;
+  }
   const Expr ordered = sort(lanes_last(x, reduced), -1);
   const Expr n = size(ordered, -1);
   const Expr share = is_float(q->dtype()) && !q->type().weak ? cast(q, DType::float64) : q.expr();

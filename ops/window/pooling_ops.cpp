@@ -24,6 +24,20 @@ void require_numbers(const Expr& x) {
   if (x.dtype() == DType::bool_) throw TypeError("bools cannot be pooled: cast them first");
 }
 
+/// Whether one of the windows over n elements has padding alone under it. Only a dilated one over
+/// fewer elements than its steps are long can.
+bool sees_nothing(const windows::Window& w, std::int64_t n) {
+  if (w.dilation <= 1 || w.before == 0 || n >= w.dilation) return false;
+  const std::int64_t count = w.count(n);
+  constexpr std::int64_t most = 4096;  // Beyond, all of them are taken to.
+  for (std::int64_t o = 0; o < std::min(count, most); ++o) {
+    const std::int64_t first = o * w.stride - w.before;
+    const std::int64_t k = first < 0 ? (w.dilation - 1 - first) / w.dilation : 0;
+    if (k >= w.width || first + k * w.dilation >= n) return true;
+  }
+  return count > most;
+}
+
 Type window_type(Args x, const Attrs& attrs) {
   require_maps(x[0]);
   require_numbers(x[0]);
@@ -31,8 +45,7 @@ Type window_type(Args x, const Attrs& attrs) {
   const windows::Windows windows = windows::windows_of(attrs);
   for (std::size_t k = 0; k < 2; ++k) {
     Dim& n = result.dims[result.dims.size() - 2 + k];
-    if (windows[k].dilation > 1 && windows[k].before > 0 && n.known() &&
-        n.size() < windows[k].dilation) {
+    if (n.known() && sees_nothing(windows[k], n.size())) {
       throw TypeError(text("a window dilated by ", windows[k].dilation,
                            " would see nothing of the ", n.size(), " elements but the padding"));
     }

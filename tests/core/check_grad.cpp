@@ -136,6 +136,8 @@ TEST_CASE("check_grad accepts right gradients of costs that are hard to differen
   const Shared mixed(spread, "mixed");
   const Shared low_rank(evaluate(dot(constant(random({4, 2}, 7)), constant(random({2, 4}, 8)))),
                         "low_rank");
+  const Shared covariance(Tensor::from<double>({2, 2}, {2, 0.5, 0.5, 1}), "covariance"),
+      W4(random({2, 2}, 9), "W4");
   const Expr h = sigmoid(dot(X, W) + b);
   struct Row {
     const char* what;
@@ -168,6 +170,9 @@ TEST_CASE("check_grad accepts right gradients of costs that are hard to differen
       {"beside a pole", sum(log(tiny)), {tiny}},
       {"a derivative that is 0", sum(W * 0 + stop_gradient(b)), {W}},
       {"a determinant two ranks below", det(low_rank), {low_rank}, 1},
+      {"a logarithm whose op refuses where steps lead", logdet(covariance), {covariance}},
+      {"a factor whose op refuses there", sum(cholesky(covariance)), {covariance}},
+      {"an exponential of a matrix that overflows there", sum(expm(200 * W4)), {W4}, 1},
   };
   for (const Row& row : rows) {
     CAPTURE(std::string(row.what));

@@ -566,6 +566,34 @@ TEST_CASE("a number that is too large for float32 is an error, wherever it comes
   CHECK(f({Tensor(3e38)})[0].item() == static_cast<double>(3e38f));
 }
 
+TEST_CASE("a whole number is taken by a float that holds it, and refused by one that does not") {
+  const std::int64_t two_53 = std::int64_t{1} << 53,
+                     most = std::numeric_limits<std::int64_t>::max();
+  for (const auto& [dtype, digits] : {std::pair{DType::float64, 53}, {DType::float32, 24}}) {
+    const Expr x = variable("x", Type{dtype, {}});
+    const Function f = function({.inputs = {x}, .outputs = {x}});
+    Shared W(Tensor(dtype, {}), "W");
+    for (const std::int64_t whole :
+         {std::int64_t{0}, std::int64_t{1} << digits, (std::int64_t{1} << digits) + 1, two_53 + 1,
+          -two_53 - 1, std::int64_t{1} << 62, most, -most, -most - 1}) {
+      CAPTURE(whole);
+      const double taken = dtype == DType::float64 ? static_cast<double>(whole)
+                                                   : static_cast<double>(static_cast<float>(whole));
+      const bool holds =
+          std::abs(taken) < 0x1p63 ? static_cast<std::int64_t>(taken) == whole : whole == -most - 1;
+      if (holds) {
+        CHECK(f({Tensor(whole)})[0].item() == taken);
+        W.set(whole);
+        CHECK(W.value().item() == taken);
+      } else {
+        CHECK_THROWS_WITH_AS(f({Tensor(whole)}), doctest::Contains("which would change"),
+                             TypeError);
+        CHECK_THROWS_AS(W.set(whole), TypeError);
+      }
+    }
+  }
+}
+
 TEST_CASE("the mean over a slice beyond the data is an error where it would get into a variable") {
   const Expr k = lscalar("k");
   const Shared data(counting({10, 3}), "data");

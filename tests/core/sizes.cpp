@@ -187,6 +187,7 @@ std::vector<Maker> makers_of_numbers(std::int64_t k) {
       {"triu", expr([=] { return triu(X, k); })},
       {"sum, axis", expr([=] { return sum(X, k); })},
       {"largest", expr([=] { return largest(x, k); })},
+      {"matrix power", expr([=] { return matrix_power(dot(transpose(X), X), k); })},
       {"k_sparse", expr([=] { return k_sparse(X, k); })},
       {"max_pool2d", expr([=] { return max_pool2d(maps, k); })},
       {"max_pool2d, stride", expr([=] { return max_pool2d(maps, 2, {.stride = k}); })},

@@ -279,6 +279,7 @@ TEST_CASE(
                doubles({2, 2}, {2.5, 5, 3.7, 7.1})},
            Row{quantile(x, constant(doubles({2}, {0.5, 0.9})), 1, true),
                doubles({2, 2, 1}, {2.5, 5, 3.7, 7.1})},
+           Row{quantile(q, constant(doubles({2}, {0.5, 0.9}))), doubles({2}, {0.25, 0.25})},
            Row{median(labels), doubles({}, {2})},
            Row{ptp(x, 1), doubles({2}, {3, 9})},
            Row{average(x, constant(doubles({4}, {1, 0, 0, 3})), 1), doubles({2}, {2.5, 3.5})},

@@ -42,6 +42,23 @@ TEST_CASE("variables without a name, or with another's, cannot be saved") {
                  "two variables are labelled b"));
 }
 
+TEST_CASE("groups of parameters with optimizers of their own make one checkpoint") {
+  const Shared a(Tensor(1.0), "a"), b(Tensor(2.0), "b");
+  Updates updates = adam(square(a * b), {a}, 0.1);
+  for (Update& update : adam(square(a * b), {b}, 0.01)) updates.push_back(std::move(update));
+  const Function step = function({.updates = updates});
+  step({});
+  std::map<std::string, Tensor> saved;
+  for (auto& [name, value] : checkpoint(updates)) saved.emplace(name, value);
+  CHECK(saved.size() == updates.size());
+  step({});
+  const double after = a.value().item(), b_after = b.value().item();
+  restore(updates, saved);
+  step({});
+  CHECK(a.value().item() == after);
+  CHECK(b.value().item() == b_after);
+}
+
 TEST_CASE("parameters of one name, or none, have states of different names") {
   const Shared a(Tensor(1.0)), b(Tensor(2.0), "b"), c(Tensor(3.0), "b");
   std::vector<std::string> labels;

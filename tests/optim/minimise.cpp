@@ -257,6 +257,12 @@ TEST_CASE("values that are not finite on the way are stepped back from") {
     const MinimiseResult result = m.run(value_and_gradient(cost, {p}), {p}, {}, {});
     CHECK(result.stopped == Stopped::gradient);
     CHECK(p.value().item() == doctest::Approx(1).epsilon(1e-5));
+    // The same of a matrix, whose op refuses what is not positive definite.
+    const Shared A(Tensor::from<double>({2, 2}, {30, 0.5, 0.5, 0.01}), "A");
+    CHECK(m.run(value_and_gradient(trace(A) - logdet(A), {A}), {A}, {}, {}).stopped ==
+          Stopped::gradient);
+    for (const std::int64_t k : {0, 1, 2, 3})
+      CHECK(A.value().at(k) == doctest::Approx(k % 3 == 0).epsilon(1e-4));
   }
 }
 

@@ -234,6 +234,11 @@ TEST_CASE("variables without a name of their own are saved by their place") {
   std::vector<std::string> names;
   for (const auto& variable : named({a, b, c, d})) names.push_back(variable.first);
   CHECK(names == std::vector<std::string>{"a#0", "a#1", "#2", "d"});
+  // Not even by that of another.
+  const Shared e(Tensor(1.0), "a#1");
+  names.clear();
+  for (const auto& variable : named({a, b, e})) names.push_back(variable.first);
+  CHECK(names == std::vector<std::string>{"a#0", "a#1#", "a#1"});
 }
 
 TEST_CASE("killed at any moment of writing, a training has its last complete checkpoint") {

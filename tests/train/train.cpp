@@ -292,6 +292,10 @@ TEST_CASE("settings and functions that do not fit are refused") {
          s.options.data = {&empty, &empty};
        },
        "there are 0 rows, too few for a minibatch"},
+      {[](S& s) { s.options.validate = s.options.step; },
+       "so that it would train on what it validates with"},
+      {[](S& s) { s.options.log = s.options.checkpoint = "./nowhere"; },
+       "log and checkpoint are one file, ./nowhere"},
       {[](S& s) { s.options.batch = 24, s.options.drop_last = true; },
        "there are 23 rows, too few"},
       {[](S& s) {

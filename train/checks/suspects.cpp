@@ -79,6 +79,20 @@ void require_updates(const Function& step) {
                         "its .updates, sgd(cost, params, rate) say; mean_over() only computes."));
 }
 
+void require_no_training(const Function& validate, const Function& step,
+                         std::span<const Shared> params) {
+  const std::vector<Shared>& trained = Inspect::program(step).targets;
+  for (const Shared& target : Inspect::program(validate).targets) {
+    const bool is_trained = std::ranges::find(trained, target) != trained.end() ||
+                            std::ranges::find(params, target) != params.end();
+    if (!is_trained || target.attrs().state->advance) continue;  // Random draws may be shared.
+    throw ValueError(text("train: the validation \"", Inspect::program(validate).name,
+                          "\" updates ", describe(target),
+                          ", so that it would train on what it validates with\n  Give it a "
+                          "function() of the same cost without .updates."));
+  }
+}
+
 void require_probabilities(const Function& step, std::span<const Tensor* const> arguments) {
   const compiling::Program& program = Inspect::program(step);
   const std::vector<Expr> targets = rules::cross_entropy_targets(program.written[0]);

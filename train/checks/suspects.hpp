@@ -6,11 +6,17 @@
 #include <vector>
 
 #include "cinch/core/function.hpp"
+#include "cinch/core/shared.hpp"
 
 namespace cinch::checks {
 
 /// Throws ValueError unless the step has updates besides those of random draws.
 void require_updates(const Function& step);
+
+/// Throws ValueError where the validation updates one of these variables, or one that the step
+/// does.
+void require_no_training(const Function& validate, const Function& step,
+                         std::span<const Shared> params);
 
 /// Throws ValueError where, for these arguments, the target of a binary cross-entropy in the loss
 /// lies outside [0, 1], as pixels from 0 to 255 do: such a loss falls without end.
