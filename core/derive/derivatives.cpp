@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "cinch/core/derive/derivative_of.hpp"
+#include "cinch/core/derive/factored.hpp"
 #include "cinch/core/graph.hpp"
 #include "cinch/core/graph/derivation.hpp"
 #include "cinch/core/graph/engine_ops.hpp"
@@ -108,7 +109,8 @@ Expr all_rows(const Expr& y, const Expr& x, const GradOptions& options) {
   seeds_shape.insert(seeds_shape.end(), shape.begin(), shape.end());
   const Expr seeds = reshape(eye(outputs, y.dtype()), seeds_shape);
   const Expr pulled = Lop(y, x, seed, options);
-  const Expr rows = vectorize(pulled, seed, seeds);  // (outputs, x's axes...)
+  const Expr rows =
+      vectorize(deriving::factored(pulled, seed), seed, seeds);  // (outputs, x's axes...)
   std::vector<Expr> all = shape;
   for (const Expr& size : sizes(x)) all.push_back(size);
   return deriving::as_derivative(reshape(rows, all), x);

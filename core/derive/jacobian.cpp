@@ -2,6 +2,7 @@
 
 #include "cinch/core/derive/derivative_of.hpp"
 #include "cinch/core/derive/examples.hpp"
+#include "cinch/core/derive/factored.hpp"
 #include "cinch/core/grad.hpp"
 #include "cinch/core/graph.hpp"
 #include "cinch/core/graph/derivation.hpp"
@@ -158,7 +159,8 @@ Expr jacobian(const Arg& y, const Expr& x, const GradOptions& options) {
   std::vector<Expr> full_sizes = seed_sizes;
   full_sizes[1] = shape[0];
   const Expr seeds = broadcast_to(reshape(eye(outputs, y->dtype()), seed_sizes), full_sizes);
-  const Expr rows = vectorize(pulled, seed, seeds);  // (outputs, batch, inputs of an example...)
+  const Expr rows = vectorize(deriving::factored(pulled, seed), seed,
+                              seeds);  // (outputs, batch, inputs of an example...)
   // Split the outputs into y's axes again and put the examples first.
   std::vector<Expr> split(shape.begin() + 1, shape.end());
   const std::vector<Expr> of_x = sizes(x);
