@@ -100,20 +100,11 @@ std::vector<Expr> vjp(const Parameters& y, const Parameters& wrt, const Paramete
 
 namespace {
 
-/// One vector-Jacobian product for each output, all at once.
+/// Every output of y by every element of x: y's axes, then x's.
 Expr all_rows(const Expr& y, const Expr& x, const GradOptions& options) {
-  const std::vector<Expr> shape = sizes(y);
-  const Expr outputs = product(shape);
   const Expr seed = variable("seed", y.type());
-  std::vector<Expr> seeds_shape{outputs};
-  seeds_shape.insert(seeds_shape.end(), shape.begin(), shape.end());
-  const Expr seeds = reshape(eye(outputs, y.dtype()), seeds_shape);
-  const Expr pulled = Lop(y, x, seed, options);
-  const Expr rows =
-      vectorize(deriving::factored(pulled, seed), seed, seeds);  // (outputs, x's axes...)
-  std::vector<Expr> all = shape;
-  for (const Expr& size : sizes(x)) all.push_back(size);
-  return deriving::as_derivative(reshape(rows, all), x);
+  return deriving::as_derivative(
+      deriving::rows(Lop(y, x, seed, options), seed, y, /*first_axis=*/0), x);
 }
 
 }  // namespace

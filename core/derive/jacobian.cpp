@@ -140,6 +140,41 @@ Expr vectorize(const Arg& y, const Expr& x, const Expr& many) {
   return result == many ? result : graphs::derived(result, {{y}, {x}, with});
 }
 
+namespace {
+
+/// One vector-Jacobian product for each output, all at once. Seed (k, l, ...) is 1 at output (k, l,
+/// ...) of every example: a product of one vector along each axis, which are put in one after the
+/// other, so that the axes stay apart in what is contracted.
+Expr pulled_rows(const Expr& pulled, const Expr& seed, const Expr& y, std::size_t first) {
+  const std::vector<Expr> shape = sizes(y);
+  std::vector<Expr> ones;
+  Expr seeds = constant(Tensor(1.0).cast(y.dtype()));
+  for (std::size_t axis = first; axis < shape.size(); ++axis) {
+    ones.push_back(variable("one", Type{y.dtype(), {y.dims()[axis]}}));
+    std::vector<std::int64_t> pattern(shape.size(), -1);
+    pattern[axis] = 0;
+    const Expr along = dimshuffle(ones.back(), pattern);
+    seeds = ones.size() > 1 ? seeds * along : along;
+  }
+  const Expr product = deriving::factored(pulled, seed);
+  Expr result =
+      graphs::replaced(std::span(&product, 1), {{seed, broadcast_to(seeds, shape)}}).front();
+  for (std::size_t k = ones.size(); k-- > 0;)
+    result = vectorized(result, ones[k], eye(shape[first + k], y.dtype()));
+  return result;
+}
+
+}  // namespace
+
+Expr deriving::rows(const Expr& pulled, const Expr& seed, const Expr& y, std::int64_t first_axis) {
+  const auto with = [=](std::vector<Expr> whole) {
+    whole.push_back(seed);
+    return pulled_rows(graphs::showing(std::span(&pulled, 1), whole).front(), seed, y,
+                       static_cast<std::size_t>(first_axis));
+  };
+  return graphs::derived(with({}), {{pulled}, {seed}, with});
+}
+
 Expr jacobian(const Arg& y, const Expr& x, const GradOptions& options) {
   const Attribution as(y.where());
   if (y->rank() < 1 || x.rank() < 1) {
@@ -147,31 +182,21 @@ Expr jacobian(const Arg& y, const Expr& x, const GradOptions& options) {
   }
   const Expr shown = graphs::showing(y, x);
   require_separate_examples(shown, x);
-  // One vector-Jacobian product for each output of an example, all at once: seed k is 1 at output k
-  // of every example.
-  const std::vector<Expr> shape = sizes(y);
-  Expr outputs = constant(Tensor(std::int64_t{1}));
-  for (std::size_t k = 1; k < shape.size(); ++k) outputs = product({outputs, shape[k]});
   const Expr seed = variable("seed", y->type());
-  const Expr pulled = Lop(shown, x, seed, options);
-  std::vector<Expr> seed_sizes{outputs, constant(Tensor(std::int64_t{1}))};
-  seed_sizes.insert(seed_sizes.end(), shape.begin() + 1, shape.end());
-  std::vector<Expr> full_sizes = seed_sizes;
-  full_sizes[1] = shape[0];
-  const Expr seeds = broadcast_to(reshape(eye(outputs, y->dtype()), seed_sizes), full_sizes);
-  const Expr rows = vectorize(deriving::factored(pulled, seed), seed,
-                              seeds);  // (outputs, batch, inputs of an example...)
-  // Split the outputs into y's axes again and put the examples first.
-  std::vector<Expr> split(shape.begin() + 1, shape.end());
-  const std::vector<Expr> of_x = sizes(x);
-  split.push_back(shape[0]);  // As many as x has, or the layout fails.
-  split.insert(split.end(), of_x.begin() + 1, of_x.end());
+  Expr rows = deriving::rows(Lop(shown, x, seed, options), seed, y, /*first_axis=*/1);
+  if (!(y->dims()[0] == x.dims()[0])) {  // There must be as many examples of both when it runs.
+    const std::vector<Expr> of_y = sizes(y), of_x = sizes(x);
+    std::vector<Expr> shape(of_y.begin() + 1, of_y.end());
+    shape.push_back(of_y[0]);
+    shape.insert(shape.end(), of_x.begin() + 1, of_x.end());
+    rows = reshape(rows, shape);
+  }
+  // The examples stand behind y's other axes: in front of all.
   const std::int64_t own = y->rank() - 1;
   std::vector<std::int64_t> order{own};
   for (std::int64_t axis = 0; axis < own; ++axis) order.push_back(axis);
   for (std::int64_t axis = 1; axis < x.rank(); ++axis) order.push_back(own + axis);
-  return deriving::as_derivative(
-      deriving::of_each_example(dimshuffle(reshape(rows, split), order), y), x);
+  return deriving::as_derivative(deriving::of_each_example(dimshuffle(rows, order), y), x);
 }
 
 }  // namespace cinch
