@@ -727,7 +727,7 @@ class Auditor {
       bool along = false, others = false;
       for (std::int64_t axis = 0; axis < node.rank(); ++axis, ++k) {
         const bool grows = all[k].item() > half[k].item();
-        (axis == node.attrs().ints[0] ? along : others) |= grows;
+        (axis == OverAxes::of(node.attrs())[0] ? along : others) |= grows;
       }
       if (along && !others && node.rank() > 1) return node;  // Of a vector there is no other axis.
     }
@@ -739,8 +739,9 @@ class Auditor {
     const Expr softmax = softmax_over_examples();
     if (softmax.has_value()) {
       add(Finding::examples_mix, -1, {}, softmax->where,
-          text("A ", softmax.op().name, " runs over the examples, axis ", softmax.attrs().ints[0],
-               " of ", searching::formula_text(softmax.inputs()[0]),
+          text("A ", softmax.op().name, " runs over the examples, axis ",
+               OverAxes::of(softmax.attrs())[0], " of ",
+               searching::formula_text(softmax.inputs()[0]),
                ": what is computed for one depends on the ",
                "others. Classes are the last axis: softmax(x), unless the examples are meant."));
     }

@@ -94,7 +94,7 @@ class Expr {
 
 /// What an op needs to know besides its inputs; compared by value. Most nodes have none.
 struct Attrs {
-  std::vector<std::int64_t> ints = {};  ///< Axes, a permutation, a step: the op says which.
+  std::vector<std::int64_t> ints = {};  ///< Axes, a step: a struct says which, as in algebra.hpp.
   DType dtype = DType::float64;         ///< Target of a cast or a draw.
   std::shared_ptr<const Tensor> value = nullptr;  ///< Of a constant.
   std::shared_ptr<SharedState> state = nullptr;   ///< Of a shared variable.

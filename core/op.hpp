@@ -66,7 +66,7 @@ struct Operand {
 struct Elementwise {
   BlockFn (*block)(DType in, DType out);
 };
-/// One that reduces its operand over the axes in attrs, at the end of such a loop.
+/// One that reduces its operand over the axes that OverAxes says, at the end of such a loop.
 struct Reduction {
   const Accumulator* accumulator;
 };
@@ -74,7 +74,7 @@ struct Reduction {
 struct View {
   /// Where the result lies in the operand's memory. False: the operand has to be row-major.
   bool (*show)(const Strided& in, const Expr& y, Strided& out);
-  int starts_at = -1;  ///< The input (int64 scalar) that says where along axis ints[0]; -1: none.
+  int starts_at = -1;  ///< The input (int64 scalar) that says where its Narrowing starts; -1: none.
 };
 /// One with a kernel of its own.
 struct Kernel {

@@ -47,12 +47,12 @@ bool is_mean(const Expr& e) {
   const Expr& total = e.inputs()[0];
   if (!is(total, sum_op)) return false;
   double count = 1;
-  for (const std::int64_t axis : total.attrs().ints) {
+  for (const std::int64_t axis : OverAxes::of(total.attrs())) {
     const Dim dim = total.inputs()[0].dims()[static_cast<std::size_t>(axis)];
     count *= dim.known() ? static_cast<double>(dim.size()) : 0;
   }
   if (const Tensor* by = constant_value(e.inputs()[1])) return count > 0 && by->item() == count;
-  return sizes_in(e.inputs()[1]) == total.attrs().ints.size();
+  return sizes_in(e.inputs()[1]) == OverAxes::of(total.attrs()).size();
 }
 
 Written write(const Expr& e, int depth);
@@ -76,11 +76,11 @@ std::string arguments(const Expr& e, int depth) {
 /// The axes of a reduction where it leaves some.
 std::string axes(const Expr& reduced) {
   if (reduced.rank() == 0) return "";
-  const auto& ints = reduced.attrs().ints;
+  const auto& axes = OverAxes::of(reduced.attrs());
   std::string result;
-  for (const std::int64_t axis : ints)
+  for (const std::int64_t axis : axes)
     result += (result.empty() ? "" : ", ") + std::to_string(axis);
-  return ints.size() == 1 ? ", " + result : ", {" + result + "}";
+  return axes.size() == 1 ? ", " + result : ", {" + result + "}";
 }
 
 Written write(const Expr& given, int depth) {
@@ -103,7 +103,8 @@ Written write(const Expr& given, int depth) {
     return infix(" / ", products, false);
   }
   if (is(e, size_op)) {
-    return {text("size(", write(e.inputs()[0], depth - 1).text, ", ", e.attrs().ints[0], ")")};
+    return {text("size(", write(e.inputs()[0], depth - 1).text, ", ", AlongAxis::of(e.attrs()).axis,
+                 ")")};
   }
   if (is(e, dimshuffle_op)) return {"transpose(" + arguments(e, depth - 1) + ")"};
   if (is(e, sum_op)) return {"sum(" + arguments(e, depth - 1) + axes(e) + ")"};

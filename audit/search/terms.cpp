@@ -129,7 +129,7 @@ std::int64_t mean_over(const Expr& whole, const NodeSet& depends, std::int64_t e
     if (is(at, mul_op)) factor *= value(at.inputs()[static_cast<std::size_t>(1 - k)]);
     if (is(at, div_op)) divisors.push_back(value(at.inputs()[1]));
     if (is(at, sum_op)) {
-      for (const std::int64_t axis : at.attrs().ints) summed *= value(size(next, axis));
+      for (const std::int64_t axis : OverAxes::of(at.attrs())) summed *= value(size(next, axis));
       const auto by = std::ranges::find(divisors, summed);
       if (by != divisors.end()) {
         result *= summed;

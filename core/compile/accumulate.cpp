@@ -54,7 +54,7 @@ class Terms {
         multiply(inner, e.inputs()[side]);
         pending.push_back(std::move(inner));
       } else if (e.op().algebra == Algebra::permute && own && e.rank() == 2 &&
-                 e.attrs().ints == std::vector<std::int64_t>{1, 0}) {
+                 AxisPattern::of(e.attrs()) == std::vector<std::int64_t>{1, 0}) {
         pending.push_back({e.inputs()[0], t.scale, t.factor, !t.transposed});
       } else {
         const bool product = e.op().algebra == Algebra::matrix_product && own && !(e == root);
@@ -186,7 +186,8 @@ std::vector<Expr> join_column_norms(std::span<const Expr> roots) {
     const std::vector<Expr> order = topological(result);
     NodeMap<Expr> norms;  // By matrix.
     for (const Expr& node : order) {
-      if (node.op().algebra != Algebra::sum || node.attrs().ints != std::vector<std::int64_t>{0})
+      if (node.op().algebra != Algebra::sum ||
+          OverAxes::of(node.attrs()) != std::vector<std::int64_t>{0})
         continue;
       const Expr& body = node.inputs()[0];
       if (body.rank() == 2 && body.op().algebra == Algebra::square && is_float(body.dtype()))

@@ -17,7 +17,7 @@ namespace {
 bool is_count_of_none(const Expr& e) {
   const auto of_input = [](const Expr& x) { return is_count_of_none(x); };
   if (&e.op() == &size_op) {
-    const Dim dim = e.inputs()[0].dims()[static_cast<std::size_t>(e.attrs().ints[0])];
+    const Dim dim = e.inputs()[0].dims()[AlongAxis::of(e.attrs()).axis];
     return dim.known() && dim.size() == 0;
   }
   if (const Tensor* value = constant_value(e))

@@ -52,7 +52,7 @@ Expr distributed(const Expr& head) {
         const Expr& factor = l == k ? part : factors[l];
         value = value.has_value() ? value * factor : factor;
       }
-      const Expr sum = sum_axes(broadcast_to(value, sizes(body)), head.attrs().ints);
+      const Expr sum = sum_axes(broadcast_to(value, sizes(body)), OverAxes::of(head.attrs()));
       const Expr further = distributed(sum);
       return further.has_value() ? further : sum;
     };

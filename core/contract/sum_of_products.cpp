@@ -113,8 +113,8 @@ class Reader {
       case Algebra::sum: {
         SumOfProducts a = operand(0);
         std::vector<AxisIndices> kept;
+        const auto& over = OverAxes::of(e.attrs());
         for (std::size_t axis = 0; axis < a.axes.size(); ++axis) {
-          const auto& over = e.attrs().ints;
           if (std::ranges::find(over, static_cast<std::int64_t>(axis)) == over.end())
             kept.push_back(a.axes[axis]);
         }
@@ -133,9 +133,8 @@ class Reader {
       case Algebra::permute: {
         SumOfProducts a = operand(0);
         std::vector<AxisIndices> axes;
-        for (const std::int64_t axis : e.attrs().ints) {
-          axes.push_back(axis < 0 ? AxisIndices{} : a.axes[static_cast<std::size_t>(axis)]);
-        }
+        for (const std::int64_t axis : AxisPattern::of(e.attrs()))
+          axes.push_back(axis < 0 ? AxisIndices{} : a.axes[axis]);
         a.axes = std::move(axes);
         return a;
       }
@@ -189,13 +188,12 @@ class Reader {
       case Algebra::diagonal: {
         if (!is_main_diagonal(e, e.inputs()[0].dims())) return opaque(e);
         SumOfProducts a = operand(0);
-        const auto row = static_cast<std::size_t>(e.attrs().ints[0]),
-                   column = static_cast<std::size_t>(e.attrs().ints[1]);
+        const DiagonalAxes d = DiagonalAxes::of(e.attrs());
         std::vector<AxisIndices> axes;
-        for (std::size_t axis = 0; axis < a.axes.size(); ++axis) {
-          if (axis != row && axis != column) axes.push_back(a.axes[axis]);
+        for (std::int64_t axis = 0; axis < e.inputs()[0].rank(); ++axis) {
+          if (axis != d.row && axis != d.column) axes.push_back(a.axes[axis]);
         }
-        axes.push_back(united(a.axes[row], a.axes[column]));
+        axes.push_back(united(a.axes[d.row], a.axes[d.column]));
         a.axes = std::move(axes);
         return a;
       }
@@ -204,9 +202,10 @@ class Reader {
         SumOfProducts a = operand(0);
         const AxisIndices last = std::move(a.axes.back());
         auto next = a.axes.begin();
+        const DiagonalAxes d = DiagonalAxes::of(e.attrs());
         std::vector<AxisIndices> axes;
         for (std::int64_t axis = 0; axis < e.rank(); ++axis) {
-          const bool on = axis == e.attrs().ints[0] || axis == e.attrs().ints[1];
+          const bool on = axis == d.row || axis == d.column;
           axes.push_back(on ? last : *next++);
         }
         a.axes = std::move(axes);
@@ -218,9 +217,8 @@ class Reader {
 
   /// Of square matrices, without an offset: both indices are the same.
   static bool is_main_diagonal(const Expr& e, const Dims& matrices) {
-    const auto& ints = e.attrs().ints;
-    return ints[2] == 0 && matrices[static_cast<std::size_t>(ints[0])] ==
-                               matrices[static_cast<std::size_t>(ints[1])];
+    const DiagonalAxes d = DiagonalAxes::of(e.attrs());
+    return d.offset == 0 && matrices[d.row] == matrices[d.column];
   }
 
   /// Puts the indices of an operand's axes, aligned at the right, where the result has none yet;

@@ -6,14 +6,30 @@
 
 namespace cinch::deriving {
 
+namespace {
+
+/// Of a derivative_op: whether it marks what is meant for each example by itself.
+struct DerivativeMark {
+  bool each_example;
+
+  static DerivativeMark of(const Attrs& a) { return {!a.ints.empty()}; }
+  Attrs attrs() const {
+    if (each_example) return {.ints = {1}};
+    return {};
+  }
+};
+
+}  // namespace
+
 Expr as_derivative(const Expr& value, const Expr& by) { return apply(derivative_op, {value, by}); }
 
 Expr of_each_example(const Expr& value, const Expr& y) {
-  return apply(derivative_op, {value, y}, {.ints = {1}});
+  return apply(derivative_op, {value, y}, DerivativeMark{.each_example = true}.attrs());
 }
 
 Expr each_example_of(const Expr& value) {
-  const bool marked = &value.op() == &derivative_op && !value.attrs().ints.empty();
+  const bool marked =
+      &value.op() == &derivative_op && DerivativeMark::of(value.attrs()).each_example;
   return marked ? Expr(value.inputs()[1]) : Expr();
 }
 
@@ -23,7 +39,9 @@ bool is_flat_derivative(const Expr& formula, const Expr& x) {
   NodeSet derived;           // From such derivatives, by what has a gradient.
   for (const Expr& node : topological(std::span(&y, 1), depends)) {
     if (node == x) continue;
-    if (&node.op() == &derivative_op && node.attrs().ints.empty() && node.inputs()[1] == x) {
+    const bool derives =
+        &node.op() == &derivative_op && !DerivativeMark::of(node.attrs()).each_example;
+    if (derives && node.inputs()[1] == x) {
       derived.insert(node.get());
       continue;
     }

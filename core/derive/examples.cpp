@@ -265,7 +265,7 @@ Count Separation::value_of(const Expr& node) {
   if (const Tensor* value = constant_value(node)) return static_cast<std::int64_t>(value->at(0));
   if (&node.op() == &size_op) {
     const auto sizes = sizes_.find(node.inputs()[0].get());
-    if (sizes != sizes_.end()) return sizes->second[static_cast<std::size_t>(node.attrs().ints[0])];
+    if (sizes != sizes_.end()) return sizes->second[AlongAxis::of(node.attrs()).axis];
   }
   std::vector<Count> values;
   for (const Expr& input : node.inputs()) {

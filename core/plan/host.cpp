@@ -68,7 +68,7 @@ bool HostProgram::compute(const Expr& root, std::span<const Expr> inputs) {
     if (scalar && (input != inputs.end() || is_shared(node))) {
       known = load(node, -1);
     } else if (&node.op() == &size_op) {
-      known = load(node.inputs()[0], node.attrs().ints[0]);
+      known = load(node.inputs()[0], AlongAxis::of(node.attrs()).axis);
     } else if (scalar && node.op().elementwise()) {
       known = std::ranges::all_of(node.inputs(),
                                   [&](const Expr& i) { return slot_of_.contains(i.get()); });

@@ -45,7 +45,7 @@ void Plan::run_step(const Step& step) {
         buffers_[static_cast<std::size_t>(move->start)])[move->start_offset];
     if (!move->empty && (start < move->least || start > move->most)) {
       throw ValueError(cinch::text("index ", start, " is out of range for axis ",
-                                   move->node.attrs().ints[0], " of ",
+                                   Narrowing::of(move->node.attrs()).axis, " of ",
                                    cinch::text(move->node.inputs()[0].type()), "\n  in ",
                                    describe(move->node), "  at ", move->node->where.text()));
     }

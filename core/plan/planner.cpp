@@ -182,10 +182,10 @@ class Planner {
         const Place& to = new_place(node);
         Strided where{0, std::vector<std::int64_t>(group.shape.size(), 0)};
         std::size_t kept = 0;
+        const auto& over = OverAxes::of(node.attrs());
         for (std::size_t axis = 0; axis < group.shape.size(); ++axis) {
           const bool summed =
-              std::ranges::find(node.attrs().ints, static_cast<std::int64_t>(axis)) !=
-              node.attrs().ints.end();
+              std::ranges::find(over, static_cast<std::int64_t>(axis)) != over.end();
           if (!summed) where.strides[axis] = to.where.strides[kept++];
         }
         spec.outputs.push_back({to.buffer, node.dtype(), where, value.at(node.inputs()[0].get()),
@@ -245,8 +245,7 @@ class Planner {
       return;
     }
     const Expr& start = node.inputs()[static_cast<std::size_t>(view.starts_at)];
-    const auto axis = static_cast<std::size_t>(node.attrs().ints[0]);
-    const std::int64_t step = node.attrs().ints.size() > 1 ? node.attrs().ints[1] : 1;
+    const auto [axis, step] = Narrowing::of(node.attrs());
     const std::int64_t length =
         node.type().rank() == input.type().rank() ? node.type().shape()[axis] : 1;
     const std::int64_t reach = length > 0 ? (length - 1) * step : 0;
