@@ -70,7 +70,8 @@ Expr log_of_product(const Expr& p) {
   }
   if (&p.op() == &prod_op && is_float(p.dtype())) {
     const Expr& x = p.inputs()[0];
-    return with_sign(sum_axes(log(abs(x)), p.attrs().ints), apply(prod_op, {sign(x)}, p.attrs()));
+    return with_sign(sum_axes(log(abs(x)), OverAxes::of(p.attrs())),
+                     apply(prod_op, {sign(x)}, p.attrs()));
   }
   if (&p.op() == &pow_op) {
     const Expr &x = p.inputs()[0], &k = p.inputs()[1];
@@ -191,7 +192,10 @@ Type same_type(Args x, const Attrs&) { return {x[0].dtype(), x[0].dims()}; }
 
 using AxisList = std::vector<std::size_t>;
 
-AxisList axes_of(const Attrs& attrs) { return {attrs.ints.begin(), attrs.ints.end()}; }
+AxisList axis_list(const Attrs& attrs) {
+  const auto& axes = OverAxes::of(attrs);
+  return {axes.begin(), axes.end()};
+}
 
 /// A reduction of `x` over `axes`, which are kept as size 1.
 template <class T, class X>
@@ -222,7 +226,7 @@ xt::xarray<T> total(const xt::xarray<T>& e, const Tensor& x, const AxisList& axe
 Tensor softmax_reference(Values in, const Attrs& attrs) {
   if (in[0]->size() == 0) return *in[0];
   return dispatch_float(in[0]->dtype(), [&]<class T> {
-    const AxisList axes = axes_of(attrs);
+    const AxisList axes = axis_list(attrs);
     const xt::xarray<T> e = xt::exp(shifted<T>(*in[0], axes));
     return references::to_tensor<T>(e / total<T>(e, *in[0], axes));
   });
@@ -231,7 +235,7 @@ Tensor softmax_reference(Values in, const Attrs& attrs) {
 Tensor log_softmax_reference(Values in, const Attrs& attrs) {
   if (in[0]->size() == 0) return *in[0];
   return dispatch_float(in[0]->dtype(), [&]<class T> {
-    const AxisList axes = axes_of(attrs);
+    const AxisList axes = axis_list(attrs);
     const xt::xarray<T> s = shifted<T>(*in[0], axes), e = xt::exp(s);
     return references::to_tensor<T>(s - xt::log(total<T>(e, *in[0], axes)));
   });
@@ -240,30 +244,29 @@ Tensor log_softmax_reference(Values in, const Attrs& attrs) {
 /// x minus its maximum, as in the reference.
 Expr shifted(const Expr& y) {
   const Expr& x = y.inputs()[0];
-  const Expr most = max(x, Axes(y.attrs().ints), /*keepdims=*/true);
+  const Expr most = max(x, Axes(OverAxes::of(y.attrs())), /*keepdims=*/true);
   return switch_(equal(x, std::numeric_limits<double>::infinity()), 0, x - most);
 }
 
 Expr sum_kept(const Expr& x, const Expr& y) {
-  return sum(x, Axes(y.attrs().ints), /*keepdims=*/true);
+  return sum(x, Axes(OverAxes::of(y.attrs())), /*keepdims=*/true);
 }
 
 Expr batch_along_axis(Args x, const std::vector<bool>&, const Expr& y) {
-  std::vector<std::int64_t> axes = y.attrs().ints;
-  for (std::int64_t& axis : axes) ++axis;
-  return apply(y.op(), {x[0]}, {.ints = std::move(axes)}, y->where);
+  OverAxes over{OverAxes::of(y.attrs())};
+  for (std::int64_t& axis : over.axes) ++axis;
+  return apply(y.op(), {x[0]}, std::move(over).attrs(), y->where);
 }
 
 /// Whether there is nothing along the op's axes, not even a largest element to subtract.
 bool empty_axis(const Expr& y) {
-  return std::ranges::any_of(y.attrs().ints, [&](std::int64_t axis) {
-    return y.dims()[static_cast<std::size_t>(axis)] == Dim(0);
-  });
+  return std::ranges::any_of(OverAxes::of(y.attrs()),
+                             [&](std::int64_t axis) { return y.dims()[axis] == Dim(0); });
 }
 
 std::int64_t follow_along_axis(Args, std::span<const std::int64_t> axes, const Expr& y) {
-  const bool mixed = std::ranges::find(y.attrs().ints, axes[0]) != y.attrs().ints.end();
-  return mixed ? -1 : axes[0];
+  const auto& own = OverAxes::of(y.attrs());
+  return std::ranges::find(own, axes[0]) != own.end() ? -1 : axes[0];
 }
 
 std::vector<Example> axis_examples(Expr (*f)(const Arg&, std::int64_t)) {
@@ -273,7 +276,7 @@ std::vector<Example> axis_examples(Expr (*f)(const Arg&, std::int64_t)) {
           {{Type{DType::float64, {2, 3, 2}}}, [f](Args x) { return f(x[0], 1); }},
           {{Type{DType::float64, {2, 3, 2}}},
            [f](Args x) {
-             return apply(f(x[0], 1).op(), {x[0]}, {.ints = {0, 2}});
+             return apply(f(x[0], 1).op(), {x[0]}, OverAxes{{0, 2}}.attrs());
            }},
           {{Type{DType::float64, {4, 1}}}, [f](Args x) { return f(x[0], 1); }},
           {{Type{DType::float64, {0, 3}}}, [f](Args x) { return f(x[0], 1); }},
@@ -325,7 +328,7 @@ Expr unary(const Op& op, const Arg& x) { return apply(op, {x}, {}, x.where()); }
 
 Expr along(const Op& op, const Arg& x, std::int64_t axis) {
   const Attribution as(x.where(), /*force=*/false, op.name.data());
-  return apply(op, {x}, {.ints = {axis_of(op.name, x, axis)}}, x.where());
+  return apply(op, {x}, OverAxes{{axis_of(op.name, x, axis)}}.attrs(), x.where());
 }
 }  // namespace
 

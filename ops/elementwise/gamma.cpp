@@ -95,6 +95,14 @@ long double log_gamma(long double x) {
   return std::isinf(x) ? std::numeric_limits<long double>::infinity() : lgammal_r(x, &sign);
 }
 
+/// Which derivative of log Gamma: 0 is the function itself.
+struct Derivative {
+  std::int64_t order;
+
+  static Derivative of(const Attrs& a) { return {a.ints[0]}; }
+  Attrs attrs() const { return {.ints = {order}}; }
+};
+
 /// In the next wider type, where zeros of these functions and reflections lose digits.
 template <class T>
 T value_of(std::int64_t order, T x) {
@@ -104,7 +112,7 @@ T value_of(std::int64_t order, T x) {
 }
 
 void polygamma_kernel(std::span<const Operand> in, const Operand& out, const Attrs& attrs) {
-  const std::int64_t order = attrs.ints[0];
+  const std::int64_t order = Derivative::of(attrs).order;
   dispatch_float(out.dtype, [&]<class T> {
     const std::int64_t parts = running::parts_for(
         running::cost::special_function * static_cast<double>(out.size()), out.size());
@@ -119,7 +127,7 @@ void polygamma_kernel(std::span<const Operand> in, const Operand& out, const Att
 /// In long double, from a start so far away that few terms are enough, and to there also from below
 /// 0, where the kernel reflects.
 Tensor polygamma_reference(Values in, const Attrs& attrs) {
-  const std::int64_t order = attrs.ints[0], n = order - 1;
+  const std::int64_t order = Derivative::of(attrs).order, n = order - 1;
   Tensor result = *in[0];
   dispatch_float(result.dtype(), [&]<class T> {
     for (T& x : result.data<T>()) {
@@ -164,7 +172,7 @@ constinit const Op polygamma_op{
     .reference = polygamma_reference,
     .operands = Operands::real,
     .grad = [](Args x, const Expr& y, const Expr& gy) -> Grads {
-      return {gy * polygamma(y.attrs().ints[0], x[0])};
+      return {gy * polygamma(Derivative::of(y.attrs()).order, x[0])};
     },
     .batch = [](Args x, const std::vector<bool>&,
                 const Expr& y) { return apply(polygamma_op, {x[0]}, y.attrs()); },
@@ -173,7 +181,7 @@ constinit const Op polygamma_op{
     .examples = polygamma_examples,
 };
 
-Expr gammaln(const Arg& x) { return apply(polygamma_op, {x}, {.ints = {0}}, x.where()); }
+Expr gammaln(const Arg& x) { return apply(polygamma_op, {x}, Derivative{0}.attrs(), x.where()); }
 
 Expr digamma(const Arg& x) { return polygamma(0, x); }
 
@@ -182,7 +190,7 @@ Expr polygamma(std::int64_t n, const Arg& x) {
     refuse<ValueError>("polygamma", text("the order must be in [0, ", most_order, "], it is ", n),
                        x);
   }
-  return apply(polygamma_op, {x}, {.ints = {n + 1}}, x.where());
+  return apply(polygamma_op, {x}, Derivative{n + 1}.attrs(), x.where());
 }
 
 namespace {

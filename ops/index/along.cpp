@@ -29,7 +29,7 @@ void require_same_lanes(const Expr& a, const Expr& b, std::int64_t axis) {
 Type take_along_type(Args x, const Attrs& attrs) {
   require_indices(x[1]);
   if (x[0].rank() != x[1].rank()) throw TypeError("both must have the same number of axes");
-  const auto axis = static_cast<std::size_t>(attrs.ints[0]);
+  const std::int64_t axis = AlongAxis::of(attrs).axis;
   Dims from = x[0].dims();
   from[axis] = x[1].dims()[axis];
   return {x[0].dtype(), broadcast(from, x[1].dims())};
@@ -38,9 +38,9 @@ Type take_along_type(Args x, const Attrs& attrs) {
 Type add_along_type(Args x, const Attrs& attrs) {
   require_indices(x[1]);
   if (x[0].dtype() == DType::bool_) throw TypeError("bools cannot be added: cast them first");
-  require_same_lanes(x[0], x[1], attrs.ints[0]);
-  require_same_lanes(x[2], x[1], attrs.ints[0]);
-  const auto axis = static_cast<std::size_t>(attrs.ints[0]);
+  const std::int64_t axis = AlongAxis::of(attrs).axis;
+  require_same_lanes(x[0], x[1], axis);
+  require_same_lanes(x[2], x[1], axis);
   const Dim m = x[0].dims()[axis], n = x[1].dims()[axis];
   if (m.known() && n.known() && !(m == n)) throw TypeError(text("sizes differ along axis ", axis));
   return {x[0].dtype(), x[2].dims()};
@@ -56,7 +56,8 @@ std::vector<std::int64_t> repeated_strides(const Operand& x) {
 }
 
 void take_along_kernel(std::span<const Operand> in, const Operand& out, const Attrs& attrs) {
-  const auto axis = static_cast<std::size_t>(attrs.ints[0]), last = out.shape.size() - 1;
+  const std::int64_t axis = AlongAxis::of(attrs).axis;
+  const std::size_t last = out.shape.size() - 1;
   const std::int64_t n = in[0].shape[axis], down = in[0].strides[axis];
   // Without the axis itself, along which the indices say where to go.
   std::vector<std::int64_t> across = repeated_strides(in[0]);
@@ -108,7 +109,7 @@ void add_along_kernel(std::span<const Operand> in, const Operand& out, const Att
     if constexpr (!std::is_same_v<T, bool>) {
       const T* from = in[0].as<T>();
       T* to = out.as<T>();
-      for_each_choice(in[1], out.shape, attrs.ints[0],
+      for_each_choice(in[1], out.shape, AlongAxis::of(attrs).axis,
                       [&](std::int64_t there, std::int64_t here) { to[there] += from[here]; });
     }
   });
@@ -133,7 +134,7 @@ std::vector<std::size_t> chosen(const Tensor& indices, const std::vector<std::si
 }
 
 Tensor take_along_reference(Values in, const Attrs& attrs) {
-  const std::int64_t axis = attrs.ints[0], n = in[0]->shape()[static_cast<std::size_t>(axis)];
+  const std::int64_t axis = AlongAxis::of(attrs).axis, n = in[0]->shape()[axis];
   Shape shape = in[1]->shape();
   for (std::size_t k = 0; k < shape.size(); ++k) {
     if (static_cast<std::int64_t>(k) != axis && shape[k] == 1) shape[k] = in[0]->shape()[k];
@@ -151,7 +152,7 @@ Tensor take_along_reference(Values in, const Attrs& attrs) {
 }
 
 Tensor add_along_reference(Values in, const Attrs& attrs) {
-  const std::int64_t axis = attrs.ints[0], n = in[2]->shape()[static_cast<std::size_t>(axis)];
+  const std::int64_t axis = AlongAxis::of(attrs).axis, n = in[2]->shape()[axis];
   Tensor result(in[0]->dtype(), in[2]->shape());
   dispatch(result.dtype(), [&]<class T> {
     auto to = references::view<T>(result);
@@ -177,8 +178,8 @@ std::vector<Expr> all_batched(Args x, const std::vector<bool>& batched) {
 
 /// Examples along another axis stay apart.
 std::int64_t follow_along(Args, std::span<const std::int64_t> axes, const Expr& y) {
-  const std::int64_t a = axes[0], b = axes[1];
-  if (a == y.attrs().ints[0] || b == y.attrs().ints[0] || (a >= 0 && b >= 0 && a != b)) return -1;
+  const std::int64_t a = axes[0], b = axes[1], own = AlongAxis::of(y.attrs()).axis;
+  if (a == own || b == own || (a >= 0 && b >= 0 && a != b)) return -1;
   return std::max(a, b);
 }
 
@@ -189,9 +190,9 @@ constinit const Op take_along_op{
     .type = take_along_type,
     .reference = take_along_reference,
     .grad = [](Args x, const Expr& y, const Expr& gy) -> Grads {
-      const std::int64_t axis = y.attrs().ints[0];
+      const std::int64_t axis = AlongAxis::of(y.attrs()).axis;
       std::vector<Expr> all = sizes(y);
-      all[static_cast<std::size_t>(axis)] = size(x[0], axis);
+      all[axis] = size(x[0], axis);
       const Expr like = broadcast_to(cast(Arg(0.0), gy.dtype()), all);
       return {add_along_axis(gy, broadcast_like(x[1], y), like, axis), Expr()};
     },
@@ -200,12 +201,12 @@ constinit const Op take_along_op{
           return apply(
               take_along_op,
               {batched[0] ? x[0] : expand_dims(x[0], 0), batched[1] ? x[1] : expand_dims(x[1], 0)},
-              {.ints = {y.attrs().ints[0] + 1}});
+              AlongAxis{AlongAxis::of(y.attrs()).axis + 1}.attrs());
         },
     .follow = follow_along,
     .size_of = [](const Expr& y, std::int64_t axis) -> Expr {
       const Expr a = size(y.inputs()[0], axis), b = size(y.inputs()[1], axis);
-      return axis == y.attrs().ints[0] ? b : switch_(equal(a, 1), b, a);
+      return axis == AlongAxis::of(y.attrs()).axis ? b : switch_(equal(a, 1), b, a);
     },
     .runs = Kernel{.run = take_along_kernel},
     .examples = []() -> std::vector<Example> {
@@ -232,14 +233,15 @@ constinit const Op add_along_op{
     .reference = add_along_reference,
     .shape_only = 4,
     .grad = [](Args x, const Expr& y, const Expr& gy) -> Grads {
-      return {take_along_axis(gy, x[1], y.attrs().ints[0]), Expr(), Expr()};
+      return {take_along_axis(gy, x[1], AlongAxis::of(y.attrs()).axis), Expr(), Expr()};
     },
     .batch =
         [](Args x, const std::vector<bool>& batched, const Expr& y) {
           std::vector<Expr> all = all_batched(x, batched);
           all.push_back(broadcast_to(cast(Arg(0.0), y.dtype()),
                                      records::with_leading_size(size(all[0], 0), y.inputs()[2])));
-          return apply(add_along_op, std::move(all), {.ints = {y.attrs().ints[0] + 1}});
+          return apply(add_along_op, std::move(all),
+                       AlongAxis{AlongAxis::of(y.attrs()).axis + 1}.attrs());
         },
     .follow = follow_along,
     .runs = Kernel{.run = add_along_kernel},
@@ -263,13 +265,13 @@ constinit const Op add_along_op{
 Expr take_along_axis(const Arg& x, const Arg& indices, std::int64_t axis) {
   const Attribution as(x.where());
   axis = axis_of("take_along_axis", x, axis);
-  return apply(take_along_op, {x, indices}, {.ints = {axis}}, x.where());
+  return apply(take_along_op, {x, indices}, AlongAxis{axis}.attrs(), x.where());
 }
 
 Expr add_along_axis(const Arg& x, const Arg& indices, const Arg& like, std::int64_t axis) {
   const Attribution as(x.where());
-  return apply(add_along_op, {x, indices, like}, {.ints = {axis_of("add_along_axis", x, axis)}},
-               x.where());
+  return apply(add_along_op, {x, indices, like},
+               AlongAxis{axis_of("add_along_axis", x, axis)}.attrs(), x.where());
 }
 
 }  // namespace cinch

@@ -42,14 +42,14 @@ void require_inside(std::int64_t start, std::int64_t length, std::int64_t step, 
   }
 }
 
-// narrow: inputs x, start, length; ints = {axis, step}
+// narrow: inputs x, start, length; a Narrowing
 // ------------------------------------------------------------------
 
 Type narrow_type(Args x, const Attrs& attrs) {
   require_position(x[1], "the start");
   require_position(x[2], "the length");
   Type result{x[0].dtype(), x[0].dims()};
-  Dim& size = result.dims[static_cast<std::size_t>(attrs.ints[0])];
+  Dim& size = result.dims[Narrowing::of(attrs).axis];
   const Dim length = records::dim_of(x[2]);
   // One of none may stand for its shape alone.
   const bool fits =
@@ -63,19 +63,20 @@ Type narrow_type(Args x, const Attrs& attrs) {
 }
 
 Tensor narrow_reference(Values in, const Attrs& attrs) {
-  const auto axis = static_cast<std::size_t>(attrs.ints[0]);
-  const std::int64_t step = attrs.ints[1], start = in[1]->data<std::int64_t>()[0],
+  const Narrowing part = Narrowing::of(attrs);
+  const std::int64_t start = in[1]->data<std::int64_t>()[0],
                      length = in[2]->data<std::int64_t>()[0];
-  require_inside(start, length, step, in[0]->shape()[axis]);
+  require_inside(start, length, part.step, in[0]->shape()[part.axis]);
   Shape shape = in[0]->shape();
-  shape[axis] = length;
+  shape[part.axis] = length;
   return dispatch(in[0]->dtype(), [&]<class T> {
     Tensor result(dtype_of<T>(), shape);
     auto to = references::view<T>(result);
     const auto from = references::view<T>(*in[0]);
     references::for_each_index(shape, [&](const std::vector<std::size_t>& there) {
       std::vector<std::size_t> here = there;
-      here[axis] = static_cast<std::size_t>(start + static_cast<std::int64_t>(there[axis]) * step);
+      const auto k = static_cast<std::int64_t>(there[part.axis]);
+      here[part.axis] = static_cast<std::size_t>(start + k * part.step);
       to.element(there.begin(), there.end()) = from.element(here.begin(), here.end());
     });
     return result;
@@ -84,18 +85,19 @@ Tensor narrow_reference(Values in, const Attrs& attrs) {
 
 bool narrow_view(const Strided& in, const Expr& y, Strided& out) {
   out = in;
-  out.strides[static_cast<std::size_t>(y.attrs().ints[0])] *= y.attrs().ints[1];
+  const Narrowing part = Narrowing::of(y.attrs());
+  out.strides[part.axis] *= part.step;
   return true;
 }
 
 Expr simplify_narrow(const Expr& y) {
   const Expr& x = y.inputs()[0];
-  return y.attrs().ints[1] == 1 && graphs::is_constant(y.inputs()[1], 0) && x.dims() == y.dims()
-             ? x
-             : Expr();
+  const bool whole = Narrowing::of(y.attrs()).step == 1 && graphs::is_constant(y.inputs()[1], 0) &&
+                     x.dims() == y.dims();
+  return whole ? x : Expr();
 }
 
-// embed: inputs x, like, start; ints = {axis, step}
+// embed: inputs x, like, start; a Narrowing
 // ------------------------------------------------------------------
 
 Type embed_type(Args x, const Attrs& attrs) {
@@ -104,8 +106,8 @@ Type embed_type(Args x, const Attrs& attrs) {
   for (std::size_t k = 0; k < x[0].dims().size(); ++k) {
     const Dim small = x[0].dims()[k], large = x[1].dims()[k];
     if (!small.known() || !large.known()) continue;
-    const bool fits = static_cast<std::int64_t>(k) == attrs.ints[0] ? small.size() <= large.size()
-                                                                    : small == large;
+    const bool along = static_cast<std::int64_t>(k) == Narrowing::of(attrs).axis;
+    const bool fits = along ? small.size() <= large.size() : small == large;
     if (!fits)
       throw TypeError(
           text("size ", small.size(), " does not fit into ", large.size(), " along axis ", k));
@@ -114,41 +116,42 @@ Type embed_type(Args x, const Attrs& attrs) {
 }
 
 void embed_rows(const std::byte* from, std::byte* to, std::span<const std::int64_t> small,
-                std::span<const std::int64_t> large, std::size_t axis, std::int64_t start,
-                std::int64_t step, std::size_t width) {
+                std::span<const std::int64_t> large, const Narrowing& part, std::int64_t start,
+                std::size_t width) {
+  const auto axis = static_cast<std::size_t>(part.axis);
   std::int64_t outer = 1, inner = static_cast<std::int64_t>(width);
   for (std::size_t k = 0; k < axis; ++k) outer *= small[k];
   for (std::size_t k = axis + 1; k < small.size(); ++k) inner *= small[k];
   for (std::int64_t i = 0; i < outer; ++i) {
     for (std::int64_t k = 0; k < small[axis]; ++k) {
-      std::memcpy(to + (i * large[axis] + start + k * step) * inner,
+      std::memcpy(to + (i * large[axis] + start + k * part.step) * inner,
                   from + (i * small[axis] + k) * inner, static_cast<std::size_t>(inner));
     }
   }
 }
 
 void embed_kernel(std::span<const Operand> in, const Operand& out, const Attrs& attrs) {
-  const auto axis = static_cast<std::size_t>(attrs.ints[0]);
+  const Narrowing part = Narrowing::of(attrs);
   const std::int64_t start = *in[2].as<std::int64_t>();
-  require_inside(start, in[0].shape[axis], attrs.ints[1], out.shape[axis]);
+  require_inside(start, in[0].shape[part.axis], part.step, out.shape[part.axis]);
   std::memset(out.data, 0, static_cast<std::size_t>(out.size()) * size_of(out.dtype));
   if (in[0].size() == 0) return;
   embed_rows(static_cast<const std::byte*>(in[0].data), static_cast<std::byte*>(out.data),
-             in[0].shape, out.shape, axis, start, attrs.ints[1], size_of(out.dtype));
+             in[0].shape, out.shape, part, start, size_of(out.dtype));
 }
 
 Tensor embed_reference(Values in, const Attrs& attrs) {
-  const auto axis = static_cast<std::size_t>(attrs.ints[0]);
-  const std::int64_t start = in[2]->data<std::int64_t>()[0], length = in[0]->shape()[axis];
-  require_inside(start, length, attrs.ints[1], in[1]->shape()[axis]);
+  const Narrowing part = Narrowing::of(attrs);
+  const std::int64_t start = in[2]->data<std::int64_t>()[0], length = in[0]->shape()[part.axis];
+  require_inside(start, length, part.step, in[1]->shape()[part.axis]);
   return dispatch(in[0]->dtype(), [&]<class T> {
     Tensor result(dtype_of<T>(), in[1]->shape());
     auto to = references::view<T>(result);
     const auto from = references::view<T>(*in[0]);
     references::for_each_index(in[0]->shape(), [&](const std::vector<std::size_t>& here) {
       std::vector<std::size_t> there = here;
-      there[axis] =
-          static_cast<std::size_t>(start + static_cast<std::int64_t>(here[axis]) * attrs.ints[1]);
+      const auto k = static_cast<std::int64_t>(here[part.axis]);
+      there[part.axis] = static_cast<std::size_t>(start + k * part.step);
       to.element(there.begin(), there.end()) = from.element(here.begin(), here.end());
     });
     return result;
@@ -262,9 +265,9 @@ Tensor scatter_add_reference(Values in, const Attrs&) {
 /// A part of the examples is not all of them; from the first on, as many as there are, is.
 deriving::Place trace_narrow(const deriving::Flow& flow) {
   const deriving::Place& place = flow.place(0);
-  const std::int64_t axis = flow.y.attrs().ints[0];
+  const auto [axis, step] = Narrowing::of(flow.y.attrs());
   const Expr& x = flow.inputs()[0];
-  const bool whole = graphs::is_constant(flow.inputs()[1], 0) && flow.y.attrs().ints[1] == 1 &&
+  const bool whole = graphs::is_constant(flow.inputs()[1], 0) && step == 1 &&
                      flow.size(flow.y, axis) == flow.size(x, axis);
   return place.axis != axis || whole ? place : deriving::Place();
 }
@@ -296,25 +299,25 @@ deriving::Place trace_scatter_add(const deriving::Flow& flow) {
 /// Positions along the axis of a narrow or an embed from each of `starts` on, in an array of y's
 /// axes with one more in front.
 Expr positions_of_many(const Expr& starts, const Expr& length, const Expr& n, const Expr& y) {
-  const std::int64_t axis = y.attrs().ints[0];
-  const Expr positions = checked_index(expand_dims(starts, 1) + arange(length) * y.attrs().ints[1],
-                                       n, /*negatives=*/false);
+  const auto [axis, step] = Narrowing::of(y.attrs());
+  const Expr positions =
+      checked_index(expand_dims(starts, 1) + arange(length) * step, n, /*negatives=*/false);
   std::vector<std::int64_t> pattern(static_cast<std::size_t>(y.rank() + 1), -1);
   pattern[0] = 0;
-  pattern[static_cast<std::size_t>(axis + 1)] = 1;
+  pattern[axis + 1] = 1;
   return dimshuffle(positions, pattern);
 }
 
 /// narrow from many starts.
 Expr narrow_many(Args x, bool many_operands, const Expr& y) {
-  const std::int64_t axis = y.attrs().ints[0];
+  const std::int64_t axis = Narrowing::of(y.attrs()).axis;
   const Expr from = many_operands ? x[0] : expand_dims(x[0], 0);
   return take_along_axis(from, positions_of_many(x[1], x[2], size(from, axis + 1), y), axis + 1);
 }
 
 /// embed from many starts.
 Expr embed_many(Args x, bool many_operands, const Expr& like, const Expr& y) {
-  const std::int64_t axis = y.attrs().ints[0];
+  const std::int64_t axis = Narrowing::of(y.attrs()).axis;
   const Expr from =
       many_operands ? x[0] : broadcast_to(x[0], records::with_leading_size(size(x[2], 0), x[0]));
   const Expr positions = positions_of_many(x[2], size(from, axis + 1), size(like, axis + 1), y);
@@ -361,7 +364,8 @@ constinit const Op narrow_op{
     .reference = narrow_reference,
     .sizes_from = 2,
     .grad = [](Args x, const Expr& y, const Expr& gy) -> Grads {
-      return {embed(gy, x[0], y.attrs().ints[0], x[1], y.attrs().ints[1]), Expr(), Expr()};
+      const auto [axis, step] = Narrowing::of(y.attrs());
+      return {embed(gy, x[0], axis, x[1], step), Expr(), Expr()};
     },
     .batch =
         [](Args x, const std::vector<bool>& batched, const Expr& y) {
@@ -369,7 +373,8 @@ constinit const Op narrow_op{
             throw GradError(
                 "vectorize: the lengths of slices cannot differ; narrow() and rows() take one");
           if (batched[1]) return narrow_many(x, batched[0], y);
-          return narrow(x[0], y.attrs().ints[0] + 1, x[1], x[2], y.attrs().ints[1]);
+          const auto [axis, step] = Narrowing::of(y.attrs());
+          return narrow(x[0], axis + 1, x[1], x[2], step);
         },
     .trace = trace_narrow,
     .simplify = simplify_narrow,
@@ -384,8 +389,8 @@ constinit const Op embed_op{
     .reference = embed_reference,
     .shape_only = 2,
     .grad = [](Args x, const Expr& y, const Expr& gy) -> Grads {
-      const std::int64_t axis = y.attrs().ints[0];
-      return {narrow(gy, axis, x[2], size(x[0], axis), y.attrs().ints[1]), Expr(), Expr()};
+      const auto [axis, step] = Narrowing::of(y.attrs());
+      return {narrow(gy, axis, x[2], size(x[0], axis), step), Expr(), Expr()};
     },
     .batch =
         [](Args x, const std::vector<bool>& batched, const Expr& y) {
@@ -393,10 +398,11 @@ constinit const Op embed_op{
               cast(Arg(0.0), y.dtype()),
               records::with_leading_size(size(batched[0] ? x[0] : x[2], 0), y.inputs()[1]));
           if (batched[2]) return embed_many(x, batched[0], like, y);
-          return embed(x[0], like, y.attrs().ints[0] + 1, x[2], y.attrs().ints[1]);
+          const auto [axis, step] = Narrowing::of(y.attrs());
+          return embed(x[0], like, axis + 1, x[2], step);
         },
     .follow = [](Args, std::span<const std::int64_t> axes, const Expr& y) -> std::int64_t {
-      return axes[0] == y.attrs().ints[0] ? -1 : axes[0];
+      return axes[0] == Narrowing::of(y.attrs()).axis ? -1 : axes[0];
     },
     .runs = Kernel{.run = embed_kernel},
     .examples = []() -> std::vector<Example> {
@@ -629,12 +635,12 @@ Expr narrow(const Arg& x, std::int64_t axis, const Arg& start, const Arg& length
             std::int64_t step) {
   const Attribution as(x.where());
   return apply(narrow_op, {x, records::whole_number(start), records::whole_number(length)},
-               {.ints = {axis_of("narrow", x, axis), step}}, x.where());
+               Narrowing{axis_of("narrow", x, axis), step}.attrs(), x.where());
 }
 
 Expr embed(const Arg& x, const Arg& like, std::int64_t axis, const Arg& start, std::int64_t step) {
   const Attribution as(x.where());
-  return apply(embed_op, {x, like, records::whole_number(start)}, {.ints = {axis, step}},
+  return apply(embed_op, {x, like, records::whole_number(start)}, Narrowing{axis, step}.attrs(),
                x.where());
 }
 

@@ -25,17 +25,24 @@ Type index_type(Args x, const Dims& dims) {
   return {DType::int64, dims};
 }
 
-std::int64_t checked(std::int64_t index, std::int64_t n, const Attrs& attrs) {
-  const bool negatives = attrs.ints[0] != 0;
+/// Whether indices may count from the end.
+struct IndexCheck {
+  bool negatives;
+
+  static IndexCheck of(const Attrs& a) { return {a.ints[0] != 0}; }
+  Attrs attrs() const { return {.ints = {negatives}}; }
+};
+
+std::int64_t checked(std::int64_t index, std::int64_t n, bool negatives) {
   if (negatives) return references::row_of(index, n);
   if (index < 0 || index >= n) throw ValueError(text("element ", index, " is not in [0, ", n, ")"));
   return index;
 }
 
 Tensor last_writer_reference(Values in, const Attrs& attrs) {
-  const auto axis = static_cast<std::size_t>(attrs.ints[0]);
+  const std::int64_t axis = AlongAxis::of(attrs).axis;
   const std::int64_t n = in[1]->data<std::int64_t>()[0];
-  for (const std::int64_t i : in[0]->data<std::int64_t>()) checked(i, n, {.ints = {0}});
+  for (const std::int64_t i : in[0]->data<std::int64_t>()) checked(i, n, /*negatives=*/false);
   Shape shape = in[0]->shape();
   shape[axis] = n;
   Tensor result(DType::int64, shape);
@@ -55,18 +62,19 @@ Tensor last_writer_reference(Values in, const Attrs& attrs) {
 
 Type last_writer_type(Args x, const Attrs& attrs) {
   Dims dims = x[0].dims();
-  dims[static_cast<std::size_t>(attrs.ints[0])] = records::dim_of(x[1]);
+  dims[AlongAxis::of(attrs).axis] = records::dim_of(x[1]);
   return index_type(x, dims);
 }
 
 void last_writer_kernel(std::span<const Operand> in, const Operand& out, const Attrs& attrs) {
-  const references::Lanes from(in[0].shape, attrs.ints[0]), to(out.shape, attrs.ints[0]);
+  const std::int64_t axis = AlongAxis::of(attrs).axis;
+  const references::Lanes from(in[0].shape, axis), to(out.shape, axis);
   std::fill_n(out.as<std::int64_t>(), out.size(), -1);
   for (std::int64_t lane = 0; lane < from.count; ++lane) {
     const std::int64_t* index = in[0].as<std::int64_t>() + from.first(lane);
     std::int64_t* last = out.as<std::int64_t>() + to.first(lane);
     for (std::int64_t k = 0; k < from.n; ++k)
-      last[checked(index[k * from.inner], to.n, {.ints = {0}}) * to.inner] = k;
+      last[checked(index[k * from.inner], to.n, /*negatives=*/false) * to.inner] = k;
   }
 }
 
@@ -79,7 +87,7 @@ constinit const Op checked_index_op{
         [](Values in, const Attrs& attrs) {
           Tensor result = *in[0];
           for (std::int64_t& i : result.data<std::int64_t>())
-            i = checked(i, in[1]->data<std::int64_t>()[0], attrs);
+            i = checked(i, in[1]->data<std::int64_t>()[0], IndexCheck::of(attrs).negatives);
           return result;
         },
     .sizes_from = 1,
@@ -98,8 +106,9 @@ constinit const Op checked_index_op{
                          const std::int64_t n = *in[1].as<std::int64_t>();
                          const std::int64_t* from = in[0].as<std::int64_t>();
                          auto* to = out.as<std::int64_t>();
+                         const bool negatives = IndexCheck::of(attrs).negatives;
                          for (std::int64_t k = 0; k < out.size(); ++k)
-                           to[k] = checked(from[k], n, attrs);
+                           to[k] = checked(from[k], n, negatives);
                        }},
     .examples = []() -> std::vector<Example> {
       const Type i{DType::int64, {3, 2}};
@@ -118,10 +127,11 @@ constinit const Op last_writer_op{
     .sizes_from = 1,
     .batch =
         [](Args x, const std::vector<bool>&, const Expr& y) {
-          return apply(last_writer_op, {x[0], x[1]}, {.ints = {y.attrs().ints[0] + 1}});
+          return apply(last_writer_op, {x[0], x[1]},
+                       AlongAxis{AlongAxis::of(y.attrs()).axis + 1}.attrs());
         },
     .trace = [](const deriving::Flow& flow) -> deriving::Place {
-      const std::int64_t axis = flow.y.attrs().ints[0];
+      const std::int64_t axis = AlongAxis::of(flow.y.attrs()).axis;
       deriving::Place result = flow.place(0);
       if (result.axis != axis) return result;
       result = counted_rows(flow, 0, result, flow.value(flow.inputs()[1]));
@@ -144,13 +154,14 @@ constinit const Op last_writer_op{
 
 Expr checked_index(const Arg& x, const Arg& n, bool negatives) {
   const Attribution as(x.where());
-  return apply(checked_index_op, {x, records::whole_number(n)}, {.ints = {negatives}}, x.where());
+  return apply(checked_index_op, {x, records::whole_number(n)}, IndexCheck{negatives}.attrs(),
+               x.where());
 }
 
 Expr last_writer(const Arg& x, const Arg& n, std::int64_t axis) {
   const Attribution as(x.where());
   return apply(last_writer_op, {x, records::whole_number(n)},
-               {.ints = {axis_of("last_writer", x, axis)}}, x.where());
+               AlongAxis{axis_of("last_writer", x, axis)}.attrs(), x.where());
 }
 
 Expr gather(const Arg& x, const std::vector<Expr>& indices) {
@@ -236,12 +247,12 @@ struct Stays {
 
 /// For take_along_axis alone: lane by lane.
 Stays stays_along(const Expr& x, const Expr& part) {
-  const std::int64_t axis = part.attrs().ints[0];
+  const std::int64_t axis = AlongAxis::of(part.attrs()).axis;
   const Expr n = size(x, axis);
   const Expr positions = checked_index(broadcast_like(part.inputs()[1], part), n);
   const Expr last = last_writer(positions, n, axis);
   std::vector<std::int64_t> pattern(static_cast<std::size_t>(x.rank()), -1);
-  pattern[static_cast<std::size_t>(axis)] = 0;
+  pattern[axis] = 0;
   const Expr own = dimshuffle(arange(size(positions, axis)), pattern);
   return {equal(take_along_axis(last, positions, axis), own), last >= 0};
 }
@@ -259,8 +270,8 @@ std::int64_t taken_axis(const Path& path, std::int64_t rank) {
       if (result < 0) return -1;
     } else if (&step->op() == &dimshuffle_op) {
       std::vector<std::int64_t> next;
-      for (const std::int64_t axis : step->attrs().ints)
-        next.push_back(axis < 0 ? -1 : axes[static_cast<std::size_t>(axis)]);
+      for (const std::int64_t axis : AxisPattern::of(step->attrs()))
+        next.push_back(axis < 0 ? -1 : axes[axis]);
       axes = std::move(next);
     } else {
       return -1;
@@ -273,7 +284,7 @@ Stays stays_of(const Path& path, const Expr& x, const Expr& part) {
   if (path.size() == 1 && &part.op() == &take_along_op) {
     // Unless x is repeated, so that lanes share elements.
     Dims lanes = part.dims();
-    const auto axis = static_cast<std::size_t>(part.attrs().ints[0]);
+    const std::int64_t axis = AlongAxis::of(part.attrs()).axis;
     lanes[axis] = x.dims()[axis];
     if (lanes == x.dims()) return stays_along(x, part);
   }

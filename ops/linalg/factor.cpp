@@ -153,8 +153,9 @@ Grads qr_grad(Args x, const Expr& y, const Expr& gy) {
   const Expr mirrored =
       linalg::lower_triangle(M) + linalg::transposed(linalg::lower_triangle(M, -1));
   const Expr inner = gQ + linalg::matrix_product(Q, mirrored);
-  return {linalg::transposed(apply(triangular_solve_op, {R, linalg::transposed(inner)},
-                                   {.ints = {/*lower=*/false, /*unit=*/false, /*of_qr=*/true}}))};
+  const linalg::Triangular upper{.lower = false, .unit = false, .of_qr = true};
+  return {linalg::transposed(
+      apply(triangular_solve_op, {R, linalg::transposed(inner)}, upper.attrs()))};
 }
 
 /// Columns orthonormal to those of Q and to each other. One such basis, N, is held; what is left of

@@ -35,6 +35,20 @@ std::int64_t follow_matrices(Args x, std::span<const std::int64_t> axes, const E
 /// Op::accepts: the kernels read every element once, wherever it lies.
 inline bool accepts_anything(const Strided&, const Shape&) { return true; }
 
+/// What triangular_solve is told of its first operand.
+struct Triangular {
+  bool lower, unit;
+  bool of_qr = false;  ///< It is R of Q R: a 0 on its diagonal means dependent columns.
+
+  static Triangular of(const Attrs& a) {
+    return {a.ints[0] != 0, a.ints[1] != 0, a.ints.size() > 2 && a.ints[2] != 0};
+  }
+  Attrs attrs() const {
+    if (of_qr) return {.ints = {lower, unit, of_qr}};
+    return {.ints = {lower, unit}};
+  }
+};
+
 // Formulas
 // -------------------------------------------------------------------------------------------------
 

@@ -55,19 +55,16 @@ Tensor solve_reference(Values in, const Attrs&) {
       [](const textbook::Matrix& a, const textbook::Matrix& b) { return textbook::solve(a, b); });
 }
 
-bool is_lower(const Attrs& attrs) { return attrs.ints[0] != 0; }
-bool is_unit(const Attrs& attrs) { return attrs.ints[1] != 0; }
-/// What a 0 on the diagonal means: with a third number, R of Q R for columns that are dependent.
-linalg::MatrixFault triangular_fault(const Attrs& attrs) {
-  return attrs.ints.size() > 2 && attrs.ints[2] != 0 ? linalg::MatrixFault::dependent
-                                                     : linalg::MatrixFault::singular;
+/// What a 0 on the diagonal means.
+linalg::MatrixFault fault_of(const linalg::Triangular& t) {
+  return t.of_qr ? linalg::MatrixFault::dependent : linalg::MatrixFault::singular;
 }
 
 Tensor triangular_solve_reference(Values in, const Attrs& attrs) {
-  return solve_by(in, triangular_fault(attrs),
-                  [&](const textbook::Matrix& a, const textbook::Matrix& b) {
-                    return textbook::triangular_solve(a, b, is_lower(attrs), is_unit(attrs));
-                  });
+  const auto t = linalg::Triangular::of(attrs);
+  return solve_by(in, fault_of(t), [&](const textbook::Matrix& a, const textbook::Matrix& b) {
+    return textbook::triangular_solve(a, b, t.lower, t.unit);
+  });
 }
 
 /// Numbers a group of right sides that share one matrix, because its operand is repeated along some
@@ -174,18 +171,18 @@ void solve_kernel(std::span<const Operand> in, const Operand& out, const Attrs&)
 
 void triangular_solve_kernel(std::span<const Operand> in, const Operand& out, const Attrs& attrs) {
   const std::int64_t n = out.shape.end()[-2], columns = out.shape.back();
-  const bool lower = is_lower(attrs), unit = is_unit(attrs);
+  const auto t = linalg::Triangular::of(attrs);
   dispatch_float(out.dtype, [&]<class T> {
     const auto prepare = [&](const linalg::MatrixView<T>& from, T* a, int*) {
       return load_rows(from, a) ? linalg::MatrixFault::none : linalg::MatrixFault::not_finite;
     };
     const auto finish = [&](const T* a, const int*, T* b) {
-      const bool done =
-          linalg::Lapack<T>::triangular_solve(!lower, /*transposed=*/true, unit, n, columns, a, b);
-      return done ? linalg::MatrixFault::none : triangular_fault(attrs);
+      const bool done = linalg::Lapack<T>::triangular_solve(!t.lower, /*transposed=*/true, t.unit,
+                                                            n, columns, a, b);
+      return done ? linalg::MatrixFault::none : fault_of(t);
     };
     const auto textbook_solver = [&](const textbook::Matrix& a, const textbook::Matrix& b) {
-      return textbook::triangular_solve(a, b, lower, unit);
+      return textbook::triangular_solve(a, b, t.lower, t.unit);
     };
     solve_all<T>(in, out, prepare, finish, textbook_solver, static_cast<double>(n * n) / 2);
   });
@@ -197,13 +194,13 @@ Grads solve_grad(Args x, const Expr& y, const Expr& gy) {
 }
 
 Grads triangular_solve_grad(Args x, const Expr& y, const Expr& gy) {
-  const bool lower = is_lower(y.attrs());
-  const std::int64_t first = is_unit(y.attrs()) ? 1 : 0;  // Off the diagonal.
-  Attrs other_way = y.attrs();
-  other_way.ints[0] = !lower;
-  const Expr gb = apply(triangular_solve_op, {linalg::transposed(x[0]), gy}, std::move(other_way));
+  const auto t = linalg::Triangular::of(y.attrs());
+  const std::int64_t first = t.unit ? 1 : 0;  // Off the diagonal.
+  linalg::Triangular other_way = t;
+  other_way.lower = !t.lower;
+  const Expr gb = apply(triangular_solve_op, {linalg::transposed(x[0]), gy}, other_way.attrs());
   const Expr ga = -linalg::matrix_product(gb, linalg::transposed(y));
-  return {lower ? linalg::lower_triangle(ga, -first) : linalg::upper_triangle(ga, first), gb};
+  return {t.lower ? linalg::lower_triangle(ga, -first) : linalg::upper_triangle(ga, first), gb};
 }
 
 Expr batch_solve(Args x, const std::vector<bool>& batched, const Expr& y) {
@@ -329,8 +326,8 @@ Expr solve(const Arg& A, const Arg& b) {
 Expr triangular_solve(const Arg& A, const Arg& b, const TriangularOptions& options) {
   const Attribution as(A.where());
   return with_aligned(A, b, [&](const Expr& a, const Expr& right) {
-    return apply(triangular_solve_op, {a, right}, {.ints = {options.lower, options.unit_diagonal}},
-                 A.where());
+    const linalg::Triangular t{options.lower, options.unit_diagonal};
+    return apply(triangular_solve_op, {a, right}, t.attrs(), A.where());
   });
 }
 

@@ -102,14 +102,22 @@ std::vector<Example> random_examples(const Op& op) {
           {{state}, build({0, 2}), {1000}}};
 }
 
-/// What a distribution asks of a parameter: ints[0] is its largest value, 0 for any finite one.
+/// What a distribution asks of a parameter: a probability lies in [0, 1], others are finite.
+struct ParameterCheck {
+  bool probability;
+
+  static ParameterCheck of(const Attrs& a) { return {a.ints[0] != 0}; }
+  Attrs attrs(const std::string& name) const { return {.ints = {probability}, .label = name}; }
+};
+
 template <class T>
 void copy_checked(const T* from, T* to, std::int64_t n, const Attrs& attrs) {
-  const T most = attrs.ints[0] ? T(1) : std::numeric_limits<T>::max();
+  const bool probability = ParameterCheck::of(attrs).probability;
+  const T most = probability ? T(1) : std::numeric_limits<T>::max();
   for (std::int64_t k = 0; k < n; ++k) {
     if (!(from[k] >= 0 && from[k] <= most)) {
       throw ValueError(text("the draw's parameter must be in [0, ",
-                            attrs.ints[0] ? "1]" : "infinity)", ", element ", k, " is ", from[k]));
+                            probability ? "1]" : "infinity)", ", element ", k, " is ", from[k]));
     }
     to[k] = from[k];
   }
@@ -283,8 +291,8 @@ Expr RandomStreams::binomial(const Sizes& sizes, std::int64_t n, const Arg& p, D
 
 Expr checked_parameter(const Arg& x, double most, const std::string& name) {
   const Expr v = is_float(x->dtype()) ? x.expr() : cast(x, DType::float64);
-  return apply(checked_parameter_op, {v}, {.ints = {std::isinf(most) ? 0 : 1}, .label = name},
-               x.where());
+  const ParameterCheck check{!std::isinf(most)};
+  return apply(checked_parameter_op, {v}, check.attrs(name), x.where());
 }
 
 }  // namespace cinch

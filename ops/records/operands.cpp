@@ -10,10 +10,6 @@ namespace cinch::records {
 
 namespace {
 
-/// attrs.ints of a checked shape: how it has to fit, along which axis, and how many axes in front
-/// of `x` are of vectorization. attrs.label is the public function.
-enum : std::size_t { fit_at, axis_at, lead_at };
-
 enum Fit : std::int64_t {
   repeated,        ///< One of the two is repeated to the other.
   repeated_along,  ///< The same, and both have the same size along an axis counted from the end.
@@ -22,6 +18,19 @@ enum Fit : std::int64_t {
   matrices,        ///< The columns of `x` are the other's rows, and the axes in front broadcast.
   last_and_first,  ///< The last axes of `x` are the first ones of the other, as many as `axis`
                    ///< says.
+};
+
+/// What a checked shape is asked.
+struct ShapeCheck {
+  Fit fit;
+  std::int64_t axis = 0;  ///< Along which it has to fit.
+  std::int64_t lead = 0;  ///< How many axes in front of `x` are of vectorization.
+
+  static ShapeCheck of(const Attrs& a) { return {Fit{a.ints[0]}, a.ints[1], a.ints[2]}; }
+  /// `function` is the public one.
+  Attrs attrs(const std::string& function) const {
+    return {.ints = {fit, axis, lead}, .label = function};
+  }
 };
 
 /// Whether the two sizes surely are the same. Throws TypeError where they surely are not.
@@ -73,9 +82,9 @@ bool same_along(const Dims& x, const Dims& other, std::int64_t from_end) {
                    text(" differ along axis ", from_end, ", which is summed over"));
 }
 
-bool surely_fits(const Dims& x, const Dims& other, const Attrs& attrs) {
-  const std::int64_t axis = attrs.ints[axis_at];
-  switch (attrs.ints[fit_at]) {
+bool surely_fits(const Dims& x, const Dims& other, const ShapeCheck& check) {
+  const std::int64_t axis = check.axis;
+  switch (check.fit) {
     case same:
       return same_sizes(x, other);
     case without_axis: {
@@ -112,15 +121,16 @@ bool surely_fits(const Dims& x, const Dims& other, const Attrs& attrs) {
   }
 }
 
-Dims own_dims(const Expr& x, const Attrs& attrs) {
-  return {x.dims().begin() + attrs.ints[lead_at], x.dims().end()};
+bool surely_fits(const Expr& x, const Expr& other, const Attrs& attrs) {
+  const ShapeCheck check = ShapeCheck::of(attrs);
+  return surely_fits({x.dims().begin() + check.lead, x.dims().end()}, other.dims(), check);
 }
 
 Expr checked_shape(const char* function, const Arg& x, const Arg& other, Fit fit,
                    std::int64_t axis = 0) {
-  const Expr y =
-      apply(checked_shape_op, {x, other}, {.ints = {fit, axis, 0}, .label = function}, x.where());
-  return surely_fits(x->dims(), other->dims(), y.attrs()) ? x.expr() : y;
+  const ShapeCheck check{fit, axis};
+  const Expr y = apply(checked_shape_op, {x, other}, check.attrs(function), x.where());
+  return surely_fits(x->dims(), other->dims(), check) ? x.expr() : y;
 }
 
 void require_class(std::int64_t label, std::int64_t classes) {
@@ -135,7 +145,7 @@ constinit const Op checked_shape_op{
     .name = "checked_shape",
     .type =
         [](Args x, const Attrs& attrs) {
-          surely_fits(own_dims(x[0], attrs), x[1].dims(), attrs);
+          surely_fits(x[0], x[1], attrs);
           return Type{x[0].dtype(), x[0].dims()};
         },
     .reference = [](Values in, const Attrs&) { return *in[0]; },
@@ -145,14 +155,14 @@ constinit const Op checked_shape_op{
     },
     .batch =
         [](Args x, const std::vector<bool>&, const Expr& y) {
-          Attrs attrs = y.attrs();
-          ++attrs.ints[lead_at];
-          return apply(checked_shape_op, {x[0], x[1]}, std::move(attrs));
+          ShapeCheck check = ShapeCheck::of(y.attrs());
+          ++check.lead;
+          return apply(checked_shape_op, {x[0], x[1]}, check.attrs(y.attrs().label));
         },
     .follow = [](Args, std::span<const std::int64_t> axes, const Expr&) { return axes[0]; },
     .simplify = [](const Expr& y) -> Expr {
       const Expr& x = y.inputs()[0];
-      return surely_fits(own_dims(x, y.attrs()), y.inputs()[1].dims(), y.attrs()) ? x : Expr();
+      return surely_fits(x, y.inputs()[1], y.attrs()) ? x : Expr();
     },
     .size_of = [](const Expr& y, std::int64_t axis) { return size(y.inputs()[0], axis); },
     .expand = [](const Expr& y) { return Expr(y.inputs()[0]); },
@@ -162,8 +172,7 @@ constinit const Op checked_shape_op{
       // The node itself: where all sizes are known the functions have none left.
       const auto node = [](Fit fit, std::int64_t axis = 0) {
         return [=](Args x) {
-          return apply(checked_shape_op, {x[0], x[1]}, {.ints = {fit, axis, 0}, .label = "f"}) *
-                 x[1];
+          return apply(checked_shape_op, {x[0], x[1]}, ShapeCheck{fit, axis}.attrs("f")) * x[1];
         };
       };
       return {{{m, v}, node(repeated)},           {{v, m}, node(repeated)},

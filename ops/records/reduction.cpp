@@ -9,31 +9,31 @@ namespace cinch::reduction {
 namespace {
 
 bool reduced(const Expr& y, std::int64_t axis) {
-  return std::ranges::find(y.attrs().ints, axis) != y.attrs().ints.end();
+  const auto& axes = OverAxes::of(y.attrs());
+  return std::ranges::find(axes, axis) != axes.end();
 }
 
 }  // namespace
 
 Type reduce_type(Args x, const Attrs& attrs) {
+  const auto& axes = OverAxes::of(attrs);
   Type result{x[0].dtype(), {}};
   for (std::int64_t axis = 0; axis < x[0].rank(); ++axis) {
-    if (std::ranges::find(attrs.ints, axis) == attrs.ints.end()) {
-      result.dims.push_back(x[0].dims()[static_cast<std::size_t>(axis)]);
-    }
+    if (std::ranges::find(axes, axis) == axes.end()) result.dims.push_back(x[0].dims()[axis]);
   }
   return result;
 }
 
 Expr batch_reduce(Args x, const std::vector<bool>&, const Expr& y) {
-  std::vector<std::int64_t> axes = y.attrs().ints;
-  for (std::int64_t& axis : axes) ++axis;
-  return apply(y.op(), {x[0]}, {.ints = std::move(axes)}, y->where);
+  OverAxes over{OverAxes::of(y.attrs())};
+  for (std::int64_t& axis : over.axes) ++axis;
+  return apply(y.op(), {x[0]}, std::move(over).attrs(), y->where);
 }
 
 std::int64_t follow_reduce(Args, std::span<const std::int64_t> axes, const Expr& y) {
   if (reduced(y, axes[0])) return -1;
   std::int64_t result = axes[0];
-  for (const std::int64_t axis : y.attrs().ints) result -= axis < axes[0];
+  for (const std::int64_t axis : OverAxes::of(y.attrs())) result -= axis < axes[0];
   return result;
 }
 
@@ -49,11 +49,12 @@ Expr kept(const Expr& y, std::span<const std::int64_t> axes, std::int64_t rank) 
 Expr simplify_reduce(const Expr& y) {
   const Expr& x = y.inputs()[0];
   std::vector<std::int64_t> rest;
-  for (const std::int64_t axis : y.attrs().ints) {
-    if (!(x.dims()[static_cast<std::size_t>(axis)] == Dim(1))) rest.push_back(axis);
+  const auto& axes = OverAxes::of(y.attrs());
+  for (const std::int64_t axis : axes) {
+    if (!(x.dims()[axis] == Dim(1))) rest.push_back(axis);
   }
-  if (rest.size() == y.attrs().ints.size()) return y.attrs().ints.empty() ? x : Expr();
-  const Expr partial = rest.empty() ? x : apply(y.op(), {x}, {.ints = rest});
+  if (rest.size() == axes.size()) return axes.empty() ? x : Expr();
+  const Expr partial = rest.empty() ? x : apply(y.op(), {x}, OverAxes{rest}.attrs());
   std::vector<std::int64_t> pattern;
   std::int64_t next = 0;
   for (std::int64_t axis = 0; axis < x.rank(); ++axis) {
@@ -92,7 +93,7 @@ Shape reduced_shape(const Shape& shape, std::span<const std::int64_t> axes) {
 Expr reduce(const Op& op, const Arg& x, const Axes& axes, bool keepdims) {
   const Attribution as(x.where(), /*force=*/false, op.name.data());
   const std::vector<std::int64_t> chosen = axes.of(op.name, x);
-  const Expr y = apply(op, {x}, {.ints = chosen}, x.where());
+  const Expr y = apply(op, {x}, OverAxes{chosen}.attrs(), x.where());
   return keepdims ? kept(y, chosen, x->rank()) : y;
 }
 

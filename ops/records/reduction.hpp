@@ -1,5 +1,4 @@
-// What the records of reductions share. The axes that are reduced over stand in attrs.ints,
-// ascending.
+// What the records of reductions share. OverAxes says which axes are reduced over.
 #pragma once
 
 #include <algorithm>
@@ -37,10 +36,11 @@ Shape reduced_shape(const Shape& shape, std::span<const std::int64_t> axes);
 /// Every element of the result is f(... f(start, x0), x1 ...), one after the other.
 template <class T, class F>
 Tensor fold_reference(const Tensor& x, const Attrs& attrs, T start, F&& f) {
-  Tensor result(dtype_of<T>(), reduced_shape(x.shape(), attrs.ints));
+  const std::vector<std::int64_t>& axes = OverAxes::of(attrs);
+  Tensor result(dtype_of<T>(), reduced_shape(x.shape(), axes));
   const std::span<T> y = result.data<T>();
   std::ranges::fill(y, start);
-  const std::vector<std::size_t> to = destinations(x.shape(), attrs.ints);
+  const std::vector<std::size_t> to = destinations(x.shape(), axes);
   const std::span<const T> elements = x.data<T>();
   for (std::size_t i = 0; i < to.size(); ++i) y[to[i]] = f(y[to[i]], elements[i]);
   return result;

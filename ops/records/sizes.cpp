@@ -18,8 +18,7 @@ Dim dim_of(const Expr& size) {
     if (n < 0) throw TypeError(text("a size cannot be ", n));
     return n;
   }
-  if (&size.op() == &size_op)
-    return size.inputs()[0].dims()[static_cast<std::size_t>(size.attrs().ints[0])];
+  if (&size.op() == &size_op) return size.inputs()[0].dims()[AlongAxis::of(size.attrs()).axis];
   return Dim::unknown();
 }
 

@@ -21,20 +21,35 @@ namespace {
 
 constexpr double inf = std::numeric_limits<double>::infinity();
 
-/// attrs.ints of a cumsum and of running positions, which also say whether of the smallest.
-enum : std::size_t { axis_at, backward_at, smallest_at };
+/// Along which axis sums run, and which way.
+struct Running {
+  std::int64_t axis;
+  bool backward;
+
+  static Running of(const Attrs& a) { return {a.ints[0], a.ints[1] != 0}; }
+  Attrs attrs() const { return {.ints = {axis, backward}}; }
+};
+
+/// The same of positions of what is the largest so far, or the smallest.
+struct RunningExtreme {
+  std::int64_t axis;
+  bool backward, smallest;
+
+  static RunningExtreme of(const Attrs& a) { return {a.ints[0], a.ints[1] != 0, a.ints[2] != 0}; }
+  Attrs attrs() const { return {.ints = {axis, backward, smallest}}; }
+};
 
 /// What running sums are kept in: float32 would lose digits in proportion to their number.
 template <class T>
-using Running = std::conditional_t<std::is_same_v<T, float>, double, T>;
+using Sum = std::conditional_t<std::is_same_v<T, float>, double, T>;
 
 /// Row after row of the elements that lie behind each other, a few columns at a time, blocks before
 /// the axis in parallel.
 void cumsum_kernel(std::span<const Operand> in, const Operand& out, const Attrs& attrs) {
   if (out.size() == 0) return;
-  const references::Lanes lanes(out.shape, attrs.ints[axis_at]);
+  const references::Lanes lanes(out.shape, Running::of(attrs).axis);
   const std::int64_t n = lanes.n, inner = lanes.inner, blocks = lanes.count / inner;
-  const bool backward = attrs.ints[backward_at] != 0;
+  const bool backward = Running::of(attrs).backward;
   const std::int64_t step = backward ? -inner : inner;
   dispatch(out.dtype, [&]<class T> {
     if constexpr (!std::is_same_v<T, bool>) {
@@ -49,10 +64,10 @@ void cumsum_kernel(std::span<const Operand> in, const Operand& out, const Attrs&
                                first = (i * n + (backward ? n - 1 : 0)) * inner + column;
             const T* x = in[0].as<T>() + first;
             T* y = out.as<T>() + first;
-            Running<T> sums[most] = {};
+            Sum<T> sums[most] = {};
             for (std::int64_t k = 0; k < n; ++k) {
               for (std::int64_t j = 0; j < columns; ++j) {
-                sums[j] = static_cast<Running<T>>(sums[j] + x[j]);
+                sums[j] = static_cast<Sum<T>>(sums[j] + x[j]);
                 y[j] = static_cast<T>(sums[j]);
               }
               if (k + 1 < n) x += step, y += step;
@@ -66,7 +81,8 @@ void cumsum_kernel(std::span<const Operand> in, const Operand& out, const Attrs&
 
 /// Each sum by itself, from the first element on.
 Tensor cumsum_reference(Values in, const Attrs& attrs) {
-  const auto axis = static_cast<std::size_t>(attrs.ints[axis_at]);
+  const std::int64_t axis = Running::of(attrs).axis;
+  const bool backward = Running::of(attrs).backward;
   const Shape& shape = in[0]->shape();
   Tensor result(in[0]->dtype(), shape);
   dispatch(result.dtype(), [&]<class T> {
@@ -74,13 +90,12 @@ Tensor cumsum_reference(Values in, const Attrs& attrs) {
     auto to = references::view<T>(result);
     references::for_each_index(shape, [&](const std::vector<std::size_t>& here) {
       std::vector<std::size_t> there = here;
-      Running<T> sum{};
-      const bool backward = attrs.ints[backward_at] != 0;
+      Sum<T> sum{};
       const std::size_t count =
           backward ? static_cast<std::size_t>(shape[axis]) - here[axis] : here[axis] + 1;
       for (std::size_t k = 0; k < count; ++k) {
         there[axis] = backward ? static_cast<std::size_t>(shape[axis]) - 1 - k : k;
-        sum = static_cast<Running<T>>(sum + from.element(there.begin(), there.end()));
+        sum = static_cast<Sum<T>>(sum + from.element(there.begin(), there.end()));
       }
       to.element(here.begin(), here.end()) = static_cast<T>(sum);
     });
@@ -89,7 +104,7 @@ Tensor cumsum_reference(Values in, const Attrs& attrs) {
 }
 
 Direction direction_of(const Expr& y) {
-  return y.attrs().ints[backward_at] ? Direction::backward : Direction::forward;
+  return Running::of(y.attrs()).backward ? Direction::backward : Direction::forward;
 }
 
 /// Whether `x` takes the place of what was the largest (or smallest) so far.
@@ -104,8 +119,9 @@ bool exceeds(T x, T best, bool smallest) {
 
 void running_argmax_kernel(std::span<const Operand> in, const Operand& out, const Attrs& attrs) {
   if (out.size() == 0) return;
-  const references::Lanes lanes(out.shape, attrs.ints[axis_at]);
-  const bool backward = attrs.ints[backward_at] != 0, smallest = attrs.ints[smallest_at] != 0;
+  const RunningExtreme r = RunningExtreme::of(attrs);
+  const references::Lanes lanes(out.shape, r.axis);
+  const bool backward = r.backward, smallest = r.smallest;
   const std::int64_t begin = backward ? lanes.n - 1 : 0, step = backward ? -1 : 1;
   dispatch(in[0].dtype, [&]<class T> {
     const std::int64_t parts = running::parts_for(
@@ -129,8 +145,9 @@ void running_argmax_kernel(std::span<const Operand> in, const Operand& out, cons
 Tensor running_argmax_reference(Values in, const Attrs& attrs) {
   Tensor result(DType::int64, in[0]->shape());
   if (result.size() == 0) return result;
-  const references::Lanes lanes(in[0]->shape(), attrs.ints[axis_at]);
-  const bool backward = attrs.ints[backward_at] != 0, smallest = attrs.ints[smallest_at] != 0;
+  const RunningExtreme r = RunningExtreme::of(attrs);
+  const references::Lanes lanes(in[0]->shape(), r.axis);
+  const bool backward = r.backward, smallest = r.smallest;
   const auto places = result.data<std::int64_t>();
   dispatch(in[0]->dtype(), [&]<class T> {
     const auto x = in[0]->data<T>();
@@ -161,12 +178,12 @@ constinit const Op running_argmax_op{
     .reference = running_argmax_reference,
     .batch =
         [](Args x, const std::vector<bool>&, const Expr& y) {
-          Attrs attrs = y.attrs();
-          ++attrs.ints[axis_at];
-          return apply(running_argmax_op, {x[0]}, std::move(attrs));
+          RunningExtreme more = RunningExtreme::of(y.attrs());
+          ++more.axis;
+          return apply(running_argmax_op, {x[0]}, more.attrs());
         },
     .follow = [](Args, std::span<const std::int64_t> axes, const Expr& y) -> std::int64_t {
-      return axes[0] == y.attrs().ints[axis_at] ? -1 : axes[0];
+      return axes[0] == RunningExtreme::of(y.attrs()).axis ? -1 : axes[0];
     },
     .runs = Kernel{.run = running_argmax_kernel},
     .examples = []() -> std::vector<Example> {
@@ -198,16 +215,15 @@ constinit const Op cumsum_op{
     .reference = cumsum_reference,
     .operands = Operands::numeric,
     .grad = [](Args, const Expr& y, const Expr& gy) -> Grads {
-      const bool backward = y.attrs().ints[backward_at] != 0;
-      return {
-          cumsum(gy, y.attrs().ints[axis_at], backward ? Direction::forward : Direction::backward)};
+      const auto [axis, backward] = Running::of(y.attrs());
+      return {cumsum(gy, axis, backward ? Direction::forward : Direction::backward)};
     },
     .batch =
         [](Args x, const std::vector<bool>&, const Expr& y) {
-          return cumsum(x[0], y.attrs().ints[axis_at] + 1, direction_of(y));
+          return cumsum(x[0], Running::of(y.attrs()).axis + 1, direction_of(y));
         },
     .follow = [](Args, std::span<const std::int64_t> axes, const Expr& y) -> std::int64_t {
-      return axes[0] == y.attrs().ints[axis_at] ? -1 : axes[0];
+      return axes[0] == Running::of(y.attrs()).axis ? -1 : axes[0];
     },
     .runs = Kernel{.run = cumsum_kernel},
     .examples = []() -> std::vector<Example> {
@@ -231,8 +247,8 @@ constinit const Op cumsum_op{
 
 Expr cumsum(const Arg& x, std::int64_t axis, Direction direction) {
   const Attribution as(x.where());
-  return apply(cumsum_op, {x},
-               {.ints = {axis_of("cumsum", x, axis), direction == Direction::backward}}, x.where());
+  const Running along{axis_of("cumsum", x, axis), direction == Direction::backward};
+  return apply(cumsum_op, {x}, along.attrs(), x.where());
 }
 
 Expr cumprod(const Arg& x, std::int64_t axis, Direction direction) {
@@ -246,9 +262,8 @@ namespace {
 
 Expr extreme_positions(const char* name, const Arg& x, std::int64_t axis, Direction direction,
                        bool smallest) {
-  return apply(running_argmax_op, {x},
-               {.ints = {axis_of(name, x, axis), direction == Direction::backward, smallest}},
-               x.where());
+  const RunningExtreme along{axis_of(name, x, axis), direction == Direction::backward, smallest};
+  return apply(running_argmax_op, {x}, along.attrs(), x.where());
 }
 
 }  // namespace

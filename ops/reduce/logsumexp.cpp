@@ -25,7 +25,7 @@ Tensor logsumexp_reference(Values in, const Attrs& attrs) {
     const Tensor most = fold_reference<T>(*in[0], attrs, low,
                                           [](T a, T b) { return std::isnan(a) || a > b ? a : b; });
     Tensor result(in[0]->dtype(), most.shape());
-    const auto to = destinations(in[0]->shape(), attrs.ints);
+    const auto to = destinations(in[0]->shape(), OverAxes::of(attrs));
     const auto x = in[0]->data<T>(), m = most.data<T>();
     const auto y = result.data<T>();
     for (std::size_t i = 0; i < to.size(); ++i)
@@ -39,10 +39,9 @@ Tensor logsumexp_reference(Values in, const Attrs& attrs) {
 /// By the largest element, which is taken out of the sum; nothing is where it is infinite.
 Expr expand_logsumexp(const Expr& y) {
   const Expr& x = y.inputs()[0];
-  const auto& axes = y.attrs().ints;
+  const auto& axes = OverAxes::of(y.attrs());
   for (const std::int64_t axis : axes) {
-    if (x.dims()[static_cast<std::size_t>(axis)] == Dim(0))
-      return rules::final_log(sum(exp(x), axes));
+    if (x.dims()[axis] == Dim(0)) return rules::final_log(sum(exp(x), axes));
   }
   const Expr most = max(x, axes);
   const Expr shift = switch_(abs(most) < inf, most, 0);
@@ -57,7 +56,7 @@ constinit const Op logsumexp_op{
     .reference = logsumexp_reference,
     .operands = Operands::real,
     .grad = [](Args x, const Expr& y, const Expr& gy) -> Grads {
-      const auto& axes = y.attrs().ints;
+      const auto& axes = OverAxes::of(y.attrs());
       if (axes.empty()) return {gy};
       const auto spread = [&](const Expr& e) { return kept(e, axes, x[0].rank()); };
       const Expr none = spread(equal(y, -inf));
@@ -87,7 +86,7 @@ Tensor weighted_reference(Values in, const Attrs& attrs) {
     const Tensor most = fold_reference<T>(counting, attrs, low,
                                           [](T a, T b) { return std::isnan(a) || a > b ? a : b; });
     Tensor result(in[0]->dtype(), most.shape());
-    const auto to = destinations(in[0]->shape(), attrs.ints);
+    const auto to = destinations(in[0]->shape(), OverAxes::of(attrs));
     const auto m = most.data<T>();
     const auto y = result.data<T>();
     for (std::size_t i = 0; i < to.size(); ++i)
@@ -108,20 +107,22 @@ constinit const Op rules::weighted_logsumexp_op{
     .reference = weighted_reference,
     .operands = Operands::real,
     .grad = [](Args x, const Expr& y, const Expr& gy) -> Grads {
-      const auto spread = [&](const Expr& e) { return kept(e, y.attrs().ints, x[0].rank()); };
+      const auto spread = [&](const Expr& e) {
+        return kept(e, OverAxes::of(y.attrs()), x[0].rank());
+      };
       // Bounded, so that weight 0 times it is 0: a masked x may be as large as it likes.
       const Expr share =
           minimum(exp(x[0] - spread(switch_(equal(y, -inf), 0, y))), largest_number(x[0].dtype()));
       return {spread(gy) * (x[1] * share), spread(gy) * share};
     },
     .batch = [](Args x, const std::vector<bool>& batched, const Expr& y) -> Expr {
-      std::vector<std::int64_t> axes = y.attrs().ints;
-      for (std::int64_t& axis : axes) ++axis;
+      OverAxes over{OverAxes::of(y.attrs())};
+      for (std::int64_t& axis : over.axes) ++axis;
       const Expr& like = batched[0] ? x[0] : x[1];
       const auto all = [&](std::size_t k) {
         return batched[k] ? x[k] : broadcast_like(x[k], like);
       };
-      return apply(y.op(), {all(0), all(1)}, {.ints = std::move(axes)}, y->where);
+      return apply(y.op(), {all(0), all(1)}, std::move(over).attrs(), y->where);
     },
     .follow = [](Args x, std::span<const std::int64_t> axes, const Expr& y) -> std::int64_t {
       const std::int64_t own = axes[0] >= 0 ? axes[0] : axes[1];
@@ -131,10 +132,9 @@ constinit const Op rules::weighted_logsumexp_op{
     },
     .expand = [](const Expr& y) -> Expr {
       const Expr &x = y.inputs()[0], &w = y.inputs()[1];
-      const auto& axes = y.attrs().ints;
+      const auto& axes = OverAxes::of(y.attrs());
       for (const std::int64_t axis : axes) {
-        if (x.dims()[static_cast<std::size_t>(axis)] == Dim(0))
-          return final_log(sum(w * exp(x), axes));
+        if (x.dims()[axis] == Dim(0)) return final_log(sum(w * exp(x), axes));
       }
       const Expr counting = switch_(equal(w, 0), -inf, x);
       const Expr most = max(counting, axes);
@@ -146,7 +146,7 @@ constinit const Op rules::weighted_logsumexp_op{
       const auto make = [](const Dims& dims, const std::vector<std::int64_t>& axes) {
         const Type type{DType::float64, dims};
         return Example{{type, type}, [axes](Args x) {
-                         return apply(weighted_logsumexp_op, {x[0], x[1]}, {.ints = axes});
+                         return apply(weighted_logsumexp_op, {x[0], x[1]}, OverAxes{axes}.attrs());
                        }};
       };
       return {make({4}, {0}), make({3, 4}, {1}), make({3, 4}, {0}), make({2, 3, 4}, {0, 2}),

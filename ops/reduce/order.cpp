@@ -14,9 +14,15 @@ namespace cinch {
 
 namespace {
 
-/// attrs.ints of an argsort: the axis, whether large elements come first, how many are wanted (-1:
-/// all).
-enum : std::size_t { axis_at, descending_at, count_at };
+/// Along which axis elements are sorted, whether large ones come first, and how many are wanted.
+struct Sorting {
+  std::int64_t axis;
+  bool descending;
+  std::int64_t count;  ///< -1: all.
+
+  static Sorting of(const Attrs& a) { return {a.ints[0], a.ints[1] != 0, a.ints[2]}; }
+  Attrs attrs() const { return {.ints = {axis, descending, count}}; }
+};
 
 void require_enough(std::int64_t wanted, std::int64_t n) {
   if (wanted > n) throw ValueError(text("there are ", n, " elements along the axis, not ", wanted));
@@ -24,8 +30,9 @@ void require_enough(std::int64_t wanted, std::int64_t n) {
 
 Type argsort_type(Args x, const Attrs& attrs) {
   Dims dims = x[0].dims();
-  Dim& n = dims[static_cast<std::size_t>(attrs.ints[axis_at])];
-  const std::int64_t wanted = attrs.ints[count_at];
+  const Sorting s = Sorting::of(attrs);
+  Dim& n = dims[s.axis];
+  const std::int64_t wanted = s.count;
   if (n.known() && wanted > n.size())
     throw TypeError(text("there are ", n.size(), " elements along the axis, not ", wanted));
   if (wanted >= 0) n = wanted;
@@ -62,8 +69,8 @@ void sort_lane(Element<T>* elements, std::int64_t n, std::int64_t wanted) {
 }
 
 void argsort_kernel(std::span<const Operand> in, const Operand& out, const Attrs& attrs) {
-  const references::Lanes from(in[0].shape, attrs.ints[axis_at]),
-      to(out.shape, attrs.ints[axis_at]);
+  const Sorting s = Sorting::of(attrs);
+  const references::Lanes from(in[0].shape, s.axis), to(out.shape, s.axis);
   require_enough(to.n, from.n);
   if (out.size() == 0) return;
   const double depth = std::log2(2.0 + static_cast<double>(to.n));
@@ -77,7 +84,7 @@ void argsort_kernel(std::span<const Operand> in, const Operand& out, const Attrs
       for (std::int64_t lane = own.begin; lane < own.end; ++lane) {
         const T* x = in[0].as<T>() + from.first(lane);
         for (std::int64_t k = 0; k < from.n; ++k) elements[k] = {x[k * from.inner], k};
-        if (attrs.ints[descending_at])
+        if (s.descending)
           sort_lane<T, true>(elements, from.n, to.n);
         else
           sort_lane<T, false>(elements, from.n, to.n);
@@ -91,14 +98,14 @@ void argsort_kernel(std::span<const Operand> in, const Operand& out, const Attrs
 /// The place of each element is the number of those that come before it.
 Tensor argsort_reference(Values in, const Attrs& attrs) {
   Shape shape = in[0]->shape();
-  std::int64_t& n = shape[static_cast<std::size_t>(attrs.ints[axis_at])];
-  if (attrs.ints[count_at] >= 0) {
-    require_enough(attrs.ints[count_at], n);
-    n = attrs.ints[count_at];
+  const Sorting s = Sorting::of(attrs);
+  std::int64_t& n = shape[s.axis];
+  if (s.count >= 0) {
+    require_enough(s.count, n);
+    n = s.count;
   }
   Tensor result(DType::int64, shape);
-  const references::Lanes from(in[0]->shape(), attrs.ints[axis_at]), to(shape, attrs.ints[axis_at]);
-  const bool descending = attrs.ints[descending_at] != 0;
+  const references::Lanes from(in[0]->shape(), s.axis), to(shape, s.axis);
   const auto places = result.data<std::int64_t>();
   dispatch(in[0]->dtype(), [&]<class T> {
     const auto x = in[0]->data<T>();
@@ -113,7 +120,7 @@ Tensor argsort_reference(Values in, const Attrs& attrs) {
           const bool both_missing = is_missing(a) && is_missing(b);
           const bool smaller = is_missing(b) ? !is_missing(a) : a < b;
           const bool same = both_missing || a == b;
-          place += same ? j < k : smaller != descending;
+          place += same ? j < k : smaller != s.descending;
         }
         if (place < to.n) places[static_cast<std::size_t>(to.first(lane) + place * to.inner)] = k;
       }
@@ -124,7 +131,8 @@ Tensor argsort_reference(Values in, const Attrs& attrs) {
 
 Expr sorted_positions(std::string_view name, const Arg& x, std::int64_t axis, bool descending,
                       std::int64_t count) {
-  return apply(argsort_op, {x}, {.ints = {axis_of(name, x, axis), descending, count}}, x.where());
+  const Sorting sorting{axis_of(name, x, axis), descending, count};
+  return apply(argsort_op, {x}, sorting.attrs(), x.where());
 }
 
 }  // namespace
@@ -135,12 +143,12 @@ constinit const Op argsort_op{
     .reference = argsort_reference,
     .batch =
         [](Args x, const std::vector<bool>&, const Expr& y) {
-          Attrs attrs = y.attrs();
-          ++attrs.ints[axis_at];
-          return apply(argsort_op, {x[0]}, std::move(attrs));
+          Sorting more = Sorting::of(y.attrs());
+          ++more.axis;
+          return apply(argsort_op, {x[0]}, more.attrs());
         },
     .follow = [](Args, std::span<const std::int64_t> axes, const Expr& y) -> std::int64_t {
-      return axes[0] == y.attrs().ints[axis_at] ? -1 : axes[0];
+      return axes[0] == Sorting::of(y.attrs()).axis ? -1 : axes[0];
     },
     .runs = Kernel{.run = argsort_kernel},
     .examples = []() -> std::vector<Example> {

@@ -62,7 +62,7 @@ constinit const Op prod_op{
     .reference = prod_reference,
     .operands = Operands::numeric,
     .grad = [](Args x, const Expr& y, const Expr& gy) -> Grads {
-      const auto& axes = y.attrs().ints;
+      const auto& axes = OverAxes::of(y.attrs());
       return {kept(gy, axes, x[0].rank()) * product_of_others(x[0], axes)};
     },
     .batch = batch_reduce,
@@ -78,8 +78,15 @@ Expr prod(const Arg& x, const Axes& axes, bool keepdims) {
 
 namespace {
 
-/// attrs.ints of a recurrence: the axis, whether it goes backward, where it starts.
-enum : std::size_t { axis_at, backward_at, start_at };
+/// Along which axis a recurrence goes, which way, and its first value.
+struct Recurrence {
+  std::int64_t axis;
+  bool backward;
+  std::int64_t start;
+
+  static Recurrence of(const Attrs& a) { return {a.ints[0], a.ints[1] != 0, a.ints[2]}; }
+  Attrs attrs() const { return {.ints = {axis, backward, start}}; }
+};
 
 Type recurrence_type(Args x, const Attrs& attrs) {
   if (x[0].rank() == 0) throw TypeError("the operands must have an axis to go along");
@@ -91,15 +98,14 @@ Type recurrence_type(Args x, const Attrs& attrs) {
     if (!dims[k].known()) dims[k] = other;
   }
   if (!same) throw TypeError("the operands must have the same shape");
-  if (attrs.ints[start_at] != 0 && attrs.ints[start_at] != 1)
-    throw TypeError("a recurrence starts at 0 or 1");
+  const std::int64_t start = Recurrence::of(attrs).start;
+  if (start != 0 && start != 1) throw TypeError("a recurrence starts at 0 or 1");
   return {x[0].dtype(), std::move(dims)};
 }
 
-std::int64_t inner_size(std::span<const std::int64_t> shape, const Attrs& attrs) {
+std::int64_t inner_size(std::span<const std::int64_t> shape, std::int64_t axis) {
   std::int64_t inner = 1;
-  for (auto k = static_cast<std::size_t>(attrs.ints[axis_at]) + 1; k < shape.size(); ++k)
-    inner *= shape[k];
+  for (auto k = static_cast<std::size_t>(axis) + 1; k < shape.size(); ++k) inner *= shape[k];
   return inner;
 }
 
@@ -116,20 +122,19 @@ T next_of(T a, T y, T b) {
 /// Element by element, in the order in which they lie.
 Tensor recurrence_reference(Values in, const Attrs& attrs) {
   const Shape& shape = in[0]->shape();
-  const std::int64_t n = shape[static_cast<std::size_t>(attrs.ints[axis_at])];
-  const std::int64_t inner = inner_size(shape, attrs);
+  const Recurrence r = Recurrence::of(attrs);
+  const std::int64_t n = shape[r.axis], inner = inner_size(shape, r.axis);
   return dispatch(in[0]->dtype(), [&]<class T> {
     Tensor result(in[0]->dtype(), shape);
     const auto a = in[0]->data<T>(), b = in[1]->data<T>();
     const auto y = result.data<T>();
     const auto size = static_cast<std::int64_t>(y.size());
     for (std::int64_t i = 0; i < size; ++i) {
-      const bool backward = attrs.ints[backward_at] != 0;
-      const std::int64_t here = backward ? size - 1 - i : i;
-      const bool first = here / inner % n == (backward ? n - 1 : 0);
-      const auto before = static_cast<std::size_t>(here + (backward ? inner : -inner));
+      const std::int64_t here = r.backward ? size - 1 - i : i;
+      const bool first = here / inner % n == (r.backward ? n - 1 : 0);
+      const auto before = static_cast<std::size_t>(here + (r.backward ? inner : -inner));
       y[static_cast<std::size_t>(here)] =
-          first ? static_cast<T>(attrs.ints[start_at]) : next_of(a[before], y[before], b[before]);
+          first ? static_cast<T>(r.start) : next_of(a[before], y[before], b[before]);
     }
     return result;
   });
@@ -138,22 +143,21 @@ Tensor recurrence_reference(Values in, const Attrs& attrs) {
 /// Row after row of the elements that lie behind each other, blocks before the axis in parallel.
 void recurrence_kernel(std::span<const Operand> in, const Operand& out, const Attrs& attrs) {
   if (out.size() == 0) return;
-  const std::int64_t n = out.shape[static_cast<std::size_t>(attrs.ints[axis_at])];
-  const std::int64_t inner = inner_size(out.shape, attrs), block = n * inner;
-  const std::int64_t blocks = out.size() / block;
-  const bool backward = attrs.ints[backward_at] != 0;
+  const Recurrence r = Recurrence::of(attrs);
+  const std::int64_t n = out.shape[r.axis], inner = inner_size(out.shape, r.axis);
+  const std::int64_t block = n * inner, blocks = out.size() / block;
   const std::int64_t parts =
       running::parts_for(running::cost::scanned * static_cast<double>(out.size()), blocks);
   dispatch(out.dtype, [&]<class T> {
     running::share_work(parts, [&](std::int64_t part) {
       const running::Span own = running::part_of(blocks, 1, parts, part);
       for (std::int64_t i = own.begin; i < own.end; ++i) {
-        const std::int64_t first = i * block + (backward ? (n - 1) * inner : 0);
-        const std::int64_t step = backward ? -inner : inner;
+        const std::int64_t first = i * block + (r.backward ? (n - 1) * inner : 0);
+        const std::int64_t step = r.backward ? -inner : inner;
         T* y = out.as<T>() + first;
         const T* a = in[0].as<T>() + first;
         const T* b = in[1].as<T>() + first;
-        std::fill_n(y, inner, static_cast<T>(attrs.ints[start_at]));
+        std::fill_n(y, inner, static_cast<T>(r.start));
         for (std::int64_t k = 1; k < n; ++k, a += step, b += step, y += step) {
           for (std::int64_t j = 0; j < inner; ++j) y[step + j] = next_of(a[j], y[j], b[j]);
         }
@@ -163,9 +167,9 @@ void recurrence_kernel(std::span<const Operand> in, const Operand& out, const At
 }
 
 Expr like(const Expr& y, const Expr& a, const Expr& b, std::int64_t axis_shift) {
-  Attrs attrs = y.attrs();
-  attrs.ints[axis_at] += axis_shift;
-  return apply(recurrence_op, {a, b}, std::move(attrs), y->where);
+  Recurrence r = Recurrence::of(y.attrs());
+  r.axis += axis_shift;
+  return apply(recurrence_op, {a, b}, r.attrs(), y->where);
 }
 
 std::vector<Example> recurrence_examples() {
@@ -200,9 +204,9 @@ constinit const Op recurrence_op{
     .grad = [](Args x, const Expr& y, const Expr& gy) -> Grads {
       // What y[k + 1] and all after it owe to a[k] y[k] + b[k]: the same recurrence of gy, the
       // other way.
-      const auto& ints = y.attrs().ints;
-      const Direction back = ints[backward_at] ? Direction::forward : Direction::backward;
-      const Expr later = recurrence(x[0], gy, ints[axis_at], back, 0);
+      const Recurrence r = Recurrence::of(y.attrs());
+      const Direction back = r.backward ? Direction::forward : Direction::backward;
+      const Expr later = recurrence(x[0], gy, r.axis, back, 0);
       return {y * later, later};
     },
     .batch = [](Args x, const std::vector<bool>& batched, const Expr& y) -> Expr {
@@ -213,7 +217,7 @@ constinit const Op recurrence_op{
     .follow = [](Args, std::span<const std::int64_t> axes, const Expr& y) -> std::int64_t {
       const std::int64_t at = std::max(axes[0], axes[1]);
       const bool apart = axes[0] >= 0 && axes[1] >= 0 && axes[0] != axes[1];
-      return at == y.attrs().ints[axis_at] || apart ? -1 : at;
+      return at == Recurrence::of(y.attrs()).axis || apart ? -1 : at;
     },
     .runs = Kernel{.run = recurrence_kernel},
     .examples = recurrence_examples,
@@ -221,9 +225,8 @@ constinit const Op recurrence_op{
 
 Expr recurrence(const Arg& a, const Arg& b, std::int64_t axis, Direction direction, int start) {
   const Attribution as(a.where());
-  return apply(recurrence_op, {a, b},
-               {.ints = {axis_of("recurrence", a, axis), direction == Direction::backward, start}},
-               a.where());
+  const Recurrence r{axis_of("recurrence", a, axis), direction == Direction::backward, start};
+  return apply(recurrence_op, {a, b}, r.attrs(), a.where());
 }
 
 }  // namespace cinch

@@ -35,8 +35,8 @@ using namespace reduction;
 namespace {
 
 Type nonempty_type(Args x, const Attrs& attrs, const char* none) {
-  for (const std::int64_t axis : attrs.ints) {
-    if (x[0].dims()[static_cast<std::size_t>(axis)] == Dim(0)) throw TypeError(none);
+  for (const std::int64_t axis : OverAxes::of(attrs)) {
+    if (x[0].dims()[axis] == Dim(0)) throw TypeError(none);
   }
   return reduce_type(x, attrs);
 }
@@ -49,13 +49,15 @@ Type min_type(Args x, const Attrs& attrs) {
 }
 
 std::vector<std::size_t> to_axes(const Attrs& attrs) {
-  return {attrs.ints.begin(), attrs.ints.end()};
+  const auto& axes = OverAxes::of(attrs);
+  return {axes.begin(), axes.end()};
 }
 
 /// xtensor reduces neither empty arrays nor over no axes.
 Tensor sum_reference(Values in, const Attrs& attrs) {
-  if (attrs.ints.empty()) return *in[0];
-  if (in[0]->size() == 0) return Tensor(in[0]->dtype(), reduced_shape(in[0]->shape(), attrs.ints));
+  const auto& axes = OverAxes::of(attrs);
+  if (axes.empty()) return *in[0];
+  if (in[0]->size() == 0) return Tensor(in[0]->dtype(), reduced_shape(in[0]->shape(), axes));
   return dispatch(in[0]->dtype(), [&]<class T> {
     // In more digits than the result has, of which long sums would lose some.
     using Total = std::conditional_t<std::is_same_v<T, float>, double,
@@ -91,7 +93,7 @@ Tensor extreme_reference(Values in, const Attrs& attrs) {
 
 /// Where the operand is the extreme element; equal ones share.
 Grads extreme_grad(Args x, const Expr& y, const Expr& gy) {
-  const auto& axes = y.attrs().ints;
+  const auto& axes = OverAxes::of(y.attrs());
   const Expr chosen = cast(equal(x[0], kept(y, axes, x[0].rank())), x[0].dtype());
   const Expr share = kept(gy, axes, x[0].rank()) / sum(chosen, axes, /*keepdims=*/true);
   // As a choice, of the whole shape, so that what is not chosen may be infinite and its slope NaN.
@@ -148,7 +150,7 @@ constinit const Op sum_op{
     .operands = Operands::numeric,
     .algebra = Algebra::sum,
     .grad = [](Args x, const Expr& y, const Expr& gy) -> Grads {
-      return {broadcast_like(kept(gy, y.attrs().ints, x[0].rank()), x[0])};
+      return {broadcast_like(kept(gy, OverAxes::of(y.attrs()), x[0].rank()), x[0])};
     },
     .batch = batch_reduce,
     .follow = follow_reduce,
@@ -206,12 +208,12 @@ bool overtakes(T a, T b) {
 template <bool Largest>
 Tensor arg_reference(Values in, const Attrs& attrs) {
   const Shape& shape = in[0]->shape();
-  Tensor result(DType::int64, reduced_shape(shape, attrs.ints));
-  const std::vector<std::size_t> to = destinations(shape, attrs.ints);
+  const auto axis = static_cast<std::size_t>(AlongAxis::of(attrs).axis);
+  Tensor result(DType::int64, reduced_shape(shape, OverAxes::of(attrs)));
+  const std::vector<std::size_t> to = destinations(shape, OverAxes::of(attrs));
   std::int64_t inner = 1;
-  for (std::size_t k = static_cast<std::size_t>(attrs.ints[0]) + 1; k < shape.size(); ++k)
-    inner *= shape[k];
-  const std::int64_t n = shape[static_cast<std::size_t>(attrs.ints[0])];
+  for (std::size_t k = axis + 1; k < shape.size(); ++k) inner *= shape[k];
+  const std::int64_t n = shape[axis];
   return dispatch(in[0]->dtype(), [&]<class T> {
     const std::span<const T> x = std::as_const(*in[0]).template data<T>();
     std::vector<std::size_t> leader(static_cast<std::size_t>(result.size()), x.size());
@@ -227,7 +229,7 @@ Tensor arg_reference(Values in, const Attrs& attrs) {
 
 template <bool Largest>
 void arg_kernel(std::span<const Operand> in, const Operand& out, const Attrs& attrs) {
-  const auto axis = static_cast<std::size_t>(attrs.ints[0]);
+  const auto axis = static_cast<std::size_t>(AlongAxis::of(attrs).axis);
   const std::int64_t n = in[0].shape[axis];
   std::int64_t inner = 1;
   for (std::size_t k = axis + 1; k < in[0].shape.size(); ++k) inner *= in[0].shape[k];
@@ -275,7 +277,7 @@ constinit const Op argmin_op{
 };
 
 Expr sum_axes(const Expr& x, const std::vector<std::int64_t>& axes) {
-  return apply(sum_op, {x}, {.ints = axes});
+  return apply(sum_op, {x}, OverAxes{axes}.attrs());
 }
 
 Expr sum(const Arg& x, const Axes& axes, bool keepdims) {
@@ -299,12 +301,12 @@ Expr mean(const Arg& x, const Axes& axes, bool keepdims) {
 
 Expr argmax(const Arg& x, std::int64_t axis) {
   const Attribution as(x.where());
-  return apply(argmax_op, {x}, {.ints = {axis_of("argmax", x, axis)}}, x.where());
+  return apply(argmax_op, {x}, AlongAxis{axis_of("argmax", x, axis)}.attrs(), x.where());
 }
 
 Expr argmin(const Arg& x, std::int64_t axis) {
   const Attribution as(x.where());
-  return apply(argmin_op, {x}, {.ints = {axis_of("argmin", x, axis)}}, x.where());
+  return apply(argmin_op, {x}, AlongAxis{axis_of("argmin", x, axis)}.attrs(), x.where());
 }
 
 Expr all(const Arg& x, const Axes& axes, bool keepdims) {

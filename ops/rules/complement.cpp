@@ -24,7 +24,7 @@ namespace {
 
 constexpr double inf = std::numeric_limits<double>::infinity();
 
-Expr final_log1mexp(const Expr& x) { return apply(log1mexp_op, {x}, {.ints = {0}}); }
+Expr final_log1mexp(const Expr& x) { return apply(log1mexp_op, {x}, rules::Final::attrs()); }
 
 /// Of a softmax along axes of x: where an element is the only largest one, and the logarithm of the
 /// sum of all others' exponentials there.
@@ -32,10 +32,10 @@ struct Leader {
   Expr alone, others;
 };
 
-/// Whether there is no element along the axes.
-bool nothing_along(const Expr& x, const std::vector<std::int64_t>& axes) {
-  return std::ranges::any_of(
-      axes, [&](std::int64_t axis) { return x.dims()[static_cast<std::size_t>(axis)] == Dim(0); });
+/// Whether there is no element along the axes of a softmax.
+bool nothing_along(const Expr& softmax) {
+  return std::ranges::any_of(OverAxes::of(softmax.attrs()),
+                             [&](std::int64_t axis) { return softmax.dims()[axis] == Dim(0); });
 }
 
 Leader leader_of(const Expr& x, const std::vector<std::int64_t>& axes) {
@@ -48,21 +48,21 @@ Leader leader_of(const Expr& x, const std::vector<std::int64_t>& axes) {
 /// log(1 - softmax(x)). All others together are what the largest one leaves.
 Expr log_of_others(const Expr& log_share) {
   const Expr& x = log_share.inputs()[0];
-  const auto [alone, others] = leader_of(x, log_share.attrs().ints);
+  const auto [alone, others] = leader_of(x, OverAxes::of(log_share.attrs()));
   return switch_(alone, -softplus(x - others), final_log1mexp(switch_(alone, -1, log_share)));
 }
 
 /// log(-log_softmax(x)), also where that is 0 but for rounding.
 Expr log_of_negated(const Expr& log_share) {
   const Expr& x = log_share.inputs()[0];
-  const auto [alone, others] = leader_of(x, log_share.attrs().ints);
+  const auto [alone, others] = leader_of(x, OverAxes::of(log_share.attrs()));
   return switch_(alone, log(softplus(others - x)), rules::final_log(switch_(alone, 1, -log_share)));
 }
 
 /// f of the log_softmax that `e` takes elements of, or repeats; empty if it is not such.
 template <class F>
 Expr inside_rearranged(const Expr& e, const F& f, int depth = 4) {
-  if (is(e, log_softmax_op)) return nothing_along(e, e.attrs().ints) ? Expr() : f(e);
+  if (is(e, log_softmax_op)) return nothing_along(e) ? Expr() : f(e);
   if (depth == 0 || graphs::is_leaf(e) || !rearranges(e.op())) return {};
   const Expr inner = inside_rearranged(e.inputs()[0], f, depth - 1);
   if (!inner.has_value()) return {};
@@ -150,14 +150,14 @@ std::optional<Weighted> unchosen(const Expr& e) {
   for (const std::size_t k : {0u, 1u}) {
     const Expr &p = product.inputs()[k], &w = product.inputs()[1 - k];
     if (!is(p, softmax_op) || p.dims() != product.dims() || p.attrs() != q.attrs() ||
-        nothing_along(p, p.attrs().ints))
+        nothing_along(p))
       continue;
     const Expr left = cast(1 - w, p.dtype());
     const Expr logs = apply(log_softmax_op, {p.inputs()[0]}, p.attrs());
     return Weighted{.sum = e,
                     .terms = logs,
                     .weights = left.dims() == p.dims() ? left : broadcast_like(left, p),
-                    .axes = q.attrs().ints,
+                    .axes = OverAxes::of(q.attrs()),
                     .log = logs};
   }
   return {};

@@ -44,22 +44,19 @@ struct Even {
   std::int64_t step() const { return by == By::square ? 2 : 1; }
   /// An odd derivative of an even function of x has x's sign, and is no function of |x|.
   bool has_sign() const { return by == By::side && order % 2 == 1; }
+
+  static Even of(const Attrs& a) {
+    return {a.formula[0], a.formula[1], std::vector(a.formula.begin() + 2, a.formula.end()),
+            a.ints[0], By{a.ints[1]}};
+  }
+  Attrs attrs() const {
+    Attrs result{.ints = {order, static_cast<std::int64_t>(by)}};
+    result.formula = {f, v};
+    result.formula.insert(result.formula.end(), others.begin(), others.end());
+    result.label = "even";  // Messages show its value.
+    return result;
+  }
 };
-
-Attrs attrs_of(const Even& e) {
-  Attrs attrs{.ints = {e.order, static_cast<std::int64_t>(e.by)}};
-  attrs.formula = {e.f, e.v};
-  attrs.formula.insert(attrs.formula.end(), e.others.begin(), e.others.end());
-  attrs.label = "even";  // Messages show its value.
-  return attrs;
-}
-
-Even even_of(const Expr& node) {
-  const Attrs& attrs = node.attrs();
-  return {attrs.formula[0], attrs.formula[1],
-          std::vector(attrs.formula.begin() + 2, attrs.formula.end()), attrs.ints[0],
-          static_cast<By>(attrs.ints[1])};
-}
 
 Expr slope(const Expr& f, const Expr& by) {
   return grad(f, by, {.disconnected = Disconnected::zero});
@@ -198,11 +195,11 @@ Expr applied(const Even& e, const Expr& base, const Expr& r, std::span<const Exp
   if (std::ranges::find(nodes, e.v) == nodes.end()) return value;  // Its derivatives are plain.
   std::vector<Expr> inputs{value, base, r};
   inputs.insert(inputs.end(), others.begin(), others.end());
-  return apply(even_op, std::move(inputs), attrs_of(e));
+  return apply(even_op, std::move(inputs), e.attrs());
 }
 
 Grads even_grad(Args in, const Expr& y, const Expr& gy) {
-  Even e = even_of(y);
+  Even e = Even::of(y.attrs());
   const Args others = in.subspan(3);
   Grads result(in.size());
   ++e.order;
@@ -277,7 +274,7 @@ class Reading {
       e.others.push_back(stand_ins_.at(other.get()));
       inputs.push_back(other);
     }
-    return apply(even_op, std::move(inputs), attrs_of(e), node->where);
+    return apply(even_op, std::move(inputs), e.attrs(), node->where);
   }
 
  private:
@@ -304,7 +301,7 @@ class Reading {
     if (op == &copy_op || op == &broadcast_to_op || op == &dimshuffle_op) {
       if (!known(node.inputs()[0])) return {};
       Section result = sections_.at(node.inputs()[0].get());
-      if (op == &dimshuffle_op) return shuffled(std::move(result), node.attrs().ints);
+      if (op == &dimshuffle_op) return shuffled(std::move(result), AxisPattern::of(node.attrs()));
       widen(result.axes, node.rank());
       return result;
     }
@@ -404,7 +401,7 @@ class Reading {
 
   /// One that was found before, of this root.
   std::optional<Section> of_even(const Expr& node) {
-    const Even e = even_of(node);
+    const Even e = Even::of(node.attrs());
     const auto root = sections_.find(node.inputs()[2].get());
     const bool its_own = root != sections_.end() && root->second.f == v_;
     if (!its_own || e.has_sign()) return {};
@@ -489,7 +486,7 @@ std::vector<Expr> functions_of_squares(std::span<const Expr> roots) {
 
 Expr formula_of_even(const Expr& node, const Expr& v) {
   if (node.inputs()[2] != v) return {};
-  const Even e = even_of(node);
+  const Even e = Even::of(node.attrs());
   return e.has_sign() ? Expr() : at_values(formula_above(e), e, v, node.inputs().subspan(3));
 }
 

@@ -9,12 +9,20 @@
 
 namespace cinch::rules {
 
+/// Marks an elementwise node to which no rule applies.
+struct Final {
+  static bool of(const Attrs& a) { return !a.ints.empty(); }
+  static Attrs attrs() { return {.ints = {0}}; }
+};
+
 /// log(x), log1p(x), exp(x) and a / b to which no rule applies.
-inline Expr final_log(const Expr& x) { return apply(log_op, {x}, {.ints = {0}}); }
-inline Expr final_log1p(const Expr& x) { return apply(log1p_op, {x}, {.ints = {0}}); }
-inline Expr final_exp(const Expr& x) { return apply(exp_op, {x}, {.ints = {0}}); }
-inline Expr final_div(const Expr& a, const Expr& b) { return apply(div_op, {a, b}, {.ints = {0}}); }
-/// Whether rules may apply to it.
-inline bool is_final(const Expr& e) { return !e.attrs().ints.empty(); }
+inline Expr final_log(const Expr& x) { return apply(log_op, {x}, Final::attrs()); }
+inline Expr final_log1p(const Expr& x) { return apply(log1p_op, {x}, Final::attrs()); }
+inline Expr final_exp(const Expr& x) { return apply(exp_op, {x}, Final::attrs()); }
+inline Expr final_div(const Expr& a, const Expr& b) {
+  return apply(div_op, {a, b}, Final::attrs());
+}
+/// Whether no rule applies to it.
+inline bool is_final(const Expr& e) { return Final::of(e.attrs()); }
 
 }  // namespace cinch::rules

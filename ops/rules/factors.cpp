@@ -238,15 +238,15 @@ std::optional<Weighted> Reader::weighted(const Expr& e, int depth) {
 
 std::optional<Weighted> Reader::weighted_sum(const Expr& e, int depth) {
   const Expr& x = e.inputs()[0];
-  for (const std::int64_t axis : e.attrs().ints) {
-    if (x.dims()[static_cast<std::size_t>(axis)] == Dim(0)) return {};  // There is no largest term.
+  for (const std::int64_t axis : OverAxes::of(e.attrs())) {
+    if (x.dims()[axis] == Dim(0)) return {};  // There is no largest term.
   }
   const std::optional<Addend> each = addend(x, depth - 1);
   if (!each || !(each->grows || each->vanishes)) return {};
   return Weighted{.sum = e,
                   .terms = broadcast_if_other(each->log, x),
                   .weights = broadcast_if_other(cast(each->weight, x.dtype()), x),
-                  .axes = e.attrs().ints,
+                  .axes = OverAxes::of(e.attrs()),
                   .log = each->log,
                   .grows = each->grows};
 }
@@ -637,9 +637,9 @@ Expr take_weighted(Product& p) {
   const Weighted w = std::move(p.weighted[0]);
   p.weighted.clear();
   if (!w.moves.empty()) {
-    const Expr sum =
-        w.pair.empty() ? apply(rules::weighted_logsumexp_op, {w.terms, w.weights}, {.ints = w.axes})
-                       : log_of_pair(w.pair[0], w.pair[1]);
+    const Expr sum = w.pair.empty() ? apply(rules::weighted_logsumexp_op, {w.terms, w.weights},
+                                            OverAxes{w.axes}.attrs())
+                                    : log_of_pair(w.pair[0], w.pair[1]);
     return times(w.k, moved(w, sum));
   }
   std::vector<Power> factors;  // Upside down for 1 / sum, whose logarithm is -log(sum).
@@ -670,7 +670,7 @@ Expr take_weighted(Product& p) {
     weights = weights * factor;
     if (terms.dims() != weights.dims()) terms = broadcast_like(terms, weights);
   }
-  return times(w.k, apply(rules::weighted_logsumexp_op, {terms, weights}, {.ints = axes}));
+  return times(w.k, apply(rules::weighted_logsumexp_op, {terms, weights}, OverAxes{axes}.attrs()));
 }
 
 }  // namespace

@@ -29,8 +29,8 @@ Tail normal_cdf_tail(const Expr& x) {
   const Expr rest = log_of_series(1 / square(far)) - (rules::final_log(-far) + log_root_two_pi);
   return {x, below, -0.5,
           switch_(below, rest,
-                  rules::final_log(
-                      apply(rules::normal_cdf_op, {switch_(below, edge, x)}, {.ints = {0}})))};
+                  rules::final_log(apply(rules::normal_cdf_op, {switch_(below, edge, x)},
+                                         rules::Final::attrs())))};
 }
 
 Tail erfc_tail(const Expr& x) {
@@ -38,9 +38,10 @@ Tail erfc_tail(const Expr& x) {
   const double edge = x.dtype() == DType::float32 ? 5 : 12;
   const Expr above = x > edge, far = switch_(above, x, edge);
   const Expr rest = log_of_series(0.5 / square(far)) - (rules::final_log(far) + log_root_pi);
-  return {x, above, -1,
-          switch_(above, rest,
-                  rules::final_log(apply(erfc_op, {switch_(above, edge, x)}, {.ints = {0}})))};
+  return {
+      x, above, -1,
+      switch_(above, rest,
+              rules::final_log(apply(erfc_op, {switch_(above, edge, x)}, rules::Final::attrs())))};
 }
 
 Expr log_of_tail(const Tail& tail) {

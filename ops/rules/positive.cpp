@@ -56,13 +56,15 @@ Expr quotient(const Pair& sum, const Shares& shares, double& constant) {
 Expr along_one_axis(const Expr& y, const Op& f, const Expr& over) {
   const bool moved = is(y, dimshuffle_op);
   const Expr& inner = moved ? y.inputs()[0] : y;
-  if (!is(inner, f) || inner.attrs().ints.size() != 1 || over.rank() != inner.rank() + 1) return {};
-  const std::int64_t axis = inner.attrs().ints[0];
+  if (!is(inner, f) || over.rank() != inner.rank() + 1) return {};
+  const auto& axes = OverAxes::of(inner.attrs());
+  if (axes.size() != 1) return {};
+  const std::int64_t axis = axes[0];
   if (!moved) return axis == 0 ? inner : Expr();  // Sizes align from the right.
   std::vector<std::int64_t> pattern;
   for (std::int64_t k = 0; k < over.rank(); ++k) pattern.push_back(k < axis ? k : k - 1);
-  pattern[static_cast<std::size_t>(axis)] = -1;
-  return y.attrs().ints == pattern ? inner : Expr();
+  pattern[axis] = -1;
+  return AxisPattern::of(y.attrs()) == pattern ? inner : Expr();
 }
 
 /// softmax(x) for exp(x) / sum(exp(x)) along an axis, also with the maximum taken out of x by hand.

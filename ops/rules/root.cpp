@@ -43,19 +43,28 @@ constinit const Op length_op = records::elementwise<formula::Sqrt>({
 
 namespace {
 constexpr double none = std::numeric_limits<double>::quiet_NaN();
+
+/// From which derivative on a flat is NaN where its operand is 0.
+struct Flatness {
+  std::int64_t order;
+
+  static Flatness of(const Attrs& a) { return {a.ints[0]}; }
+  Attrs attrs() const { return {.ints = {order}}; }
+};
 }  // namespace
 
 constinit const Op flat_op = [] {
   Op op = records::elementwise<formula::Identity>({
       .name = "flat",
       .grad = [](Args x, const Expr& y, const Expr& gy) -> Grads {
-        return {gy * flat(x[0], y.attrs().ints[0] - 1)};
+        return {gy * flat(x[0], Flatness::of(y.attrs()).order - 1)};
       },
       .expand =
           [](const Expr& y) {
             const Expr& s = y.inputs()[0];
-            return y.attrs().ints[0] > 0 ? zeros_like(s)
-                                         : cast(switch_(equal(s, 0), none, 0.0), s.dtype());
+            return Flatness::of(y.attrs()).order > 0
+                       ? zeros_like(s)
+                       : cast(switch_(equal(s, 0), none, 0.0), s.dtype());
           },
       .examples = []() -> std::vector<Example> {
         // Of a higher order than tests differentiate.
@@ -66,7 +75,7 @@ constinit const Op flat_op = [] {
   });
   op.reference = [](Values in, const Attrs& attrs) {
     Tensor result(in[0]->dtype(), in[0]->shape());
-    if (attrs.ints[0] > 0) return result;
+    if (Flatness::of(attrs).order > 0) return result;
     dispatch_float(result.dtype(), [&]<class T> {
       std::ranges::transform(in[0]->data<T>(), result.data<T>().begin(),
                              [](T s) { return s == 0 ? static_cast<T>(none) : T(0); });
@@ -95,7 +104,7 @@ Expr power_of_root(const Expr& root, double q) {
   if (op == &abs_op) return whole_power(inside(0), std::fmod(q, 2) == 0 ? q : 0.5);
   if (op == &dimshuffle_op) {
     const Expr inner = power_of_root(inside(0), q);
-    return inner.has_value() ? dimshuffle(inner, root.attrs().ints) : Expr();
+    return inner.has_value() ? dimshuffle(inner, AxisPattern::of(root.attrs())) : Expr();
   }
   if (op == &switch_op && &inside(1).op() == &flat_op && &inside(2).op() == &pow_op) {
     const Tensor* p = constant_value(inside(2).inputs()[1]);
@@ -115,6 +124,8 @@ Expr power_of_root(const Expr& root, double q) {
   return {};
 }
 
-Expr flat(const Expr& s, std::int64_t order) { return apply(flat_op, {s}, {.ints = {order}}); }
+Expr flat(const Expr& s, std::int64_t order) {
+  return apply(flat_op, {s}, Flatness{order}.attrs());
+}
 
 }  // namespace cinch::rules

@@ -27,11 +27,18 @@ enum class Of : std::int64_t {
   lengths,  ///< d^2 = u^2 + rest^2.
 };
 
+struct Divisor {
+  Of made;
+
+  static Divisor of(const Attrs& a) { return {Of{a.ints[0]}}; }
+  Attrs attrs() const { return {.ints = {static_cast<std::int64_t>(made)}}; }
+};
+
 Grads share_grad(Args in, const Expr& y, const Expr& gy) {
   const Expr &u = in[1], &k = in[2], &rest = in[3], &d = in[4];
   const Expr share = u / d;
   Grads result(in.size());
-  switch (static_cast<Of>(y.attrs().ints[0])) {
+  switch (Divisor::of(y.attrs()).made) {
     case Of::sum:
       result[1] = gy * (rest / d / d);
       if (!constant_value(k)) result[2] = -gy * square(share);
@@ -151,8 +158,7 @@ std::optional<Share> share_in(const Product& p, const Expr& divisor, const Expr&
       const Expr &u = d.inputs()[k], &other = d.inputs()[1 - k];
       if (p.exponent_of(u) < 1 || u == other) continue;
       const std::vector<Expr> inputs{u / divisor, u, literal(1), other, divisor};
-      return Share{apply(share_op, inputs, {.ints = {static_cast<std::int64_t>(Of::lengths)}}),
-                   {{u, 1}, {divisor, -1}}};
+      return Share{apply(share_op, inputs, Divisor{Of::lengths}.attrs()), {{u, 1}, {divisor, -1}}};
     }
     return {};
   }
@@ -191,8 +197,7 @@ std::optional<Share> share_in(const Product& p, const Expr& divisor, const Expr&
   const Expr u = product_of(of_best), scale = product_of(k);
   std::vector<Expr> inputs{u / divisor, u, scale.has_value() ? scale : literal(1), rest, divisor};
   Share result{
-      apply(share_op, std::move(inputs),
-            {.ints = {static_cast<std::int64_t>(root ? Of::root : Of::sum)}}, whole->where),
+      apply(share_op, std::move(inputs), Divisor{root ? Of::root : Of::sum}.attrs(), whole->where),
       of_best.factors};
   result.taken.push_back({divisor, -1});
   return result;

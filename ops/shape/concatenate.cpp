@@ -17,7 +17,7 @@ namespace {
 
 Type concatenate_type(Args x, const Attrs& attrs) {
   Type result{x[0].dtype(), x[0].dims()};
-  const auto axis = static_cast<std::size_t>(attrs.ints[0]);
+  const auto axis = static_cast<std::size_t>(AlongAxis::of(attrs).axis);
   bool known = true;
   std::int64_t total = 0;
   for (const Expr& part : x) {
@@ -37,7 +37,7 @@ Type concatenate_type(Args x, const Attrs& attrs) {
 }
 
 void concatenate_kernel(std::span<const Operand> in, const Operand& out, const Attrs& attrs) {
-  const auto axis = static_cast<std::size_t>(attrs.ints[0]);
+  const auto axis = static_cast<std::size_t>(AlongAxis::of(attrs).axis);
   std::int64_t outer = 1, inner = static_cast<std::int64_t>(size_of(out.dtype));
   for (std::size_t k = 0; k < axis; ++k) outer *= out.shape[k];
   for (std::size_t k = axis + 1; k < out.shape.size(); ++k) inner *= out.shape[k];
@@ -54,7 +54,7 @@ void concatenate_kernel(std::span<const Operand> in, const Operand& out, const A
 
 Tensor concatenate_reference(Values in, const Attrs& attrs) {
   return dispatch(in[0]->dtype(), [&]<class T> {
-    const auto axis = static_cast<std::size_t>(attrs.ints[0]);
+    const auto axis = static_cast<std::size_t>(AlongAxis::of(attrs).axis);
     xt::xarray<T> result = references::view<T>(*in[0]);
     for (const Tensor* part : in.subspan(1)) {
       const xt::xarray<T> more = references::view<T>(*part);
@@ -74,7 +74,7 @@ Tensor concatenate_reference(Values in, const Attrs& attrs) {
 }
 
 Grads concatenate_grad(Args x, const Expr& y, const Expr& gy) {
-  const std::int64_t axis = y.attrs().ints[0];
+  const std::int64_t axis = AlongAxis::of(y.attrs()).axis;
   Grads result;
   Expr start = constant(Tensor(std::int64_t{0}));
   for (const Expr& part : x) {
@@ -96,14 +96,15 @@ Expr batch_concatenate(Args x, const std::vector<bool>& batched, const Expr& y) 
     all.insert(all.begin(), count);
     parts.push_back(batched[i] ? x[i] : broadcast_to(x[i], all));
   }
-  return concatenate(parts, y.attrs().ints[0] + 1);
+  return concatenate(parts, AlongAxis::of(y.attrs()).axis + 1);
 }
 
 std::int64_t follow_concatenate(Args, std::span<const std::int64_t> axes, const Expr& y) {
+  const std::int64_t own = AlongAxis::of(y.attrs()).axis;
   std::int64_t result = -1;
   for (const std::int64_t axis : axes) {
     if (axis < 0) continue;
-    if (axis == y.attrs().ints[0] || (result >= 0 && axis != result)) return -1;
+    if (axis == own || (result >= 0 && axis != result)) return -1;
     result = axis;
   }
   return result;
@@ -155,8 +156,8 @@ Expr concatenate(const std::vector<Expr>& parts, std::int64_t axis, Source where
   };
   if (parts.empty()) refuse("nothing to concatenate");
   if (parts[0].rank() == 0) refuse("scalars have no axis to join along: use stack");
-  return apply(concatenate_op, parts,
-               {.ints = {axis_of("concatenate", Arg(parts[0], where), axis)}}, where);
+  const AlongAxis along{axis_of("concatenate", Arg(parts[0], where), axis)};
+  return apply(concatenate_op, parts, along.attrs(), where);
 }
 
 Expr stack(const std::vector<Expr>& parts, std::int64_t axis, Source where) {

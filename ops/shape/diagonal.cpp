@@ -19,16 +19,16 @@ namespace cinch {
 
 namespace {
 
-/// What attrs.ints holds: two axes and the offset.
+/// Where a diagonal lies in the matrices that two axes span.
 struct Diagonal {
   std::size_t row, column;
   std::int64_t above, below;  ///< Columns and rows that come before the first element.
 
-  explicit Diagonal(const Attrs& attrs)
-      : row(static_cast<std::size_t>(attrs.ints[0])),
-        column(static_cast<std::size_t>(attrs.ints[1])),
-        above(std::max<std::int64_t>(attrs.ints[2], 0)),
-        below(std::max<std::int64_t>(-attrs.ints[2], 0)) {}
+  explicit Diagonal(const DiagonalAxes& axes)
+      : row(static_cast<std::size_t>(axes.row)),
+        column(static_cast<std::size_t>(axes.column)),
+        above(std::max<std::int64_t>(axes.offset, 0)),
+        below(std::max<std::int64_t>(-axes.offset, 0)) {}
 
   std::int64_t length(std::int64_t rows, std::int64_t columns) const {
     return std::max<std::int64_t>(std::min(rows - below, columns - above), 0);
@@ -46,15 +46,16 @@ struct Diagonal {
 };
 
 Dims diagonal_dims(const Dims& matrix, const Attrs& attrs) {
-  const Diagonal d(attrs);
+  const Diagonal d(DiagonalAxes::of(attrs));
   const Dim rows = matrix[d.row], columns = matrix[d.column];
   if (rows.known() && columns.known())
     return d.of(matrix, Dim(d.length(rows.size(), columns.size())));
-  return d.of(matrix, attrs.ints[2] == 0 && rows == columns ? rows : Dim::unknown());
+  return d.of(matrix,
+              DiagonalAxes::of(attrs).offset == 0 && rows == columns ? rows : Dim::unknown());
 }
 
 bool diagonal_view(const Strided& in, const Expr& y, Strided& out) {
-  const Diagonal d(y.attrs());
+  const Diagonal d(DiagonalAxes::of(y.attrs()));
   const std::int64_t down = in.strides[d.row], right = in.strides[d.column];
   out = {in.offset + d.below * down + d.above * right, d.of(in.strides, down + right)};
   return true;
@@ -63,17 +64,17 @@ bool diagonal_view(const Strided& in, const Expr& y, Strided& out) {
 /// Calls f(index in the matrices, index in the diagonals) for every element of the diagonals.
 template <class F>
 void for_each_on_diagonal(const Shape& matrix, const Attrs& attrs, F&& f) {
-  const Diagonal d(attrs);
+  const Diagonal d(DiagonalAxes::of(attrs));
   references::for_each_index(matrix, [&](const std::vector<std::size_t>& index) {
     const auto row = static_cast<std::int64_t>(index[d.row]),
                column = static_cast<std::int64_t>(index[d.column]);
-    if (column == row + attrs.ints[2])
+    if (column - row == d.above - d.below)
       f(index, d.of(index, static_cast<std::size_t>(row - d.below)));
   });
 }
 
 Tensor diagonal_reference(Values in, const Attrs& attrs) {
-  const Diagonal d(attrs);
+  const Diagonal d(DiagonalAxes::of(attrs));
   const Shape& matrix = in[0]->shape();
   Tensor result(in[0]->dtype(), d.of(matrix, d.length(matrix[d.row], matrix[d.column])));
   dispatch(result.dtype(), [&]<class T> {
@@ -112,7 +113,7 @@ Tensor embed_diagonal_reference(Values in, const Attrs& attrs) {
 }
 
 void embed_diagonal_kernel(std::span<const Operand> in, const Operand& out, const Attrs& attrs) {
-  const Diagonal d(attrs);
+  const Diagonal d(DiagonalAxes::of(attrs));
   std::memset(out.data, 0, static_cast<std::size_t>(out.size()) * size_of(out.dtype));
   // The other axes in row-major order, those of the operand but the last.
   const auto others = in[0].shape.first(in[0].shape.size() - 1);
@@ -136,24 +137,25 @@ void embed_diagonal_kernel(std::span<const Operand> in, const Operand& out, cons
 }
 
 Attrs with_batch(const Attrs& attrs) {
-  return {.ints = {attrs.ints[0] + 1, attrs.ints[1] + 1, attrs.ints[2]}};
+  const auto [row, column, offset] = DiagonalAxes::of(attrs);
+  return DiagonalAxes{row + 1, column + 1, offset}.attrs();
 }
 
 /// Whether position k of an axis of matrices meets element k of the diagonal, for each k.
 bool runs_along(const deriving::Flow& flow, std::int64_t axis, const Expr& matrices,
                 const deriving::Count& diagonal) {
-  const auto& ints = flow.y.attrs().ints;
-  const bool from_the_first = axis == ints[0] ? ints[2] >= 0 : ints[2] <= 0;
-  const deriving::Count rows = flow.size(matrices, ints[0]), columns = flow.size(matrices, ints[1]);
-  const deriving::Count& mine = axis == ints[0] ? rows : columns;
-  return from_the_first && (mine == diagonal || (ints[2] == 0 && rows == columns));
+  const auto [row, column, offset] = DiagonalAxes::of(flow.y.attrs());
+  const bool from_the_first = axis == row ? offset >= 0 : offset <= 0;
+  const deriving::Count rows = flow.size(matrices, row), columns = flow.size(matrices, column);
+  const deriving::Count& mine = axis == row ? rows : columns;
+  return from_the_first && (mine == diagonal || (offset == 0 && rows == columns));
 }
 
 deriving::Place trace_diagonal(const deriving::Flow& flow) {
-  const auto& ints = flow.y.attrs().ints;
+  const DiagonalAxes d = DiagonalAxes::of(flow.y.attrs());
   deriving::Place place = flow.place(0);
-  if (place.axis != ints[0] && place.axis != ints[1]) {
-    place.axis -= (ints[0] < place.axis) + (ints[1] < place.axis);
+  if (place.axis != d.row && place.axis != d.column) {
+    place.axis -= (d.row < place.axis) + (d.column < place.axis);
     return place;
   }
   const std::int64_t last = flow.y.rank() - 1;
@@ -164,11 +166,11 @@ deriving::Place trace_diagonal(const deriving::Flow& flow) {
 
 /// Zeros are anybody's: an example's element is in its row and in its column.
 deriving::Place trace_embed_diagonal(const deriving::Flow& flow) {
-  const auto& ints = flow.y.attrs().ints;
+  const DiagonalAxes d = DiagonalAxes::of(flow.y.attrs());
   const Expr& x = flow.inputs()[0];
   deriving::Place place = flow.place(0);
   if (place.axis == x.rank() - 1) {
-    for (const std::int64_t axis : {ints[0], ints[1]}) {
+    for (const std::int64_t axis : {d.row, d.column}) {
       if (runs_along(flow, axis, flow.y, flow.size(x, place.axis)))
         return {axis, place.outer, place.inner};
     }
@@ -176,7 +178,7 @@ deriving::Place trace_embed_diagonal(const deriving::Flow& flow) {
   }
   std::int64_t left = place.axis;
   for (place.axis = 0;; ++place.axis) {
-    if (place.axis == ints[0] || place.axis == ints[1]) continue;
+    if (place.axis == d.row || place.axis == d.column) continue;
     if (left-- == 0) return place;
   }
 }
@@ -201,11 +203,10 @@ constinit const Op diagonal_op{
     .trace = trace_diagonal,
     .size_of =
         [](const Expr& y, std::int64_t) {
-          const Diagonal d(y.attrs());
+          const Diagonal d(DiagonalAxes::of(y.attrs()));
           const Expr& x = y.inputs()[0];
-          return maximum(
-              minimum(size(x, y.attrs().ints[0]) - d.below, size(x, y.attrs().ints[1]) - d.above),
-              0);
+          const auto [row, column, offset] = DiagonalAxes::of(y.attrs());
+          return maximum(minimum(size(x, row) - d.below, size(x, column) - d.above), 0);
         },
     .runs = View{.show = diagonal_view},
     .examples = []() -> std::vector<Example> {
@@ -269,7 +270,7 @@ Attrs diagonal_attrs(std::string_view name, const Arg& x, std::int64_t offset, s
   if (row == column) {
     refuse(name, text("the two axes are both axis ", row), x);
   }
-  return {.ints = {row, column, offset}};
+  return DiagonalAxes{row, column, offset}.attrs();
 }
 
 /// `x` where `kept` of (row, column) is true, `other` elsewhere.

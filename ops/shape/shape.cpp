@@ -23,8 +23,8 @@ namespace {
 /// The size in terms of the sizes of leaves, so that it is known from a call's arguments.
 Expr simplify_size(const Expr& e) {
   Expr x = e.inputs()[0];
-  std::int64_t axis = e.attrs().ints[0];
-  const Dim dim = x.dims()[static_cast<std::size_t>(axis)];
+  std::int64_t axis = AlongAxis::of(e.attrs()).axis;
+  const Dim dim = x.dims()[axis];
   if (dim.known()) return constant(Tensor(dim.size()));
   // Down to where this size comes from.
   const auto step_down = [&] {
@@ -66,7 +66,7 @@ Type dimshuffle_type(Args x, const Attrs& attrs) {
   const Dims& dims = x[0].dims();
   std::vector<bool> used(dims.size());
   Type result{x[0].dtype(), {}};
-  for (const std::int64_t axis : attrs.ints) {
+  for (const std::int64_t axis : AxisPattern::of(attrs)) {
     if (axis == -1) {
       result.dims.push_back(1);
       continue;
@@ -89,11 +89,11 @@ Type dimshuffle_type(Args x, const Attrs& attrs) {
 Tensor dimshuffle_reference(Values in, const Attrs& attrs) {
   std::vector<std::size_t>
       order;  // The axes that stay; those that go have size 1, so the order does not matter.
-  for (const std::int64_t axis : attrs.ints) {
+  for (const std::int64_t axis : AxisPattern::of(attrs)) {
     if (axis >= 0) order.push_back(static_cast<std::size_t>(axis));
   }
   Shape shape;
-  for (const std::int64_t axis : attrs.ints)
+  for (const std::int64_t axis : AxisPattern::of(attrs))
     shape.push_back(axis < 0 ? 1 : in[0]->shape()[static_cast<std::size_t>(axis)]);
   for (std::size_t axis = 0; axis < in[0]->shape().size(); ++axis) {
     if (std::ranges::find(order, axis) == order.end()) order.push_back(axis);
@@ -107,14 +107,14 @@ Tensor dimshuffle_reference(Values in, const Attrs& attrs) {
 bool dimshuffle_view(const Strided& in, const Expr& y, Strided& out) {
   out.offset = in.offset;
   out.strides.clear();
-  for (const std::int64_t axis : y.attrs().ints) {
+  for (const std::int64_t axis : AxisPattern::of(y.attrs())) {
     out.strides.push_back(axis < 0 ? 0 : in.strides[static_cast<std::size_t>(axis)]);
   }
   return true;
 }
 
 bool keeps_axes(const Expr& y) {
-  const auto& pattern = y.attrs().ints;
+  const auto& pattern = AxisPattern::of(y.attrs());
   bool same = y.rank() == y.inputs()[0].rank();
   for (std::size_t k = 0; same && k < pattern.size(); ++k)
     same = pattern[k] == static_cast<std::int64_t>(k);
@@ -123,18 +123,18 @@ bool keeps_axes(const Expr& y) {
 
 Expr simplify_dimshuffle(const Expr& y) {
   const Expr& x = y.inputs()[0];
-  const auto& pattern = y.attrs().ints;
+  const auto& pattern = AxisPattern::of(y.attrs());
   if (keeps_axes(y)) return x;
   if (&x.op() != &dimshuffle_op) return {};
   std::vector<std::int64_t> both;
   for (const std::int64_t axis : pattern)
-    both.push_back(axis < 0 ? -1 : x.attrs().ints[static_cast<std::size_t>(axis)]);
+    both.push_back(axis < 0 ? -1 : AxisPattern::of(x.attrs())[axis]);
   return dimshuffle(x.inputs()[0], both);
 }
 
 Grads dimshuffle_grad(Args x, const Expr& y, const Expr& gy) {
   std::vector<std::int64_t> back(static_cast<std::size_t>(x[0].rank()), -1);
-  const auto& pattern = y.attrs().ints;
+  const auto& pattern = AxisPattern::of(y.attrs());
   for (std::size_t k = 0; k < pattern.size(); ++k) {
     if (pattern[k] >= 0) back[static_cast<std::size_t>(pattern[k])] = static_cast<std::int64_t>(k);
   }
@@ -143,13 +143,15 @@ Grads dimshuffle_grad(Args x, const Expr& y, const Expr& gy) {
 
 Expr batch_dimshuffle(Args x, const std::vector<bool>&, const Expr& y) {
   std::vector<std::int64_t> pattern{0};
-  for (const std::int64_t axis : y.attrs().ints) pattern.push_back(axis < 0 ? -1 : axis + 1);
+  for (const std::int64_t axis : AxisPattern::of(y.attrs()))
+    pattern.push_back(axis < 0 ? -1 : axis + 1);
   return dimshuffle(x[0], pattern);
 }
 
 std::int64_t follow_dimshuffle(Args, std::span<const std::int64_t> axes, const Expr& y) {
-  const auto at = std::ranges::find(y.attrs().ints, axes[0]);
-  return at == y.attrs().ints.end() ? -1 : at - y.attrs().ints.begin();
+  const auto& pattern = AxisPattern::of(y.attrs());
+  const auto at = std::ranges::find(pattern, axes[0]);
+  return at == pattern.end() ? -1 : at - pattern.begin();
 }
 
 // reshape
@@ -256,7 +258,7 @@ constinit const Op size_op{
         },
     .reference =
         [](Values in, const Attrs& attrs) {
-          return Tensor(in[0]->shape()[static_cast<std::size_t>(attrs.ints[0])]);
+          return Tensor(in[0]->shape()[AlongAxis::of(attrs).axis]);
         },
     .shape_only = 1,
     .simplify = simplify_size,
@@ -335,7 +337,7 @@ Expr size(const Arg& x, std::int64_t axis) {
   axis = axis_of("size", x, axis);
   const Dim dim = x->dims()[static_cast<std::size_t>(axis)];
   if (dim.known()) return constant(Tensor(dim.size()), x.where());
-  return apply(size_op, {x}, {.ints = {axis}}, x.where());
+  return apply(size_op, {x}, AlongAxis{axis}.attrs(), x.where());
 }
 
 std::vector<Expr> sizes(const Arg& x) {
@@ -360,7 +362,7 @@ Expr product(const std::vector<Expr>& factors) {
 }
 
 Expr dimshuffle(const Arg& x, const std::vector<std::int64_t>& pattern) {
-  const Expr y = apply(dimshuffle_op, {x}, {.ints = pattern}, x.where());
+  const Expr y = apply(dimshuffle_op, {x}, AxisPattern{pattern}.attrs(), x.where());
   // Two in a row stay two: the one between may be differentiated by, or given. Rewriting joins
   // them.
   return keeps_axes(y) ? x.expr() : y;
