@@ -115,7 +115,7 @@ Expr convolve(std::string_view name, std::size_t axes, const Arg& x, const Arg& 
   }
   prepare(c, options.flip);
   return in_groups(c, [&](const Expr& data, const Expr& filters) {
-    return apply(convolution_op, {data, filters}, {.ints = to_ints(c.windows)});
+    return apply(convolution_op, {data, filters}, attrs_of(along_two(c.windows)));
   });
 }
 
@@ -155,7 +155,8 @@ Expr convolve_transposed(std::string_view name, std::size_t axes, const Arg& y, 
   prepare(c, options.flip);
   if (axes == 1) in.insert(in.begin(), constant(Tensor(std::int64_t{1})));
   return in_groups(c, [&](const Expr& data, const Expr& filters) {
-    return apply(convolution_data_op, {data, filters, in[0], in[1]}, {.ints = to_ints(c.windows)});
+    return apply(convolution_data_op, {data, filters, in[0], in[1]},
+                 attrs_of(along_two(c.windows)));
   });
 }
 

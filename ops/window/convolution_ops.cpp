@@ -69,16 +69,16 @@ Type convolution_filters_type(Args x, const Attrs& attrs) {
   return joined(x[0], x[1], lead, y[lead + 1], in[lead + 1], width);
 }
 
-Expr convolution(const Expr& x, const Expr& w, const std::vector<std::int64_t>& ints) {
-  return apply(convolution_op, {x, w}, {.ints = ints});
+Expr convolution(const Expr& x, const Expr& w, const Attrs& windows) {
+  return apply(convolution_op, {x, w}, windows);
 }
 Expr convolution_data(const Expr& y, const Expr& w, const std::vector<Expr>& in,
-                      const std::vector<std::int64_t>& ints) {
-  return apply(convolution_data_op, {y, w, in[0], in[1]}, {.ints = ints});
+                      const Attrs& windows) {
+  return apply(convolution_data_op, {y, w, in[0], in[1]}, windows);
 }
 Expr convolution_filters(const Expr& x, const Expr& y, const std::vector<Expr>& width,
-                         const std::vector<std::int64_t>& ints) {
-  return apply(convolution_filters_op, {x, y, width[0], width[1]}, {.ints = ints});
+                         const Attrs& windows) {
+  return apply(convolution_filters_op, {x, y, width[0], width[1]}, windows);
 }
 
 // References
@@ -181,21 +181,21 @@ Tensor convolution_filters_reference(Values in, const Attrs& attrs) {
 // ----------------------------------------------------------------------------------------------
 
 Grads convolution_grad(Args x, const Expr& y, const Expr& gy) {
-  const auto& ints = y.attrs().ints;
-  return {convolution_data(gy, x[1], windows::spatial_sizes(x[0]), ints),
-          convolution_filters(x[0], gy, windows::spatial_sizes(x[1]), ints)};
+  const Attrs& windows = y.attrs();
+  return {convolution_data(gy, x[1], windows::spatial_sizes(x[0]), windows),
+          convolution_filters(x[0], gy, windows::spatial_sizes(x[1]), windows)};
 }
 
 Grads convolution_data_grad(Args x, const Expr& y, const Expr& gy) {
-  const auto& ints = y.attrs().ints;
-  return {convolution(gy, x[1], ints),
-          convolution_filters(gy, x[0], windows::spatial_sizes(x[1]), ints)};
+  const Attrs& windows = y.attrs();
+  return {convolution(gy, x[1], windows),
+          convolution_filters(gy, x[0], windows::spatial_sizes(x[1]), windows)};
 }
 
 Grads convolution_filters_grad(Args x, const Expr& y, const Expr& gy) {
-  const auto& ints = y.attrs().ints;
-  return {convolution_data(x[1], gy, windows::spatial_sizes(x[0]), ints),
-          convolution(x[0], gy, ints)};
+  const Attrs& windows = y.attrs();
+  return {convolution_data(x[1], gy, windows::spatial_sizes(x[0]), windows),
+          convolution(x[0], gy, windows)};
 }
 
 /// Which axis of an operand, after the groups, the sum does not run over, and where it stands in
@@ -357,7 +357,7 @@ std::vector<Example> convolution_filters_examples() {
     return Example{{float64(x), float64(y)}, [=](Args in) {
                      return convolution_filters(in[0], in[1],
                                                 {constant(Tensor(height)), constant(Tensor(width))},
-                                                to_ints(windows));
+                                                attrs_of(along_two(windows)));
                    }};
   };
   const windows::Window plain, strided{1, 2, 1, 1, 1}, uneven{1, 3, 0, 1, 2};

@@ -19,9 +19,9 @@ void require_axes(std::size_t axes, const Expr& x) {
     throw TypeError(axes == 1 ? "needs an axis" : "needs height and width as its last two axes");
 }
 
-/// The windows of a pooling along the last `axes` axes, as an op's integers.
-Ints read_options(std::string_view name, std::size_t axes, const Arg& x, const PerAxis& window,
-                  const PoolOptions& options) {
+/// The windows of a pooling along the last `axes` axes.
+windows::Windows read_options(std::string_view name, std::size_t axes, const Arg& x,
+                              const PerAxis& window, const PoolOptions& options) {
   try {
     require_axes(axes, x);
     const Ints width = window.of(axes, 1, "window"), stride = options.stride.of(axes, 0, "stride");
@@ -41,7 +41,7 @@ Ints read_options(std::string_view name, std::size_t axes, const Arg& x, const P
       windows.push_back(w);
       window_count(x->dims()[x->dims().size() - axes + k], width[k], windows.back());
     }
-    return to_ints(windows);
+    return along_two(windows);
   } catch (const Error& error) {
     refuse(name, error, x);
   }
@@ -53,39 +53,38 @@ Expr of_maps(std::size_t axes, const Expr& x, F&& f) {
   return axes == 1 ? windows::without_height(f(windows::with_height(x))) : f(x);
 }
 
-Expr positions_of(const Expr& maps, const Ints& ints) {
-  return apply(window_argmax_op, {maps}, {.ints = ints});
+Expr positions_of(const Expr& maps, const windows::Windows& w) {
+  return apply(window_argmax_op, {maps}, attrs_of(w));
 }
 
 Expr max_pool(std::string_view name, std::size_t axes, const Arg& x, const PerAxis& window,
               const PoolOptions& options) {
   const Attribution as(x.where(), /*force=*/false, name.data());
-  const Ints ints = read_options(name, axes, x, window, options);
+  const windows::Windows w = read_options(name, axes, x, window, options);
   return of_maps(axes, x, [&](const Expr& maps) {
-    return apply(pick_op, {maps, positions_of(maps, ints)});
+    return apply(pick_op, {maps, positions_of(maps, w)});
   });
 }
 
 Expr max_positions(std::string_view name, std::size_t axes, const Arg& x, const PerAxis& window,
                    const PoolOptions& options) {
   const Attribution as(x.where(), /*force=*/false, name.data());
-  const Ints ints = read_options(name, axes, x, window, options);
-  return of_maps(axes, x, [&](const Expr& maps) { return positions_of(maps, ints); });
+  const windows::Windows w = read_options(name, axes, x, window, options);
+  return of_maps(axes, x, [&](const Expr& maps) { return positions_of(maps, w); });
 }
 
 Expr average_pool(std::string_view name, std::size_t axes, const Arg& x, const PerAxis& window,
                   const PoolOptions& options) {
   const Attribution as(x.where(), /*force=*/false, name.data());
-  const Ints ints = read_options(name, axes, x, window, options);
+  const windows::Windows w = read_options(name, axes, x, window, options);
   return of_maps(axes, x, [&](const Expr& maps) {
-    const Expr total = apply(window_sum_op, {maps}, {.ints = ints});
-    const windows::Windows w = windows::windows_of({.ints = ints});
+    const Expr total = apply(window_sum_op, {maps}, attrs_of(w));
     const auto padded = [](const windows::Window& one) { return one.before + one.after > 0; };
     const bool whole = options.count_include_pad && !options.ceil;
     if (whole || (!padded(w[0]) && !padded(w[1]))) return total / (w[0].width * w[1].width);
     // How many elements each window sees, of the padding as well where that counts.
     std::vector<Expr> counted = windows::spatial_sizes(maps);
-    std::vector<windows::Window> over(w.begin(), w.end());
+    windows::Windows over = w;
     for (std::size_t k = 0; k < 2 && options.count_include_pad; ++k) {
       const std::vector<Sides> given = options.padding.of(Ints(axes, w[k].width));
       const bool own = k + axes >= 2;
@@ -95,7 +94,7 @@ Expr average_pool(std::string_view name, std::size_t axes, const Arg& x, const P
       over[k].after = w[k].after - sides.after;
     }
     const Expr ones = broadcast_to(constant(Tensor(std::int64_t{1})), counted);
-    return total / apply(window_sum_op, {ones}, {.ints = to_ints(over)});
+    return total / apply(window_sum_op, {ones}, attrs_of(over));
   });
 }
 
@@ -126,13 +125,12 @@ Expr upsample(std::string_view name, std::size_t axes, const Arg& x, const PerAx
   } catch (const Error& error) {
     refuse(name, error, x);
   }
-  const Ints ints = to_ints(windows);
+  const windows::Windows w = along_two(windows);
   return of_maps(axes, x, [&](const Expr& maps) {
     std::vector<Expr> larger = windows::spatial_sizes(maps);
     for (std::size_t k = 0; k < 2; ++k)
-      larger[k] =
-          product({larger[k], constant(Tensor(windows::windows_of({.ints = ints})[k].width))});
-    return apply(window_spread_op, {maps, larger[0], larger[1]}, {.ints = ints});
+      larger[k] = product({larger[k], constant(Tensor(w[k].width))});
+    return apply(window_spread_op, {maps, larger[0], larger[1]}, attrs_of(w));
   });
 }
 

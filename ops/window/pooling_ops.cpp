@@ -235,12 +235,9 @@ Tensor unpool_reference(Values in, const Attrs&) {
 // Derivatives
 // ----------------------------------------------------------------------------------------------
 
-Expr window_sum(const Expr& x, const std::vector<std::int64_t>& ints) {
-  return apply(window_sum_op, {x}, {.ints = ints});
-}
-Expr window_spread(const Expr& y, const std::vector<Expr>& sizes,
-                   const std::vector<std::int64_t>& ints) {
-  return apply(window_spread_op, {y, sizes[0], sizes[1]}, {.ints = ints});
+Expr window_sum(const Expr& x, const Attrs& windows) { return apply(window_sum_op, {x}, windows); }
+Expr window_spread(const Expr& y, const std::vector<Expr>& sizes, const Attrs& windows) {
+  return apply(window_spread_op, {y, sizes[0], sizes[1]}, windows);
 }
 Expr pick(const Expr& x, const Expr& positions) { return apply(pick_op, {x, positions}); }
 Expr unpool(const Expr& y, const Expr& positions, const std::vector<Expr>& sizes) {
@@ -325,7 +322,7 @@ constinit const Op window_sum_op{
     .reference = window_sum_reference,
     .operands = Operands::numeric,
     .grad = [](Args x, const Expr& y, const Expr& gy) -> Grads {
-      return {window_spread(gy, windows::spatial_sizes(x[0]), y.attrs().ints)};
+      return {window_spread(gy, windows::spatial_sizes(x[0]), y.attrs())};
     },
     .batch = batch_maps,
     .follow = follow_maps,
@@ -340,7 +337,7 @@ constinit const Op window_spread_op{
     .reference = window_spread_reference,
     .sizes_from = 1,
     .grad = [](Args, const Expr& y, const Expr& gy) -> Grads {
-      return {window_sum(gy, y.attrs().ints)};
+      return {window_sum(gy, y.attrs())};
     },
     .batch = batch_maps,
     .follow = follow_maps,
@@ -354,7 +351,7 @@ constinit const Op window_spread_op{
                              const windows::Window& window) {
         return [=](Args x) {
           return window_spread(x[0], {constant(Tensor(rows)), constant(Tensor(columns))},
-                               windows::to_ints({window, window}));
+                               windows::attrs_of({window, window}));
         };
       };
       const Type maps{DType::float64, {2, 3, 2, 3}};

@@ -73,20 +73,19 @@ std::int64_t windows::Window::count(std::int64_t n) const {
   return (room - span()) / stride + 1;
 }
 
-std::vector<std::int64_t> windows::to_ints(const std::vector<Window>& windows) {
-  std::vector<std::int64_t> ints;
-  const auto add = [&](const Window& w) {
-    for (const std::int64_t n : {w.width, w.stride, w.before, w.after, w.dilation})
-      ints.push_back(n);
-  };
-  if (windows.size() == 1) add(Window{});
-  for (const Window& w : windows) add(w);
-  return ints;
-}
-
 windows::Windows windows::windows_of(const Attrs& attrs) {
   const auto& i = attrs.ints;
   return {Window{i[0], i[1], i[2], i[3], i[4]}, Window{i[5], i[6], i[7], i[8], i[9]}};
+}
+
+Attrs windows::attrs_of(const Windows& windows) {
+  const auto& [h, w] = windows;
+  return {.ints = {h.width, h.stride, h.before, h.after, h.dilation,  //
+                   w.width, w.stride, w.before, w.after, w.dilation}};
+}
+
+windows::Windows windows::along_two(const std::vector<Window>& windows) {
+  return windows.size() == 1 ? Windows{Window{}, windows[0]} : Windows{windows[0], windows[1]};
 }
 
 Expr windows::with_height(const Expr& x) { return expand_dims(x, x.rank() - 1); }

@@ -34,12 +34,13 @@ inline running::Span windows_inside(const Window& window, std::int64_t k, std::i
   return {begin, std::max(begin, std::min(ceil_div(n + shift), count))};
 }
 
-/// Along height and width: ops know two spatial axes, and one is two of which the first is 1.
+/// Along height and width: ops know two spatial axes.
 using Windows = std::array<Window, 2>;
 
-/// Windows along one or two axes as an op's integers.
-std::vector<std::int64_t> to_ints(const std::vector<Window>& windows);
 Windows windows_of(const Attrs& attrs);
+Attrs attrs_of(const Windows& windows);
+/// Windows along one axis as two, of which the first is of one element; two as they are.
+Windows along_two(const std::vector<Window>& windows);
 /// Height and width as int64 scalars.
 std::vector<Expr> spatial_sizes(const Expr& x);
 /// (..., n) as (..., 1, n), and back.

@@ -248,7 +248,7 @@ TEST_CASE("errors of the ops behind convolutions say what they want") {
     for (int k = 0; k < 2 && &op != &convolution_op; ++k)
       inputs.push_back(constant(Tensor(std::int64_t{2})));
     return error_of([&] {
-      apply(op, inputs, {.ints = cinch::windows::to_ints({windows::Window{}, windows::Window{}})});
+      apply(op, inputs, cinch::windows::attrs_of({windows::Window{}, windows::Window{}}));
     });
   };
   const Type maps{DType::float64, {2, 3, 4, 4}}, filters{DType::float64, {5, 3, 2, 2}};

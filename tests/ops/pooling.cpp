@@ -225,21 +225,20 @@ TEST_CASE("errors of pooling say what is wrong, the operand and the line") {
 }
 
 TEST_CASE("errors of the ops behind pooling say what they want") {
-  const std::vector<std::int64_t> ints =
-      cinch::windows::to_ints({windows::Window{}, windows::Window{}});
+  const cinch::Attrs attrs = cinch::windows::attrs_of({windows::Window{}, windows::Window{}});
   const Expr maps = variable("x", DType::float64, {2, 3, 3}),
              at = variable("at", DType::int64, {4, 3, 3});
-  CHECK(contains(error_of([&] { apply(window_sum_op, {dvector("v")}, {.ints = ints}); }),
+  CHECK(contains(error_of([&] { apply(window_sum_op, {dvector("v")}, attrs); }),
                  "needs height and width as its last two axes"));
   CHECK(contains(error_of([&] {
                    const Expr n = constant(Tensor(std::int64_t{3}));
-                   apply(window_spread_op, {bmatrix("b"), n, n}, {.ints = ints});
+                   apply(window_spread_op, {bmatrix("b"), n, n}, attrs);
                  }),
                  "bools cannot be pooled: cast them first"));
   CHECK(contains(error_of([&] {
                    const cinch::windows::Window padded{2, 2, 1, 1, 1};
                    apply(window_argmax_op, {variable("x", DType::float64, {3, 0})},
-                         {.ints = cinch::windows::to_ints({padded, padded})});
+                         cinch::windows::attrs_of({padded, padded}));
                  }),
                  "the largest of no elements"));
   CHECK(contains(error_of([&] {
