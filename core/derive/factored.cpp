@@ -89,8 +89,7 @@ class Factoring {
       if ((a && b) || (divides && b)) return std::nullopt;
       Multiple result = a ? *a : *b;
       const Expr& by = a ? x[1] : x[0];
-      const Expr before =
-          result.factor.has_value() ? result.factor : number(1, result.cotangent);
+      const Expr before = result.factor.has_value() ? result.factor : number(1, result.cotangent);
       if (divides) {
         result.factor = apply(op, {before, by}, node.attrs());
         result.is_product &= constant_value(by) != nullptr;

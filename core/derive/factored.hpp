@@ -5,11 +5,11 @@
 
 namespace cinch::deriving {
 
-/// `pulled`, which is linear in `seed`, with each elementwise part of it that is more than a product,
-/// as where(x > 0, g, 0) or g / (1 + |x|)^2, written as g times what does not depend on the seed.
-/// The factor is one number an element, where g has a row for each seed once there are many; and
-/// products are what contractions are found in. Choices stay inside the factor, and cut off what is
-/// not finite there as before.
+/// `pulled`, which is linear in `seed`, with each elementwise part of it that is more than a
+/// product, as where(x > 0, g, 0) or g / (1 + |x|)^2, written as g times what does not depend on
+/// the seed. The factor is one number an element, where g has a row for each seed once there are
+/// many; and products are what contractions are found in. Choices stay inside the factor, and cut
+/// off what is not finite there as before.
 Expr factored(const Expr& pulled, const Expr& seed);
 
 /// `pulled`, which is linear in `seed` of y's type, for each output of y along its axes from
