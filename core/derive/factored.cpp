@@ -21,7 +21,7 @@ struct Multiple {
 
 class Factoring {
  public:
-  explicit Factoring(const Expr& seed) { seen_[seed.get()] = {seed, {seed, {}}}; }
+  explicit Factoring(const Expr& seed) : seed_(seed) { seen_[seed.get()] = {seed, {seed, {}}}; }
 
   void add(const Expr& node) {
     if (seen_.contains(node.get())) return;
@@ -111,6 +111,8 @@ class Factoring {
     const Multiple* first = multiple(branches[0]);
     if (!first) first = multiple(branches[1]);
     if (!first) return std::nullopt;
+    // What is behind a product has been contracted by then, and is chosen from in the same loop.
+    if (chooses && !(first->cotangent == seed_)) return std::nullopt;
     std::vector<Expr> factors;
     if (chooses) factors.push_back(x[0]);
     for (const Expr& branch : branches) {
@@ -120,6 +122,7 @@ class Factoring {
     return Multiple{first->cotangent, apply(op, std::move(factors), node.attrs()), false};
   }
 
+  Expr seed_;
   NodeMap<Seen> seen_;
 };
 
