@@ -248,7 +248,11 @@ class Planner {
     const auto [axis, step] = Narrowing::of(node.attrs());
     const std::int64_t length =
         node.type().rank() == input.type().rank() ? node.type().shape()[axis] : 1;
-    const std::int64_t reach = length > 0 ? (length - 1) * step : 0;
+    std::int64_t reach = 0;
+    constexpr std::int64_t beyond = std::int64_t{1} << 62;  // Of any axis.
+    if (length > 0 && __builtin_mul_overflow(length - 1, step, &reach))
+      reach = step < 0 ? -beyond : beyond;
+    reach = std::clamp(reach, -beyond, beyond);
     const std::int64_t most = input.type().shape()[axis] - 1 - std::max<std::int64_t>(reach, 0);
     const auto width = static_cast<std::int64_t>(size_of(node.dtype()));
     const int moved = new_buffer();

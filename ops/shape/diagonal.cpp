@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 
 #include "cinch/core/derive/examples.hpp"
 #include "cinch/core/refusal.hpp"
@@ -28,7 +29,8 @@ struct Diagonal {
       : row(static_cast<std::size_t>(axes.row)),
         column(static_cast<std::size_t>(axes.column)),
         above(std::max<std::int64_t>(axes.offset, 0)),
-        below(std::max<std::int64_t>(-axes.offset, 0)) {}
+        below(
+            -std::clamp(axes.offset, -std::numeric_limits<std::int64_t>::max(), std::int64_t{0})) {}
 
   std::int64_t length(std::int64_t rows, std::int64_t columns) const {
     return std::max<std::int64_t>(std::min(rows - below, columns - above), 0);
