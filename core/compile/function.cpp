@@ -57,10 +57,7 @@ const Tensor* fitted(const Expr& x, const Tensor& value, Tensor& converted,
     const double before = value.item();
     const bool to_integer = !is_float(x.dtype()) && !(std::abs(before) < 0x1p63);
     if (!to_integer) convert(value, converted);
-    const double after = converted.item();
-    const bool rounded = is_float(x.dtype()) && is_float(value.dtype()) &&
-                         std::isfinite(before) == std::isfinite(after);
-    if (to_integer || !(rounded || graphs::same_number(value, converted)))
+    if (to_integer || !graphs::is_kept(value, converted))
       refuse(text(" with value ", before, ", which would change"));
     result = &converted;
   }

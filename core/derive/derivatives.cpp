@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "cinch/core/derive/derivative_of.hpp"
-#include "cinch/core/derive/factored.hpp"
+#include "cinch/core/derive/rows.hpp"
 #include "cinch/core/graph.hpp"
 #include "cinch/core/graph/derivation.hpp"
 #include "cinch/core/graph/engine_ops.hpp"

@@ -62,13 +62,16 @@ class Factoring {
   static Expr number(double value, const Expr& like) {
     return constant(Tensor(value).cast(like.dtype()));
   }
+  static Expr factor_or_one(const Multiple& m) {
+    return m.factor.has_value() ? m.factor : number(1, m.cotangent);
+  }
 
   /// What a branch is a multiple of the cotangent by; empty where it is not.
   Expr factor_in(const Expr& branch, const Expr& cotangent) const {
     const Multiple* m = multiple(branch);
     if (!m) return graphs::is_constant(branch, 0) ? number(0, cotangent) : Expr();
     if (!(m->cotangent == cotangent)) return {};
-    return m->factor.has_value() ? m->factor : number(1, cotangent);
+    return factor_or_one(*m);
   }
 
   /// An elementwise node as a multiple, where it is one of the shape of its cotangent.
@@ -89,20 +92,18 @@ class Factoring {
       if ((a && b) || (divides && b)) return std::nullopt;
       Multiple result = a ? *a : *b;
       const Expr& by = a ? x[1] : x[0];
-      const Expr before = result.factor.has_value() ? result.factor : number(1, result.cotangent);
       if (divides) {
-        result.factor = apply(op, {before, by}, node.attrs());
+        result.factor = apply(op, {factor_or_one(result), by}, node.attrs());
         result.is_product &= constant_value(by) != nullptr;
       } else {
-        result.factor = result.factor.has_value() ? before * by : by;
+        result.factor = result.factor.has_value() ? result.factor * by : by;
       }
       return result;
     }
     if (op.algebra == Algebra::negative) {
       const Multiple* a = multiple(x[0]);
       if (!a) return std::nullopt;
-      return Multiple{a->cotangent, -(a->factor.has_value() ? a->factor : number(1, a->cotangent)),
-                      a->is_product};
+      return Multiple{a->cotangent, -factor_or_one(*a), a->is_product};
     }
     const bool chooses = &op == &switch_op;
     if (!chooses && op.linear == LinearForm::none) return std::nullopt;

@@ -3,6 +3,7 @@
 #include "cinch/core/derive/derivative_of.hpp"
 #include "cinch/core/derive/examples.hpp"
 #include "cinch/core/derive/factored.hpp"
+#include "cinch/core/derive/rows.hpp"
 #include "cinch/core/grad.hpp"
 #include "cinch/core/graph.hpp"
 #include "cinch/core/graph/derivation.hpp"

@@ -102,7 +102,9 @@ Tensor Shared::get(Source where) const {
 }
 const std::string& Shared::label() const { return attrs().label; }
 
-bool graphs::same_number(const Tensor& a, const Tensor& b) {
+namespace {
+
+bool same_number(const Tensor& a, const Tensor& b) {
   if (a.dtype() != DType::int64 && b.dtype() == DType::int64) return same_number(b, a);
   if (a.dtype() != DType::int64) return a.item() == b.item();
   const std::int64_t whole = a.data<std::int64_t>()[0];
@@ -111,15 +113,21 @@ bool graphs::same_number(const Tensor& a, const Tensor& b) {
   return x >= -0x1p63 && x < 0x1p63 && x == std::trunc(x) && static_cast<std::int64_t>(x) == whole;
 }
 
+}  // namespace
+
+bool graphs::is_kept(const Tensor& scalar, const Tensor& converted) {
+  const bool rounded = is_float(scalar.dtype()) && is_float(converted.dtype()) &&
+                       std::isfinite(scalar.item()) == std::isfinite(converted.item());
+  return rounded || same_number(scalar, converted);
+}
+
 void Shared::set(Tensor value, Source where) {
   SharedState& state = *attrs(where).state;
   const std::unique_lock lock(state.access);
   Tensor& mine = state.value;
   if (value.rank() == 0 && mine.rank() == 0) {
     Tensor converted = value.cast(mine.dtype());
-    const bool rounded = is_float(value.dtype()) && is_float(mine.dtype()) &&
-                         std::isfinite(value.item()) == std::isfinite(converted.item());
-    if (rounded || graphs::same_number(converted, value)) value = std::move(converted);
+    if (graphs::is_kept(value, converted)) value = std::move(converted);
   }
   if (value.dtype() != mine.dtype() || value.shape() != mine.shape()) {
     refuse("set",

@@ -21,7 +21,8 @@ inline bool stays_itself(const Expr& expr) {
 /// True where `expr` is a constant whose elements all equal `value`.
 bool is_constant(const Expr& expr, double value);
 
-/// Whether two scalars of any dtypes are the same number, to its last digit.
-bool same_number(const Tensor& a, const Tensor& b);
+/// Whether a scalar is kept by `converted`, itself in another dtype: as the same number to its last
+/// digit, or where both are floats as the nearest one.
+bool is_kept(const Tensor& scalar, const Tensor& converted);
 
 }  // namespace cinch::graphs

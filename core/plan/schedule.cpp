@@ -16,7 +16,7 @@ constexpr std::size_t largest_loop = 200;
 
 bool is_loop(const Expr& node) { return node.op().elementwise() || node.op().reduction(); }
 
-const Shape loop_shape(const Expr& node) {
+Shape loop_shape(const Expr& node) {
   return node.op().reduction() ? node.inputs()[0].type().shape() : node.type().shape();
 }
 

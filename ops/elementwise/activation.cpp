@@ -11,6 +11,7 @@
 #include "cinch/ops/determinant.hpp"
 #include "cinch/ops/prod.hpp"
 #include "cinch/ops/records/elementwise.hpp"
+#include "cinch/ops/records/reduction.hpp"
 #include "cinch/ops/reduce.hpp"
 #include "cinch/ops/reference/xtensor_view.hpp"
 #include "cinch/ops/rules/expansion.hpp"
@@ -252,17 +253,8 @@ Expr sum_kept(const Expr& x, const Expr& y) {
   return sum(x, Axes(OverAxes::of(y.attrs())), /*keepdims=*/true);
 }
 
-Expr batch_along_axis(Args x, const std::vector<bool>&, const Expr& y) {
-  OverAxes over{OverAxes::of(y.attrs())};
-  for (std::int64_t& axis : over.axes) ++axis;
-  return apply(y.op(), {x[0]}, std::move(over).attrs(), y->where);
-}
-
 /// Whether there is nothing along the op's axes, not even a largest element to subtract.
-bool empty_axis(const Expr& y) {
-  return std::ranges::any_of(OverAxes::of(y.attrs()),
-                             [&](std::int64_t axis) { return y.dims()[axis] == Dim(0); });
-}
+bool empty_axis(const Expr& y) { return reduction::nothing_along(y, OverAxes::of(y.attrs())); }
 
 std::int64_t follow_along_axis(Args, std::span<const std::int64_t> axes, const Expr& y) {
   const auto& own = OverAxes::of(y.attrs());
@@ -293,7 +285,7 @@ constinit const Op softmax_op{
     .grad = [](Args, const Expr& y, const Expr& gy) -> Grads {
       return {y * (gy - sum_kept(gy * y, y))};
     },
-    .batch = batch_along_axis,
+    .batch = reduction::batch_reduce,
     .follow = follow_along_axis,
     .expand =
         [](const Expr& y) {
@@ -312,7 +304,7 @@ constinit const Op log_softmax_op{
     .grad = [](Args x, const Expr& y, const Expr& gy) -> Grads {
       return {gy - apply(softmax_op, {x[0]}, y.attrs()) * sum_kept(gy, y)};
     },
-    .batch = batch_along_axis,
+    .batch = reduction::batch_reduce,
     .follow = follow_along_axis,
     .expand =
         [](const Expr& y) {

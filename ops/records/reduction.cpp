@@ -24,10 +24,18 @@ Type reduce_type(Args x, const Attrs& attrs) {
   return result;
 }
 
-Expr batch_reduce(Args x, const std::vector<bool>&, const Expr& y) {
+Attrs one_axis_further(const Expr& y) {
   OverAxes over{OverAxes::of(y.attrs())};
   for (std::int64_t& axis : over.axes) ++axis;
-  return apply(y.op(), {x[0]}, std::move(over).attrs(), y->where);
+  return std::move(over).attrs();
+}
+
+Expr batch_reduce(Args x, const std::vector<bool>&, const Expr& y) {
+  return apply(y.op(), {x[0]}, one_axis_further(y), y->where);
+}
+
+bool nothing_along(const Expr& x, std::span<const std::int64_t> axes) {
+  return std::ranges::any_of(axes, [&](std::int64_t axis) { return x.dims()[axis] == Dim(0); });
 }
 
 std::int64_t follow_reduce(Args, std::span<const std::int64_t> axes, const Expr& y) {

@@ -14,9 +14,14 @@ namespace cinch::reduction {
 /// The operand's type without the reduced axes.
 Type reduce_type(Args x, const Attrs& attrs);
 Expr batch_reduce(Args x, const std::vector<bool>&, const Expr& y);
+/// y's attributes for operands with one more axis in front.
+Attrs one_axis_further(const Expr& y);
 std::int64_t follow_reduce(Args, std::span<const std::int64_t> axes, const Expr& y);
 /// Over axes of size 1 there is nothing to combine.
 Expr simplify_reduce(const Expr& y);
+
+/// Whether there surely is no element along one of these axes of x, not even a largest one.
+bool nothing_along(const Expr& x, std::span<const std::int64_t> axes);
 
 /// `y` with the reduced axes back as size 1, for an operand of this rank.
 Expr kept(const Expr& y, std::span<const std::int64_t> axes, std::int64_t rank);

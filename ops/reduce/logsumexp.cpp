@@ -40,9 +40,7 @@ Tensor logsumexp_reference(Values in, const Attrs& attrs) {
 Expr expand_logsumexp(const Expr& y) {
   const Expr& x = y.inputs()[0];
   const auto& axes = OverAxes::of(y.attrs());
-  for (const std::int64_t axis : axes) {
-    if (x.dims()[axis] == Dim(0)) return rules::final_log(sum(exp(x), axes));
-  }
+  if (nothing_along(x, axes)) return rules::final_log(sum(exp(x), axes));
   const Expr most = max(x, axes);
   const Expr shift = switch_(abs(most) < inf, most, 0);
   return rules::final_log(sum(exp(x - kept(shift, axes, x.rank())), axes)) + shift;
@@ -116,13 +114,11 @@ constinit const Op rules::weighted_logsumexp_op{
       return {spread(gy) * (x[1] * share), spread(gy) * share};
     },
     .batch = [](Args x, const std::vector<bool>& batched, const Expr& y) -> Expr {
-      OverAxes over{OverAxes::of(y.attrs())};
-      for (std::int64_t& axis : over.axes) ++axis;
       const Expr& like = batched[0] ? x[0] : x[1];
       const auto all = [&](std::size_t k) {
         return batched[k] ? x[k] : broadcast_like(x[k], like);
       };
-      return apply(y.op(), {all(0), all(1)}, std::move(over).attrs(), y->where);
+      return apply(y.op(), {all(0), all(1)}, one_axis_further(y), y->where);
     },
     .follow = [](Args x, std::span<const std::int64_t> axes, const Expr& y) -> std::int64_t {
       const std::int64_t own = axes[0] >= 0 ? axes[0] : axes[1];
@@ -133,9 +129,7 @@ constinit const Op rules::weighted_logsumexp_op{
     .expand = [](const Expr& y) -> Expr {
       const Expr &x = y.inputs()[0], &w = y.inputs()[1];
       const auto& axes = OverAxes::of(y.attrs());
-      for (const std::int64_t axis : axes) {
-        if (x.dims()[axis] == Dim(0)) return final_log(sum(w * exp(x), axes));
-      }
+      if (nothing_along(x, axes)) return final_log(sum(w * exp(x), axes));
       const Expr counting = switch_(equal(w, 0), -inf, x);
       const Expr most = max(counting, axes);
       const Expr shift = switch_(abs(most) < inf, most, 0);

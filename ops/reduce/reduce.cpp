@@ -35,9 +35,7 @@ using namespace reduction;
 namespace {
 
 Type nonempty_type(Args x, const Attrs& attrs, const char* none) {
-  for (const std::int64_t axis : OverAxes::of(attrs)) {
-    if (x[0].dims()[axis] == Dim(0)) throw TypeError(none);
-  }
+  if (nothing_along(x[0], OverAxes::of(attrs))) throw TypeError(none);
   return reduce_type(x, attrs);
 }
 

@@ -33,9 +33,8 @@ struct Leader {
 };
 
 /// Whether there is no element along the axes of a softmax.
-bool nothing_along(const Expr& softmax) {
-  return std::ranges::any_of(OverAxes::of(softmax.attrs()),
-                             [&](std::int64_t axis) { return softmax.dims()[axis] == Dim(0); });
+bool is_of_nothing(const Expr& softmax) {
+  return reduction::nothing_along(softmax, OverAxes::of(softmax.attrs()));
 }
 
 Leader leader_of(const Expr& x, const std::vector<std::int64_t>& axes) {
@@ -62,7 +61,7 @@ Expr log_of_negated(const Expr& log_share) {
 /// f of the log_softmax that `e` takes elements of, or repeats; empty if it is not such.
 template <class F>
 Expr inside_rearranged(const Expr& e, const F& f, int depth = 4) {
-  if (is(e, log_softmax_op)) return nothing_along(e) ? Expr() : f(e);
+  if (is(e, log_softmax_op)) return is_of_nothing(e) ? Expr() : f(e);
   if (depth == 0 || graphs::is_leaf(e) || !rearranges(e.op())) return {};
   const Expr inner = inside_rearranged(e.inputs()[0], f, depth - 1);
   if (!inner.has_value()) return {};
@@ -150,7 +149,7 @@ std::optional<Weighted> unchosen(const Expr& e) {
   for (const std::size_t k : {0u, 1u}) {
     const Expr &p = product.inputs()[k], &w = product.inputs()[1 - k];
     if (!is(p, softmax_op) || p.dims() != product.dims() || p.attrs() != q.attrs() ||
-        nothing_along(p))
+        is_of_nothing(p))
       continue;
     const Expr left = cast(1 - w, p.dtype());
     const Expr logs = apply(log_softmax_op, {p.inputs()[0]}, p.attrs());

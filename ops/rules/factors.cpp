@@ -238,9 +238,7 @@ std::optional<Weighted> Reader::weighted(const Expr& e, int depth) {
 
 std::optional<Weighted> Reader::weighted_sum(const Expr& e, int depth) {
   const Expr& x = e.inputs()[0];
-  for (const std::int64_t axis : OverAxes::of(e.attrs())) {
-    if (x.dims()[axis] == Dim(0)) return {};  // There is no largest term.
-  }
+  if (reduction::nothing_along(x, OverAxes::of(e.attrs()))) return {};  // No largest term.
   const std::optional<Addend> each = addend(x, depth - 1);
   if (!each || !(each->grows || each->vanishes)) return {};
   return Weighted{.sum = e,
