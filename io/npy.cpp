@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <initializer_list>
+#include <limits>
 #include <memory>
 #include <set>
 #include <span>
@@ -174,6 +175,11 @@ void write_npz(const std::string& path, const std::vector<std::pair<std::string,
   for (const auto& [name, tensor] : arrays) {
     if (name.empty() || name.find('\0') != std::string::npos) {
       file_error(path, "cannot be written: an array has no valid name");
+    }
+    // A zip file has 16 bits for the length of a member's name; libzip writes its remainder.
+    if (name.size() + extension.size() > std::numeric_limits<std::uint16_t>::max()) {
+      file_error(path, text("cannot be written: the name of an array has ", name.size(),
+                            " bytes, more than 65531"));
     }
     if (!names.insert(name).second) {
       file_error(path, "cannot be written: two arrays are named '" + name + "'");

@@ -230,6 +230,15 @@ TEST_CASE("names that an archive cannot hold are refused") {
                    write_npz(folder / "a.npz", {{"W", zero}, {"W", zero}});
                  }),
                  "two arrays are named 'W'"));
+  // The longest is kept whole, one more byte is refused.
+  const std::string longest(65531, 'W');
+  const TemporaryFolder other;
+  write_npz(other / "b.npz", {{longest, zero}});
+  CHECK(read_npz(other / "b.npz").at(longest).size() == 1);
+  CHECK(contains(error_of([&] {
+                   write_npz(folder / "a.npz", {{longest + "W", zero}});
+                 }),
+                 "the name of an array has 65532 bytes, more than 65531"));
   CHECK(folder.entries() == 0);
 }
 
