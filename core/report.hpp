@@ -38,6 +38,8 @@ struct ContractionReport {
   Source where;
   std::string before, after;  ///< The formula as written, and as it is computed.
   Work written, chosen;
+  bool is_cheapest =
+      true;  ///< Of all orders. Of more than nine factors, one is found step by step.
 };
 
 /// A step as people see it. Steps are numbered in the order in which they run; those that write

@@ -106,6 +106,8 @@ std::string Explanation::text() const {
     out << "  " << c.where.text() << ": " << human(c.written.flops, "flop") << " -> "
         << human(c.chosen.flops, "flop") << ", " << human(c.written.bytes, "B") << " -> "
         << human(c.chosen.bytes, "B") << "\n      " << c.before << "\n   =  " << c.after << "\n";
+    if (!c.is_cheapest)
+      out << "      in an order found step by step: of more than nine factors not all are tried\n";
   }
   if (contractions.empty()) out << "  none that gains\n";
 

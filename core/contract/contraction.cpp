@@ -3,9 +3,12 @@
 #include <algorithm>
 #include <bit>
 #include <limits>
+#include <map>
+#include <memory>
 #include <optional>
 
 #include "cinch/core/contract/distribute.hpp"
+#include "cinch/core/contract/factor.hpp"
 #include "cinch/core/contract/order.hpp"
 #include "cinch/core/contract/sum_of_products.hpp"
 #include "cinch/core/contract/write.hpp"
@@ -78,15 +81,26 @@ class Contractor {
     }
   }
 
-  Plan plan(const Expr& head, const NodeSet& dissolved) const {
-    bool reads_dissolved = false;
-    Plan as_written{written_work(head), std::nullopt, std::nullopt,
-                    used_heads(head, dissolved, reads_dissolved)};
+  /// Made once for each set of dissolved heads that it reads through.
+  std::shared_ptr<const Plan> plan(const Expr& head, const NodeSet& dissolved) {
+    std::vector<const Node*> uses = used_heads(head, dissolved);
+    std::vector<const Node*> through;
+    for (const Node* used : uses) {
+      if (dissolved.contains(used)) through.push_back(used);
+    }
+    std::ranges::sort(through);
+    auto& known = known_[head.get()][through];
+    if (!known)
+      known = std::make_shared<const Plan>(
+          made(head, dissolved, std::move(uses), /*reads_dissolved=*/!through.empty()));
+    return known;
+  }
+
+  Plan made(const Expr& head, const NodeSet& dissolved, std::vector<const Node*> uses,
+            bool reads_dissolved) const {
+    Plan as_written{written_work(head), std::nullopt, std::nullopt, std::move(uses)};
     try {
       Network net = network_of(head, heads_, dissolved);
-      const bool trivial =
-          net.groups.size() == 1 && net.groups[0].factors.size() == 1 && !net.diagonals;
-      if (trivial && !reads_dissolved) return as_written;
       // A product of two matrices, that are not diagonal ones, has only one order.
       int own = 0, axes = 0;
       for (const Group& group : net.groups) own += std::popcount(group.atoms);
@@ -110,9 +124,8 @@ class Contractor {
     }
   }
 
-  /// The heads that `head` reads as parts of products, and whether it reads through dissolved ones.
-  std::vector<const Node*> used_heads(const Expr& head, const NodeSet& dissolved,
-                                      bool& reads_dissolved) const {
+  /// The heads that `head` reads as parts of products, through dissolved ones.
+  std::vector<const Node*> used_heads(const Expr& head, const NodeSet& dissolved) const {
     std::vector<const Node*> result;
     std::vector<Expr> pending(head.inputs().begin(), head.inputs().end());
     NodeSet seen;
@@ -123,7 +136,6 @@ class Contractor {
       if (heads_.contains(e.get())) {
         result.push_back(e.get());
         if (!dissolved.contains(e.get())) continue;
-        reads_dissolved = true;
       }
       if (e.op().algebra == Algebra::none) continue;
       pending.insert(pending.end(), e.inputs().begin(), e.inputs().end());
@@ -131,8 +143,8 @@ class Contractor {
     return result;
   }
 
-  void keep(const Expr& head, Plan chosen) {
-    for (const Node* used : chosen.uses) {
+  void keep(const Expr& head, std::shared_ptr<const Plan> chosen) {
+    for (const Node* used : chosen->uses) {
       auto& users = users_[used];
       if (std::ranges::find(users, head) == users.end()) users.push_back(head);
     }
@@ -148,29 +160,62 @@ class Contractor {
     }
     std::ranges::stable_sort(candidates, std::greater{},
                              [](const Expr& e) { return element_count(e.type().shape()); });
-    for (const Expr& candidate : candidates) {
-      NodeSet trial = dissolved_;
-      trial.insert(candidate.get());
-      double before = plans_.at(candidate.get()).work.nanoseconds, after = 0;
-      NodeMap<Plan> changed;
-      const auto users = users_.find(candidate.get());
-      if (users == users_.end()) continue;
-      for (const Expr& head : users->second) {
-        if (dissolved_.contains(head.get()) || head == candidate || changed.contains(head.get()))
-          continue;
-        Plan other = plan(head, trial);
-        before += plans_.at(head.get()).work.nanoseconds;
-        after += other.work.nanoseconds;
-        changed.insert_or_assign(head.get(), std::move(other));
+    // What does not pay may do so once what it is made of is dissolved.
+    constexpr int most_rounds = 3;
+    for (int round = 0; round < most_rounds; ++round) {
+      const std::size_t before = dissolved_.size();
+      for (const Expr& candidate : candidates) {
+        if (!dissolved_.contains(candidate.get())) dissolve(candidate);
       }
-      if (!changed.empty() && after < gain_wanted * before) {
+      if (dissolved_.size() == before) break;
+    }
+  }
+
+  /// Dissolves `candidate` where that gains; else together with those that use it, and with those
+  /// that use these: a Jacobian that is needed only inside products stands in several at once.
+  void dissolve(const Expr& candidate) {
+    constexpr int most_levels = 4;
+    std::vector<Expr> added{candidate};
+    NodeSet trial = dissolved_;
+    trial.insert(candidate.get());
+    for (int level = 0; level < most_levels; ++level) {
+      std::vector<Expr> next = users_of(added);
+      double before = 0, after = 0;
+      std::vector<std::shared_ptr<const Plan>> changed;
+      for (const Expr& head : added) before += plans_.at(head.get())->work.nanoseconds;
+      std::erase_if(next, [&](const Expr& head) { return trial.contains(head.get()); });
+      for (const Expr& head : next) {
+        changed.push_back(plan(head, trial));
+        before += plans_.at(head.get())->work.nanoseconds;
+        after += changed.back()->work.nanoseconds;
+      }
+      if (changed.empty()) return;
+      if (after < gain_wanted * before) {
         dissolved_ = std::move(trial);
-        for (const Expr& head : std::vector<Expr>(users->second)) {
-          const auto better = changed.find(head.get());
-          if (better != changed.end()) keep(head, Plan(better->second));
-        }
+        for (std::size_t k = 0; k < next.size(); ++k) keep(next[k], changed[k]);
+        return;
+      }
+      std::erase_if(next, [&](const Expr& head) { return fixed_.contains(head.get()); });
+      if (next.empty()) return;
+      for (const Expr& head : next) {
+        trial.insert(head.get());
+        added.push_back(head);
       }
     }
+  }
+
+  /// The heads that read one of these and are written.
+  std::vector<Expr> users_of(std::span<const Expr> heads) const {
+    std::vector<Expr> result;
+    for (const Expr& head : heads) {
+      const auto users = users_.find(head.get());
+      if (users == users_.end()) continue;
+      for (const Expr& user : users->second) {
+        if (!dissolved_.contains(user.get()) && std::ranges::find(result, user) == result.end())
+          result.push_back(user);
+      }
+    }
+    return result;
   }
 
   std::vector<Expr> write() {
@@ -178,8 +223,8 @@ class Contractor {
     for (const Expr& head : head_list_) {
       // Heads come in topological order, so the factors of each are written before it.
       const auto found = plans_.find(head.get());
-      if (dissolved_.contains(head.get()) || !found->second.network) continue;
-      Network net = *found->second.network;
+      if (dissolved_.contains(head.get()) || !found->second->network) continue;
+      Network net = *found->second->network;
       for (Group& group : net.groups) {
         for (Factor& factor : group.factors) {
           factor.value = rebuild(
@@ -188,15 +233,15 @@ class Contractor {
         }
       }
       const Attribution as(head->where, /*force=*/true);
-      done[head.get()] = written(net, *found->second.order, head);
+      done[head.get()] = written(net, *found->second->order, sizes(head));
       if (!reports_) continue;
       Work before = written_work(head);
-      for (const Node* used : found->second.uses) {
+      for (const Node* used : found->second->uses) {
         if (dissolved_.contains(used))
           before += written_work(*std::ranges::find(head_list_, used, &Expr::get));
       }
       reports_->push_back({head->where, describe(head, 6), describe(done[head.get()], 8), before,
-                           found->second.work});
+                           found->second->work, found->second->order->is_cheapest});
     }
     return rebuild(
         roots_, [](const Expr& e) { return e; }, done);
@@ -206,14 +251,15 @@ class Contractor {
   std::vector<ContractionReport>* reports_;
   std::vector<Expr> order_, head_list_;
   NodeSet heads_, fixed_, dissolved_;
-  NodeMap<Plan> plans_;
+  NodeMap<std::shared_ptr<const Plan>> plans_;
+  NodeMap<std::map<std::vector<const Node*>, std::shared_ptr<const Plan>>> known_;
   NodeMap<std::vector<Expr>> users_;  // The heads that read a head.
 };
 
 }  // namespace
 
 std::vector<Expr> contract(std::span<const Expr> roots, std::vector<ContractionReport>* reports) {
-  return Contractor(with_distributed_sums(roots), reports).run();
+  return Contractor(with_distributed_sums(with_common_factors(roots)), reports).run();
 }
 
 }  // namespace cinch::contraction

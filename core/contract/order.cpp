@@ -2,6 +2,7 @@
 
 #include <bit>
 #include <limits>
+#include <utility>
 
 #include "cinch/core/run/cost.hpp"
 
@@ -37,35 +38,116 @@ Work pair_work(const Network& net, Atoms a, Atoms b, Atoms c) {
   return writing + pass(all, net.element);
 }
 
-Order cheapest_order(const Network& net) {
+namespace {
+
+constexpr std::size_t most_searched = 9;  // Groups; the search is exponential in them.
+
+/// What a group takes by itself: its product, summed to `atoms`.
+Work group_work(const Network& net, std::size_t g, Atoms atoms) {
+  const Group& group = net.groups[g];
+  const bool computes = atoms != group.atoms || group.factors.size() > 1;
+  return computes ? step() + pass(net.count(group.atoms), net.element) : Work{};
+}
+
+Order searched(const Network& net) {
   const std::size_t count = net.groups.size();
   const unsigned full = (1u << count) - 1;
-  Order order{{}, std::vector<unsigned>(full + 1, 0), std::vector<Atoms>(full + 1, 0)};
+  std::vector<unsigned> half(full + 1, 0);
+  std::vector<Atoms> atoms(full + 1, 0);
   std::vector<Work> work(full + 1, Work{std::numeric_limits<double>::infinity(), 0, 0});
   for (unsigned set = 1; set <= full; ++set) {
     Atoms inside = 0, outside = net.result;
     for (std::size_t g = 0; g < count; ++g)
       (set >> g & 1u ? inside : outside) |= net.groups[g].atoms;
-    order.atoms[set] = inside & outside;
+    atoms[set] = inside & outside;
     if (std::has_single_bit(set)) {
-      const bool reduces = order.atoms[set] != inside;
-      const std::size_t factors =
-          net.groups[static_cast<std::size_t>(std::countr_zero(set))].factors.size();
-      work[set] = reduces || factors > 1 ? step() + pass(net.count(inside), net.element) : Work{};
+      work[set] = group_work(net, static_cast<std::size_t>(std::countr_zero(set)), atoms[set]);
       continue;
     }
     for (unsigned a = (set - 1) & set; a > 0; a = (a - 1) & set) {
       const unsigned b = set ^ a;
       if (a < b) break;
-      const Work total =
-          work[a] + work[b] + pair_work(net, order.atoms[a], order.atoms[b], order.atoms[set]);
+      const Work total = work[a] + work[b] + pair_work(net, atoms[a], atoms[b], atoms[set]);
       if (total.nanoseconds < work[set].nanoseconds) {
         work[set] = total;
-        order.half[set] = a;
+        half[set] = a;
       }
     }
   }
-  order.work = work[full];
+  Order order{work[full], {}, {}};
+  for (std::size_t g = 0; g < count; ++g) order.atoms.push_back(atoms[1u << g]);
+  const auto part = [&](const auto& self, unsigned set) -> std::size_t {
+    if (std::has_single_bit(set)) return static_cast<std::size_t>(std::countr_zero(set));
+    const std::size_t left = self(self, half[set]), right = self(self, set ^ half[set]);
+    order.pairs.emplace_back(left, right);
+    order.atoms.push_back(atoms[set]);
+    return order.atoms.size() - 1;
+  };
+  part(part, full);
+  return order;
+}
+
+Order greedy(const Network& net) {
+  Order order{{}, {}, {}, /*is_cheapest=*/false};
+  std::vector<std::size_t> left;  // Parts to be multiplied.
+  // The indices that `left` but for two of them, or the result, still have a use for.
+  const auto used_beside = [&](std::size_t a, std::size_t b) {
+    Atoms used = net.result;
+    for (const std::size_t part : left) {
+      if (part != a && part != b) used |= order.atoms[part];
+    }
+    return used;
+  };
+  for (std::size_t g = 0; g < net.groups.size(); ++g) {
+    order.atoms.push_back(net.groups[g].atoms);
+    left.push_back(g);
+  }
+  for (std::size_t g = 0; g < net.groups.size(); ++g) {
+    order.atoms[g] &= used_beside(g, g);
+    order.work += group_work(net, g, order.atoms[g]);
+  }
+  while (left.size() > 1) {
+    Work least{std::numeric_limits<double>::infinity(), 0, 0};
+    std::pair<std::size_t, std::size_t> best;
+    Atoms of_best = 0;
+    for (std::size_t k = 0; k < left.size(); ++k) {
+      for (std::size_t l = k + 1; l < left.size(); ++l) {
+        const Atoms a = order.atoms[left[k]], b = order.atoms[left[l]];
+        const Atoms atoms = (a | b) & used_beside(left[k], left[l]);
+        const Work work = pair_work(net, a, b, atoms);
+        if (work.nanoseconds >= least.nanoseconds) continue;
+        least = work;
+        best = {left[k], left[l]};
+        of_best = atoms;
+      }
+    }
+    order.work += least;
+    order.pairs.push_back(best);
+    std::erase(left, best.first);
+    std::erase(left, best.second);
+    left.push_back(order.atoms.size());
+    order.atoms.push_back(of_best);
+  }
+  return order;
+}
+
+}  // namespace
+
+Order cheapest_order(const Network& net) {
+  Order order = net.groups.size() <= most_searched ? searched(net) : greedy(net);
+  // Each index that the result has again puts what was computed on a diagonal.
+  Atoms placed = 0;
+  double elements = net.count(net.result);
+  for (const AxisIndices& axis : net.axes) {
+    for (const int i : axis) {
+      const Atoms atom = Atoms(1) << i;
+      if (placed & atom) {
+        elements *= net.count(atom);
+        order.work += step() + pass(elements, net.element);
+      }
+      placed |= atom;
+    }
+  }
   return order;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <utility>
 #include <vector>
 
 #include "cinch/core/contract/sum_of_products.hpp"
@@ -18,15 +19,17 @@ Work products(double flops, std::size_t element);
 /// Computing the result `c` from two operands, all sets of indices.
 Work pair_work(const Network& net, Atoms a, Atoms b, Atoms c);
 
-/// The cheapest order: which halves each set of groups is computed from.
+/// In which order groups are multiplied. Parts are the groups, then the products of pairs of parts,
+/// the last of which is the result.
 struct Order {
   Work work;
-  std::vector<unsigned> half;  // By set of groups.
-  std::vector<Atoms> atoms;    // Indices of each set's result.
+  std::vector<std::pair<std::size_t, std::size_t>> pairs;
+  std::vector<Atoms> atoms;  // Indices of each part.
+  bool is_cheapest = true;   // Of all there are.
 };
 
-/// By dynamic programming over sets of groups, of which there are at most a dozen: the time of a
-/// set is that of the best two halves and of their product.
+/// Up to nine groups by dynamic programming over their sets: the time of a set is that of the best
+/// two halves and of their product. Of more, one after the other the pair that takes least.
 Order cheapest_order(const Network& net);
 
 }  // namespace cinch::contraction

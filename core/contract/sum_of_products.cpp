@@ -1,6 +1,7 @@
 #include "cinch/core/contract/sum_of_products.hpp"
 
 #include <algorithm>
+#include <optional>
 #include <unordered_map>
 
 #include "cinch/core/graph/engine_ops.hpp"
@@ -11,36 +12,58 @@ namespace cinch::contraction {
 
 namespace {
 
-constexpr std::size_t most_factors = 12;  // The search is exponential in the groups they form.
-constexpr std::size_t most_groups = 9;
+constexpr std::size_t most_factors = 48;
 constexpr int deepest_reading = 40;
+constexpr std::int64_t largest_constant = 4096;  // Whose elements are looked at.
 
-/// An index of a sum of products: where it has no other name, it is known by its number.
-struct IndexTable {
-  std::vector<std::int64_t> size;
-  std::vector<int> same_as;  // Union-find.
-
-  int fresh(std::int64_t n) {
-    if (n == 0) throw NotReadable{};  // A sum of nothing has no order to choose.
-    size.push_back(n);
-    same_as.push_back(static_cast<int>(same_as.size()));
-    return same_as.back();
+/// Along which axes the elements of a constant differ.
+std::vector<bool> varying_axes(const Tensor& value) {
+  std::vector<bool> varies(value.shape().size(), false);
+  std::int64_t stride = 1;
+  for (std::size_t axis = varies.size(); axis-- > 0;) {
+    const std::int64_t n = value.shape()[axis];
+    for (std::int64_t k = 0; k < value.size() && !varies[axis]; ++k)
+      varies[axis] = value.at(k) != value.at(k - k / stride % n * stride);
+    stride *= n;
   }
-  int find(int i) const {
-    while (same_as[static_cast<std::size_t>(i)] != i) i = same_as[static_cast<std::size_t>(i)];
-    return i;
-  }
-  void unite(int a, int b) { same_as[static_cast<std::size_t>(find(a))] = find(b); }
-};
+  return varies;
+}
 
-/// scale * sum over the indices that are not in `axes` of the product of the factors. An index that
-/// stands in two axes makes the value 0 off their diagonal.
-struct SumOfProducts {
-  double scale = 1;
-  std::vector<Factor> factors;
-  std::vector<AxisIndices> axes;
-  std::vector<int> indices;  // All there are.
-};
+/// Its elements along those axes, the first along all others.
+Tensor along(const Tensor& value, const std::vector<bool>& varies) {
+  Shape shape;
+  for (std::size_t axis = 0; axis < varies.size(); ++axis) {
+    if (varies[axis]) shape.push_back(value.shape()[axis]);
+  }
+  Tensor result(value.dtype(), shape);
+  dispatch_float(value.dtype(), [&]<class T> {
+    for (std::int64_t k = 0; k < result.size(); ++k) {
+      std::int64_t from = 0, left = k, stride = 1;
+      for (std::size_t axis = varies.size(); axis-- > 0;) {
+        const std::int64_t n = value.shape()[axis];
+        if (varies[axis]) {
+          from += left % n * stride;
+          left /= n;
+        }
+        stride *= n;
+      }
+      result.data<T>()[static_cast<std::size_t>(k)] =
+          value.data<T>()[static_cast<std::size_t>(from)];
+    }
+  });
+  return result;
+}
+
+/// c where a matrix is c times an identity.
+std::optional<double> scale_of_identity(const Tensor& matrix) {
+  if (matrix.shape().size() != 2 || matrix.shape()[0] != matrix.shape()[1]) return std::nullopt;
+  const std::int64_t n = matrix.shape()[0];
+  const double c = matrix.at(0);
+  for (std::int64_t k = 0; k < n * n; ++k) {
+    if (matrix.at(k) != (k % (n + 1) == 0 ? c : 0)) return std::nullopt;
+  }
+  return c;
+}
 
 class Reader {
  public:
@@ -58,11 +81,9 @@ class Reader {
  private:
   SumOfProducts opaque(const Expr& e) {
     SumOfProducts result;
-    if (const Tensor* value = constant_value(e); value && value->size() == 1) {
-      result.scale = value->at(0);
-      result.axes.resize(static_cast<std::size_t>(e.rank()));
-      return result;
-    }
+    const Tensor* value = constant_value(e);
+    if (value && is_float(e.dtype()) && value->size() > 0 && value->size() <= largest_constant)
+      return of_constant(e, *value);
     for (const Dim dim : e.dims()) {
       AxisIndices axis;
       if (dim.size() != 1) {
@@ -72,6 +93,34 @@ class Reader {
       result.axes.push_back(axis);
     }
     result.factors.push_back({e, result.axes});
+    return result;
+  }
+
+  /// What is the same along an axis repeats; what is an identity, as seeds of derivatives are, has
+  /// one index in both axes.
+  SumOfProducts of_constant(const Expr& e, const Tensor& value) {
+    SumOfProducts result;
+    const std::vector<bool> varies = varying_axes(value);
+    for (const Dim dim : e.dims()) {
+      AxisIndices axis;
+      if (dim.size() != 1) axis.push_back(table_.fresh(dim.size()));
+      result.indices.insert(result.indices.end(), axis.begin(), axis.end());
+      result.axes.push_back(std::move(axis));
+    }
+    std::vector<AxisIndices> along_them;
+    for (std::size_t axis = 0; axis < varies.size(); ++axis) {
+      if (varies[axis]) along_them.push_back(result.axes[axis]);
+    }
+    const Tensor part = along(value, varies);
+    if (along_them.empty()) {
+      result.scale = part.at(0);
+    } else if (const std::optional<double> c = scale_of_identity(part)) {
+      result.scale = *c;
+      table_.unite(along_them[0][0], along_them[1][0]);
+    } else {
+      const bool whole = along_them.size() == varies.size();
+      result.factors.push_back({whole ? e : constant(part, e->where), std::move(along_them)});
+    }
     return result;
   }
 
@@ -309,11 +358,20 @@ bool to_diagonal(Factor& factor) {
 
 }  // namespace
 
+SumOfProducts read(IndexTable& table, const Expr& head, const NodeSet& heads,
+                   const NodeSet& dissolved) {
+  return Reader(table, heads, dissolved).read(head);
+}
+
 Network network_of(const Expr& head, const NodeSet& heads, const NodeSet& dissolved) {
   IndexTable table;
-  SumOfProducts sum = Reader(table, heads, dissolved).read(head);
+  SumOfProducts sum = read(table, head, heads, dissolved);
+  return network_of(table, std::move(sum), head.dtype());
+}
+
+Network network_of(const IndexTable& table, SumOfProducts sum, DType dtype) {
   Network net;
-  net.element = size_of(head.dtype());
+  net.element = size_of(dtype);
   net.scale = sum.scale;
   std::unordered_map<int, int> bit;
   const auto bit_of = [&](int i) {
@@ -324,9 +382,7 @@ Network network_of(const Expr& head, const NodeSet& heads, const NodeSet& dissol
   for (AxisIndices& axis : sum.axes) {
     for (int& i : axis) {
       i = bit_of(i);
-      const Atoms atom = Atoms(1) << i;
-      if (net.result & atom) throw NotReadable{};  // A diagonal in the result.
-      net.result |= atom;
+      net.result |= Atoms(1) << i;
     }
   }
   net.axes = sum.axes;
@@ -348,8 +404,7 @@ Network network_of(const Expr& head, const NodeSet& heads, const NodeSet& dissol
       same->factors.push_back(factor);
     }
   }
-  if (net.size.size() > 60 || net.groups.size() > most_groups || net.groups.empty())
-    throw NotReadable{};
+  if (net.size.size() > 60 || net.groups.empty()) throw NotReadable{};
   // Summed over, but in no factor: every term counts as often as the index has values.
   Atoms counted = 0;
   for (const int i : sum.indices) {

@@ -30,7 +30,7 @@ struct Group {
 struct Network {
   std::vector<std::int64_t> size;  // Of each bit's index.
   std::vector<Group> groups;
-  std::vector<AxisIndices> axes;  // Of the result, as bits.
+  std::vector<AxisIndices> axes;  // Of the result, as bits; of two with one index, the diagonal.
   Atoms result = 0;
   double scale = 1;
   std::size_t element = 8;  // Bytes.
@@ -44,11 +44,41 @@ struct Network {
   }
 };
 
-/// Thrown by network_of() for what does not read as one sum of products within its limits.
+/// Thrown for what does not read as one sum of products within its limits.
 struct NotReadable {};
+
+/// Indices of one or several sums of products, each known by its number.
+struct IndexTable {
+  std::vector<std::int64_t> size;
+  std::vector<int> same_as;  // Union-find.
+
+  int fresh(std::int64_t n) {
+    if (n == 0) throw NotReadable{};  // A sum of nothing has no order to choose.
+    size.push_back(n);
+    same_as.push_back(static_cast<int>(same_as.size()));
+    return same_as.back();
+  }
+  int find(int i) const {
+    while (same_as[static_cast<std::size_t>(i)] != i) i = same_as[static_cast<std::size_t>(i)];
+    return i;
+  }
+  void unite(int a, int b) { same_as[static_cast<std::size_t>(find(a))] = find(b); }
+};
+
+/// scale * sum over the indices that are not in `axes` of the product of the factors. An index that
+/// stands in two axes makes the value 0 off their diagonal.
+struct SumOfProducts {
+  double scale = 1;
+  std::vector<Factor> factors;
+  std::vector<AxisIndices> axes;
+  std::vector<int> indices;  // All there are.
+};
 
 /// The sum or product `head` as one sum over indices. Reading stops at the other nodes in `heads`,
 /// except those in `dissolved`, and at everything that is no part of a sum of products.
+SumOfProducts read(IndexTable& table, const Expr& head, const NodeSet& heads,
+                   const NodeSet& dissolved);
+Network network_of(const IndexTable& table, SumOfProducts sum, DType dtype);
 Network network_of(const Expr& head, const NodeSet& heads, const NodeSet& dissolved);
 
 }  // namespace cinch::contraction

@@ -1,7 +1,8 @@
 #include "cinch/core/contract/write.hpp"
 
 #include <algorithm>
-#include <bit>
+#include <cstddef>
+#include <cstdint>
 #include <utility>
 #include <vector>
 
@@ -16,17 +17,18 @@ class Writer {
  public:
   Writer(const Network& net, const Order& order) : net_(net), order_(order) {}
 
-  Expr write(const Expr& head) {
-    Part whole = part((1u << net_.groups.size()) - 1);
+  Expr write() {
+    Part whole = part(order_.atoms.size() - 1);
     // Repeated along indices that no factor has, then axes as the result wants them.
-    std::vector<int> wanted;
+    std::vector<int> wanted, once;
     for (const AxisIndices& axis : net_.axes) wanted.insert(wanted.end(), axis.begin(), axis.end());
-    Expr e = arranged(whole, wanted);
-    std::vector<Expr> full;
-    for (const int i : wanted) full.push_back(count_of(net_.size[static_cast<std::size_t>(i)]));
+    for (const int i : wanted) {
+      if (std::ranges::find(once, i) == once.end()) once.push_back(i);
+    }
+    Expr e = arranged(whole, once);
     if (net_.scale != 1) e = e * literal(net_.scale);
-    e = broadcast_to(e, full);
-    return reshape(e, sizes(head));
+    e = broadcast_to(e, counts(once));
+    return on_diagonals(e, wanted);
   }
 
  private:
@@ -36,18 +38,51 @@ class Writer {
   };
 
   static Expr count_of(std::int64_t n) { return constant(Tensor(n)); }
+  std::vector<Expr> counts(const std::vector<int>& order) const {
+    std::vector<Expr> result;
+    for (const int i : order) result.push_back(count_of(net_.size[static_cast<std::size_t>(i)]));
+    return result;
+  }
+
+  /// From an axis for each index of `wanted`, in the order in which they come there first, to all
+  /// axes of `wanted`: zeros but where those of one index agree.
+  Expr on_diagonals(Expr e, const std::vector<int>& wanted) const {
+    const auto first = [&](std::size_t k) {
+      return static_cast<std::size_t>(std::ranges::find(wanted, wanted[k]) - wanted.begin());
+    };
+    std::vector<std::size_t> places;  // In `wanted`, of the axes that there are.
+    for (std::size_t k = 0; k < wanted.size(); ++k) {
+      if (first(k) == k) places.push_back(k);
+    }
+    for (std::size_t k = 0; k < wanted.size(); ++k) {
+      if (first(k) == k) continue;
+      const auto row = std::ranges::find(places, first(k)) - places.begin();
+      std::vector<std::int64_t> pattern;
+      for (std::ptrdiff_t axis = 0; axis < std::ssize(places); ++axis) {
+        if (axis != row) pattern.push_back(axis);
+      }
+      pattern.push_back(row);  // The diagonal comes last.
+      const auto column = std::ranges::lower_bound(places, k) - places.begin();
+      places.insert(places.begin() + column, k);
+      std::vector<int> order;
+      for (const std::size_t place : places) order.push_back(wanted[place]);
+      const Expr like = broadcast_to(constant(Tensor(e.dtype(), {})), counts(order));
+      e = embed_diagonal(dimshuffle(e, pattern), like, 0, row, column);
+    }
+    return e;
+  }
 
   Expr sum_over(const Expr& e, const std::vector<std::int64_t>& axes) {
     return axes.empty() ? e : sum_axes(e, axes);
   }
 
-  Part part(unsigned set) {
-    if (std::has_single_bit(set))
-      return group(static_cast<std::size_t>(std::countr_zero(set)), order_.atoms[set]);
-    const unsigned a = order_.half[set];
-    Part left = part(a), right = part(set ^ a);
+  Part part(std::size_t number) {
+    const std::size_t groups = net_.groups.size();
+    if (number < groups) return group(number, order_.atoms[number]);
+    const auto [a, b] = order_.pairs[number - groups];
+    Part left = part(a), right = part(b);
     if (leads(right) < leads(left)) std::swap(left, right);
-    return pair(left, right, order_.atoms[set]);
+    return pair(left, right, order_.atoms[number]);
   }
 
   /// The product of a group's factors, summed to the indices `keep`.
@@ -174,8 +209,9 @@ class Writer {
 
 }  // namespace
 
-Expr written(const Network& net, const Order& order, const Expr& head) {
-  return Writer(net, order).write(head);
+Expr written(const Network& net, const Order& order) { return Writer(net, order).write(); }
+Expr written(const Network& net, const Order& order, const std::vector<Expr>& sizes) {
+  return reshape(written(net, order), sizes);
 }
 
 }  // namespace cinch::contraction

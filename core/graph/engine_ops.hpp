@@ -35,6 +35,9 @@ Expr narrow(const Arg& x, std::int64_t axis, const Arg& start, const Arg& length
             std::int64_t step);
 /// The diagonal of the matrices that two axes span, which go; the diagonal comes last.
 Expr diagonal(const Arg& x, std::int64_t offset, std::int64_t axis1, std::int64_t axis2);
+/// Zeros of the shape of `like` but for that diagonal, the last axis of `x`.
+Expr embed_diagonal(const Arg& x, const Arg& like, std::int64_t offset, std::int64_t axis1,
+                    std::int64_t axis2);
 /// Sum over these axes, ascending, which go.
 Expr sum_axes(const Expr& x, const std::vector<std::int64_t>& axes);
 

@@ -5,9 +5,11 @@
 #include <functional>
 
 #include "cinch/cinch.hpp"
+#include "cinch/core/contract/factor.hpp"
 #include "cinch/core/rewrite/rewrite.hpp"
 #include "cinch/core/run/interpret.hpp"
 #include "support/samples.hpp"
+#include "support/settings.hpp"
 
 using namespace cinch;
 using namespace cinch::testing;
@@ -108,6 +110,48 @@ const std::vector<Case>& cases() {
          return sum(expand_dims(x[0], 2) * expand_dims(x[1], 1) * expand_dims(x[2], 0));
        },
        200 * kib},
+      {"the Gram matrix of a decoder's Jacobian, less 1",
+       {{30, 8}, {8, 32}, {32, 400}},
+       [](Args x) {
+         const Expr J = jacobian(dot(tanh(dot(x[0], x[1])), x[2]), x[0]);
+         return sum(square(batched_dot(transpose(J, {0, 2, 1}), J) - eye(8, DType::float64)));
+       },
+       700 * kib},  // J is 768 kB, and 3 MB with the hidden units.
+      {"a scalar of a Gram matrix by another",
+       {{30, 8}, {8, 32}, {32, 400}},
+       [](Args x) {
+         const Expr J = jacobian(dot(tanh(dot(x[0], x[1])), x[2]), x[0]);
+         const Expr G = batched_dot(transpose(J, {0, 2, 1}), J);
+         return sum(square(G)) / square(sum(trace(G, 0, 1, 2)));
+       },
+       700 * kib},
+      {"how a layer's Jacobian changes",
+       {{20, 300}, {300, 100}, {20, 300}},
+       [](Args x) {
+         const auto J = [&](const Expr& at) { return jacobian(sigmoid(dot(at, x[1])), at); };
+         return sum(square(J(x[0]) - J(x[2])));
+       },
+       1000 * kib},  // One Jacobian is 4.8 MB.
+      {"how the Jacobian of two layers changes",
+       {{20, 300}, {300, 24}, {24, 16}, {20, 300}},
+       [](Args x) {
+         const auto J = [&](const Expr& at) {
+           return jacobian(tanh(dot(sigmoid(dot(at, x[1])), x[2])), at);
+         };
+         return sum(square(J(x[0]) - J(x[3])));
+       },
+       700 * kib},  // 768 kB.
+      {"Jacobians beside their mean",
+       {{20, 300}, {300, 24}, {24, 16}},
+       [](Args x) {
+         const Expr J = jacobian(tanh(dot(sigmoid(dot(x[0], x[1])), x[2])), x[0]);
+         return sum(square(J - mean(J, 0, /*keepdims=*/true)));
+       },
+       700 * kib},
+      {"second derivatives of a layer",
+       {{8, 24}, {24, 10}},
+       [](Args x) { return sum(hessian_norm2(sigmoid(dot(x[0], x[1])), x[0])); },
+       16 * kib},  // 360 kB.
       {"a sum over an index that no factor has",
        {{5, 4}},
        [](Args x) {
@@ -146,6 +190,130 @@ TEST_CASE("contractions and their gradients have the values of the formulas as w
   }
 }
 
+namespace {
+
+/// Programs that add products with factors in common: each factor is a small tensor whose axes are
+/// named by letters, those that the result does not have are summed over.
+class RandomSums {
+ public:
+  explicit RandomSums(unsigned seed) : random_(seed) {
+    for (std::size_t k = 0; k < 4; ++k) {
+      std::string letters;
+      Shape shape;
+      for (int axis = 1 + pick(3); axis > 0; --axis) {
+        letters += letter();
+        shape.push_back(size_of_letter(letters.back()));
+      }
+      pool.push_back(variable("x" + std::to_string(k), DType::float64, Shape(shape.size(), -1)));
+      values.push_back(random_tensor(DType::float64, shape, random_, -1, 1));
+      letters_.push_back(letters);
+    }
+  }
+
+  Expr cost() {
+    result_ = std::string("ace").substr(0, static_cast<std::size_t>(1 + pick(3)));
+    Expr total = term();
+    for (int k = 1 + pick(2); k > 0; --k) total = pick(2) ? total + term() : total - term();
+    switch (pick(3)) {
+      case 0:
+        return sum(square(total));
+      case 1:
+        return sum(sin(total));
+      default:
+        return sum(total * term());
+    }
+  }
+
+  std::vector<Expr> pool;
+  std::vector<Tensor> values;
+
+ private:
+  int pick(int n) { return std::uniform_int_distribution<int>(0, n - 1)(random_); }
+  char letter() { return static_cast<char>('a' + pick(6)); }
+  /// Of a and b the same, so that a factor may stand for either.
+  static std::int64_t size_of_letter(char c) { return c < 'c' ? 9 : 2 + c - 'a'; }
+
+  /// A product of two to four factors, summed to the letters of the result.
+  Expr term() {
+    std::string all = result_;
+    std::vector<std::pair<std::size_t, std::string>> factors;
+    for (int k = 2 + pick(3); k > 0; --k) {
+      const auto at = static_cast<std::size_t>(pick(static_cast<int>(pool.size())));
+      std::string letters = letters_[at];
+      for (char& c : letters) {
+        if (c < 'c' && pick(2)) c = static_cast<char>('a' + 'b' - c);
+      }
+      for (const char c : letters) {
+        if (all.find(c) == std::string::npos) all += c;
+      }
+      factors.emplace_back(at, letters);
+    }
+    Expr product;
+    std::vector<Expr> full;
+    for (const char c : all) full.push_back(Expr(size_of_letter(c)));
+    for (const auto& [at, letters] : factors) {
+      Expr value = pool[at];
+      std::string own = letters;  // Where a letter comes twice, the diagonal is meant.
+      for (std::size_t k = own.size(); k-- > 0;) {
+        const std::size_t first = own.find(own[k]);
+        if (first == k) continue;
+        value = diagonal(value, 0, static_cast<std::int64_t>(first), static_cast<std::int64_t>(k));
+        const char c = own[k];
+        own.erase(k, 1);
+        own.erase(first, 1);
+        own += c;
+        k = own.size();
+      }
+      std::vector<std::int64_t> pattern;
+      for (const char c : all) {
+        const std::size_t found = own.find(c);
+        pattern.push_back(found == std::string::npos ? -1 : static_cast<std::int64_t>(found));
+      }
+      const Expr aligned = dimshuffle(value, pattern);
+      product = product.has_value() ? product * aligned : aligned;
+    }
+    std::vector<std::int64_t> summed;
+    for (std::size_t k = result_.size(); k < all.size(); ++k)
+      summed.push_back(static_cast<std::int64_t>(k));
+    product = broadcast_to(product, full);
+    return summed.empty() ? product : sum(product, Axes(summed));
+  }
+
+  std::mt19937 random_;
+  std::vector<std::string> letters_;
+  std::string result_;
+};
+
+}  // namespace
+
+TEST_CASE("random sums of products with factors in common have the values as written") {
+  const std::int64_t programs = number_from("CINCH_RANDOM_PROGRAMS", 200),
+                     first = number_from("CINCH_RANDOM_SEED", 1);
+  std::int64_t shared = 0;
+  for (std::int64_t k = 0; k < programs; ++k) {
+    CAPTURE(first + k);
+    RandomSums sums(static_cast<unsigned>(first + k));
+    std::vector<Expr> outputs{sums.cost()};
+    for (const Expr& g : grad(outputs[0], sums.pool, {.disconnected = Disconnected::zero}))
+      outputs.push_back(g);
+    const Function f = function({.inputs = sums.pool, .outputs = outputs});
+    std::vector<Binding> bindings;
+    for (std::size_t i = 0; i < sums.pool.size(); ++i)
+      bindings.emplace_back(sums.pool[i], sums.values[i]);
+    const std::vector<Tensor> fast = f(sums.values),
+                              plain = cinch::running::interpret(outputs, bindings, /*watch=*/false);
+    for (std::size_t i = 0; i < outputs.size(); ++i) CHECK(distance(fast[i], plain[i]) < 1e-9);
+    // The same with sizes that are known, as the pass sees it.
+    Substitutions known;
+    for (std::size_t i = 0; i < sums.pool.size(); ++i)
+      known.emplace_back(sums.pool[i],
+                         variable("k" + std::to_string(i), DType::float64, sums.values[i].shape()));
+    const Expr whole = substitute(std::span(outputs.data(), 1), known)[0];
+    shared += cinch::contraction::with_common_factors(std::span(&whole, 1))[0] == whole ? 0 : 1;
+  }
+  CHECK(shared > programs / 20);
+}
+
 TEST_CASE("what gains nothing stays as it is written") {
   const Expr a = variable("a", DType::float64, {30, 40}),
              b = variable("b", DType::float64, {40, 50}), v = variable("v", DType::float64, {40});
@@ -181,8 +349,9 @@ TEST_CASE("traces and diagonals of products are computed without the products") 
     const auto better =
         cinch::contraction::contract(cinch::rewriting::rewrite(std::span(&e, 1)), &reports);
     REQUIRE(!reports.empty());
-    // As written each is a product of two matrices, but sum(p * eye).
-    for (const Expr& node : topological(better)) CHECK(&node.op() != &dot_op);
+    // As written each is a product of two matrices, but sum(p * eye); of vectors there may be one.
+    for (const Expr& node : topological(better))
+      CHECK((&node.op() != &dot_op || element_count(node.type().shape()) == 1));
     Work work;
     for (const ContractionReport& r : reports) work += r.chosen;
     CHECK(work.flops <= 6 * n * n);
@@ -213,6 +382,44 @@ TEST_CASE("the order of a chain follows its sizes") {
   CHECK(reports[0].chosen.nanoseconds < reports[0].written.nanoseconds / 5);
   for (const Expr& node : topological(better)) {
     if (&node.op() == &dot_op) CHECK(node.dims() != a.dims());  // Each product is with a vector.
+  }
+}
+
+TEST_CASE("products of any number of factors have an order, and explain() says which") {
+  for (const int factors : {8, 9, 10, 11, 13}) {
+    CAPTURE(factors);
+    // A path through `factors` matrices: as written 3^14 terms of the last.
+    std::mt19937 random(3);
+    std::vector<Expr> x;
+    std::vector<Tensor> values;
+    Expr product;
+    std::vector<std::int64_t> pattern(static_cast<std::size_t>(factors) + 1, -1);
+    double expected = 0;
+    std::vector<double> paths(3, 1);
+    for (int k = 0; k < factors; ++k) {
+      x.push_back(variable("x" + std::to_string(k), DType::float64, {-1, -1}));
+      values.push_back(random_tensor(DType::float64, {3, 3}, random, 0.2, 1));
+      std::vector<std::int64_t> own = pattern;
+      own[static_cast<std::size_t>(k)] = 0;
+      own[static_cast<std::size_t>(k) + 1] = 1;
+      const Expr factor = dimshuffle(x.back(), own);
+      product = k ? product * factor : factor;
+      std::vector<double> next(3, 0);
+      for (std::int64_t i = 0; i < 3; ++i) {
+        for (std::int64_t j = 0; j < 3; ++j)
+          next[static_cast<std::size_t>(j)] +=
+              paths[static_cast<std::size_t>(i)] * values.back().at({i, j});
+      }
+      paths = next;
+    }
+    for (const double p : paths) expected += p;
+    const Function f = function({.inputs = x, .outputs = {sum(product)}});
+    CHECK(f(values)[0].item() == doctest::Approx(expected).epsilon(1e-12));
+    CHECK(f.arena_bytes() < 4096);
+    const Explanation e = explain(f);
+    REQUIRE(e.contractions.size() == 1);
+    CHECK(e.contractions[0].is_cheapest == (factors <= 9));
+    CHECK((e.text().find("found step by step") == std::string::npos) == (factors <= 9));
   }
 }
 

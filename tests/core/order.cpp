@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <bit>
 #include <limits>
 #include <map>
@@ -48,11 +49,14 @@ contraction::Network network(const std::string& formula,
 }
 
 /// "((ab,bc),cd)"
-std::string shown(const Order& order, unsigned set, const std::vector<std::string>& names) {
-  if (std::has_single_bit(set)) return names[static_cast<std::size_t>(std::countr_zero(set))];
-  unsigned a = order.half[set], b = set ^ a;
-  if (std::countr_zero(b) < std::countr_zero(a)) std::swap(a, b);
-  return "(" + shown(order, a, names) + "," + shown(order, b, names) + ")";
+std::string shown(const Order& order, const std::vector<std::string>& names) {
+  std::vector<std::pair<std::size_t, std::string>> parts;  // The first of its groups, and its name.
+  for (const std::string& name : names) parts.emplace_back(parts.size(), name);
+  for (const auto& [a, b] : order.pairs) {
+    const auto& [first, second] = std::minmax(parts[a], parts[b]);
+    parts.emplace_back(first.first, "(" + first.second + "," + second.second + ")");
+  }
+  return parts.back().second;
 }
 
 /// The least time of all ways to halve a set, one after the other, without a table.
@@ -103,7 +107,7 @@ TEST_CASE("products are taken in the order that makes the smallest results") {
     const contraction::Network net = network(row.formula, row.sizes);
     const Order order = cheapest_order(net);
     const std::vector<std::string> names = operands_of(row.formula);
-    CHECK(shown(order, (1u << names.size()) - 1, names) == row.order);
+    CHECK(shown(order, names) == row.order);
   }
 }
 

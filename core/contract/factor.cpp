@@ -1,0 +1,326 @@
+#include "cinch/core/contract/factor.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <optional>
+#include <utility>
+
+#include "cinch/core/contract/order.hpp"
+#include "cinch/core/contract/sum_of_products.hpp"
+#include "cinch/core/contract/write.hpp"
+#include "cinch/core/graph.hpp"
+#include "cinch/core/graph/engine_ops.hpp"
+#include "cinch/core/op.hpp"
+
+namespace cinch::contraction {
+
+namespace {
+
+constexpr double gain_wanted = 0.9;  // What is summed over must save a tenth;
+constexpr double much_smaller = 4;   // else what is added has so many times fewer elements.
+constexpr std::int64_t worth_reading = 64;
+constexpr int most_rounds = 8;  // Of sums of sums.
+
+/// A set of indices in the order in which they came.
+using Indices = std::vector<int>;
+
+bool contains(const Indices& indices, int i) {
+  return std::ranges::find(indices, i) != indices.end();
+}
+void insert(Indices& indices, int i) {
+  if (!contains(indices, i)) indices.push_back(i);
+}
+
+/// A sum or difference of two sums of products, over common indices where their factors agree.
+class CommonFactors {
+ public:
+  /// Throws NotReadable.
+  CommonFactors(const Expr& sum, const NodeSet& heads, const NodeSet& dissolved)
+      : sum_(sum), axes_(static_cast<std::size_t>(sum.rank())) {
+    for (std::size_t k = 0; k < 2; ++k) {
+      terms_[k] = read(table_, sum.inputs()[k], heads, dissolved);
+      before_ += cheapest_order(network_of(table_, terms_[k], sum.dtype())).work;
+    }
+    before_ += pass(count(axes_), size_of(sum.dtype()));
+    for (const SumOfProducts& term : terms_) align(term);
+    for (const AxisIndices& axis : axes_) {
+      for (const int i : axis) {
+        if (contains(shared_, table_.find(i))) throw NotReadable{};  // A diagonal.
+        shared_.push_back(table_.find(i));
+      }
+    }
+    // First what indices in common tell apart.
+    while (match(/*anchored=*/true) || match(/*anchored=*/false)) {
+    }
+  }
+
+  /// The product; an empty expression where there is none, or nothing gained.
+  Expr product() {
+    if (common_.empty()) return {};
+    const bool sums = summed(terms_[0]) && summed(terms_[1]);
+    std::array<Rest, 2> rest{rest_of(terms_[0]), rest_of(terms_[1])};
+    Indices indices;
+    for (const Rest& r : rest) {
+      for (const int i : r.indices) insert(indices, i);
+    }
+    SumOfProducts whole{1, common_, axes_, {}};
+    Work after = rest[0].work + rest[1].work;
+    const auto arranged = [&](const Rest& r) {
+      std::vector<std::int64_t> pattern;
+      for (const int i : indices) {
+        const auto at = std::ranges::find(r.indices, i);
+        pattern.push_back(at == r.indices.end() ? -1 : at - r.indices.begin());
+      }
+      return dimshuffle(r.value, pattern);
+    };
+    Expr added = apply(sum_.op(), {arranged(rest[0]), arranged(rest[1])}, {}, sum_->where);
+    Factor factor{std::move(added), {}};
+    double smaller = 1;
+    for (const int i : indices) {
+      factor.axes.push_back({i});
+      smaller *= static_cast<double>(table_.size[static_cast<std::size_t>(i)]);
+    }
+    after += step() + pass(smaller, size_of(sum_.dtype()));
+    whole.factors.push_back(std::move(factor));
+    for (const Factor& f : whole.factors) {
+      for (const AxisIndices& axis : f.axes)
+        whole.indices.insert(whole.indices.end(), axis.begin(), axis.end());
+    }
+    const Network net = network_of(table_, std::move(whole), sum_.dtype());
+    const Order order = cheapest_order(net);
+    after += order.work;
+    const bool gains = smaller * much_smaller <= count(axes_) ||
+                       (sums && after.nanoseconds < gain_wanted * before_.nanoseconds);
+    return gains ? written(net, order, sizes(sum_)) : Expr();
+  }
+
+ private:
+  /// What a term has besides the common factors, as a value with one axis for each index.
+  struct Rest {
+    Expr value;
+    Indices indices;
+    Work work;
+  };
+
+  double count(const std::vector<AxisIndices>& axes) const {
+    double n = 1;
+    for (const AxisIndices& axis : axes) {
+      for (const int i : axis) n *= static_cast<double>(table_.size[static_cast<std::size_t>(i)]);
+    }
+    return n;
+  }
+
+  /// The axes of a term, at the right, are those of the sum.
+  void align(const SumOfProducts& term) {
+    const std::size_t lead = axes_.size() - term.axes.size();
+    for (std::size_t k = 0; k < term.axes.size(); ++k) {
+      AxisIndices& axis = axes_[lead + k];
+      const AxisIndices& own = term.axes[k];
+      if (axis.empty()) axis = own;
+      if (own.empty()) continue;
+      if (own.size() != axis.size()) throw NotReadable{};
+      for (std::size_t i = 0; i < own.size(); ++i) {
+        if (size(own[i]) != size(axis[i])) throw NotReadable{};
+        table_.unite(own[i], axis[i]);
+      }
+    }
+  }
+
+  std::int64_t size(int i) const { return table_.size[static_cast<std::size_t>(i)]; }
+
+  bool summed(const SumOfProducts& term) const {
+    return std::ranges::any_of(term.indices, [&](int i) {
+      return std::ranges::none_of(axes_, [&](const AxisIndices& axis) {
+        return std::ranges::any_of(axis, [&](int j) { return table_.find(i) == table_.find(j); });
+      });
+    });
+  }
+
+  /// Takes one factor that both terms have out of them.
+  bool match(bool anchored) {
+    auto& [a, b] = terms_;
+    for (auto f = a.factors.begin(); f != a.factors.end(); ++f) {
+      for (auto g = b.factors.begin(); g != b.factors.end(); ++g) {
+        if (!(f->value == g->value) || !unite(*f, *g, anchored)) continue;
+        common_.push_back(std::move(*f));
+        a.factors.erase(f);
+        b.factors.erase(g);
+        return true;
+      }
+    }
+    return false;
+  }
+
+  /// Makes the indices of two factors the same, where that can be.
+  bool unite(const Factor& f, const Factor& g, bool anchored) {
+    std::vector<std::pair<int, int>> new_pairs;
+    bool anchor = false;
+    for (std::size_t k = 0; k < f.axes.size(); ++k) {
+      if (f.axes[k].size() != g.axes[k].size()) return false;
+      for (std::size_t l = 0; l < f.axes[k].size(); ++l) {
+        const int i = table_.find(f.axes[k][l]), j = table_.find(g.axes[k][l]);
+        if (i == j) {
+          anchor = true;
+          continue;
+        }
+        if (contains(shared_, i) || contains(shared_, j) || size(i) != size(j)) return false;
+        for (const auto& [x, y] : new_pairs) {
+          if ((x == i) != (y == j)) return false;
+        }
+        new_pairs.emplace_back(i, j);
+      }
+    }
+    if (anchored && !anchor && !f.axes.empty()) return false;
+    for (const auto& [i, j] : new_pairs) {
+      table_.unite(i, j);
+      insert(shared_, table_.find(i));
+    }
+    return true;
+  }
+
+  Rest rest_of(const SumOfProducts& term) {
+    SumOfProducts rest{term.scale, term.factors, {}, {}};
+    Indices own, in_common;
+    for (const Factor& f : common_) {
+      for (const AxisIndices& axis : f.axes) {
+        for (const int i : axis) insert(in_common, table_.find(i));
+      }
+    }
+    for (const Factor& f : term.factors) {
+      for (const AxisIndices& axis : f.axes) {
+        for (const int i : axis) insert(own, table_.find(i));
+      }
+    }
+    // Summed over, in no factor of either kind.
+    Indices counted;
+    for (const int i : term.indices) {
+      const int same = table_.find(i);
+      if (contains(own, same) || contains(in_common, same) || contains(shared_, same) ||
+          contains(counted, same))
+        continue;
+      counted.push_back(same);
+      rest.scale *= static_cast<double>(size(same));
+    }
+    if (rest.factors.empty()) return {cast(literal(rest.scale), sum_.dtype()), {}, {}};
+    Rest result;
+    for (const int i : own) {
+      if (contains(shared_, i)) {
+        result.indices.push_back(i);
+        rest.axes.push_back({i});
+      }
+    }
+    rest.indices = own;
+    const Network net = network_of(table_, std::move(rest), sum_.dtype());
+    const Order order = cheapest_order(net);
+    result.work = order.work;
+    result.value = written(net, order);
+    return result;
+  }
+
+  Expr sum_;
+  IndexTable table_;
+  std::array<SumOfProducts, 2> terms_;
+  std::vector<AxisIndices> axes_;  // Of the sum.
+  Indices shared_;                 // In the sum's axes or in common factors.
+  std::vector<Factor> common_;
+  Work before_;
+};
+
+bool is_head(const Expr& e) {
+  const Algebra kind = e.op().algebra;
+  return kind == Algebra::sum || kind == Algebra::matrix_product || kind == Algebra::diagonal;
+}
+
+/// One round of with_common_factors().
+class Round {
+ public:
+  explicit Round(std::span<const Expr> roots) : roots_(roots), order_(topological(roots)) {
+    for (const Expr& root : roots) ++uses_[root.get()];
+    for (const Expr& node : order_) {
+      if (is_head(node)) heads_.insert(node.get());
+      for (const Expr& input : node.inputs()) ++uses_[input.get()];
+    }
+  }
+
+  /// False where nothing has changed.
+  bool run(std::vector<Expr>& result) {
+    NodeMap<Expr> done;
+    bool changed = false;
+    for (const Expr& node : order_) {
+      const Expr better = factored(node);
+      if (!better.has_value()) continue;
+      done.emplace(node.get(), better);
+      changed = true;
+    }
+    if (!changed) return false;
+    result = rebuild(
+        roots_, [&](const Expr& e) { return e; }, done);
+    return true;
+  }
+
+ private:
+  /// The product that `sum` is, which has the nodes of this round as factors.
+  Expr factored(const Expr& sum) {
+    if (sum.op().linear == LinearForm::none || !is_float(sum.dtype())) return {};
+    if (element_count(sum.type().shape()) < worth_reading) return {};
+    for (const Expr& operand : sum.inputs()) {
+      if (operand.op().algebra == Algebra::none || operand.dtype() != sum.dtype()) return {};
+    }
+    const Attribution as(sum->where, /*force=*/true);
+    // Down to the next sums, then through all.
+    NodeSet next;
+    if (!reached(sum, next, /*all=*/false)) return {};
+    Expr result = product(sum, next);
+    NodeSet all;
+    if (!result.has_value() && reached(sum, all, /*all=*/true) && all.size() > next.size())
+      result = product(sum, all);
+    return result;
+  }
+
+  Expr product(const Expr& sum, const NodeSet& dissolved) const {
+    try {
+      return CommonFactors(sum, heads_, dissolved).product();
+    } catch (const NotReadable&) {
+      return {};
+    }
+  }
+
+  /// The heads that the operands of `sum` are products of: the next, or all below. False where one
+  /// is used by others too, which would have it computed twice.
+  bool reached(const Expr& sum, NodeSet& result, bool all) const {
+    NodeMap<int> seen;
+    std::vector<Expr> pending(sum.inputs().begin(), sum.inputs().end());
+    while (!pending.empty()) {
+      const Expr e = std::move(pending.back());
+      pending.pop_back();
+      if (++seen[e.get()] > 1 || e.op().algebra == Algebra::none) continue;
+      if (is_head(e)) {
+        result.insert(e.get());
+        if (!all) continue;
+      }
+      pending.insert(pending.end(), e.inputs().begin(), e.inputs().end());
+    }
+    return std::ranges::all_of(result,
+                               [&](const Node* head) { return seen.at(head) == uses_.at(head); });
+  }
+
+  std::span<const Expr> roots_;
+  std::vector<Expr> order_;
+  NodeSet heads_;
+  NodeMap<int> uses_;
+};
+
+}  // namespace
+
+std::vector<Expr> with_common_factors(std::span<const Expr> roots) {
+  std::vector<Expr> result(roots.begin(), roots.end());
+  for (int round = 0; round < most_rounds; ++round) {
+    std::vector<Expr> better;
+    if (!Round(result).run(better)) break;
+    result = std::move(better);
+  }
+  return result;
+}
+
+}  // namespace cinch::contraction
