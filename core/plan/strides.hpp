@@ -2,17 +2,27 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 #include "cinch/core/op.hpp"
 
 namespace cinch::planning {
 
+/// The step of the next slower axis. What no memory holds is planned too, until memory is asked
+/// for.
+inline std::int64_t next_step(std::int64_t step, std::int64_t size) {
+  std::int64_t next = 0;
+  return __builtin_mul_overflow(step, size, &next) ? std::numeric_limits<std::int64_t>::max()
+                                                   : next;
+}
+
 /// Strides of elements one after the other, the last axis fastest.
 inline std::vector<std::int64_t> row_major(const Shape& shape) {
   std::vector<std::int64_t> strides(shape.size());
   std::int64_t step = 1;
-  for (std::size_t axis = shape.size(); axis-- > 0; step *= shape[axis]) strides[axis] = step;
+  for (std::size_t axis = shape.size(); axis-- > 0; step = next_step(step, shape[axis]))
+    strides[axis] = step;
   return strides;
 }
 
@@ -29,7 +39,7 @@ inline Strided broadcast_strides(const Strided& where, const Shape& shape, const
 /// Whether elements lie so; axes of size 1 may have any stride.
 inline bool is_row_major(const Strided& where, const Shape& shape) {
   std::int64_t step = 1;
-  for (std::size_t axis = shape.size(); axis-- > 0; step *= shape[axis]) {
+  for (std::size_t axis = shape.size(); axis-- > 0; step = next_step(step, shape[axis])) {
     if (shape[axis] != 1 && where.strides[axis] != step) return false;
   }
   return true;

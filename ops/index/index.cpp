@@ -35,11 +35,14 @@ void require_inside(std::int64_t start, std::int64_t length, std::int64_t step, 
     throw ValueError(
         text(length, " elements, ", step, " apart, do not lie within an axis of size ", n));
   }
-  const std::int64_t last = start + (length - 1) * step;
-  if (start < 0 || start >= n || last < 0 || last >= n) {
-    throw ValueError(text("index ", start < 0 || start >= n ? start : last,
-                          " is out of range for an axis of size ", n));
-  }
+  const auto refuse_index = [&](const std::string& index) {
+    throw ValueError(text("index ", index, " is out of range for an axis of size ", n));
+  };
+  if (start < 0 || start >= n) refuse_index(text(start));
+  std::int64_t last = 0;
+  if (__builtin_mul_overflow(length - 1, step, &last) || __builtin_add_overflow(start, last, &last))
+    refuse_index(text(start, " + ", length - 1, " * ", step));
+  if (last < 0 || last >= n) refuse_index(text(last));
 }
 
 // narrow: inputs x, start, length; a Narrowing
@@ -529,7 +532,7 @@ constinit const Op eye_op{
         [](Values in, const Attrs& attrs) {
           const std::int64_t n = in[0]->data<std::int64_t>()[0];
           return dispatch(attrs.dtype, [&]<class T> {
-            return references::to_tensor<T>(xt::xarray<T>(xt::eye<T>(static_cast<std::size_t>(n))));
+            return references::to_tensor<T>(xt::eye<T>(static_cast<std::size_t>(n)));
           });
         },
     .algebra = Algebra::identity,

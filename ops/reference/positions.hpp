@@ -49,6 +49,7 @@ struct Lanes {
       count *= shape[k];
       if (k > static_cast<std::size_t>(axis)) inner *= shape[k];
     }
+    if (n == 0) count = 0;  // Without elements there may be more than can be gone through.
   }
   std::int64_t first(std::int64_t lane) const { return lane / inner * inner * n + lane % inner; }
 };

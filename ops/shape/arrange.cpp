@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 #include <numeric>
+#include <optional>
 
 #include "cinch/core/refusal.hpp"
 #include "cinch/ops/arithmetic.hpp"
@@ -154,6 +155,17 @@ std::vector<Expr> split(const Arg& x, std::int64_t parts, std::int64_t axis) {
   return result;
 }
 
+namespace {
+
+/// The value of a constant int64 scalar, to the last digit.
+std::optional<std::int64_t> constant_size(const Expr& e) {
+  const Tensor* value = constant_value(e);
+  if (!value || value->rank() != 0 || value->dtype() != DType::int64) return std::nullopt;
+  return value->data<std::int64_t>()[0];
+}
+
+}  // namespace
+
 std::vector<Expr> split_sizes(const Arg& x, const Sizes& lengths, std::int64_t axis) {
   const Attribution as(x.where());
   axis = axis_of("split_sizes", x, axis);
@@ -161,21 +173,19 @@ std::vector<Expr> split_sizes(const Arg& x, const Sizes& lengths, std::int64_t a
   Expr total = constant(Tensor(std::int64_t{0}));
   std::int64_t left = std::numeric_limits<std::int64_t>::max();
   for (const Expr& length : lengths.all()) {
-    if (const Tensor* number = constant_value(length); number && number->rank() == 0) {
-      if (number->item() < 0)
-        refuse<ValueError>("split_sizes", "a part cannot have a negative size", x);
-      if (number->item() > static_cast<double>(left))
-        refuse("split_sizes", "the parts are larger than any axis", x);
-      left -= static_cast<std::int64_t>(number->item());
+    if (const std::optional<std::int64_t> number = constant_size(length)) {
+      if (*number < 0) refuse<ValueError>("split_sizes", "a part cannot have a negative size", x);
+      if (*number > left) refuse("split_sizes", "the parts are larger than any axis", x);
+      left -= *number;
     }
     counts.push_back(count_from("split_sizes", x, length));
     total = records::computed(total + counts.back());
   }
   const Dim n = x->dims()[index(axis)];
-  const Tensor* sum = constant_value(total);
-  if (n.known() && sum && n.size() != static_cast<std::int64_t>(sum->item())) {
-    refuse("split_sizes",
-           text("axis ", axis, " has size ", n.size(), ", the parts make up ", sum->item()), x);
+  const std::optional<std::int64_t> sum = constant_size(total);
+  if (n.known() && sum && n.size() != *sum) {
+    refuse("split_sizes", text("axis ", axis, " has size ", n.size(), ", the parts make up ", *sum),
+           x);
   }
   // Where the size shows at run time only, reshape checks it.
   std::vector<Expr> all = sizes(x);
@@ -265,6 +275,10 @@ Expr pad(const Arg& x, const std::vector<Sides>& widths, PadMode mode, const Arg
     const Sides& width = widths[widths.size() == 1 ? 0 : index(axis)];
     if (width.before < 0 || width.after < 0)
       refuse<ValueError>("pad", "a width cannot be negative: slice it", x);
+    constexpr std::int64_t longest = std::int64_t{1} << 60;  // Sums of such are numbers still.
+    if (width.before > longest || width.after > longest)
+      refuse<ValueError>(
+          "pad", text("no memory holds a width of ", std::max(width.before, width.after)), x);
     if (width.before == 0 && width.after == 0) continue;
     result =
         mode == PadMode::constant

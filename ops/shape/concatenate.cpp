@@ -30,7 +30,8 @@ Type concatenate_type(Args x, const Attrs& attrs) {
       if (!a.known() && b.known()) result.dims[k] = b;
     }
     known = known && part.dims()[axis].known();
-    if (known) total += part.dims()[axis].size();
+    if (known && __builtin_add_overflow(total, part.dims()[axis].size(), &total))
+      throw TypeError(text("the parts together are too long along axis ", axis));
   }
   result.dims[axis] = known ? Dim(total) : Dim::unknown();
   return result;

@@ -59,7 +59,9 @@ Dims diagonal_dims(const Dims& matrix, const Attrs& attrs) {
 bool diagonal_view(const Strided& in, const Expr& y, Strided& out) {
   const Diagonal d(DiagonalAxes::of(y.attrs()));
   const std::int64_t down = in.strides[d.row], right = in.strides[d.column];
-  out = {in.offset + d.below * down + d.above * right, d.of(in.strides, down + right)};
+  out = {in.offset, d.of(in.strides, down + right)};
+  // Of none there is no first, and an offset may be further away than any memory reaches.
+  if (y.type().shape().back() > 0) out.offset += d.below * down + d.above * right;
   return true;
 }
 
@@ -305,7 +307,9 @@ Expr diag(const Arg& x, std::int64_t offset) {
   if (x->rank() != 1) {
     refuse("diag", "takes a vector or a matrix", x);
   }
-  const Expr n = offset == 0 ? size(x, 0) : records::computed(size(x, 0) + std::abs(offset));
+  const std::int64_t beside =  // What lies further away is refused as too large in any case.
+      std::abs(std::max(offset, -std::numeric_limits<std::int64_t>::max()));
+  const Expr n = offset == 0 ? size(x, 0) : records::computed(size(x, 0) + beside);
   return embed_diagonal(x, broadcast_to(cast(Arg(0.0), x->dtype()), {n, n}), offset);
 }
 

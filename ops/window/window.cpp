@@ -11,6 +11,9 @@ namespace cinch {
 
 namespace {
 
+/// Of a window, in elements: products of two such numbers are numbers still.
+constexpr std::int64_t longest = std::int64_t{1} << 30;
+
 /// The value of a constant int64 scalar; null for anything else.
 const std::int64_t* number(const Expr& e) {
   const Tensor* value = constant_value(e);
@@ -31,6 +34,8 @@ std::vector<std::int64_t> PerAxis::of(std::size_t axes, std::int64_t least,
   }
   for (const std::int64_t n : result) {
     if (n < least) throw ValueError(text("the ", what, " is ", n, ", it must be at least ", least));
+    if (n > longest)
+      throw ValueError(text("the ", what, " is ", n, ", it must be at most ", longest));
   }
   return result;
 }
@@ -58,6 +63,10 @@ std::vector<Sides> Padding::of(const std::vector<std::int64_t>& spans) const {
     if (sides.before < 0 || sides.after < 0) {
       throw ValueError(text("the padding is ", std::min(sides.before, sides.after),
                             ", it must be at least 0: cut with slice() instead"));
+    }
+    if (sides.before > longest || sides.after > longest) {
+      throw ValueError(text("the padding is ", std::max(sides.before, sides.after),
+                            ", it must be at most ", longest));
     }
   }
   return result;
