@@ -13,3 +13,5 @@ configure_package_config_file(cmake/cinchConfig.cmake.in ${PROJECT_BINARY_DIR}/c
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/cinchConfigVersion.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${PROJECT_BINARY_DIR}/cinchConfig.cmake ${PROJECT_BINARY_DIR}/cinchConfigVersion.cmake
         DESTINATION ${cinch_package_dir})
+
+install(FILES LICENSE CHANGELOG.md CITATION.cff docs/licences.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
