@@ -1,4 +1,4 @@
-# A toolchain whose linker refuses two definitions of one type: g++'s, and all of a program's types when it is linked.
-set(CMAKE_CXX_FLAGS_INIT "-flto=auto -fno-fat-lto-objects -Wodr -Werror=odr -Werror=lto-type-mismatch")
-set(CMAKE_AR gcc-ar CACHE FILEPATH "")
-set(CMAKE_RANLIB gcc-ranlib CACHE FILEPATH "")
+# Objects keep what g++ knows of each file's types beside the code, and a link that makes nothing of it compares them:
+# no type has two definitions. What becomes of the code is the same.
+set(odr_compile_flags -flto -ffat-lto-objects)
+set(odr_check_flags -flto=auto -Wodr -Werror=odr -Werror=lto-type-mismatch -r -flinker-output=rel)

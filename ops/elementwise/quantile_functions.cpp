@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <limits>
+#include <memory>
 
 #include "cinch/core/rewrite/rewrite.hpp"
 #include "cinch/core/run/cost.hpp"
@@ -144,7 +145,7 @@ constexpr Op of_each_element(Op op) {
   op.operands = Operands::real;
   op.batch = [](Args x, const std::vector<bool>&, const Expr& y) { return apply(y.op(), {x[0]}); };
   op.follow = [](Args, std::span<const std::int64_t> axes, const Expr&) { return axes[0]; };
-  op.runs = Kernel{.run = kernel<F>};
+  std::construct_at(&op.runs, Kernel{.run = kernel<F>});  // As in elementwise().
   return op;
 }
 

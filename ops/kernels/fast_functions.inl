@@ -209,7 +209,7 @@ template <class T>
 CINCH_INLINE T logarithm_or_special(T x, T y) {
   const T inf = __builtin_huge_val();
   const T special = x == T(0) ? -inf : (x < T(0) ? T(__builtin_nan("")) : x);
-  return (x > T(0)) & (x < inf) ? y : special;
+  return ((x > T(0)) & (x < inf)) ? y : special;
 }
 
 template <class T>
@@ -234,7 +234,7 @@ CINCH_INLINE T log1p_or_log(T w, T a, bool large) {
   const T u = large ? a : sum;
   const T lost = large ? T(0.69314718055994531) : (w - (sum - T(1))) / sum;
   const T y = FastMath::log_finite(u, lost);
-  return (sum == T(1)) & !large ? w : y;
+  return ((sum == T(1)) & !large) ? w : y;
 }
 
 template <class T>
@@ -304,7 +304,7 @@ CINCH_INLINE T FastMath::atan2(T y, T x) {
   const bool huge = larger > T(1e37), endless = larger == inf;
   T num = huge ? T(0.25) * smaller : smaller, den = huge ? T(0.25) * larger : larger;
   num = endless ? (smaller == inf ? T(1) : T(0)) : num;
-  den = endless | (larger == T(0)) ? T(1) : den;
+  den = (endless | (larger == T(0))) ? T(1) : den;
   const ArctanParts<T> p = arctan_parts(num, den);
   T eighths = p.eighths + steep * (T(2) - T(2) * p.eighths);
   T tail = p.tail * (T(1) - T(2) * steep);
@@ -351,5 +351,5 @@ CINCH_INLINE T FastMath::hypot(T x, T y) {
   const T larger = ax > ay ? ax : ay, smaller = ax > ay ? ay : ax;
   const T ratio = smaller / (larger == T(0) ? T(1) : larger);
   const T length = larger * sqrt(T(1) + ratio * ratio);
-  return (ax == inf) | (ay == inf) ? inf : length;
+  return ((ax == inf) | (ay == inf)) ? inf : length;
 }

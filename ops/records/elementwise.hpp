@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cmath>
+#include <memory>
 
 #include "cinch/core/op.hpp"
 #include "cinch/ops/kernels/formulas.hpp"
@@ -204,9 +205,10 @@ constexpr Op elementwise(Op op) {
   op.reference = [](Values in, const Attrs&) {
     return elementwise_reference(scalar_functions<F>, in);
   };
-  op.runs = Elementwise{[](DType in, DType) {
+  // Made anew: clang 14 cannot assign to a variant of the library of g++ 12 in a constant.
+  std::construct_at(&op.runs, Elementwise{[](DType in, DType) {
     return simd::kernels().elementwise[formula::formula_index<F>()][static_cast<std::size_t>(in)];
-  }};
+  }});
   op.operands = F::domain == formula::Domain::real      ? Operands::real
                 : F::domain == formula::Domain::number  ? Operands::numeric
                 : F::domain == formula::Domain::boolean ? Operands::boolean

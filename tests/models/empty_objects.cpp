@@ -221,9 +221,13 @@ TEST_CASE("a tensor that was moved from is refused by all that takes one") {
   const Expr x = variable("x", Type{DType::float64, {Dim::unknown(), 3}});
   const Function f = function({x}, {sum(x)});
   for (const char* way : {"moved from", "assigned away"}) {
-    Tensor t = some;
-    Tensor to = way == std::string("moved from") ? std::move(t) : some;
-    if (way != std::string("moved from")) to = std::move(t);
+    Tensor t = some, to = some;
+    if (way == std::string("moved from")) {
+      const Tensor taken = std::move(t);
+      CHECK(taken == some);
+    } else {
+      to = std::move(t);
+    }
     const std::vector<const Tensor*> one{&t};
     check_refused(way,
                   {{"copy", [&] { const Tensor copy(t); }},

@@ -3,11 +3,11 @@
 #include "cinch/train/state.hpp"
 
 #include <doctest/doctest.h>
-#include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
+#include <chrono>
 #include <filesystem>
 #include <functional>
 #include <limits>
@@ -255,7 +255,11 @@ TEST_CASE("killed at any moment of writing, a training has its last complete che
     state.random = RandomState(1).state();
     write_state(path, setup, state, variables, {});
   };
+  const auto begun = std::chrono::steady_clock::now();
   write(0);
+  const double one = std::chrono::duration<double, std::micro>(  // What a file takes here.
+                         std::chrono::steady_clock::now() - begun)
+                         .count();
   std::int64_t last = 0;
   bool progress = false;
   for (int round = 0; round < 25; ++round) {
@@ -269,7 +273,7 @@ TEST_CASE("killed at any moment of writing, a training has its last complete che
         _exit(1);
       }
     }
-    usleep(static_cast<useconds_t>(3000 + 1237 * round));
+    usleep(static_cast<useconds_t>(3000 + 1237 * round + .37 * round * one));
     kill(child, SIGKILL);
     int status = 0;
     REQUIRE(waitpid(child, &status, 0) == child);
