@@ -175,6 +175,8 @@ class Contractor {
   /// that use these: a Jacobian that is needed only inside products stands in several at once.
   void dissolve(const Expr& candidate) {
     constexpr int most_levels = 4;
+    constexpr double loss_borne =
+        1.25;  // On the way to a gain; or planning long chains takes long.
     std::vector<Expr> added{candidate};
     NodeSet trial = dissolved_;
     trial.insert(candidate.get());
@@ -195,6 +197,7 @@ class Contractor {
         for (std::size_t k = 0; k < next.size(); ++k) keep(next[k], changed[k]);
         return;
       }
+      if (after > loss_borne * before) return;
       std::erase_if(next, [&](const Expr& head) { return fixed_.contains(head.get()); });
       if (next.empty()) return;
       for (const Expr& head : next) {

@@ -391,7 +391,8 @@ Network network_of(const IndexTable& table, SumOfProducts sum, DType dtype) {
     for (AxisIndices& axis : factor.axes) {
       for (int& i : axis) i = bit_of(i);
     }
-    while (to_diagonal(factor)) net.diagonals = true;
+    while (to_diagonal(factor)) {
+    }
     Atoms atoms = 0;
     for (const AxisIndices& axis : factor.axes) {
       for (const int i : axis) atoms |= Atoms(1) << i;

@@ -34,7 +34,6 @@ struct Network {
   Atoms result = 0;
   double scale = 1;
   std::size_t element = 8;  // Bytes.
-  bool diagonals = false;   // Factors are diagonals of what the formula names.
 
   double count(Atoms atoms) const {
     double n = 1;

@@ -163,6 +163,14 @@ class Writer {
     return place;
   }
 
+  /// Puts indices of the result in its order, before the others, so that it is written as it lies.
+  void as_in_result(std::vector<int>& order) const {
+    std::vector<int> wanted;
+    for (const AxisIndices& axis : net_.axes) wanted.insert(wanted.end(), axis.begin(), axis.end());
+    std::ranges::stable_sort(order, {},
+                             [&](int i) { return std::ranges::find(wanted, i) - wanted.begin(); });
+  }
+
   Part pair(const Part& a, const Part& b, Atoms keep) {
     Atoms in_a = 0, in_b = 0;
     for (const int i : a.order) in_a |= Atoms(1) << i;
@@ -175,6 +183,7 @@ class Writer {
       for (const int i : b.order) {
         if (!(in_a >> i & 1u)) order.push_back(i);
       }
+      as_in_result(order);
       return reduced({arranged(a, order) * arranged(b, order), order}, keep);
     }
     const std::vector<int> pairs = list(a.order, batch), rows = list(a.order, in_a & ~in_b),
