@@ -20,8 +20,6 @@ namespace cinch::contraction {
 
 namespace {
 
-constexpr double gain_wanted = 0.9;  // A change must save a tenth.
-
 /// What computing a head takes as it is written: sums fuse with all that is elementwise below them;
 /// a matrix product wants its operands in memory.
 Work written_work(const Expr& head) {
@@ -62,10 +60,7 @@ class Contractor {
 
   void find_heads() {
     for (const Expr& node : order_) {
-      const Algebra kind = node.op().algebra;
-      const bool sums = kind == Algebra::sum || kind == Algebra::matrix_product ||
-                        kind == Algebra::diagonal;  // Of products, maybe.
-      if (sums && is_float(node.dtype()) && element_count(node.type().shape()) > 0) {
+      if (is_head(node) && is_float(node.dtype()) && element_count(node.type().shape()) > 0) {
         heads_.insert(node.get());
         head_list_.push_back(node);
       }

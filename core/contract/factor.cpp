@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
-#include <optional>
+#include <span>
 #include <utility>
 
 #include "cinch/core/contract/order.hpp"
@@ -17,8 +17,8 @@ namespace cinch::contraction {
 
 namespace {
 
-constexpr double gain_wanted = 0.9;  // What is summed over must save a tenth;
-constexpr double much_smaller = 4;   // else what is added has so many times fewer elements.
+// Where nothing is summed over, what is added has to have so many times fewer elements.
+constexpr double much_smaller = 4;
 constexpr std::int64_t worth_reading = 64;
 constexpr int most_rounds = 8;  // Of sums of sums.
 
@@ -42,7 +42,6 @@ class CommonFactors {
       terms_[k] = read(table_, sum.inputs()[k], heads, dissolved);
       before_ += cheapest_order(network_of(table_, terms_[k], sum.dtype())).work;
     }
-    before_ += pass(count(axes_), size_of(sum.dtype()));
     for (const SumOfProducts& term : terms_) align(term);
     for (const AxisIndices& axis : axes_) {
       for (const int i : axis) {
@@ -50,6 +49,10 @@ class CommonFactors {
         shared_.push_back(table_.find(i));
       }
     }
+    sums_ = std::ranges::all_of(terms_, [&](const SumOfProducts& term) {
+      return std::ranges::any_of(term.indices,
+                                 [&](int i) { return !contains(shared_, table_.find(i)); });
+    });
     // First what indices in common tell apart.
     while (match(/*anchored=*/true) || match(/*anchored=*/false)) {
     }
@@ -58,7 +61,6 @@ class CommonFactors {
   /// The product; an empty expression where there is none, or nothing gained.
   Expr product() {
     if (common_.empty()) return {};
-    const bool sums = summed(terms_[0]) && summed(terms_[1]);
     std::array<Rest, 2> rest{rest_of(terms_[0]), rest_of(terms_[1])};
     Indices indices;
     for (const Rest& r : rest) {
@@ -76,22 +78,16 @@ class CommonFactors {
     };
     Expr added = apply(sum_.op(), {arranged(rest[0]), arranged(rest[1])}, {}, sum_->where);
     Factor factor{std::move(added), {}};
-    double smaller = 1;
-    for (const int i : indices) {
-      factor.axes.push_back({i});
-      smaller *= static_cast<double>(table_.size[static_cast<std::size_t>(i)]);
-    }
+    for (const int i : indices) factor.axes.push_back({i});
+    const double smaller = count(factor.axes);
     after += step() + pass(smaller, size_of(sum_.dtype()));
     whole.factors.push_back(std::move(factor));
-    for (const Factor& f : whole.factors) {
-      for (const AxisIndices& axis : f.axes)
-        whole.indices.insert(whole.indices.end(), axis.begin(), axis.end());
-    }
+    whole.indices = indices_of(whole.factors);
     const Network net = network_of(table_, std::move(whole), sum_.dtype());
     const Order order = cheapest_order(net);
     after += order.work;
     const bool gains = smaller * much_smaller <= count(axes_) ||
-                       (sums && after.nanoseconds < gain_wanted * before_.nanoseconds);
+                       (sums_ && after.nanoseconds < gain_wanted * before_.nanoseconds);
     return gains ? written(net, order, sizes(sum_)) : Expr();
   }
 
@@ -106,7 +102,7 @@ class CommonFactors {
   double count(const std::vector<AxisIndices>& axes) const {
     double n = 1;
     for (const AxisIndices& axis : axes) {
-      for (const int i : axis) n *= static_cast<double>(table_.size[static_cast<std::size_t>(i)]);
+      for (const int i : axis) n *= static_cast<double>(size(i));
     }
     return n;
   }
@@ -129,12 +125,14 @@ class CommonFactors {
 
   std::int64_t size(int i) const { return table_.size[static_cast<std::size_t>(i)]; }
 
-  bool summed(const SumOfProducts& term) const {
-    return std::ranges::any_of(term.indices, [&](int i) {
-      return std::ranges::none_of(axes_, [&](const AxisIndices& axis) {
-        return std::ranges::any_of(axis, [&](int j) { return table_.find(i) == table_.find(j); });
-      });
-    });
+  Indices indices_of(std::span<const Factor> factors) const {
+    Indices result;
+    for (const Factor& f : factors) {
+      for (const AxisIndices& axis : f.axes) {
+        for (const int i : axis) insert(result, table_.find(i));
+      }
+    }
+    return result;
   }
 
   /// Takes one factor that both terms have out of them.
@@ -181,24 +179,12 @@ class CommonFactors {
 
   Rest rest_of(const SumOfProducts& term) {
     SumOfProducts rest{term.scale, term.factors, {}, {}};
-    Indices own, in_common;
-    for (const Factor& f : common_) {
-      for (const AxisIndices& axis : f.axes) {
-        for (const int i : axis) insert(in_common, table_.find(i));
-      }
-    }
-    for (const Factor& f : term.factors) {
-      for (const AxisIndices& axis : f.axes) {
-        for (const int i : axis) insert(own, table_.find(i));
-      }
-    }
+    const Indices own = indices_of(term.factors);
     // Summed over, in no factor of either kind.
     Indices counted;
     for (const int i : term.indices) {
       const int same = table_.find(i);
-      if (contains(own, same) || contains(in_common, same) || contains(shared_, same) ||
-          contains(counted, same))
-        continue;
+      if (contains(own, same) || contains(shared_, same) || contains(counted, same)) continue;
       counted.push_back(same);
       rest.scale *= static_cast<double>(size(same));
     }
@@ -224,13 +210,9 @@ class CommonFactors {
   std::vector<AxisIndices> axes_;  // Of the sum.
   Indices shared_;                 // In the sum's axes or in common factors.
   std::vector<Factor> common_;
-  Work before_;
+  bool sums_ = false;  // Both terms have indices that are summed over.
+  Work before_;        // Of both terms; adding them mostly joins a loop.
 };
-
-bool is_head(const Expr& e) {
-  const Algebra kind = e.op().algebra;
-  return kind == Algebra::sum || kind == Algebra::matrix_product || kind == Algebra::diagonal;
-}
 
 /// One round of with_common_factors().
 class Round {
@@ -243,25 +225,20 @@ class Round {
     }
   }
 
-  /// False where nothing has changed.
-  bool run(std::vector<Expr>& result) {
+  /// Nothing where nothing has changed.
+  std::vector<Expr> run() const {
     NodeMap<Expr> done;
-    bool changed = false;
     for (const Expr& node : order_) {
-      const Expr better = factored(node);
-      if (!better.has_value()) continue;
-      done.emplace(node.get(), better);
-      changed = true;
+      if (const Expr better = factored(node); better.has_value()) done.emplace(node.get(), better);
     }
-    if (!changed) return false;
-    result = rebuild(
-        roots_, [&](const Expr& e) { return e; }, done);
-    return true;
+    if (done.empty()) return {};
+    return rebuild(
+        roots_, [](const Expr& e) { return e; }, done);
   }
 
  private:
   /// The product that `sum` is, which has the nodes of this round as factors.
-  Expr factored(const Expr& sum) {
+  Expr factored(const Expr& sum) const {
     if (sum.op().linear == LinearForm::none || !is_float(sum.dtype())) return {};
     if (element_count(sum.type().shape()) < worth_reading) return {};
     for (const Expr& operand : sum.inputs()) {
@@ -316,8 +293,8 @@ class Round {
 std::vector<Expr> with_common_factors(std::span<const Expr> roots) {
   std::vector<Expr> result(roots.begin(), roots.end());
   for (int round = 0; round < most_rounds; ++round) {
-    std::vector<Expr> better;
-    if (!Round(result).run(better)) break;
+    std::vector<Expr> better = Round(result).run();
+    if (better.empty()) break;
     result = std::move(better);
   }
   return result;

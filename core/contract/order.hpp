@@ -10,6 +10,9 @@
 
 namespace cinch::contraction {
 
+/// A change must save a tenth.
+constexpr double gain_wanted = 0.9;
+
 /// What every step takes besides its elements.
 Work step();
 /// One sweep over so many elements of `element` bytes.

@@ -7,6 +7,7 @@
 
 #include "cinch/core/expr.hpp"
 #include "cinch/core/graph.hpp"
+#include "cinch/core/op.hpp"
 
 namespace cinch::contraction {
 
@@ -42,6 +43,12 @@ struct Network {
     return n;
   }
 };
+
+/// Whether an op sums, of products maybe: where reading begins.
+inline bool is_head(const Expr& e) {
+  const Algebra kind = e.op().algebra;
+  return kind == Algebra::sum || kind == Algebra::matrix_product || kind == Algebra::diagonal;
+}
 
 /// Thrown for what does not read as one sum of products within its limits.
 struct NotReadable {};

@@ -15,20 +15,22 @@ namespace {
 /// Writes an ordered network as ops.
 class Writer {
  public:
-  Writer(const Network& net, const Order& order) : net_(net), order_(order) {}
+  Writer(const Network& net, const Order& order) : net_(net), order_(order) {
+    for (const AxisIndices& axis : net.axes)
+      wanted_.insert(wanted_.end(), axis.begin(), axis.end());
+  }
 
   Expr write() {
     Part whole = part(order_.atoms.size() - 1);
     // Repeated along indices that no factor has, then axes as the result wants them.
-    std::vector<int> wanted, once;
-    for (const AxisIndices& axis : net_.axes) wanted.insert(wanted.end(), axis.begin(), axis.end());
-    for (const int i : wanted) {
+    std::vector<int> once;
+    for (const int i : wanted_) {
       if (std::ranges::find(once, i) == once.end()) once.push_back(i);
     }
     Expr e = arranged(whole, once);
     if (net_.scale != 1) e = e * literal(net_.scale);
     e = broadcast_to(e, counts(once));
-    return on_diagonals(e, wanted);
+    return on_diagonals(e);
   }
 
  private:
@@ -44,17 +46,17 @@ class Writer {
     return result;
   }
 
-  /// From an axis for each index of `wanted`, in the order in which they come there first, to all
-  /// axes of `wanted`: zeros but where those of one index agree.
-  Expr on_diagonals(Expr e, const std::vector<int>& wanted) const {
+  /// From an axis for each index of the result, in the order in which they come there first, to all
+  /// of its axes: zeros but where those of one index agree.
+  Expr on_diagonals(Expr e) const {
     const auto first = [&](std::size_t k) {
-      return static_cast<std::size_t>(std::ranges::find(wanted, wanted[k]) - wanted.begin());
+      return static_cast<std::size_t>(std::ranges::find(wanted_, wanted_[k]) - wanted_.begin());
     };
-    std::vector<std::size_t> places;  // In `wanted`, of the axes that there are.
-    for (std::size_t k = 0; k < wanted.size(); ++k) {
+    std::vector<std::size_t> places;  // In `wanted_`, of the axes that there are.
+    for (std::size_t k = 0; k < wanted_.size(); ++k) {
       if (first(k) == k) places.push_back(k);
     }
-    for (std::size_t k = 0; k < wanted.size(); ++k) {
+    for (std::size_t k = 0; k < wanted_.size(); ++k) {
       if (first(k) == k) continue;
       const auto row = std::ranges::find(places, first(k)) - places.begin();
       std::vector<std::int64_t> pattern;
@@ -65,7 +67,7 @@ class Writer {
       const auto column = std::ranges::lower_bound(places, k) - places.begin();
       places.insert(places.begin() + column, k);
       std::vector<int> order;
-      for (const std::size_t place : places) order.push_back(wanted[place]);
+      for (const std::size_t place : places) order.push_back(wanted_[place]);
       const Expr like = broadcast_to(constant(Tensor(e.dtype(), {})), counts(order));
       e = embed_diagonal(dimshuffle(e, pattern), like, 0, row, column);
     }
@@ -153,22 +155,13 @@ class Writer {
   /// Where the first of the part's indices stands in the result: the part that comes first there
   /// goes left, so that fewer results have to be transposed.
   std::size_t leads(const Part& p) const {
-    std::size_t place = 0;
-    for (const AxisIndices& axis : net_.axes) {
-      for (const int i : axis) {
-        if (std::ranges::find(p.order, i) != p.order.end()) return place;
-        ++place;
-      }
-    }
-    return place;
+    return static_cast<std::size_t>(std::ranges::find_first_of(wanted_, p.order) - wanted_.begin());
   }
 
   /// Puts indices of the result in its order, before the others, so that it is written as it lies.
   void as_in_result(std::vector<int>& order) const {
-    std::vector<int> wanted;
-    for (const AxisIndices& axis : net_.axes) wanted.insert(wanted.end(), axis.begin(), axis.end());
-    std::ranges::stable_sort(order, {},
-                             [&](int i) { return std::ranges::find(wanted, i) - wanted.begin(); });
+    std::ranges::stable_sort(
+        order, {}, [&](int i) { return std::ranges::find(wanted_, i) - wanted_.begin(); });
   }
 
   Part pair(const Part& a, const Part& b, Atoms keep) {
@@ -214,6 +207,7 @@ class Writer {
 
   const Network& net_;
   const Order& order_;
+  std::vector<int> wanted_;  // The indices of the result's axes.
 };
 
 }  // namespace

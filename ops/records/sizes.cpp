@@ -22,6 +22,12 @@ Dim dim_of(const Expr& size) {
   return Dim::unknown();
 }
 
+std::optional<std::int64_t> constant_size(const Expr& e) {
+  const Tensor* value = constant_value(e);
+  if (!value || value->rank() != 0 || value->dtype() != DType::int64) return std::nullopt;
+  return value->data<std::int64_t>()[0];
+}
+
 Dims dims_of(Args sizes) {
   Dims result;
   for (const Expr& size : sizes) result.push_back(dim_of(size));

@@ -1,6 +1,9 @@
 // Sizes given as int64 scalars: what a type rule and a reference make of them.
 #pragma once
 
+#include <cstdint>
+#include <optional>
+
 #include "cinch/core/op.hpp"
 
 namespace cinch::records {
@@ -10,6 +13,8 @@ namespace cinch::records {
 /// scalar >= 0.
 Dim dim_of(const Expr& size);
 Dims dims_of(Args sizes);
+/// The value of a constant int64 scalar, to the last digit; nothing for anything else.
+std::optional<std::int64_t> constant_size(const Expr& e);
 /// Their values.
 Shape shape_of(Values sizes);
 /// The sizes of `x` with one more in front.

@@ -155,17 +155,6 @@ std::vector<Expr> split(const Arg& x, std::int64_t parts, std::int64_t axis) {
   return result;
 }
 
-namespace {
-
-/// The value of a constant int64 scalar, to the last digit.
-std::optional<std::int64_t> constant_size(const Expr& e) {
-  const Tensor* value = constant_value(e);
-  if (!value || value->rank() != 0 || value->dtype() != DType::int64) return std::nullopt;
-  return value->data<std::int64_t>()[0];
-}
-
-}  // namespace
-
 std::vector<Expr> split_sizes(const Arg& x, const Sizes& lengths, std::int64_t axis) {
   const Attribution as(x.where());
   axis = axis_of("split_sizes", x, axis);
@@ -173,7 +162,7 @@ std::vector<Expr> split_sizes(const Arg& x, const Sizes& lengths, std::int64_t a
   Expr total = constant(Tensor(std::int64_t{0}));
   std::int64_t left = std::numeric_limits<std::int64_t>::max();
   for (const Expr& length : lengths.all()) {
-    if (const std::optional<std::int64_t> number = constant_size(length)) {
+    if (const std::optional<std::int64_t> number = records::constant_size(length)) {
       if (*number < 0) refuse<ValueError>("split_sizes", "a part cannot have a negative size", x);
       if (*number > left) refuse("split_sizes", "the parts are larger than any axis", x);
       left -= *number;
@@ -182,7 +171,7 @@ std::vector<Expr> split_sizes(const Arg& x, const Sizes& lengths, std::int64_t a
     total = records::computed(total + counts.back());
   }
   const Dim n = x->dims()[index(axis)];
-  const std::optional<std::int64_t> sum = constant_size(total);
+  const std::optional<std::int64_t> sum = records::constant_size(total);
   if (n.known() && sum && n.size() != *sum) {
     refuse("split_sizes", text("axis ", axis, " has size ", n.size(), ", the parts make up ", *sum),
            x);

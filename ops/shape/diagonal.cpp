@@ -307,9 +307,8 @@ Expr diag(const Arg& x, std::int64_t offset) {
   if (x->rank() != 1) {
     refuse("diag", "takes a vector or a matrix", x);
   }
-  const std::int64_t beside =  // What lies further away is refused as too large in any case.
-      std::abs(std::max(offset, -std::numeric_limits<std::int64_t>::max()));
-  const Expr n = offset == 0 ? size(x, 0) : records::computed(size(x, 0) + beside);
+  const Diagonal d(DiagonalAxes{0, 1, offset});
+  const Expr n = offset == 0 ? size(x, 0) : records::computed(size(x, 0) + (d.above + d.below));
   return embed_diagonal(x, broadcast_to(cast(Arg(0.0), x->dtype()), {n, n}), offset);
 }
 

@@ -4,6 +4,7 @@
 
 #include "cinch/core/op.hpp"
 #include "cinch/ops/arithmetic.hpp"
+#include "cinch/ops/records/sizes.hpp"
 #include "cinch/ops/shape.hpp"
 #include "cinch/ops/window/windows.hpp"
 
@@ -13,14 +14,6 @@ namespace {
 
 /// Of a window, in elements: products of two such numbers are numbers still.
 constexpr std::int64_t longest = std::int64_t{1} << 30;
-
-/// The value of a constant int64 scalar; null for anything else.
-const std::int64_t* number(const Expr& e) {
-  const Tensor* value = constant_value(e);
-  return value && value->rank() == 0 && value->dtype() == DType::int64
-             ? value->data<std::int64_t>().data()
-             : nullptr;
-}
 
 }  // namespace
 
@@ -111,7 +104,7 @@ Dim windows::window_count(Dim n, Dim width, const Window& window) {
 }
 
 Expr windows::window_count(const Expr& n, const Expr& width, const Window& window) {
-  const std::int64_t *size = number(n), *own_width = number(width);
+  const auto size = records::constant_size(n), own_width = records::constant_size(width);
   if (size && own_width) {
     Window own = window;
     own.width = *own_width;
@@ -127,7 +120,7 @@ Expr windows::window_count(const Expr& n, const Expr& width, const Window& windo
 Expr windows::covered_size(const Expr& count, const Expr& width, const Window& window) {
   // (count - 1) stride + (width - 1) dilation + 1 - before - after
   const std::int64_t rest = 1 - window.before - window.after;
-  const std::int64_t *o = number(count), *k = number(width);
+  const auto o = records::constant_size(count), k = records::constant_size(width);
   if (o && k) return constant(Tensor((*o - 1) * window.stride + (*k - 1) * window.dilation + rest));
   return (count - 1) * window.stride + (width - 1) * window.dilation + rest;
 }
