@@ -11,3 +11,13 @@
 
 /// 10000 major + 100 minor + patch.
 #define CINCH_VERSION 100
+
+#include <string_view>
+
+namespace cinch {
+
+/// The version of the library that the program runs with, as "1.2.3". CINCH_VERSION is that of the
+/// headers it was compiled with.
+std::string_view version();
+
+}  // namespace cinch
