@@ -6,20 +6,22 @@
 //
 // Expect: under each wrong version the findings that give it away, at the line that is wrong, and
 // under each right version none. The program fails if that is not so.
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cinch/cinch.hpp>
 #include <cstdio>
 #include <functional>
 #include <iostream>
+#include <optional>
 #include <string>
 #include <vector>
+
+#include "common/common.hpp"
 
 using namespace cinch;
 
 namespace {
 
-constexpr std::int64_t pixels = 64, examples = 32;
+constexpr std::int64_t pixels = 64, batch = 32;
 
 struct Version {
   Expr cost;
@@ -187,7 +189,8 @@ int main(int argc, char** argv) {
   for (const Exhibit& e : exhibits()) names.emplace_back(e.name);
   app.add_option("--only", only, "One exhibit")->check(CLI::IsMember(names));
   app.add_flag("--list", list, "Names of the exhibits");
-  CLI11_PARSE(app, argc, argv);
+  if (const std::optional<int> status = examples::parse("bug_museum", app, argc, argv))
+    return *status;
   if (list) {
     for (const std::string& name : names) std::cout << name << "\n";
     return 0;
@@ -195,7 +198,7 @@ int main(int argc, char** argv) {
   try {
     const Expr x = dmatrix("x");
     const std::vector<Binding> at{
-        {x, RandomState(1).uniform(0, 1, {examples, pixels}, DType::float64)}};
+        {x, RandomState(1).uniform(0, 1, {batch, pixels}, DType::float64)}};
     int told = 0, shown = 0;
     for (const Exhibit& e : exhibits()) {
       if (!only.empty() && only != e.name) continue;

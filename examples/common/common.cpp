@@ -68,12 +68,13 @@ Record::Record(std::string program, const CLI::App& app, std::string folder, boo
     }
   }
   note("program", program);
-  note("version", version_of_build);
+  note("version", std::string(version()));
   lines_.emplace_back("commit", commit_of_build);  // Most commits change no results.
   for (const CLI::Option* option : app.get_options()) {
     const std::string name = option->get_name();
     // Where and how to run. More epochs may be asked for.
-    if (is_among(name, {"--help", "--resume", "--quiet", "--output", "--data"})) continue;
+    if (is_among(name, {"--help", "--version", "--resume", "--quiet", "--output", "--data"}))
+      continue;
     const std::string usual = option->get_default_str();
     const std::string value = option->count() > 0 ? joined(option->results()) : usual;
     const bool decides = !is_among(name, {"--seed", "--dtype", "--preset", "--log"});
@@ -324,9 +325,20 @@ std::string percent(double share) {
   return text;
 }
 
+std::optional<int> parse(const char* name, CLI::App& app, int argc, char** argv) {
+  app.set_version_flag("--version", text(name, " (Cinch) ", version(), "\nCommit ", commit_of_build,
+                                         ". Licence: BSD 3-clause."));
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error);
+  }
+  return std::nullopt;
+}
+
 int run(const char* name, CLI::App& app, int argc, char** argv, Options& options,
         const std::function<void()>& body) {
-  CLI11_PARSE(app, argc, argv);
+  if (const std::optional<int> status = parse(name, app, argc, argv)) return *status;
   try {
     threads();  // Refuses a CINCH_THREADS that is none before anything is read.
     options.record = std::make_shared<Record>(name, app, options.output, options.resume);

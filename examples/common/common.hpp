@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -131,6 +132,11 @@ class Results {
 std::string number(double x, int digits = 4);
 /// 0.0123 -> "1.23 %"
 std::string percent(double share);
+
+/// Parses a command line, to which it adds --version. The value, where there is one, is for main()
+/// to return: 0 where help or the version was asked for and printed, CLI11's above 100 for options
+/// that make no sense, which it says.
+std::optional<int> parse(const char* name, CLI::App& app, int argc, char** argv);
 
 /// Parses the command line, makes the output folder, runs `body`, and prints what went wrong, if
 /// anything did. The value is for main() to return: 0; 130 for a run that was interrupted; 1 for
