@@ -14,4 +14,15 @@ write_basic_package_version_file(${PROJECT_BINARY_DIR}/cinchConfigVersion.cmake 
 install(FILES ${PROJECT_BINARY_DIR}/cinchConfig.cmake ${PROJECT_BINARY_DIR}/cinchConfigVersion.cmake
         DESTINATION ${cinch_package_dir})
 
+# The same for pkg-config; a folder that is moved stays right. Who links the archive has to link what it needs.
+set(cinch_pc_dir ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+file(RELATIVE_PATH cinch_prefix_from_pc /prefix/${cinch_pc_dir} /prefix)
+string(REGEX REPLACE "/$" "" cinch_prefix_from_pc "${cinch_prefix_from_pc}")
+set(cinch_pc_requires Requires)
+if(BUILD_SHARED_LIBS)
+  set(cinch_pc_requires Requires.private)
+endif()
+configure_file(cmake/cinch.pc.in ${PROJECT_BINARY_DIR}/cinch.pc @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/cinch.pc DESTINATION ${cinch_pc_dir})
+
 install(FILES LICENSE CHANGELOG.md CITATION.cff docs/licences.md DESTINATION ${CMAKE_INSTALL_DOCDIR})

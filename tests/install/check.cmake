@@ -100,6 +100,27 @@ if(way STREQUAL "find_package")
                "two copies of cinch")
 endif()
 
+# The same program by pkg-config, and the folder that comes with the library.
+if(way STREQUAL "find_package")
+  file(GLOB_RECURSE package_file ${work}/prefix/*/cinch.pc)
+  get_filename_component(package_dir ${package_file} DIRECTORY)
+  set(ENV{PKG_CONFIG_PATH} ${package_dir})
+  run("${compiler} -std=c++20 ${flags} program.cpp -o ${work}/by_pkg_config $(pkg-config --cflags --libs cinch)")
+  foreach(document LICENSE CHANGELOG.md CITATION.cff licences.md)
+    if(NOT EXISTS ${work}/prefix/share/doc/cinch/${document})
+      message(FATAL_ERROR "${document} is not installed")
+    endif()
+  endforeach()
+endif()
+
+# FetchContent, which is add_subdirectory by another name: it finds the target, and builds neither tests nor programs.
+if(way STREQUAL "find_package")
+  file(WRITE ${work}/fetched/CMakeLists.txt "cmake_minimum_required(VERSION 3.25)\nproject(program LANGUAGES CXX)\n"
+       "include(FetchContent)\nFetchContent_Declare(cinch SOURCE_DIR ${root})\nFetchContent_MakeAvailable(cinch)\n"
+       "if(NOT TARGET cinch::cinch OR TARGET examples OR TARGET test_core)\n  message(FATAL_ERROR targets)\nendif()\n")
+  run("cmake -S ${work}/fetched -B ${work}/fetched/build > ${work}/fetched/log")
+endif()
+
 # Forty images of 28 x 28 random pixels.
 execute_process(COMMAND sh -c "(printf '\\000\\000\\010\\003\\000\\000\\000\\050\\000\\000\\000\\034\\000\\000\\000\\034'; head -c 31360 /dev/urandom) > images"
                 WORKING_DIRECTORY ${work} COMMAND_ERROR_IS_FATAL ANY)
@@ -127,6 +148,10 @@ foreach(type IN LISTS types)
   run_program("program;images" 0)
   if(NOT EXISTS ${work}/filters.png)
     message(FATAL_ERROR "the program wrote no picture")
+  endif()
+  if(way STREQUAL "find_package")
+    file(REMOVE ${work}/filters.png)
+    run_program("../../by_pkg_config;images" 0)
   endif()
   run_program(program 1)
   expect_output("Usage: program IMAGES")
