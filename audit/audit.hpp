@@ -12,8 +12,9 @@
 #include "cinch/core/expr.hpp"
 #include "cinch/core/graph.hpp"
 #include "cinch/core/parameters.hpp"
+#include "cinch/core/visibility.hpp"
 
-namespace cinch {
+namespace CINCH_PUBLIC cinch {
 
 struct AuditOptions {
   /// Expressions that grad() is told to treat as constants.

@@ -7,8 +7,9 @@
 #include <vector>
 
 #include "cinch/core/expr.hpp"
+#include "cinch/core/visibility.hpp"
 
-namespace cinch {
+namespace CINCH_PUBLIC cinch {
 
 /// How an op reads as a sum of products over named indices.
 enum class Algebra : std::uint8_t {

@@ -12,8 +12,9 @@
 #include "cinch/core/grad.hpp"
 #include "cinch/core/graph.hpp"
 #include "cinch/core/parameters.hpp"
+#include "cinch/core/visibility.hpp"
 
-namespace cinch {
+namespace CINCH_PUBLIC cinch {
 
 struct GradCheckOptions {
   int order = 1;  ///< Derivatives up to this order, at least 1.

@@ -6,8 +6,9 @@
 #include <vector>
 
 #include "cinch/core/grad.hpp"
+#include "cinch/core/visibility.hpp"
 
-namespace cinch {
+namespace CINCH_PUBLIC cinch {
 
 /// The Jacobian-vector product sum_k (d y / d wrt[k]) v[k], in y's shape (Theano's Rop): the
 /// derivative of y along the direction v. v[k] has wrt[k]'s shape. By differentiating u -> Lop(y,

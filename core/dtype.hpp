@@ -7,8 +7,9 @@
 #include <type_traits>
 
 #include "cinch/core/error.hpp"
+#include "cinch/core/visibility.hpp"
 
-namespace cinch {
+namespace CINCH_PUBLIC cinch {
 
 /// Element type of a tensor. The order is the order of promotion.
 enum class DType : std::uint8_t { bool_, int64, float32, float64 };

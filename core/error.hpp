@@ -6,7 +6,9 @@
 #include <stdexcept>
 #include <string>
 
-namespace cinch {
+#include "cinch/core/visibility.hpp"
+
+namespace CINCH_PUBLIC cinch {
 
 /// Base of everything Cinch throws on purpose. what() says what is wrong, with what, where, and
 /// what to do.

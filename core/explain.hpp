@@ -6,8 +6,9 @@
 
 #include "cinch/core/function.hpp"
 #include "cinch/core/report.hpp"
+#include "cinch/core/visibility.hpp"
 
-namespace cinch {
+namespace CINCH_PUBLIC cinch {
 
 /// How a function runs for the sizes it was last called with.
 struct Explanation {

@@ -14,8 +14,9 @@
 
 #include "cinch/core/source.hpp"
 #include "cinch/core/type.hpp"
+#include "cinch/core/visibility.hpp"
 
-namespace cinch {
+namespace CINCH_PUBLIC cinch {
 
 struct Attrs;
 struct Derivation;

@@ -13,9 +13,10 @@
 #include "cinch/core/expr.hpp"
 #include "cinch/core/graph.hpp"
 #include "cinch/core/shared.hpp"
+#include "cinch/core/visibility.hpp"
 #include "cinch/core/watch.hpp"
 
-namespace cinch {
+namespace CINCH_PUBLIC cinch {
 
 /// How a function runs.
 enum class Mode {

@@ -7,8 +7,9 @@
 #include "cinch/core/expr.hpp"
 #include "cinch/core/parameters.hpp"
 #include "cinch/core/shared.hpp"
+#include "cinch/core/visibility.hpp"
 
-namespace cinch {
+namespace CINCH_PUBLIC cinch {
 
 /// What grad() does about a parameter that the cost does not depend on.
 enum class Disconnected { error, zero };

@@ -10,8 +10,9 @@
 #include <vector>
 
 #include "cinch/core/expr.hpp"
+#include "cinch/core/visibility.hpp"
 
-namespace cinch {
+namespace CINCH_PUBLIC cinch {
 
 template <class T>
 using NodeMap = std::unordered_map<const Node*, T>;

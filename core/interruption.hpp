@@ -4,7 +4,9 @@
 #include <cstdio>
 #include <string>
 
-namespace cinch {
+#include "cinch/core/visibility.hpp"
+
+namespace CINCH_PUBLIC cinch {
 
 /// What follows where Ctrl-C, or SIGTERM, has ended a training or a minimisation.
 enum class AfterInterrupt {

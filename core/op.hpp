@@ -11,8 +11,9 @@
 
 #include "cinch/core/algebra.hpp"
 #include "cinch/core/expr.hpp"
+#include "cinch/core/visibility.hpp"
 
-namespace cinch {
+namespace CINCH_PUBLIC cinch {
 
 namespace deriving {
 struct Place;

@@ -7,8 +7,9 @@
 #include <vector>
 
 #include "cinch/core/expr.hpp"
+#include "cinch/core/visibility.hpp"
 
-namespace cinch {
+namespace CINCH_PUBLIC cinch {
 
 /// Expressions to differentiate by, from whatever holds them: a list in braces, one expression, or
 /// a range of Expr or Shared. Also for vectors that belong to them.

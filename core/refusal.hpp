@@ -8,8 +8,9 @@
 
 #include "cinch/core/error.hpp"
 #include "cinch/core/expr.hpp"
+#include "cinch/core/visibility.hpp"
 
-namespace cinch {
+namespace CINCH_PUBLIC cinch {
 
 /// "function: what", a line for each operand with its type, its formula and where the user wrote
 /// it, the function that the user called where that is another one, and the user's line. No line

@@ -9,8 +9,9 @@
 #include <vector>
 
 #include "cinch/core/expr.hpp"
+#include "cinch/core/visibility.hpp"
 
-namespace cinch {
+namespace CINCH_PUBLIC cinch {
 
 /// One application of a rule: its name, the user's line it was applied to, and what it made of
 /// what.

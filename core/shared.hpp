@@ -6,8 +6,9 @@
 #include <vector>
 
 #include "cinch/core/expr.hpp"
+#include "cinch/core/visibility.hpp"
 
-namespace cinch {
+namespace CINCH_PUBLIC cinch {
 
 /// An expression whose value is stored, read by any number of functions and changed by their
 /// updates or by set(). Copies share the value. Its type, shape included, never changes. Functions,

@@ -3,7 +3,9 @@
 
 #include <string>
 
-namespace cinch {
+#include "cinch/core/visibility.hpp"
+
+namespace CINCH_PUBLIC cinch {
 
 /// File and line of a call. As a defaulted last parameter, `Source where = Source::here()` is the
 /// caller's own line.

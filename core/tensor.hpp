@@ -14,8 +14,9 @@
 
 #include "cinch/core/dtype.hpp"
 #include "cinch/core/error.hpp"
+#include "cinch/core/visibility.hpp"
 
-namespace cinch {
+namespace CINCH_PUBLIC cinch {
 
 /// Sizes of the axes, outermost first. A scalar has none.
 using Shape = std::vector<std::int64_t>;

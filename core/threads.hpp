@@ -1,7 +1,9 @@
 // How many threads a program computes with.
 #pragma once
 
-namespace cinch {
+#include "cinch/core/visibility.hpp"
+
+namespace CINCH_PUBLIC cinch {
 
 /// Sets how many threads kernels may use, the calling one included; 0 stands for one for each
 /// processor this process may run on. Until it is called, the environment variable CINCH_THREADS

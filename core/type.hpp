@@ -8,8 +8,9 @@
 
 #include "cinch/core/dtype.hpp"
 #include "cinch/core/tensor.hpp"
+#include "cinch/core/visibility.hpp"
 
-namespace cinch {
+namespace CINCH_PUBLIC cinch {
 
 /// The size of one axis: a number, or a symbol that stands for one number not known yet.
 /// Two equal symbols are the same size; two different ones may or may not be.

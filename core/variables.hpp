@@ -3,8 +3,9 @@
 #pragma once
 
 #include "cinch/core/expr.hpp"
+#include "cinch/core/visibility.hpp"
 
-namespace cinch {
+namespace CINCH_PUBLIC cinch {
 
 inline Expr scalar(std::string label = "", DType dtype = DType::float32,
                    Source where = Source::here()) {

@@ -14,7 +14,9 @@
 
 #include <string_view>
 
-namespace cinch {
+#include "cinch/core/visibility.hpp"
+
+namespace CINCH_PUBLIC cinch {
 
 /// The version of the library that the program runs with, as "1.2.3". CINCH_VERSION is that of the
 /// headers it was compiled with.

@@ -1,7 +1,9 @@
 // What a function looks out for in its results.
 #pragma once
 
-namespace cinch {
+#include "cinch/core/visibility.hpp"
+
+namespace CINCH_PUBLIC cinch {
 
 /// What a function watches for.
 enum class Watch {

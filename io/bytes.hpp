@@ -7,7 +7,9 @@
 #include <span>
 #include <string>
 
-namespace cinch {
+#include "cinch/core/visibility.hpp"
+
+namespace CINCH_PUBLIC cinch {
 
 /// Bytes that the content of a file of `size` bytes may take, by file_limit().
 std::int64_t limit_for(std::int64_t size);

@@ -6,9 +6,10 @@
 #include <string>
 #include <vector>
 
+#include "cinch/core/visibility.hpp"
 #include "cinch/io/file.hpp"
 
-namespace cinch {
+namespace CINCH_PUBLIC cinch {
 
 /// Writes a CSV file row by row, for the log of a training run: every row is in the file when row()
 /// returns, so that a run can be watched and an interrupted one has its log.

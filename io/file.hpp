@@ -9,8 +9,9 @@
 #include <string>
 
 #include "cinch/core/error.hpp"
+#include "cinch/core/visibility.hpp"
 
-namespace cinch {
+namespace CINCH_PUBLIC cinch {
 
 struct CloseFile {
   void operator()(std::FILE* file) const { std::fclose(file); }

@@ -7,8 +7,9 @@
 #include <vector>
 
 #include "cinch/core/tensor.hpp"
+#include "cinch/core/visibility.hpp"
 
-namespace cinch {
+namespace CINCH_PUBLIC cinch {
 
 // Every function here reads plain and gzip files alike, told by their content, and throws
 // FileError, which names the file, for one that is missing, damaged, cut short, too long, or not

@@ -7,8 +7,9 @@
 #include <vector>
 
 #include "cinch/core/tensor.hpp"
+#include "cinch/core/visibility.hpp"
 
-namespace cinch {
+namespace CINCH_PUBLIC cinch {
 
 /// Row-major pixels from the top left, 0 black to 255 white.
 struct GreyImage {

@@ -7,8 +7,9 @@
 #include <vector>
 
 #include "cinch/core/tensor.hpp"
+#include "cinch/core/visibility.hpp"
 
-namespace cinch {
+namespace CINCH_PUBLIC cinch {
 
 // Element types: bool, int64, float32, float64, little endian; uint8 and int32 are read as int64.
 // Files of version 1 and 2 are read, in C or Fortran order; version 1 in C order is written.

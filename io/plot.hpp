@@ -5,8 +5,9 @@
 #include <vector>
 
 #include "cinch/core/error.hpp"
+#include "cinch/core/visibility.hpp"
 
-namespace cinch {
+namespace CINCH_PUBLIC cinch {
 
 /// Points in the order given. A value that is not finite leaves a gap.
 struct Curve {

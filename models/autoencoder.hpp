@@ -5,10 +5,11 @@
 #include <string>
 #include <vector>
 
+#include "cinch/core/visibility.hpp"
 #include "cinch/models/layer.hpp"
 #include "cinch/models/losses.hpp"
 
-namespace cinch {
+namespace CINCH_PUBLIC cinch {
 
 /// z = decoder(encoder(x)). Any two chains of layers will do; autoencoder() makes mirrored ones.
 struct Autoencoder {

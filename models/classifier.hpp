@@ -6,9 +6,10 @@
 //     sgd(cost, net.params(), rate)                 // or the whole network.
 #pragma once
 
+#include "cinch/core/visibility.hpp"
 #include "cinch/models/layer.hpp"
 
-namespace cinch {
+namespace CINCH_PUBLIC cinch {
 
 /// A linear layer from features to one logit for each class, with W and b zero. Throws TypeError
 /// unless there are inputs and at least two classes.

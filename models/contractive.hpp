@@ -7,9 +7,10 @@
 
 #include "cinch/core/expr.hpp"
 #include "cinch/core/shared.hpp"
+#include "cinch/core/visibility.hpp"
 #include "cinch/models/layer.hpp"
 
-namespace cinch {
+namespace CINCH_PUBLIC cinch {
 
 /// One sigmoid layer with tied weights: h = s(x W + b), z = s(h W' + c). Any member may be another
 /// model's variable. The same of any depth and with other activations: jacobian_norm2

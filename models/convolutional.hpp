@@ -6,9 +6,10 @@
 #include <string>
 #include <vector>
 
+#include "cinch/core/visibility.hpp"
 #include "cinch/models/layer.hpp"
 
-namespace cinch {
+namespace CINCH_PUBLIC cinch {
 
 /// activation(x * W + b) over maps, or its transpose.
 struct ConvolutionalLayer {

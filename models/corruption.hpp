@@ -4,9 +4,10 @@
 #pragma once
 
 #include "cinch/core/expr.hpp"
+#include "cinch/core/visibility.hpp"
 #include "cinch/ops/random.hpp"
 
-namespace cinch {
+namespace CINCH_PUBLIC cinch {
 
 /// A corrupted input, and which of its elements were chosen for it (bool).
 struct Corrupted {

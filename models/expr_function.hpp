@@ -10,8 +10,9 @@
 
 #include "cinch/core/error.hpp"
 #include "cinch/core/expr.hpp"
+#include "cinch/core/visibility.hpp"
 
-namespace cinch {
+namespace CINCH_PUBLIC cinch {
 
 /// A function of expressions: sigmoid, or any callable, as a lambda that holds a slope:
 /// [](const Arg& x) { return elu(x, 0.5); }. Two are equal where both are the same function, or

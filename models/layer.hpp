@@ -7,11 +7,12 @@
 
 #include "cinch/core/expr.hpp"
 #include "cinch/core/shared.hpp"
+#include "cinch/core/visibility.hpp"
 #include "cinch/models/expr_function.hpp"
 #include "cinch/ops/activation.hpp"
 #include "cinch/ops/random_state.hpp"
 
-namespace cinch {
+namespace CINCH_PUBLIC cinch {
 
 /// A nonlinearity of each element: sigmoid, tanh, relu, linear, leaky_relu, or any function or
 /// lambda like them.

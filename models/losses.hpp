@@ -4,9 +4,10 @@
 #pragma once
 
 #include "cinch/core/expr.hpp"
+#include "cinch/core/visibility.hpp"
 #include "cinch/models/layer.hpp"
 
-namespace cinch {
+namespace CINCH_PUBLIC cinch {
 
 /// What a reconstruction z of x costs: (batch, ...), (batch, ...) -> (batch). A function or a
 /// lambda.

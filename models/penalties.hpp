@@ -7,10 +7,11 @@
 
 #include "cinch/core/expr.hpp"
 #include "cinch/core/shared.hpp"
+#include "cinch/core/visibility.hpp"
 #include "cinch/models/layer.hpp"
 #include "cinch/ops/random.hpp"
 
-namespace cinch {
+namespace CINCH_PUBLIC cinch {
 
 /// ||dh/dx||^2_F, exact: the contractive penalty, where h is a code; that of the whole
 /// reconstruction where it is reconstruct(x) (Alain and Bengio, "What Regularized Auto-Encoders

@@ -3,8 +3,9 @@
 #pragma once
 
 #include "cinch/core/expr.hpp"
+#include "cinch/core/visibility.hpp"
 
-namespace cinch {
+namespace CINCH_PUBLIC cinch {
 
 /// Which elements are among the `count` largest along `axis`; of equal ones the first. bool, in
 /// x's shape. Throws TypeError unless 1 <= count <= the axis' size; where that is not known, an

@@ -13,9 +13,10 @@
 
 #include <vector>
 
+#include "cinch/core/visibility.hpp"
 #include "cinch/models/autoencoder.hpp"
 
-namespace cinch {
+namespace CINCH_PUBLIC cinch {
 
 /// An autoencoder of one layer for each pair of neighbouring sizes, drawn one after the other, with
 /// labels 1.W1, 2.W1 and so on. Throws TypeError as autoencoder() does.

@@ -2,9 +2,10 @@
 #pragma once
 
 #include "cinch/core/expr.hpp"
+#include "cinch/core/visibility.hpp"
 #include "cinch/ops/random.hpp"
 
-namespace cinch {
+namespace CINCH_PUBLIC cinch {
 
 /// The directions at each example in which its code changes most: the `count` leading right
 /// singular vectors of dh/dx, (batch, n, count), each of length 1. Constants to grad(). h is

@@ -3,11 +3,12 @@
 
 #include <vector>
 
+#include "cinch/core/visibility.hpp"
 #include "cinch/models/layer.hpp"
 #include "cinch/models/losses.hpp"
 #include "cinch/ops/random.hpp"
 
-namespace cinch {
+namespace CINCH_PUBLIC cinch {
 
 /// What is known of a code: independent normal distributions, (batch, units) each.
 struct Posterior {

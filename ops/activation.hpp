@@ -3,8 +3,9 @@
 #pragma once
 
 #include "cinch/core/expr.hpp"
+#include "cinch/core/visibility.hpp"
 
-namespace cinch {
+namespace CINCH_PUBLIC cinch {
 
 extern const Op exp_op, expm1_op, log_op, log1p_op, sin_op, cos_op, sigmoid_op, tanh_op,
     softplus_op, relu_op, softmax_op, log_softmax_op;

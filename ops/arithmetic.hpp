@@ -3,8 +3,9 @@
 #pragma once
 
 #include "cinch/core/expr.hpp"
+#include "cinch/core/visibility.hpp"
 
-namespace cinch {
+namespace CINCH_PUBLIC cinch {
 
 extern const Op add_op, sub_op, mul_op, div_op, floor_div_op, mod_op, pow_op, maximum_op,
     minimum_op, neg_op, abs_op, sign_op, square_op, sqrt_op, floor_op, ceil_op, round_op, trunc_op,

@@ -5,10 +5,11 @@
 #include <vector>
 
 #include "cinch/core/expr.hpp"
+#include "cinch/core/visibility.hpp"
 #include "cinch/ops/reduce.hpp"
 #include "cinch/ops/window.hpp"
 
-namespace cinch {
+namespace CINCH_PUBLIC cinch {
 
 /// The same with two axes exchanged.
 Expr swapaxes(const Arg& x, std::int64_t axis1, std::int64_t axis2);

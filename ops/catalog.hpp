@@ -5,8 +5,9 @@
 #include <string_view>
 
 #include "cinch/core/op.hpp"
+#include "cinch/core/visibility.hpp"
 
-namespace cinch {
+namespace CINCH_PUBLIC cinch {
 
 /// Every op but the leaves.
 std::span<const Op* const> all_ops();

@@ -2,9 +2,10 @@
 #pragma once
 
 #include "cinch/core/expr.hpp"
+#include "cinch/core/visibility.hpp"
 #include "cinch/ops/window.hpp"
 
-namespace cinch {
+namespace CINCH_PUBLIC cinch {
 
 /// The three forms of one sum over x (examples, channels, n...), w (filters, channels, k...) and
 /// y (examples, filters, o...), each linear in two of them and the derivative of the other two.

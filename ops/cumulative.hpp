@@ -1,9 +1,10 @@
 // Sums and products of all elements up to each.
 #pragma once
 
+#include "cinch/core/visibility.hpp"
 #include "cinch/ops/prod.hpp"
 
-namespace cinch {
+namespace CINCH_PUBLIC cinch {
 
 extern const Op cumsum_op, running_argmax_op;
 

@@ -5,8 +5,9 @@
 #include <cstdint>
 
 #include "cinch/core/expr.hpp"
+#include "cinch/core/visibility.hpp"
 
-namespace cinch {
+namespace CINCH_PUBLIC cinch {
 
 extern const Op cholesky_op, qr_op;
 

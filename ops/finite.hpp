@@ -3,9 +3,10 @@
 
 #include <optional>
 
+#include "cinch/core/visibility.hpp"
 #include "cinch/ops/reduce.hpp"
 
-namespace cinch {
+namespace CINCH_PUBLIC cinch {
 
 /// Elementwise, bool. (is_nan: ops/arithmetic.hpp)
 Expr is_inf(const Arg& x);

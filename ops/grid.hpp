@@ -5,8 +5,9 @@
 #include <vector>
 
 #include "cinch/core/expr.hpp"
+#include "cinch/core/visibility.hpp"
 
-namespace cinch {
+namespace CINCH_PUBLIC cinch {
 
 /// `n` (a number or an int64 scalar) numbers from `start` to `stop`, both included, as NumPy's: the
 /// last one is `stop` exactly, of one there is `start`. Both are scalars; literals and integers

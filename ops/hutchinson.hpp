@@ -2,9 +2,10 @@
 #pragma once
 
 #include "cinch/core/expr.hpp"
+#include "cinch/core/visibility.hpp"
 #include "cinch/ops/random.hpp"
 
-namespace cinch {
+namespace CINCH_PUBLIC cinch {
 
 /// A mean over random probes, and its standard error: the standard deviation of the probes' values
 /// over the square root of their number. Both can be differentiated; a new call draws new probes.

@@ -4,8 +4,9 @@
 #include <optional>
 
 #include "cinch/core/expr.hpp"
+#include "cinch/core/visibility.hpp"
 
-namespace cinch {
+namespace CINCH_PUBLIC cinch {
 
 extern const Op narrow_op, embed_op, take_op, scatter_add_op, arange_op, eye_op;
 

@@ -1,9 +1,10 @@
 // Logarithms of sums of exponentials.
 #pragma once
 
+#include "cinch/core/visibility.hpp"
 #include "cinch/ops/reduce.hpp"
 
-namespace cinch {
+namespace CINCH_PUBLIC cinch {
 
 extern const Op logsumexp_op;
 

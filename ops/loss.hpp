@@ -12,8 +12,9 @@
 #include <optional>
 
 #include "cinch/core/expr.hpp"
+#include "cinch/core/visibility.hpp"
 
-namespace cinch {
+namespace CINCH_PUBLIC cinch {
 
 /// e^2 / 2 for |e| <= delta, delta (|e| - delta / 2) above, for a residual e = x - z: Huber,
 /// "Robust Estimation of a Location Parameter", 1964. (log_cosh(e), ops/special.hpp, is alike and

@@ -5,8 +5,9 @@
 #include <optional>
 
 #include "cinch/core/expr.hpp"
+#include "cinch/core/visibility.hpp"
 
-namespace cinch {
+namespace CINCH_PUBLIC cinch {
 
 extern const Op softsign_op;
 

@@ -1,9 +1,10 @@
 // Spread and length: what is computed from squares, or other powers, of many elements.
 #pragma once
 
+#include "cinch/core/visibility.hpp"
 #include "cinch/ops/reduce.hpp"
 
-namespace cinch {
+namespace CINCH_PUBLIC cinch {
 
 /// Mean squared deviation from the mean, in two passes, so that a large mean costs no digits.
 /// `ddof` is taken from the number of elements that the sum is divided by (1: the unbiased

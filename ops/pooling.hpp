@@ -2,9 +2,10 @@
 #pragma once
 
 #include "cinch/core/expr.hpp"
+#include "cinch/core/visibility.hpp"
 #include "cinch/ops/window.hpp"
 
-namespace cinch {
+namespace CINCH_PUBLIC cinch {
 
 /// The sum over each window, and its transpose: every element spread over its window.
 extern const Op window_sum_op, window_spread_op;

@@ -1,9 +1,10 @@
 // Products of elements, along one axis or over several.
 #pragma once
 
+#include "cinch/core/visibility.hpp"
 #include "cinch/ops/reduce.hpp"
 
-namespace cinch {
+namespace CINCH_PUBLIC cinch {
 
 extern const Op prod_op, recurrence_op;
 

@@ -5,8 +5,9 @@
 #include <vector>
 
 #include "cinch/core/expr.hpp"
+#include "cinch/core/visibility.hpp"
 
-namespace cinch {
+namespace CINCH_PUBLIC cinch {
 
 /// NumPy's matmul, its operator @: products of matrices (..., i, k) and (..., k, j), the axes in
 /// front repeated as NumPy repeats. A vector is a row on the left and a column on the right, and

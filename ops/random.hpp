@@ -10,8 +10,9 @@
 
 #include "cinch/core/expr.hpp"
 #include "cinch/core/shared.hpp"
+#include "cinch/core/visibility.hpp"
 
-namespace cinch {
+namespace CINCH_PUBLIC cinch {
 
 extern const Op random_uniform_op, random_normal_op, checked_parameter_op;
 

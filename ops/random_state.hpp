@@ -6,8 +6,9 @@
 #include <span>
 
 #include "cinch/core/tensor.hpp"
+#include "cinch/core/visibility.hpp"
 
-namespace cinch {
+namespace CINCH_PUBLIC cinch {
 
 /// The generator behind NumPy's `numpy.random.RandomState(seed)` (not `default_rng`): the Mersenne
 /// Twister MT19937 of Matsumoto and Nishimura (1998) and the distributions that NumPy has frozen

@@ -6,8 +6,9 @@
 #include <vector>
 
 #include "cinch/core/expr.hpp"
+#include "cinch/core/visibility.hpp"
 
-namespace cinch {
+namespace CINCH_PUBLIC cinch {
 
 extern const Op size_op, dimshuffle_op, reshape_op, broadcast_to_op, sum_like_op, concatenate_op;
 

@@ -3,8 +3,9 @@
 #pragma once
 
 #include "cinch/core/expr.hpp"
+#include "cinch/core/visibility.hpp"
 
-namespace cinch {
+namespace CINCH_PUBLIC cinch {
 
 extern const Op exp2_op, log2_op, log10_op, log1mexp_op, logaddexp_op, xlogy_op, xlog1py_op,
     log_cosh_op, erf_op, erfc_op;

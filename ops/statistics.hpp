@@ -1,9 +1,10 @@
 // Medians, quantiles, weighted means and covariances.
 #pragma once
 
+#include "cinch/core/visibility.hpp"
 #include "cinch/ops/reduce.hpp"
 
-namespace cinch {
+namespace CINCH_PUBLIC cinch {
 
 /// The middle element in order of size, the mean of the two middle ones of an even number; NaN if
 /// there is one; an error where there is none. Integers give float64. The gradient goes to the

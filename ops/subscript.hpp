@@ -6,8 +6,9 @@
 #include <vector>
 
 #include "cinch/core/expr.hpp"
+#include "cinch/core/visibility.hpp"
 
-namespace cinch {
+namespace CINCH_PUBLIC cinch {
 
 /// start:stop:step, where what is not given means all there is: Slice{1, 5}, Slice{{}, -1},
 /// Slice{{}, {}, -1} for all elements backwards. Positions are numbers or int64 scalars.

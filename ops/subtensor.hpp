@@ -5,8 +5,9 @@
 #include <vector>
 
 #include "cinch/core/expr.hpp"
+#include "cinch/core/visibility.hpp"
 
-namespace cinch {
+namespace CINCH_PUBLIC cinch {
 
 extern const Op checked_index_op, last_writer_op;
 

@@ -3,8 +3,9 @@
 #pragma once
 
 #include "cinch/core/expr.hpp"
+#include "cinch/core/visibility.hpp"
 
-namespace cinch {
+namespace CINCH_PUBLIC cinch {
 
 extern const Op tan_op, arcsin_op, arccos_op, arctan_op, arctan2_op, sinh_op, cosh_op, arcsinh_op,
     arccosh_op, arctanh_op, hypot_op;

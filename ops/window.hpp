@@ -5,7 +5,9 @@
 #include <initializer_list>
 #include <vector>
 
-namespace cinch {
+#include "cinch/core/visibility.hpp"
+
+namespace CINCH_PUBLIC cinch {
 
 /// A number for each spatial axis, outermost first; a single one holds for all of them.
 class PerAxis {

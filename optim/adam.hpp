@@ -5,8 +5,9 @@
 
 #include "cinch/core/function.hpp"
 #include "cinch/core/shared.hpp"
+#include "cinch/core/visibility.hpp"
 
-namespace cinch {
+namespace CINCH_PUBLIC cinch {
 
 /// Where Adam's epsilon is added.
 enum class Epsilon {

@@ -5,8 +5,9 @@
 
 #include "cinch/core/function.hpp"
 #include "cinch/core/shared.hpp"
+#include "cinch/core/visibility.hpp"
 
-namespace cinch {
+namespace CINCH_PUBLIC cinch {
 
 // Each for a cost or for given gradients; rates and errors as in sgd.hpp.
 

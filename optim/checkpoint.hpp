@@ -8,8 +8,9 @@
 
 #include "cinch/core/function.hpp"
 #include "cinch/core/shared.hpp"
+#include "cinch/core/visibility.hpp"
 
-namespace cinch {
+namespace CINCH_PUBLIC cinch {
 
 /// The variables that the updates change: parameters, moments, velocities, step counters.
 std::vector<Shared> targets(const Updates& updates);

@@ -4,8 +4,9 @@
 #include <vector>
 
 #include "cinch/core/expr.hpp"
+#include "cinch/core/visibility.hpp"
 
-namespace cinch {
+namespace CINCH_PUBLIC cinch {
 
 // For the optimizers that take gradients: adam(params, clip_by_global_norm(grad(cost, params), 1)).
 // Norms are float64 scalars, computed in float64, so that squares of float32 gradients do not

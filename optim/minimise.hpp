@@ -9,8 +9,9 @@
 #include "cinch/core/function.hpp"
 #include "cinch/core/interruption.hpp"
 #include "cinch/core/shared.hpp"
+#include "cinch/core/visibility.hpp"
 
-namespace cinch {
+namespace CINCH_PUBLIC cinch {
 
 struct MinimiseReport {
   std::int64_t iteration;    ///< From 1.

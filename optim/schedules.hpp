@@ -9,8 +9,9 @@
 #include "cinch/core/expr.hpp"
 #include "cinch/core/function.hpp"
 #include "cinch/core/shared.hpp"
+#include "cinch/core/visibility.hpp"
 
-namespace cinch {
+namespace CINCH_PUBLIC cinch {
 
 /// A count of steps: an int64 scalar to save with the parameters. It advances once a call of the
 /// functions that are told so:

@@ -5,8 +5,9 @@
 
 #include "cinch/core/function.hpp"
 #include "cinch/core/shared.hpp"
+#include "cinch/core/visibility.hpp"
 
-namespace cinch {
+namespace CINCH_PUBLIC cinch {
 
 // Every optimizer comes twice: for a cost, whose gradients it takes, and for gradients g that are
 // given, one a parameter, of its type: clipped ones, say. `rate`, and `mu` below, are numbers or

@@ -4,7 +4,9 @@
 #include <cstdint>
 #include <limits>
 
-namespace cinch {
+#include "cinch/core/visibility.hpp"
+
+namespace CINCH_PUBLIC cinch {
 
 /// As in the Theano tutorials: training goes on for `patience` steps at least; a validation loss
 /// below improvement_threshold times the best so far, at step t, makes that patience_increase * t.

@@ -8,8 +8,9 @@
 #include <vector>
 
 #include "cinch/core/function.hpp"
+#include "cinch/core/visibility.hpp"
 
-namespace cinch {
+namespace CINCH_PUBLIC cinch {
 
 /// Rows (along the first axis) of tensors that belong together: images and their labels. The
 /// tensors are not copied and must outlive it.

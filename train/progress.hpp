@@ -6,7 +6,9 @@
 #include <cstdio>
 #include <string>
 
-namespace cinch {
+#include "cinch/core/visibility.hpp"
+
+namespace CINCH_PUBLIC cinch {
 
 /// "[######........................] epoch 2, 12 s left" for `done` of `total` steps, of which
 /// those after `first` took `seconds`.

@@ -8,10 +8,11 @@
 
 #include "cinch/core/shared.hpp"
 #include "cinch/core/tensor.hpp"
+#include "cinch/core/visibility.hpp"
 #include "cinch/ops/random_state.hpp"
 #include "cinch/train/early_stopping.hpp"
 
-namespace cinch {
+namespace CINCH_PUBLIC cinch {
 
 /// An epoch as the log shows it.
 struct EpochReport {

@@ -11,10 +11,11 @@
 
 #include "cinch/core/function.hpp"
 #include "cinch/core/interruption.hpp"
+#include "cinch/core/visibility.hpp"
 #include "cinch/train/early_stopping.hpp"
 #include "cinch/train/state.hpp"
 
-namespace cinch {
+namespace CINCH_PUBLIC cinch {
 
 /// A step just made.
 struct StepReport {
