@@ -13,13 +13,13 @@
 #include "cinch/core/expr.hpp"
 #include "cinch/core/visibility.hpp"
 
-namespace CINCH_PUBLIC cinch {
-
-namespace deriving {
+namespace cinch::deriving {
 struct Place;
 struct Digit;
 class Flow;
-}  // namespace deriving
+}  // namespace cinch::deriving
+
+namespace CINCH_PUBLIC cinch {
 
 using Args = std::span<const Expr>;
 using Grads = std::vector<Expr>;

@@ -1,7 +1,7 @@
 # Does what README.md says to somebody who uses the library: builds its programs, as printed and by its own commands,
 # with the build type that it prints and with none, and runs them on a few images.
 # Usage: cmake -D way=find_package|add_subdirectory -D build=FOLDER -D flags=... -D compiler=... -D generator=... -P check.cmake
-# `build` holds the library that is installed; for add_subdirectory, which builds the library anew, it is any folder, and
+# `build` holds the library that is installed, `shared` a shared library of the same; for add_subdirectory, which builds the library anew, it is any folder, and
 # `options` for that build, `targets` of the library to build with it may be given.
 cmake_minimum_required(VERSION 3.25)
 include(${CMAKE_CURRENT_LIST_DIR}/../readme.cmake)
@@ -113,6 +113,27 @@ if(way STREQUAL "find_package")
   endforeach()
 endif()
 
+# The shared library, where it was built: it shows what headers for users declare and nothing that stands in rooms, and
+# the program needs no more.
+if(way STREQUAL "find_package" AND shared)
+  get_filename_component(shared_dir ${shared} DIRECTORY)
+  run("${compiler} -std=c++20 ${flags} program.cpp -I${work}/prefix/include -o ${work}/by_shared_library ${shared} -Wl,-rpath,${shared_dir}")
+  execute_process(COMMAND nm -D -C --defined-only ${shared} OUTPUT_VARIABLE shown COMMAND_ERROR_IS_FATAL ANY)
+  file(GLOB_RECURSE inner ${root}/core/*/*.hpp ${root}/ops/*/*.hpp ${root}/io/*/*.hpp)
+  set(rooms "")
+  foreach(header IN LISTS inner)
+    file(STRINGS ${header} names REGEX "^namespace cinch::[a-z_]+ {")
+    list(TRANSFORM names REPLACE "namespace (cinch::[a-z_]+) {" "\\1")
+    list(APPEND rooms ${names})
+  endforeach()
+  list(REMOVE_DUPLICATES rooms)
+  list(JOIN rooms "|" rooms)
+  string(REGEX MATCHALL "[^\n]* [A-Z] (${rooms})::[^\n]*" seen "${shown}")
+  if(seen OR NOT rooms MATCHES "planning" OR NOT shown MATCHES " T cinch::grad")
+    message(FATAL_ERROR "The shared library shows what stands in rooms, or not what it should: ${seen}")
+  endif()
+endif()
+
 # FetchContent, which is add_subdirectory by another name: it finds the target, and builds neither tests nor programs.
 if(way STREQUAL "find_package")
   file(WRITE ${work}/fetched/CMakeLists.txt "cmake_minimum_required(VERSION 3.25)\nproject(program LANGUAGES CXX)\n"
@@ -152,6 +173,9 @@ foreach(type IN LISTS types)
   if(way STREQUAL "find_package")
     file(REMOVE ${work}/filters.png)
     run_program("../../by_pkg_config;images" 0)
+    if(shared)
+      run_program("../../by_shared_library;images" 0)
+    endif()
   endif()
   run_program(program 1)
   expect_output("Usage: program IMAGES")
