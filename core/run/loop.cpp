@@ -30,6 +30,13 @@ void gather(std::byte* to, const std::byte* from, std::int64_t rows, std::int64_
             std::int64_t row_stride, std::int64_t stride) {
   T* out = reinterpret_cast<T*>(to);
   const T* in = reinterpret_cast<const T*>(from);
+  if (row_stride == 1 && stride > 1) {
+    // Along the lines of the cache that are read; those of large powers of two would not stay.
+    for (std::int64_t c = 0; c < columns; ++c, in += stride, ++out) {
+      for (std::int64_t r = 0; r < rows; ++r) out[r * columns] = in[r];
+    }
+    return;
+  }
   for (std::int64_t r = 0; r < rows; ++r, in += row_stride, out += columns) {
     if (stride == 1) {
       std::memcpy(out, in, static_cast<std::size_t>(columns) * sizeof(T));
@@ -87,8 +94,31 @@ void Loop::merge_axes() {
   // A single axis gets its stride in the last place, where unit strides are recognised.
   for (std::size_t k = 0; k < all.size(); ++k) all[k]->strides = std::move(strides[k]);
   spec_.shape = std::move(shape);
+  turn_axes();
   columns_ = spec_.shape.back();
   rows_ = spec_.shape[spec_.shape.size() - 2];
+}
+
+/// Makes that axis the rows along which most of the operands that do not lie along the columns lie:
+/// choose_tile() has them read in squares.
+void Loop::turn_axes() {
+  const std::size_t rows = spec_.shape.size() - 2;
+  const auto lying = [&](std::size_t axis) {
+    return std::ranges::count_if(spec_.inputs, [&](const LoopSpec::Input& in) {
+      return in.where.strides[axis] == 1 && in.where.strides.back() > 1;
+    });
+  };
+  std::size_t best = rows;
+  for (std::size_t axis = rows; axis-- > 0;) {
+    if (lying(axis) > lying(best)) best = axis;
+  }
+  const auto turn = [&](std::vector<std::int64_t>& axes) {
+    std::rotate(axes.begin() + static_cast<std::ptrdiff_t>(best),
+                axes.begin() + static_cast<std::ptrdiff_t>(best) + 1, axes.end() - 1);
+  };
+  turn(spec_.shape);
+  for (auto& in : spec_.inputs) turn(in.where.strides);
+  for (auto& out : spec_.outputs) turn(out.where.strides);
 }
 
 void Loop::choose_tile() {

@@ -70,6 +70,7 @@ class Loop {
   enum class Access { direct, splat, gather, gather_once };
 
   void merge_axes();
+  void turn_axes();
   void choose_tile();
   void choose_parts();
   void place_registers(BlockFn (*copy)(DType));

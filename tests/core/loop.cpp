@@ -127,7 +127,7 @@ TEST_CASE(
   CHECK(run > 500);
 }
 
-TEST_CASE("axes that all operands walk as one are merged") {
+TEST_CASE("axes that all operands walk as one are merged, and rows are those of the others") {
   const DType d = DType::float64;
   const auto merged = [&](const Shape& shape, const Strided& in) {
     cinch::running::LoopSpec spec{.shape = shape};
@@ -140,7 +140,8 @@ TEST_CASE("axes that all operands walk as one are merged") {
   CHECK(merged({2, 3, 4}, {0, {12, 4, 1}}) == Shape{1, 24});
   CHECK(merged({2, 1, 4}, {0, {4, 99, 1}}) == Shape{1, 8});
   CHECK(merged({2, 3, 4}, {0, {0, 4, 1}}) == Shape{2, 12});
-  CHECK(merged({2, 3, 4}, {0, {1, 2, 6}}) == Shape{2, 3, 4});
+  CHECK(merged({2, 3, 4}, {0, {4, 1, 8}}) == Shape{2, 3, 4});
+  CHECK(merged({2, 3, 4}, {0, {1, 2, 6}}) == Shape{3, 2, 4});
   CHECK(merged({}, {0, {}}) == Shape{1, 1});
   CHECK(merged({5, 3}, {0, {0, 0}}) == Shape{1, 15});
 }
