@@ -53,6 +53,21 @@ struct FunctionSpec {
   bool profile = false;           ///< Measure each step, for profile(): see explain.hpp.
 };
 
+/// What stands between the braces of a call, f({images, 0.1}): a tensor, which is not copied, or a
+/// number.
+class Argument {
+ public:
+  Argument(const Tensor& tensor) : tensor_(&tensor) {}
+  template <class T>
+  requires std::is_arithmetic_v<T> Argument(T number) : number_(number) {}
+
+  const Tensor& tensor() const { return number_ ? *number_ : *tensor_; }
+
+ private:
+  const Tensor* tensor_ = nullptr;
+  std::optional<Tensor> number_;
+};
+
 /// A compiled function. Copies share the compiled code. It may be called from several threads:
 /// calls of one function take turns, and so do calls of functions one of which changes a variable
 /// that the other one uses, so that each finds all variables as they were before the other or after
@@ -65,6 +80,8 @@ class Function {
   /// Outputs for these arguments, after which the updates hold. Scalars convert to the input's
   /// dtype where no value is lost; anything else must have it. On an exception no shared variable
   /// has changed.
+  std::vector<Tensor> operator()(std::initializer_list<Argument> arguments,
+                                 Source where = Source::here()) const;
   std::vector<Tensor> operator()(const std::vector<Tensor>& arguments = {},
                                  Source where = Source::here()) const;
   /// The same with arguments by the inputs' names. Throws TypeError where one is missing or

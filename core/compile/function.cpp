@@ -339,6 +339,14 @@ void Function::Compiled::run(std::span<const Tensor* const> arguments,
   entry.nanoseconds += std::chrono::duration<double, std::nano>(taken).count();
 }
 
+std::vector<Tensor> Function::operator()(std::initializer_list<Argument> arguments,
+                                         Source where) const {
+  compiled(where);
+  std::vector<const Tensor*> pointers;
+  for (const Argument& argument : arguments) pointers.push_back(&argument.tensor());
+  return call(pointers);
+}
+
 std::vector<Tensor> Function::operator()(const std::vector<Tensor>& arguments, Source where) const {
   compiled(where);
   std::vector<const Tensor*> pointers;
