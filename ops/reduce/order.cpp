@@ -68,6 +68,28 @@ void sort_lane(Element<T>* elements, std::int64_t n, std::int64_t wanted) {
   std::sort(elements, elements + wanted, comes_first<T, Descending>);
 }
 
+/// Writes those elements of a lane that may be among the first `wanted`, and returns how many: of
+/// few that are wanted, most others are seen to come later by their values alone.
+template <class T, bool Descending>
+std::int64_t candidates(const T* x, std::int64_t stride, std::int64_t n, std::int64_t wanted,
+                        Element<T>* elements) {
+  const std::int64_t most = wanted > n / 4 ? n : 2 * wanted;
+  std::int64_t count = 0;
+  T last{};  // The value of the last of the first ones so far.
+  bool full = false;
+  for (std::int64_t k = 0; k < n; ++k) {
+    const T value = x[k * stride];
+    if (full && (Descending ? value <= last : value >= last)) continue;
+    elements[count++] = {value, k};
+    if (count < most || most == n) continue;
+    std::nth_element(elements, elements + wanted - 1, elements + count, comes_first<T, Descending>);
+    count = wanted;
+    last = elements[wanted - 1].value;
+    full = true;
+  }
+  return count;
+}
+
 void argsort_kernel(std::span<const Operand> in, const Operand& out, const Attrs& attrs) {
   const Sorting s = Sorting::of(attrs);
   const references::Lanes from(in[0].shape, s.axis), to(out.shape, s.axis);
@@ -83,11 +105,14 @@ void argsort_kernel(std::span<const Operand> in, const Operand& out, const Attrs
           running::thread_scratch(static_cast<std::size_t>(from.n) * sizeof(Element<T>)));
       for (std::int64_t lane = own.begin; lane < own.end; ++lane) {
         const T* x = in[0].as<T>() + from.first(lane);
-        for (std::int64_t k = 0; k < from.n; ++k) elements[k] = {x[k * from.inner], k};
+        const auto sort = [&]<bool Descending> {
+          const std::int64_t n = candidates<T, Descending>(x, from.inner, from.n, to.n, elements);
+          sort_lane<T, Descending>(elements, n, to.n);
+        };
         if (s.descending)
-          sort_lane<T, true>(elements, from.n, to.n);
+          sort.template operator()<true>();
         else
-          sort_lane<T, false>(elements, from.n, to.n);
+          sort.template operator()<false>();
         std::int64_t* y = out.as<std::int64_t>() + to.first(lane);
         for (std::int64_t k = 0; k < to.n; ++k) y[k * to.inner] = elements[k].index;
       }
