@@ -26,12 +26,14 @@ void set_values(Goals& goals, const std::vector<Expr>& values) {
 }
 
 /// Rules until none fits, equal nodes joined, constants folded.
-void simplify(Goals& goals, CompileLog* log) {
-  set_values(goals, rewriting::rewrite(values_of(goals), {.log = log ? &log->rules : nullptr}));
+void simplify(Goals& goals, Notes& notes) {
+  set_values(goals,
+             rewriting::rewrite(values_of(goals), {.log = notes.log ? &notes.log->rules : nullptr,
+                                                   .settled = &notes.settled}));
 }
 
 /// Ops that stand for a formula, as softmax, by simpler ones.
-void expand(Goals& goals, CompileLog*) {
+void expand(Goals& goals, Notes&) {
   NodeMap<Expr> done;
   set_values(goals, rebuild(
                         values_of(goals),
@@ -44,16 +46,15 @@ void expand(Goals& goals, CompileLog*) {
 }
 
 /// Sums of products in the order that costs least.
-void contract(Goals& goals, CompileLog* log) {
-  set_values(goals, contraction::contract(values_of(goals), log ? &log->contractions : nullptr));
+void contract(Goals& goals, Notes& notes) {
+  set_values(goals, contraction::contract(values_of(goals),
+                                          notes.log ? &notes.log->contractions : nullptr));
 }
 
 /// Products that are added to a parameter where it stands.
-void add_in_place(Goals& goals, CompileLog*) { accumulate_products(goals); }
+void add_in_place(Goals& goals, Notes&) { accumulate_products(goals); }
 
-void column_norms(Goals& goals, CompileLog*) {
-  set_values(goals, join_column_norms(values_of(goals)));
-}
+void column_norms(Goals& goals, Notes&) { set_values(goals, join_column_norms(values_of(goals))); }
 
 constexpr Pass without_sizes[] = {{"simplify", simplify}};
 
@@ -74,14 +75,15 @@ void run_passes(std::span<const Pass> passes, Goals& goals, CompileLog* log,
                 std::string_view whose) {
   CompileLog own;  // Rules are put into words only where somebody reads them.
   if (!log && rewriting::is_traced()) log = &own;
+  Notes notes{log};
   for (const Pass& pass : passes) {
     if (!log) {
-      pass.run(goals, nullptr);
+      pass.run(goals, notes);
       continue;
     }
     std::vector<Expr> roots = values_of(goals);
     log->stages.push_back(rewriting::staged(whose, pass.name, roots, log->rules, [&] {
-      pass.run(goals, log);
+      pass.run(goals, notes);
       roots = values_of(goals);
     }));
   }

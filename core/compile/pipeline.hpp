@@ -9,6 +9,7 @@
 
 #include "cinch/core/compile/compile.hpp"
 #include "cinch/core/plan/plan.hpp"
+#include "cinch/core/rewrite/rewrite.hpp"
 
 namespace cinch::compiling {
 
@@ -20,9 +21,15 @@ using Goals = std::vector<planning::PlanResult>;
 Goals goals_of(std::span<const Expr> values);
 std::vector<Expr> values_of(const Goals& goals);
 
+/// What passes tell each other and their caller.
+struct Notes {
+  CompileLog* log = nullptr;  ///< Null: nobody reads it.
+  rewriting::Settled settled = {};
+};
+
 struct Pass {
   std::string_view name;
-  void (*run)(Goals&, CompileLog*);
+  void (*run)(Goals&, Notes&);
 };
 
 /// What function() does, once, when sizes may be unknown.

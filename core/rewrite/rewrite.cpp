@@ -133,8 +133,10 @@ class Rewriter {
           path.pop_back();
           continue;
         }
-        visit.better = improved(visit.kept);
+        const bool settled = options_.settled && options_.settled->contains(visit.kept);
+        if (!settled) visit.better = improved(visit.kept);
         if (!visit.better.has_value()) {
+          if (options_.settled) options_.settled->insert(visit.kept);
           record(visit.kept, visit.kept);
           record(visit.node, visit.kept);
           path.pop_back();

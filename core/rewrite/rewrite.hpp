@@ -15,9 +15,24 @@ namespace cinch::rewriting {
 /// appears.
 Expr wildcard(std::string label);
 
+/// Nodes for which no rule is left; between two rewrites of what is mostly the same they are not
+/// tried again. Holds them, so that none of their addresses is used by another.
+class Settled {
+ public:
+  bool contains(const Expr& node) const { return nodes_.contains(node.get()); }
+  void insert(const Expr& node) {
+    if (nodes_.insert(node.get()).second) alive_.push_back(node);
+  }
+
+ private:
+  NodeSet nodes_;
+  std::vector<Expr> alive_;
+};
+
 struct RewriteOptions {
   bool fold_constants = true;  ///< Compute what depends on constants only.
   std::vector<Applied>* log = nullptr;
+  Settled* settled = nullptr;  ///< With the same fold_constants each time.
 };
 
 /// `roots` in simplest form: equal subexpressions become one node, each op's rules and
