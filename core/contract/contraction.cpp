@@ -10,6 +10,7 @@
 #include "cinch/core/contract/distribute.hpp"
 #include "cinch/core/contract/factor.hpp"
 #include "cinch/core/contract/order.hpp"
+#include "cinch/core/contract/reuse.hpp"
 #include "cinch/core/contract/sum_of_products.hpp"
 #include "cinch/core/contract/write.hpp"
 #include "cinch/core/graph.hpp"
@@ -19,24 +20,6 @@
 namespace cinch::contraction {
 
 namespace {
-
-/// What computing a head takes as it is written: sums fuse with all that is elementwise below them;
-/// a matrix product wants its operands in memory.
-Work written_work(const Expr& head) {
-  const std::size_t element = size_of(head.dtype());
-  const auto elements = [](const Expr& e) {
-    return static_cast<double>(element_count(e.type().shape()));
-  };
-  if (head.op().algebra == Algebra::diagonal) return {};  // Moves nothing.
-  if (head.op().algebra == Algebra::sum) return step() + pass(elements(head.inputs()[0]), element);
-  Work work = step() + pass(elements(head), element);
-  for (const Expr& operand : head.inputs()) {
-    work += pass(elements(operand), element);
-    if (operand.op().elementwise()) work += step() + pass(elements(operand), element);
-  }
-  const double inner = static_cast<double>(head.inputs()[0].dims().back().size());
-  return work + products(2 * elements(head) * inner, element);
-}
 
 class Contractor {
  public:
@@ -254,10 +237,70 @@ class Contractor {
   NodeMap<std::vector<Expr>> users_;  // The heads that read a head.
 };
 
+/// Sums in the given roots where there is nothing to sum over, as with seeds of derivatives, become
+/// the products that they are. A column times a row stays what it is, which is added in place.
+class Unsummed {
+ public:
+  std::vector<Expr> operator()(std::span<const Expr> roots) {
+    NodeMap<Expr> done;
+    return rebuild(
+        roots, [this](const Expr& e) { return replaced(e); }, done);
+  }
+
+  /// Reports of those that `roots` have still: others are parts of what was read through them.
+  void report(std::span<const Expr> roots, std::vector<ContractionReport>& reports) {
+    NodeSet left;
+    for (const Expr& node : topological(roots)) left.insert(node.get());
+    for (auto& [product, report] : reports_) {
+      if (left.contains(product.get())) reports.push_back(std::move(report));
+    }
+  }
+
+ private:
+  Expr replaced(const Expr& e) {
+    if (!is_head(e) || !is_float(e.dtype()) || element_count(e.type().shape()) == 0) return e;
+    Expr product = product_of(e);
+    if (product.has_value()) return product;
+    sums_.insert(e.get());
+    return e;
+  }
+
+  Expr product_of(const Expr& e) {
+    const bool outer =
+        e.op().algebra == Algebra::matrix_product && e.inputs()[0].dims().back().size() == 1;
+    if (outer) return {};
+    try {
+      const Network net = network_of(e, sums_, {});
+      for (const Group& group : net.groups) {
+        if (group.atoms & ~net.result) return {};
+      }
+      const Order order = cheapest_order(net);
+      const Work as_written = written_work(e);
+      if (order.work.nanoseconds >= gain_wanted * as_written.nanoseconds) return {};
+      const Attribution as(e->where, /*force=*/true);
+      Expr product = written(net, order, sizes(e));
+      reports_.emplace_back(
+          product, ContractionReport{e->where, describe(e, 6), describe(product, 8), as_written,
+                                     order.work, order.is_cheapest});
+      return product;
+    } catch (const NotReadable&) {
+      return {};
+    }
+  }
+
+  NodeSet sums_;  // That are left.
+  std::vector<std::pair<Expr, ContractionReport>> reports_;
+};
+
 }  // namespace
 
 std::vector<Expr> contract(std::span<const Expr> roots, std::vector<ContractionReport>* reports) {
-  return Contractor(with_distributed_sums(with_common_factors(roots)), reports).run();
+  Unsummed unsummed;
+  const std::vector<Expr> read = unsummed(roots);
+  std::vector<Expr> result = with_known_products(
+      Contractor(with_distributed_sums(with_common_factors(read)), reports).run());
+  if (reports) unsummed.report(result, *reports);
+  return result;
 }
 
 }  // namespace cinch::contraction

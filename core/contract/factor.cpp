@@ -21,6 +21,7 @@ namespace {
 constexpr double much_smaller = 4;
 constexpr std::int64_t worth_reading = 64;
 constexpr int most_rounds = 8;  // Of sums of sums.
+constexpr std::size_t most_pairs = 16;
 
 /// A set of indices in the order in which they came.
 using Indices = std::vector<int>;
@@ -237,14 +238,68 @@ class Round {
   }
 
  private:
-  /// The product that `sum` is, which has the nodes of this round as factors.
+  struct Term {
+    Expr value;
+    bool negative;
+  };
+
+  /// What `sum` is where two of its terms are put together, written by the nodes of this round.
   Expr factored(const Expr& sum) const {
     if (sum.op().linear == LinearForm::none || !is_float(sum.dtype())) return {};
     if (element_count(sum.type().shape()) < worth_reading) return {};
+    const Attribution as(sum->where, /*force=*/true);
+    std::vector<Term> left, right;
+    add_terms(left, sum.inputs()[0], false);
+    add_terms(right, sum.inputs()[1], sum.op().linear == LinearForm::difference);
+    if (left.size() * right.size() > most_pairs) return {};
+    for (const Term& a : left) {
+      for (const Term& b : right) {
+        Expr together = product(a.negative == b.negative ? a.value + b.value : a.value - b.value);
+        if (!together.has_value()) continue;
+        // The others as they come.
+        if (a.negative) together = -together;
+        for (const auto* side : {&left, &right}) {
+          for (const Term& term : *side) {
+            if (&term != &a && &term != &b)
+              together = term.negative ? together - term.value : together + term.value;
+          }
+        }
+        return together;
+      }
+    }
+    return {};
+  }
+
+  /// The terms of a sum, as far as the sums that it consists of, turned or not, are used by nothing
+  /// else.
+  void add_terms(std::vector<Term>& terms, const Expr& e, bool negative) const {
+    const auto used_once = [&](const Expr& node) {
+      const auto found = uses_.find(node.get());
+      return found == uses_.end() || found->second == 1;
+    };
+    const bool turned = e.op().algebra == Algebra::permute;
+    const Expr& inner = turned ? e.inputs()[0] : e;
+    const LinearForm form = inner.op().linear;
+    const bool goes_on = form != LinearForm::none && used_once(e) && used_once(inner) &&
+                         std::ranges::all_of(inner.inputs(), [&](const Expr& input) {
+                           return input.dims() == inner.dims() && input.dtype() == inner.dtype();
+                         });
+    if (!goes_on) {
+      terms.push_back({e, negative});
+      return;
+    }
+    for (std::size_t k = 0; k < 2; ++k) {
+      const Expr& input = inner.inputs()[k];
+      add_terms(terms, turned ? dimshuffle(input, AxisPattern::of(e.attrs())) : input,
+                negative != (k == 1 && form == LinearForm::difference));
+    }
+  }
+
+  /// Of a sum of two terms; an empty expression where they are not better one.
+  Expr product(const Expr& sum) const {
     for (const Expr& operand : sum.inputs()) {
       if (operand.op().algebra == Algebra::none || operand.dtype() != sum.dtype()) return {};
     }
-    const Attribution as(sum->where, /*force=*/true);
     // Down to the next sums, then through all.
     NodeSet next;
     if (!reached(sum, next, /*all=*/false)) return {};

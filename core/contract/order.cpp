@@ -1,9 +1,11 @@
 #include "cinch/core/contract/order.hpp"
 
+#include <algorithm>
 #include <bit>
 #include <limits>
 #include <utility>
 
+#include "cinch/core/op.hpp"
 #include "cinch/core/run/cost.hpp"
 
 namespace cinch::contraction {
@@ -17,7 +19,7 @@ namespace cost = running::cost;
 Work step() { return {cost::step, 0, 0}; }
 Work pass(double elements, std::size_t element) {
   const double bytes = elements * static_cast<double>(element);
-  return {bytes * cost::byte, elements, bytes};
+  return {bytes * cost::byte + std::max(0.0, bytes - cost::near) * cost::far_byte, elements, bytes};
 }
 Work products(double flops, std::size_t element) {
   return {flops * cost::ordered_flop(element), flops, 0};
@@ -36,6 +38,22 @@ Work pair_work(const Network& net, Atoms a, Atoms b, Atoms c) {
     return writing + pass(net.count(a) + net.count(b), net.element);  // Matrix times vector.
   }
   return writing + pass(all, net.element);
+}
+
+Work written_work(const Expr& head) {
+  const std::size_t element = size_of(head.dtype());
+  const auto elements = [](const Expr& e) {
+    return static_cast<double>(element_count(e.type().shape()));
+  };
+  if (head.op().algebra == Algebra::diagonal) return {};  // Moves nothing.
+  if (head.op().algebra == Algebra::sum) return step() + pass(elements(head.inputs()[0]), element);
+  Work work = step() + pass(elements(head), element);
+  for (const Expr& operand : head.inputs()) {
+    work += pass(elements(operand), element);
+    if (operand.op().elementwise()) work += step() + pass(elements(operand), element);
+  }
+  const double inner = static_cast<double>(head.inputs()[0].dims().back().size());
+  return work + products(2 * elements(head) * inner, element);
 }
 
 namespace {

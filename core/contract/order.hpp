@@ -22,6 +22,10 @@ Work products(double flops, std::size_t element);
 /// Computing the result `c` from two operands, all sets of indices.
 Work pair_work(const Network& net, Atoms a, Atoms b, Atoms c);
 
+/// Computing a head as it is written: sums fuse with all that is elementwise below them; a matrix
+/// product wants its operands in memory.
+Work written_work(const Expr& head);
+
 /// In which order groups are multiplied. Parts are the groups, then the products of pairs of parts,
 /// the last of which is the result.
 struct Order {

@@ -37,6 +37,8 @@ class Writer {
   struct Part {
     Expr value;
     std::vector<int> order;  // The index of each axis.
+    // The same with these two changed, as A'A is; none: {0, 0}.
+    std::pair<int, int> twins = {};
   };
 
   static Expr count_of(std::int64_t n) { return constant(Tensor(n)); }
@@ -136,10 +138,19 @@ class Writer {
 
   /// Axes in the order of `wanted`; size 1 for an index that `p` does not have.
   static Expr arranged(const Part& p, const std::vector<int>& wanted) {
+    const auto place = [](const std::vector<int>& order, int i) {
+      return std::ranges::find(order, i) - order.begin();
+    };
+    std::vector<int> order = p.order;
+    const auto [a, b] = p.twins;
+    // So that a product with A'A and one with its transpose are seen to be one.
+    if ((place(order, a) < place(order, b)) != (place(wanted, a) < place(wanted, b)) && a != b)
+      std::swap(order[static_cast<std::size_t>(place(p.order, a))],
+                order[static_cast<std::size_t>(place(p.order, b))]);
     std::vector<std::int64_t> pattern;
     for (const int i : wanted) {
-      const auto at = std::ranges::find(p.order, i);
-      pattern.push_back(at == p.order.end() ? -1 : at - p.order.begin());
+      const std::ptrdiff_t at = place(order, i);
+      pattern.push_back(at == std::ssize(order) ? -1 : at);
     }
     return dimshuffle(p.value, pattern);
   }
@@ -188,12 +199,23 @@ class Writer {
     };
     const auto matrix = [&](const Part& p, const std::vector<int>& first,
                             const std::vector<int>& second) {
-      std::vector<int> order = pairs;
-      order.insert(order.end(), first.begin(), first.end());
-      order.insert(order.end(), second.begin(), second.end());
-      std::vector<Expr> shape{total(first), total(second)};
-      if (!pairs.empty()) shape.insert(shape.begin(), total(pairs));
-      return reshape(arranged(p, order), shape);
+      const auto joined = [&](const std::vector<int>& one, const std::vector<int>& other) {
+        std::vector<int> order = pairs;
+        order.insert(order.end(), one.begin(), one.end());
+        order.insert(order.end(), other.begin(), other.end());
+        return order;
+      };
+      const auto shape = [&](const std::vector<int>& one, const std::vector<int>& other) {
+        std::vector<Expr> sizes{total(one), total(other)};
+        if (!pairs.empty()) sizes.insert(sizes.begin(), total(pairs));
+        return sizes;
+      };
+      // A matrix that lies in memory as its transpose is read there.
+      if (p.order == joined(second, first) && p.twins.first == p.twins.second) {
+        const Expr lying = reshape(p.value, shape(second, first));
+        return pairs.empty() ? dimshuffle(lying, {1, 0}) : dimshuffle(lying, {0, 2, 1});
+      }
+      return reshape(arranged(p, joined(first, second)), shape(first, second));
     };
     const Expr left = matrix(a, rows, inner), right = matrix(b, inner, columns);
     const Expr product = pairs.empty() ? dot(left, right) : batched_dot(left, right);
@@ -202,7 +224,16 @@ class Writer {
     order.insert(order.end(), columns.begin(), columns.end());
     std::vector<Expr> shape;
     for (const int i : order) shape.push_back(count_of(net_.size[static_cast<std::size_t>(i)]));
-    return {reshape(product, shape), order};
+    Part result{reshape(product, shape), order};
+    if (rows.size() == 1 && columns.size() == 1 && a.value == b.value &&
+        renamed(a.order, rows[0], columns[0]) == b.order)
+      result.twins = {rows[0], columns[0]};
+    return result;
+  }
+
+  static std::vector<int> renamed(std::vector<int> order, int from, int to) {
+    std::ranges::replace(order, from, to);
+    return order;
   }
 
   const Network& net_;

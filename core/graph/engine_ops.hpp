@@ -19,6 +19,7 @@ extern const Op copy_op;
 
 Expr operator*(const Arg& a, const Arg& b);
 Expr operator-(const Arg& x);
+Expr operator-(const Arg& a, const Arg& b);
 Expr switch_(const Arg& condition, const Arg& a, const Arg& b);
 Expr logical_and(const Arg& a, const Arg& b);
 Expr logical_or(const Arg& a, const Arg& b);

@@ -15,6 +15,8 @@ inline constexpr double step = 200, handing_over = 400;
 inline constexpr double element = 0.1;
 /// A byte read or written in a pass over memory, and in one that gathers windows.
 inline constexpr double byte = 0.012, gathered_byte = 0.05;
+/// A byte on top of that, of an array too large to stay near the processor: so many bytes stay.
+inline constexpr double far_byte = 0.06, near = 1 << 20;
 
 /// An operation of a product: where orders are compared, those of its passes come on top; where it
 /// is divided, at OpenBLAS's best rate, and for many small matrices.

@@ -6,6 +6,7 @@
 
 #include "cinch/cinch.hpp"
 #include "cinch/core/contract/factor.hpp"
+#include "cinch/core/contract/reuse.hpp"
 #include "cinch/core/rewrite/rewrite.hpp"
 #include "cinch/core/run/interpret.hpp"
 #include "support/samples.hpp"
@@ -289,7 +290,7 @@ class RandomSums {
 TEST_CASE("random sums of products with factors in common have the values as written") {
   const std::int64_t programs = number_from("CINCH_RANDOM_PROGRAMS", 200),
                      first = number_from("CINCH_RANDOM_SEED", 1);
-  std::int64_t shared = 0;
+  std::int64_t shared = 0, reused = 0;
   for (std::int64_t k = 0; k < programs; ++k) {
     CAPTURE(first + k);
     RandomSums sums(static_cast<unsigned>(first + k));
@@ -310,8 +311,60 @@ TEST_CASE("random sums of products with factors in common have the values as wri
                          variable("k" + std::to_string(i), DType::float64, sums.values[i].shape()));
     const Expr whole = substitute(std::span(outputs.data(), 1), known)[0];
     shared += cinch::contraction::with_common_factors(std::span(&whole, 1))[0] == whole ? 0 : 1;
+    // Products that the cost computes, its derivatives take from there.
+    std::vector<Binding> known_bindings;
+    for (std::size_t i = 0; i < known.size(); ++i)
+      known_bindings.emplace_back(known[i].second, sums.values[i]);
+    const std::vector<Expr> written =
+        cinch::contraction::contract(substitute(outputs, known), nullptr);
+    const std::vector<Expr> taken = cinch::contraction::with_known_products(written, /*least=*/0);
+    for (std::size_t i = 0; i < outputs.size(); ++i) reused += taken[i] == written[i] ? 0 : 1;
+    const std::vector<Tensor> again =
+        cinch::running::interpret(taken, known_bindings, /*watch=*/false);
+    for (std::size_t i = 0; i < outputs.size(); ++i) CHECK(distance(again[i], plain[i]) < 1e-9);
   }
   CHECK(shared > programs / 20);
+  CHECK(reused > programs / 20);
+}
+
+TEST_CASE("derivatives take the products that their cost has computed") {
+  // The products of matrices that the cost itself takes, and those of its gradients, by hand.
+  struct Row {
+    const char* name;
+    std::function<Expr(const Expr& x, const std::vector<Expr>& p)> cost;
+    std::size_t products;
+  };
+  const auto tanh_layers = [](const Expr& x, const std::vector<Expr>& p) {
+    return tanh(dot(tanh(dot(x, p[0])), p[1]));
+  };
+  for (const Row& row : {// A = s2 W2' s1, W1'W1; A W1'W1, and by A; A'A for W1: no second A W1'W1.
+                         Row{"jacobian_norm2",
+                             [&](const Expr&x, const std::vector<Expr>&p) {
+                               return mean(jacobian_norm2(tanh_layers(x, p), x));
+                             },
+                             2},
+                         Row{"the same of relu",
+                             [&](const Expr&x, const std::vector<Expr>&p) {
+                               return mean(jacobian_norm2(relu(dot(relu(dot(x, p[0])), p[1])), x));
+                             },
+                             2}}) {
+    CAPTURE(row.name);
+    const Expr x = variable("x", DType::float32, {64, 200});
+    std::mt19937 random(1);
+    const Tensor data = random_tensor(DType::float32, {64, 200}, random, 0, 1);
+    const Shared W1(random_tensor(DType::float32, {200, 128}, random, -.1, .1), "W1"),
+        W2(random_tensor(DType::float32, {128, 32}, random, -.1, .1), "W2");
+    const Expr cost = row.cost(x, {W1, W2});
+    const auto grads = grad(cost, {W1, W2});
+    const Function f = function({.inputs = {x}, .outputs = {cost, grads[0], grads[1]}});
+    f({data});
+    // The largest, of 64 x 32 rows.
+    std::size_t large = 0;
+    for (const StepInfo& step : explain(f).steps) {
+      if (step.flops > 6e7) ++large;
+    }
+    CHECK(large == row.products);
+  }
 }
 
 TEST_CASE("what gains nothing stays as it is written") {
