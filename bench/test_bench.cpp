@@ -2,11 +2,15 @@
 #define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
 #include <doctest/doctest.h>
 
+#include <cinch/cinch.hpp>
 #include <cmath>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "cinch/core/function.hpp"
+#include "cinch/ops/random_state.hpp"
+#include "formulas.hpp"
 #include "works.hpp"
 
 using namespace cinch;
@@ -48,7 +52,7 @@ TEST_CASE("the modes of each work compute the same losses") {
   // Small batches: the literal Jacobian of W1 is stored as written in mode checked.
   for (const Row& row : {Row{DType::float32, 7, 1e-5}, Row{DType::float64, 1, 1e-11},
                          Row{DType::float64, 10, 1e-11}}) {
-    for (const Work& work : works()) {
+    for (const bench::Work& work : works()) {
       Config config{std::string(work.name), "checked", row.dtype, row.batch};
       const auto expected = losses(config);
       for (const std::string_view mode : work.modes) {
@@ -91,7 +95,7 @@ TEST_CASE("initial weights are the numbers everyone can make") {
 }
 
 TEST_CASE("bench_steps prints an object a line, the same loss in every mode") {
-  for (const Work& work : works()) {
+  for (const bench::Work& work : works()) {
     CAPTURE(work.name);
     const Outcome outcome =
         call("--data synthetic --steps 3 --batch 3 --mode fast,checked --work " +
@@ -131,5 +135,36 @@ TEST_CASE("bench_steps says what it cannot do") {
     CAPTURE(outcome.output);
     CHECK(outcome.status != 0);
     CHECK(outcome.output.find(row.message) != std::string::npos);
+  }
+}
+
+TEST_CASE("formulas cost what their forms by hand do, and take the memory that is said") {
+  for (const Formula& formula : formulas()) {
+    CAPTURE(formula.name);
+    const Expr x = input_of(formula);
+    const Tensor data = RandomState(3).uniform(0, 1, formula.input, DType::float32);
+    const Objective printed = formula.as_printed(x);
+    const Function step = step_of(printed, x);
+    const double cost = step({data})[0].item();
+    const double after = step({data})[0].item();
+    CHECK(std::isfinite(after));
+    const auto bytes = static_cast<std::int64_t>(step.arena_bytes());
+    CHECK(bytes <= formula.most_bytes);
+    CHECK(bytes * 2 >= formula.most_bytes);  // Else the bound has to follow.
+    if (!formula.by_hand) continue;
+    const Objective by_hand = formula.by_hand(x);
+    const Function hand_step = step_of(by_hand, x);
+    CHECK(hand_step({data})[0].item() == doctest::Approx(cost).epsilon(1e-4));
+    CHECK(hand_step({data})[0].item() == doctest::Approx(after).epsilon(1e-4));
+    for (std::size_t k = 0; k < printed.params.size(); ++k) {
+      const Tensor a = printed.params[k].get(), b = by_hand.params[k].get();
+      double most = 0, apart = 0;
+      for (std::int64_t i = 0; i < a.size(); ++i) {
+        most = std::max(most, std::abs(b.at(i)));
+        apart = std::max(apart, std::abs(a.at(i) - b.at(i)));
+      }
+      CAPTURE(k);
+      CHECK(apart <= 1e-5 * most + 1e-9);
+    }
   }
 }

@@ -1,0 +1,348 @@
+#include "formulas.hpp"
+
+#include <cinch/cinch.hpp>
+
+namespace cinch::bench {
+
+namespace {
+
+/// A network of these sizes, the same at each call. Its variables go to `o.params`.
+Network net(Objective& o, const std::vector<std::int64_t>& sizes, Activation hidden = tanh,
+            Activation output = nullptr) {
+  RandomState random(static_cast<std::int64_t>(o.params.size()) + 1);
+  const Network made =
+      network(sizes, random, {.hidden = hidden, .output = output ? output : hidden});
+  for (const Shared& p : made.params()) o.params.push_back(p);
+  return made;
+}
+
+using Build = std::function<Objective(const Expr&)>;
+/// An objective from what writes the cost into it.
+Build objective(std::function<Expr(const Expr& x, Objective& o)> cost) {
+  return [cost = std::move(cost)](const Expr& x) {
+    Objective o;
+    o.cost = cost(x, o);
+    return o;
+  };
+}
+
+/// J'J for each example.
+Expr gram(const Expr& J) { return batched_dot(transpose(J, {0, 2, 1}), J); }
+Expr times_rows(const Expr& A, const Expr& s) {
+  return A * expand_dims(s, 1);
+}  // (r, h), (n, h) -> (n, r, h)
+Expr tanh_slope(const Expr& h) { return 1 - square(h); }
+
+/// G = J'J of tanh layers with a linear one on top, from inputs, by the weights' own Gram matrix.
+Expr gram_by_hand(const Network& d, const Expr& h) {
+  const Expr V1 = d.layers[0].W, V2 = d.layers[1].W;
+  const Expr A = times_rows(V1, tanh_slope(d.layers[0](h)));  // (n, codes, hidden)
+  return batched_dot(dot(A, dot(V2, transpose(V2))), transpose(A, {0, 2, 1}));
+}
+
+/// sum over i of the second derivative of u by x_i, u a tanh network with one output: value, first
+/// derivatives by all inputs and their Laplacian go through the layers together. Li et al., "A
+/// computational framework for neural network-based variational Monte Carlo with Forward
+/// Laplacian", 2024.
+Expr laplacian_by_hand(const Network& u, const Expr& x) {
+  Expr z = x, J = broadcast_to(eye(size(x, 1)), {size(x, 0), size(x, 1), size(x, 1)}),
+       L = zeros_like(x);
+  for (const Layer& layer : u.layers) {
+    const Expr f = layer(z), slope = tanh_slope(f);
+    J = dot(J, layer.W);
+    L = slope * dot(L, layer.W) - 2 * f * slope * sum(square(J), 1);
+    J = J * expand_dims(slope, 1);
+    z = f;
+  }
+  return sum(L, 1);
+}
+
+/// ||dh/dx||^2_F of three tanh layers, from the inputs' side: W1'W1 once a batch.
+Expr jacobian_norm2_by_hand(const Network& e, const Expr& x) {
+  const Expr W1 = e.layers[0].W, W2 = e.layers[1].W, W3 = e.layers[2].W;
+  const Expr h1 = e.layers[0](x), h2 = e.layers[1](h1), h3 = e.layers[2](h2);
+  const Expr B = transpose(W3) * expand_dims(tanh_slope(h2), 1);          // (n, codes, h2)
+  const Expr A = dot(B, transpose(W2)) * expand_dims(tanh_slope(h1), 1);  // (n, codes, h1)
+  return sum(square(tanh_slope(h3)) * sum(A * dot(A, dot(transpose(W1), W1)), 2), 1);
+}
+
+Expr layer_norm(const Expr& a) { return (a - mean(a, 1, true)) / sqrt(var(a, 1, true) + 1e-5); }
+
+std::vector<Formula> make() {
+  const auto decoder_isometry = [](Activation output) {
+    return objective([output](const Expr& h, Objective& o) {
+      const Network d = net(o, {16, 128, 784}, tanh, output);
+      return mean(sum(square(gram(jacobian(d(h), h)) - eye(16)), {1, 2}));
+    });
+  };
+  return {
+      // Geometry of decoders.
+      {"isometry, linear out",
+       {64, 16},
+       decoder_isometry(linear),
+       objective([](const Expr& h, Objective& o) {
+         const Network d = net(o, {16, 128, 784}, tanh, linear);
+         return mean(sum(square(gram_by_hand(d, h) - eye(16)), {1, 2}));
+       }),
+       3'500'000},
+      {"isometry, sigmoid out", {64, 16}, decoder_isometry(sigmoid), {}, 14'000'000},
+      {"flatness (IRVAE)",
+       {32, 16},
+       objective([](const Expr& h, Objective& o) {
+         const Network d = net(o, {16, 64, 256}, tanh, linear);
+         const Expr G = gram(jacobian(d(h), h));
+         return mean(sum(square(G), {1, 2})) / square(mean(trace(G, 0, 1, 2)));
+       }),
+       objective([](const Expr& h, Objective& o) {
+         const Network d = net(o, {16, 64, 256}, tanh, linear);
+         const Expr G = gram_by_hand(d, h);
+         return mean(sum(square(G), {1, 2})) / square(mean(trace(G, 0, 1, 2)));
+       }),
+       1'100'000},
+      {"volume, var(logdet)",
+       {32, 16},
+       objective([](const Expr& h, Objective& o) {
+         const Network d = net(o, {16, 64, 256}, tanh, linear);
+         return var(logdet(gram(jacobian(d(h), h))));
+       }),
+       objective([](const Expr& h, Objective& o) {
+         const Network d = net(o, {16, 64, 256}, tanh, linear);
+         return var(logdet(gram_by_hand(d, h)));
+       }),
+       1'100'000},
+      // Second derivatives.
+      {"hessian_norm2, one layer",
+       {32, 784},
+       objective([](const Expr& x, Objective& o) {
+         const Network e = net(o, {784, 32}, sigmoid);
+         return mean(hessian_norm2(e(x), x));
+       }),
+       objective([](const Expr& x, Objective& o) {
+         const Network e = net(o, {784, 32}, sigmoid);
+         return mean(hessian_norm2(e.layers[0], x));
+       }),
+       160'000},
+      {"hessian_norm2, two layers",
+       {16, 64},
+       objective([](const Expr& x, Objective& o) {
+         return mean(hessian_norm2(net(o, {64, 32, 8}, sigmoid)(x), x));
+       }),
+       {},
+       20'000'000},
+      {"Laplacian",
+       {8, 50},
+       objective([](const Expr& x, Objective& o) {
+         const Expr u = net(o, {50, 768, 768, 512, 512, 1})(x);
+         return mean(square(divergence(grad(sum(u), x), x)));
+       }),
+       objective([](const Expr& x, Objective& o) {
+         return mean(square(laplacian_by_hand(net(o, {50, 768, 768, 512, 512, 1}), x)));
+       }),
+       27'000'000},
+      {"Laplacian, small",
+       {32, 64},
+       objective([](const Expr& x, Objective& o) {
+         const Expr u = net(o, {64, 64, 64, 1})(x);
+         return mean(square(divergence(grad(sum(u), x), x)));
+       }),
+       objective([](const Expr& x, Objective& o) {
+         return mean(square(laplacian_by_hand(net(o, {64, 64, 64, 1}), x)));
+       }),
+       5'300'000},
+      {"score matching",
+       {64, 64},
+       objective([](const Expr& x, Objective& o) {
+         const Expr s = net(o, {64, 256, 64}, softplus, linear)(x);
+         return mean(sum(square(s), 1) / 2 + divergence(s, x));
+       }),
+       objective([](const Expr& x, Objective& o) {
+         const Network n = net(o, {64, 256, 64}, softplus, linear);
+         const Expr W1 = n.layers[0].W, W2 = n.layers[1].W, s = n(x);
+         const Expr slope = sigmoid(dot(x, W1) + n.layers[0].b);
+         return mean(sum(square(s), 1) / 2 + dot(slope, sum(W1 * transpose(W2), 0)));
+       }),
+       730'000},
+      {"gradient of a gradient",
+       {32, 64},
+       objective([](const Expr& x, Objective& o) {
+         const Expr g = grad(sum(net(o, {64, 32, 1})(x)), x);
+         return mean(square(grad(sum(square(g)), x)));
+       }),
+       {},
+       190'000},
+      // Jacobians of encoders.
+      {"jacobian_norm2, three layers",
+       {64, 784},
+       objective([](const Expr& x, Objective& o) {
+         return mean(jacobian_norm2(net(o, {784, 256, 128, 64})(x), x));
+       }),
+       objective([](const Expr& x, Objective& o) {
+         return mean(jacobian_norm2_by_hand(net(o, {784, 256, 128, 64}), x));
+       }),
+       29'000'000},
+      {"jacobian_norm2, five layers",
+       {32, 256},
+       objective([](const Expr& x, Objective& o) {
+         return mean(jacobian_norm2(net(o, {256, 128, 128, 64, 64, 16})(x), x));
+       }),
+       {},
+       3'300'000},
+      {"jacobian_norm2, relu over relu",
+       {64, 784},
+       objective([](const Expr& x, Objective& o) {
+         return mean(jacobian_norm2(net(o, {784, 256, 64}, relu)(x), x));
+       }),
+       {},
+       16'000'000},
+      {"jacobian_norm2, softmax",
+       {32, 256},
+       objective([](const Expr& x, Objective& o) {
+         return mean(jacobian_norm2(softmax(net(o, {256, 64, 10}, sigmoid, linear)(x)), x));
+       }),
+       {},
+       650'000},
+      {"jacobian_norm2, layer norm",
+       {32, 256},
+       objective([](const Expr& x, Objective& o) {
+         const Expr a = net(o, {256, 64})(x);
+         return mean(jacobian_norm2(net(o, {64, 16})(layer_norm(a)), x));
+       }),
+       {},
+       1'200'000},
+      {"jacobian_norm2, residual",
+       {32, 256},
+       objective([](const Expr& x, Objective& o) {
+         const Expr a = net(o, {256, 64})(x);
+         return mean(jacobian_norm2(a + net(o, {64, 64})(a), x));
+       }),
+       {},
+       3'000'000},
+      {"jacobian_norm2, decode of encode",
+       {32, 256},
+       objective([](const Expr& x, Objective& o) {
+         return mean(jacobian_norm2(net(o, {256, 32, 256}, sigmoid)(x), x));
+       }),
+       {},
+       5'800'000},
+      {"jacobian_change",
+       {64, 784},
+       objective([](const Expr& x, Objective& o) {
+         RandomStreams noise(7);
+         return mean(jacobian_change(net(o, {784, 256, 64}, sigmoid)(x), x, .1, noise));
+       }),
+       {},
+       32'000'000},
+      {"jacobian_change, known noise",
+       {32, 256},
+       objective([](const Expr& x, Objective& o) {
+         const Network e = net(o, {256, 64, 16}, sigmoid);
+         const Expr shifted = x + .1F;
+         return mean(sum(square(jacobian(e(x), x) - jacobian(e(shifted), shifted)), {1, 2}));
+       }),
+       {},
+       1'200'000},
+      {"Jacobian minus its mean",
+       {32, 256},
+       objective([](const Expr& x, Objective& o) {
+         const Expr J = jacobian(net(o, {256, 64, 16})(x), x);
+         return mean(sum(square(J - mean(J, 0, true)), {1, 2}));
+       }),
+       {},
+       930'000},
+      {"Jacobian's singular values",
+       {32, 256},
+       objective([](const Expr& x, Objective& o) {
+         return mean(square(singular_values(jacobian(net(o, {256, 64, 16})(x), x))));
+       }),
+       {},
+       2'500'000},
+      {"Jacobian's absolute values",
+       {32, 256},
+       objective([](const Expr& x, Objective& o) {
+         return mean(sum(abs(jacobian(net(o, {256, 64, 16})(x), x)), {1, 2}));
+       }),
+       {},
+       2'500'000},
+      {"rows of the Jacobian, orthogonal",
+       {32, 256},
+       objective([](const Expr& x, Objective& o) {
+         const Expr J = jacobian(net(o, {256, 64, 16})(x), x),
+                    G = batched_dot(J, transpose(J, {0, 2, 1}));
+         return mean(sum(square(G * (1 - eye(16))), {1, 2}));
+       }),
+       {},
+       1'200'000},
+      {"per-example gradient norms",
+       {32, 256},
+       objective([](const Expr& x, Objective& o) {
+         const Network e = net(o, {256, 128, 64, 256});
+         return mean(per_example_grad_norms(sum(square(e(x) - x), 1), o.params));
+       }),
+       {},
+       5'300'000},
+      // Codes and rows.
+      {"decorrelated codes",
+       {32, 256},
+       objective([](const Expr& x, Objective& o) {
+         const Expr h = net(o, {256, 64, 32})(x), c = h - mean(h, 0, true),
+                    C = dot(transpose(c), c) / 31.F;
+         return sum(square(C - diag(diagonal(C))));
+       }),
+       {},
+       70'000},
+      {"four layer norms and gelus",
+       {256, 1024},
+       objective([](const Expr& x, Objective& o) {
+         Expr h = x;
+         for (int k = 0; k < 4; ++k) {
+           o.params.emplace_back(Tensor::full(DType::float32, {1024}, 1), text("g", k));
+           o.params.emplace_back(Tensor(DType::float32, {1024}), text("b", k));
+           h = gelu(layer_norm(h) * o.params[2 * k] + o.params[2 * k + 1]);
+         }
+         return mean(square(h));
+       }),
+       {},
+       19'000'000},
+      {"32 of 4096 latents",
+       {64, 256},
+       objective([](const Expr& x, Objective& o) {
+         const Network e = net(o, {256, 4096}, relu), d = net(o, {4096, 256}, linear);
+         return mean(sum(square(d(k_sparse(e(x), 32)) - x), 1));
+       }),
+       {},
+       6'400'000},
+      {"convolutional",
+       {64, 1, 32, 32},
+       objective([](const Expr& x, Objective& o) {
+         RandomState random(1);
+         const auto model = convolutional_autoencoder({1, 16, 32, 64}, random);
+         o.params = model.params();
+         return mean(square(model.reconstruct(x) - x));
+       }),
+       {},
+       11'000'000},
+  };
+}
+
+}  // namespace
+
+std::span<const Formula> formulas() {
+  static const std::vector<Formula> all = make();
+  return all;
+}
+
+Expr input_of(const Formula& formula) {
+  Shape sizes = formula.input;
+  sizes[0] = -1;
+  return variable("x", DType::float32, sizes);
+}
+
+Function step_of(const Objective& objective, const Expr& x) {
+  // Penalties on derivatives leave some biases out.
+  const Expr cost = objective.cost;
+  const auto gradients = grad(cost, objective.params, {.disconnected = Disconnected::zero});
+  return function(
+      {.inputs = {x}, .outputs = {cost}, .updates = sgd(objective.params, gradients, 1e-4)});
+}
+
+}  // namespace cinch::bench
