@@ -3,16 +3,19 @@ include(CMakePackageConfigHelpers)
 set(cinch_package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/cinch)
 
 # cinch_dependencies says what a program that links the static library has to link as well.
+# Components are the packages of cmake/package.cmake.
 install(TARGETS cinch cinch_dependencies EXPORT cinch-targets
-        FILE_SET HEADERS DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
-install(FILES cinch/cinch.hpp DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/cinch)
-install(EXPORT cinch-targets NAMESPACE cinch:: DESTINATION ${cinch_package_dir})
+        LIBRARY COMPONENT library NAMELINK_COMPONENT development
+        ARCHIVE COMPONENT development
+        FILE_SET HEADERS DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT development)
+install(FILES cinch/cinch.hpp DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/cinch COMPONENT development)
+install(EXPORT cinch-targets NAMESPACE cinch:: DESTINATION ${cinch_package_dir} COMPONENT development)
 
 configure_package_config_file(cmake/cinchConfig.cmake.in ${PROJECT_BINARY_DIR}/cinchConfig.cmake
                               INSTALL_DESTINATION ${cinch_package_dir} NO_SET_AND_CHECK_MACRO)
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/cinchConfigVersion.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${PROJECT_BINARY_DIR}/cinchConfig.cmake ${PROJECT_BINARY_DIR}/cinchConfigVersion.cmake
-        DESTINATION ${cinch_package_dir})
+        DESTINATION ${cinch_package_dir} COMPONENT development)
 
 # The same for pkg-config; a folder that is moved stays right. Who links the archive has to link what it needs.
 set(cinch_pc_dir ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
@@ -23,6 +26,7 @@ if(BUILD_SHARED_LIBS)
   set(cinch_pc_requires Requires.private)
 endif()
 configure_file(cmake/cinch.pc.in ${PROJECT_BINARY_DIR}/cinch.pc @ONLY)
-install(FILES ${PROJECT_BINARY_DIR}/cinch.pc DESTINATION ${cinch_pc_dir})
+install(FILES ${PROJECT_BINARY_DIR}/cinch.pc DESTINATION ${cinch_pc_dir} COMPONENT development)
 
-install(FILES LICENSE CHANGELOG.md CITATION.cff docs/licences.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(FILES LICENSE CHANGELOG.md CITATION.cff docs/licences.md DESTINATION ${CMAKE_INSTALL_DOCDIR}
+        COMPONENT documents)

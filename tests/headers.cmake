@@ -14,6 +14,6 @@ endforeach()
 file(CONFIGURE OUTPUT ${folder}/main.cpp @ONLY
      CONTENT "int ascending();\nint descending();\n\nint main() { return ascending() + descending(); }\n")
 add_executable(test_headers ${folder}/ascending.cpp ${folder}/descending.cpp ${folder}/main.cpp)
-target_link_libraries(test_headers PRIVATE ${inside} cinch_dependencies cinch_warnings)
+target_link_libraries(test_headers PRIVATE cinch_inside cinch_dependencies cinch_warnings)
 add_test(NAME "every header compiles with every other, in both orders" COMMAND test_headers)
 set_tests_properties("every header compiles with every other, in both orders" PROPERTIES LABELS odr)
