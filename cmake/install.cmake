@@ -17,13 +17,14 @@ write_basic_package_version_file(${PROJECT_BINARY_DIR}/cinchConfigVersion.cmake 
 install(FILES ${PROJECT_BINARY_DIR}/cinchConfig.cmake ${PROJECT_BINARY_DIR}/cinchConfigVersion.cmake
         DESTINATION ${cinch_package_dir} COMPONENT development)
 
-# The same for pkg-config; a folder that is moved stays right. Who links the archive has to link what it needs.
+# The same for pkg-config; a folder that is moved stays right. Who links the archive has to link what it needs; with the
+# shared library not even its packages have to be there.
 set(cinch_pc_dir ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 file(RELATIVE_PATH cinch_prefix_from_pc /prefix/${cinch_pc_dir} /prefix)
 string(REGEX REPLACE "/$" "" cinch_prefix_from_pc "${cinch_prefix_from_pc}")
-set(cinch_pc_requires Requires)
-if(BUILD_SHARED_LIBS)
-  set(cinch_pc_requires Requires.private)
+set(cinch_pc_requires "")
+if(NOT BUILD_SHARED_LIBS)
+  set(cinch_pc_requires "Requires: openblas zlib libpng libzip\n")
 endif()
 configure_file(cmake/cinch.pc.in ${PROJECT_BINARY_DIR}/cinch.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/cinch.pc DESTINATION ${cinch_pc_dir} COMPONENT development)

@@ -96,6 +96,21 @@ std::vector<Variant> as_in_examples() {
   };
 }
 
+/// Whether all that is found is dead units, and rightly: only what is added last has a gradient.
+bool is_dead(const AuditReport& report, const Trained& trained, const Setting& s) {
+  for (const AuditFinding& finding : report.findings) {
+    if (finding.kind != Finding::dead) return false;
+  }
+  int alive = 0;
+  for (const Expr& g : grad(trained.cost, trained.params)) {
+    const Tensor value = evaluate(g, s.values(trained.cost));
+    bool zero = true;
+    for (std::int64_t k = 0; k < value.size(); ++k) zero &= value.at(k) == 0;
+    alive += !zero;
+  }
+  return alive <= 1;
+}
+
 }  // namespace
 
 TEST_CASE("audit() accuses no right cost, whatever the draws and the number of examples") {
@@ -104,7 +119,7 @@ TEST_CASE("audit() accuses no right cost, whatever the draws and the number of e
   if (seeds >= 10) sizes = {4, 5, 20, 100, 1000};
   std::vector<Variant> all = variants();
   for (Variant& v : as_in_examples()) all.push_back(std::move(v));
-  int audits = 0, accused = 0, notes = 0;
+  int audits = 0, accused = 0, notes = 0, dead = 0;
   for (std::int64_t seed = 0; seed < seeds; ++seed) {
     for (const std::int64_t n : sizes) {
       for (const Variant& variant : all) {
@@ -114,12 +129,19 @@ TEST_CASE("audit() accuses no right cost, whatever the draws and the number of e
         Setting s(n, seed);
         const Trained trained = seed % 2 ? variant.make(s) : moved(variant, s);
         const AuditReport report = audit(trained.cost, trained.params, s.values(trained.cost));
-        CHECK_MESSAGE(report.findings.empty(), report.text());
         ++audits;
+        // A draw may make a network that nothing can train, and to say so is right.
+        if (!report.findings.empty() && is_dead(report, trained, s)) {
+          ++dead;
+          continue;
+        }
+        CHECK_MESSAGE(report.findings.empty(), report.text());
         accused += !report.findings.empty();
         notes += !report.notes.empty();
       }
     }
   }
-  MESSAGE(audits, " audits, ", accused, " with a finding, ", notes, " with a note");
+  CHECK(dead * 1000 <= audits);
+  MESSAGE(audits, " audits, ", dead, " of dead networks, ", accused, " with a finding, ", notes,
+          " with a note");
 }
