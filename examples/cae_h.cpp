@@ -8,7 +8,7 @@
 //
 // Expect: "change", an average over draws, stays close to "limit", which is exact for small sd, and
 // both are smaller with gamma, for a somewhat larger reconstruction cost.
-#include "common/common.hpp"
+#include "common/figures.hpp"
 
 using namespace cinch;
 using namespace cinch::examples;
@@ -56,13 +56,17 @@ void fit(const Options& o, const Settings& settings, const DataSets& data, doubl
   results.add(what + ", test E ||J(x) - J(x + e)||^2", test(change));
   results.add(what + ", test sd^2 ||d^2h/dx^2||^2", test(limit));
   results.add(what + ", seconds", number(trained.state.seconds, 3));
-  write_png(o.output + "/filters_" + name + ".png",
-            tile_images(evaluate(transpose(encoder.W)), data.tiling()));
-  plot_if_any(o.output + "/penalties_" + name + ".png",
-              {.title = "CAE+H, " + what,
-               .x_label = "epoch",
-               .curves = {curve(trained, 2, "||J||^2"),
-                          curve(trained, 3, "E ||J(x) - J(x + e)||^2", /*right_axis=*/true)}});
+  Picture learned = filters(encoder.W, data.tiling());
+  learned.title += ", " + what;
+  show(o, "filters_" + name, learned,
+       "Weights from the pixels to each of the first hundred hidden units.");
+  show(o, "penalties_" + name,
+       Plot{"CAE+H, " + what,
+            "epoch",
+            {curve(trained, 2, "‖J‖²"), curve(trained, 3, "E ‖J(x) − J(x + e)‖²", 1)},
+            {"‖J‖², J = dh/dx", "E ‖J(x) − J(x + e)‖²"}},
+       "Means over the training images; e is the noise by which the change of J is estimated.");
+  examine(o, what, t.step, cost, model.params(), {{x, first(data.validation, 20).images}});
 }
 
 void fit_all(const Options& o, const Settings& settings) {
@@ -84,14 +88,14 @@ int main(int argc, char** argv) {
   CLI::App app{"The contractive autoencoder of higher order, CAE+H.\n"};
   add_options(app, o);
   app.add_option("--lambda", settings.lambda, "Weight of ||J||^2")
-      ->check(CLI::NonNegativeNumber)
+      ->check(not_negative())
       ->capture_default_str();
   app.add_option("--gamma", settings.gamma, "Weights of the Jacobian's change, one after the other")
       ->delimiter(',')
-      ->check(CLI::NonNegativeNumber)
+      ->check(not_negative())
       ->capture_default_str();
   app.add_option("--sd", settings.sd, "Standard deviation of the noise e")
-      ->check(CLI::PositiveNumber)
+      ->check(above_zero())
       ->capture_default_str();
   app.add_option("--samples", settings.samples, "Draws of e for each image and step")
       ->check(CLI::Range(1, 1000))

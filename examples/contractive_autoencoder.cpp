@@ -5,7 +5,7 @@
 //     tutorial, digit for digit
 //
 // Expect: both terms fall every epoch, and filters.png shows strokes and edges instead of noise.
-#include "common/common.hpp"
+#include "common/figures.hpp"
 
 using namespace cinch;
 using namespace cinch::examples;
@@ -69,20 +69,28 @@ void fit(const Options& o, const Settings& settings) {
   });
   t.rows = rows;
   t.drop_last = true;
-  if (!settings.log.empty()) t.log = settings.log;
+  if (!settings.log.empty()) {
+    t.log = settings.log;
+    if (o.page) o.page->logs = {t.log};
+  }
   const TrainResult trained = train(t);
 
   Tiling tiling{.tile_height = data.rows, .tile_width = data.columns};
-  write_png(o.output + "/filters.png", tile_images(evaluate(transpose(model.W)), tiling));
-  const Expr z = model.reconstruct(x);
-  write_png(o.output + "/reconstructions.png",
-            tile_pairs(test.images, evaluate(z, {{x, test.images}}), tiling));
+  show(o, "filters", filters(model.W, tiling),
+       "Weights from the pixels to each of the first hundred hidden units.");
+  const Tensor z = evaluate(model.reconstruct(x), {{x, test.images}});
+  show(o, "reconstructions", image_rows({{"original", test.images}, {"reconstruction", z}}, tiling),
+       "Test images.");
   write_npz(o.output + "/parameters.npz",
             {{"W", model.W.get()}, {"b", model.b.get()}, {"c", model.c.get()}});
-  plot_if_any(o.output + "/training_curve.png",
-              {"Contractive autoencoder",
-               "epoch",
-               {curve(trained, 0, "reconstruction"), curve(trained, 1, "Jacobian norm", true)}});
+  show(o, "training_curve",
+       Plot{"Contractive autoencoder",
+            "epoch",
+            {curve(trained, 0, "reconstruction"), curve(trained, 1, "‖J‖", 1)},
+            {"cross-entropy, nats an image", "‖J‖, J = dh/dx"}},
+       "Means over the training images. ‖J‖ is the root of the mean of ‖J‖².");
+  if (!trained.state.history.empty())
+    examine(o, "", t.step, cost.total, model.params(), {{x, test.images}});
   if (!o.quiet)
     std::printf("filters, reconstructions, training curve, parameters and log are in %s\n",
                 o.output.c_str());
@@ -104,7 +112,7 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1000000}))
       ->capture_default_str();
   app.add_option("--lambda", s.lambda, "Weight of the contractive penalty")
-      ->check(CLI::NonNegativeNumber)
+      ->check(not_negative())
       ->capture_default_str();
   app.add_option("--penalty", s.penalty, "How the penalty is written; all give the same numbers")
       ->check(CLI::IsMember({"closed", "literal", "jacobian"}))
@@ -112,10 +120,10 @@ int main(int argc, char** argv) {
   app.add_option("--log", s.log, "CSV file (default: log.csv in the output folder)");
   app.parse_complete_callback([&] {
     if (s.preset != "tutorial") return;
-    if (!app.count("--epochs")) o.epochs = 20;
-    if (!app.count("--batch")) o.batch = 10;
-    if (!app.count("--rate")) o.rate = 0.01;
-    if (!app.count("--dtype")) o.dtype = "float64";
+    by_preset(app, "--epochs", o.epochs, 20);
+    by_preset(app, "--batch", o.batch, 10);
+    by_preset(app, "--rate", o.rate, 0.01);
+    by_preset(app, "--dtype", o.dtype, "float64");
   });
   return run("contractive_autoencoder", app, argc, argv, o, [&] { fit(o, s); });
 }

@@ -11,7 +11,7 @@
 // encoder shrinks to half its norm, and the decoder grows to four times its own to make up for it.
 // Tied weights cannot do both; without the penalty the encoder does not shrink.
 // weights.png shows the norms, pairs_*.png test images over their reconstructions.
-#include "common/common.hpp"
+#include "common/figures.hpp"
 
 using namespace cinch;
 using namespace cinch::examples;
@@ -64,20 +64,29 @@ void fit(const Options& o, const Settings& settings, const DataSets& data, bool 
   plot.curves.push_back(curve(trained, 3, tied ? name : name + ", encoder"));
   if (!tied) plot.curves.push_back(curve(trained, 4, name + ", decoder"));
   const Tensor shown = first(data.test, 10).images;
-  write_png(o.output + "/pairs_" + name + ".png",
-            tile_pairs(shown, evaluate(model.reconstruct(x), {{x, shown}}), data.tiling()));
-  write_png(o.output + "/filters_" + name + ".png",
-            tile_images(evaluate(transpose(encoder.W)), data.tiling()));
+  Picture pairs = image_rows(
+      {{"original", shown}, {"reconstruction", evaluate(model.reconstruct(x), {{x, shown}})}},
+      data.tiling());
+  pairs.title += ", " + name + " weights";
+  show(o, "pairs_" + name, pairs, "Test images.");
+  Picture learned = filters(encoder.W, data.tiling());
+  learned.title += ", " + name + " weights";
+  show(o, "filters_" + name, learned, "Weights from the pixels to each unit of the code.");
+  examine(o, name + " weights", t.step, cost, model.params(), {{x, shown}});
 }
 
 void fit_all(const Options& o, const Settings& settings) {
   const DataSets data = load(o, /*divisor=*/255, /*held=*/1.0 / 12);
   expect(o, "untied, the encoder's weights end smaller than tied ones and the decoder's larger");
   Results results(o, "Contractive autoencoder as in Keras, lambda " + number(settings.lambda));
-  Plot plot{.title = "Norms of the weights", .x_label = "epoch", .curves = {}, .y_label = "norm"};
+  Plot plot{.title = "Norms of the weights",
+            .x_label = "epoch",
+            .curves = {},
+            .y_labels = {"Frobenius norm of the weights"}};
   if (settings.tied != "yes") fit(o, settings, data, /*tied=*/false, results, plot);
   if (settings.tied != "no") fit(o, settings, data, /*tied=*/true, results, plot);
-  plot_if_any(o.output + "/weights.png", plot);
+  show(o, "weights", plot,
+       "Of the encoder and of the decoder, which is the same where weights are tied.");
   results.write();
 }
 
@@ -96,7 +105,7 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1000000}))
       ->capture_default_str();
   app.add_option("--lambda", settings.lambda, "Weight of the contractive penalty")
-      ->check(CLI::NonNegativeNumber)
+      ->check(not_negative())
       ->capture_default_str();
   app.add_option("--tied", settings.tied, "Whether the decoder has the encoder's weights")
       ->check(CLI::IsMember({"yes", "no", "both"}))

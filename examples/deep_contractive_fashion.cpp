@@ -9,7 +9,7 @@
 // Expect: on Fashion-MNIST a squared error of 13.4 an image, blurred but right in pairs.png, which
 // without the penalty is 13.0, and ||dh/dx||^2 of 0.14, which without it is 41. Such a bargain is
 // not contraction alone: a decoder with weights of its own makes up for a code that just shrinks.
-#include "common/common.hpp"
+#include "common/figures.hpp"
 
 using namespace cinch;
 using namespace cinch::examples;
@@ -58,12 +58,17 @@ void fit(const Options& o, const Settings& settings) {
       number(evaluate(active, {{x, data.test.images}}).item()) + text(" of ", sizes.back()));
   results.add("seconds", number(trained.state.seconds, 3));
   const Tensor shown = first(data.test, 10).images;
-  write_png(o.output + "/pairs.png", tile_pairs(shown, evaluate(z, {{x, shown}}), data.tiling()));
-  plot_if_any(o.output + "/training_curve.png",
-              {.title = "Deep contractive autoencoder",
-               .x_label = "epoch",
-               .curves = {curve(trained, 1, "squared error"),
-                          curve(trained, 2, "||dh/dx||^2", /*right_axis=*/true)}});
+  show(o, "pairs",
+       image_rows({{"original", shown}, {"reconstruction", evaluate(z, {{x, shown}})}},
+                  data.tiling()),
+       "Test images.");
+  show(o, "training_curve",
+       Plot{"Deep contractive autoencoder",
+            "epoch",
+            {curve(trained, 1, "squared error"), curve(trained, 2, "‖dh/dx‖²", 1)},
+            {"squared error an image", "‖dh/dx‖², mean over images"}},
+       "Means over the training images.");
+  examine(o, "", t.step, cost, model.params(), {{x, shown}});
   results.write();
 }
 
@@ -79,7 +84,7 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{100000}))
       ->capture_default_str();
   app.add_option("--lambda", settings.lambda, "Weight of the contractive penalty")
-      ->check(CLI::NonNegativeNumber)
+      ->check(not_negative())
       ->capture_default_str();
   return run("deep_contractive_fashion", app, argc, argv, o, [&] { fit(o, settings); });
 }

@@ -13,7 +13,7 @@
 // strokes, those without it mostly look like the noise they began with.
 #include <cmath>
 
-#include "common/common.hpp"
+#include "common/figures.hpp"
 
 using namespace cinch;
 using namespace cinch::examples;
@@ -79,15 +79,18 @@ void fit(const Options& o, const Settings& settings, const DataSets& data, doubl
   if (most > 0) results.add(what + ", test cost at corruption " + number(most), test_cost(test.x));
   results.add(what + ", seconds", number(trained.state.seconds, 3));
 
-  write_png(o.output + "/filters_" + name + ".png",
-            tile_images(evaluate(transpose(model.encoder.layers[0].W)), data.tiling()));
-  // Images, what the autoencoder saw of them, and what it made of that.
-  Tiling tiling = data.tiling();
-  tiling.grid_rows = 3;
-  tiling.range = GreyRange{};
-  const Expr shown = concatenate({x, test.x, model.reconstruct(test.x)}, 0);
-  write_png(o.output + "/reconstructions_" + name + ".png",
-            tile_images(evaluate(shown, {{x, first(data.test, 10).images}}), tiling));
+  Picture learned = filters(model.encoder.layers[0].W, data.tiling());
+  learned.title += ", " + what;
+  show(o, "filters_" + name, learned,
+       "Weights from the pixels to each of the first hundred hidden units.");
+  const Tensor clean = first(data.test, 10).images;
+  const auto out = function({x}, {test.x, model.reconstruct(test.x)})({clean});
+  Picture seen =
+      image_rows({{"original", clean}, {"noisy", out[0]}, {"result", out[1]}}, data.tiling());
+  seen.title += ", " + what;
+  show(o, "reconstructions_" + name, seen,
+       "Test images, what the autoencoder saw of them, and what it made of that.");
+  examine(o, what, t.step, cost, model.params(), {{x, clean}});
 }
 
 void fit_all(const Options& o, const Settings& settings) {
@@ -114,7 +117,7 @@ int main(int argc, char** argv) {
   app.add_option("--corruption", settings.corruption,
                  "Shares of the pixels that are corrupted; of gaussian noise, standard deviations")
       ->delimiter(',')
-      ->check(CLI::NonNegativeNumber)
+      ->check(not_negative())
       ->capture_default_str();
   app.add_option("--noise", settings.noise,
                  "What corruption does: to each pixel by chance, or to "

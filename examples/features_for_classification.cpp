@@ -10,7 +10,7 @@
 // noise, sparsity and contraction make them better. More units than pixels do no harm, although
 // such a code could just copy its input. Of the test images' variance some tenth is lost, of inputs
 // that are no images most or all. Two minutes; much less with --units 500.
-#include "common/common.hpp"
+#include "common/figures.hpp"
 
 using namespace cinch;
 using namespace cinch::examples;
@@ -51,6 +51,8 @@ Autoencoder learn(const Options& o, const Settings& s, const DataSets& data, Kin
   t.data = {&data.training.images};
   t.names = {"cost"};
   train_to_end(t);
+  examine(o, text(name, ", ", units, " units"), t.step, cost, model.params(),
+          {{x, first(data.validation, 20).images}});
   return model;
 }
 
@@ -149,12 +151,12 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{100000}));
   app.add_option("--probe-epochs", s.probe_epochs, "Passes over the features")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{100000}));
-  app.add_option("--lambda", s.lambda, "The CAE's")->check(CLI::NonNegativeNumber);
+  app.add_option("--lambda", s.lambda, "The CAE's")->check(not_negative());
   app.add_option("--masked", s.masked, "Share of pixels the DAE does not see")
       ->check(CLI::Range(0.0, 1.0));
   app.add_option("--sparsity", s.sparsity, "The mean of each unit that the sparse AE aims at")
       ->check(CLI::Range(0.001, 0.999));
-  app.add_option("--weight", s.weight, "Of the sparse AE's penalty")->check(CLI::NonNegativeNumber);
+  app.add_option("--weight", s.weight, "Of the sparse AE's penalty")->check(not_negative());
   for (CLI::Option* option : app.get_options()) option->capture_default_str();
   return run("features_for_classification", app, argc, argv, o, [&] { compare(o, s); });
 }

@@ -9,7 +9,7 @@
 // difference: test images, from the deep code, from PCA's.
 #include <algorithm>
 
-#include "common/common.hpp"
+#include "common/figures.hpp"
 
 using namespace cinch;
 using namespace cinch::examples;
@@ -114,23 +114,13 @@ void fit(const Options& o, const Settings& settings) {
   results.add("squared error of a training image, deep autoencoder", error_on(data.training));
   results.add("minutes", number(seconds / 60, 3));
 
-  // Ten images in three rows.
-  const std::int64_t shown = std::min<std::int64_t>(10, data.test.images.shape()[0]);
-  Tensor rows(DType::float64, {3 * shown, data.pixels()});
-  const Tensor ours = shown_images.cast(DType::float64),
-               deep_ones = evaluate(z, {{x, shown_images}}).cast(DType::float64);
-  for (std::int64_t k = 0; k < shown * data.pixels(); ++k) {
-    const auto at = static_cast<std::size_t>(k),
-               row = static_cast<std::size_t>(shown * data.pixels());
-    rows.data<double>()[at] = ours.at(k);
-    rows.data<double>()[row + at] = deep_ones.at(k);
-    rows.data<double>()[2 * row + at] = pca_images.at(k);
-  }
-  Tiling tiling = data.tiling();
-  tiling.grid_rows = 3;
-  tiling.grid_columns = shown;
-  tiling.range = GreyRange{};
-  write_png(o.output + "/reconstructions.png", tile_images(rows, tiling));
+  show(o, "reconstructions",
+       image_rows({{"original", shown_images},
+                   {"autoencoder", evaluate(z, {{x, shown_images}})},
+                   {"PCA", pca_images}},
+                  data.tiling()),
+       text("Test images, from codes of ", settings.hidden.back(), " numbers."));
+  examine(o, "all layers", t.step, cost, model.params(), {{x, shown_images}});
   results.write();
 }
 

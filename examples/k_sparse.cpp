@@ -11,7 +11,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "common/common.hpp"
+#include "common/figures.hpp"
 
 using namespace cinch;
 using namespace cinch::examples;
@@ -92,11 +92,17 @@ void fit(const Options& o, const Settings& settings, const DataSets& data, const
     results.add(name + ", units not 0 before winners are taken", percent(test.not_zero_before));
   results.add(name + ", seconds", number(trained.state.seconds, 3));
   const Examples shown = first(data.test, o.batch);
-  write_png(o.output + "/filters_" + name + ".png",
-            tile_images(evaluate(transpose(model.encoder.layers[0].W)), data.tiling()));
-  write_png(
-      o.output + "/pairs_" + name + ".png",
-      tile_pairs(shown.images, evaluate(model.decode(h), {{x, shown.images}}), data.tiling()));
+  Picture learned = filters(model.encoder.layers[0].W, data.tiling());
+  learned.title += ", " + name;
+  show(o, "filters_" + name, learned,
+       "Weights from the pixels to each of the first hundred units of the code.");
+  // Winners depend on the other images of the minibatch.
+  Picture pairs = image_rows({{"original", shown.images},
+                              {"reconstruction", evaluate(model.decode(h), {{x, shown.images}})}},
+                             data.tiling());
+  pairs.title += ", " + name;
+  show(o, "pairs_" + name, pairs, "Test images.");
+  examine(o, name, t.step, cost, model.params(), {{x, shown.images}});
 }
 
 void fit_all(const Options& o, const Settings& settings) {

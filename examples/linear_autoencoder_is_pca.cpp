@@ -10,7 +10,7 @@
 #include <cmath>
 #include <filesystem>
 
-#include "common/common.hpp"
+#include "common/figures.hpp"
 
 using namespace cinch;
 using namespace cinch::examples;
@@ -133,7 +133,13 @@ void compare(const Options& o, const Settings& settings) {
   tiling.grid_rows = 3;
   tiling.grid_columns = std::min<std::int64_t>(k, 10);
   for (Expr& basis : bases) basis = slice(basis, 0, tiling.grid_columns);
-  write_png(o.output + "/bases.png", tile_images(evaluate(concatenate(bases, 0)), tiling));
+  show(o, "bases",
+       Picture{.title = "Bases of one span, each vector on a scale of its own",
+               .image = tile_images(evaluate(concatenate(bases, 0)), tiling),
+               .rows = {"PCA", "tied", "untied"},
+               .black = "least",
+               .white = "largest"},
+       "Principal components by falling variance, and the rows of the decoders' weights.");
   results.write();
 }
 

@@ -5,7 +5,7 @@
 //
 // Expect: on Fashion-MNIST about 16 % of the test images are taken for something else, and
 // weights.png shows what each class looks like.
-#include "common/common.hpp"
+#include "common/figures.hpp"
 
 using namespace cinch;
 using namespace cinch::examples;
@@ -50,7 +50,12 @@ void fit(const Options& o) {
   Tiling tiling = data.tiling();
   tiling.grid_rows = 1;
   tiling.grid_columns = data.classes;
-  write_png(o.output + "/weights.png", tile_images(evaluate(transpose(model.W)), tiling));
+  Picture weights = filters(model.W, tiling);
+  weights.title = "Weights of each class, on a scale of its own";
+  for (std::int64_t k = 0; k < data.classes; ++k) weights.columns.push_back(text(k));
+  show(o, "weights", weights, "Where a pixel speaks for the class it is white, against it black.");
+  const Examples few = first(data.validation, 20);
+  examine(o, "", t.step, cost, model.params(), {{x, few.images}, {labels, few.labels}});
   results.write();
 }
 

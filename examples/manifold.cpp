@@ -21,7 +21,7 @@
 //   sweep.png          contraction is paid for with reconstruction, a point for each lambda
 #include <map>
 
-#include "common/common.hpp"
+#include "common/figures.hpp"
 
 using namespace cinch;
 using namespace cinch::examples;
@@ -48,9 +48,10 @@ struct Model {
   Tensor of(const Expr& e, const Tensor& images) const { return evaluate(e, {{x, images}}); }
 };
 
-/// Minimises `cost`; files are called after `part`.
+/// Minimises `cost`; files are called after `part`. The report shows the step where it is
+/// `examined`.
 void fit(const Options& o, const Model& model, const Expr& cost, const DataSets& data,
-         const std::string& part) {
+         const std::string& part, bool examined) {
   TrainOptions t = o.training(part + "_");
   if (!o.quiet) std::printf("-- %s\n", part.c_str());
   t.step = function({.inputs = {model.x},
@@ -61,12 +62,15 @@ void fit(const Options& o, const Model& model, const Expr& cost, const DataSets&
   t.data = {&data.training.images};
   t.names = {"cost"};
   train_to_end(t);
+  if (examined)
+    examine(o, part, t.step, cost, model.layers.params(),
+            {{model.x, first(data.validation, 20).images}});
 }
 
 Model contractive(const Options& o, const Settings& s, const DataSets& data, double lambda) {
   const Model model(o, data.pixels(), s.hidden);
   const Expr cost = model.reconstruction() + lambda * model.contraction();
-  fit(o, model, cost, data, "cae_" + number(lambda, 10));
+  fit(o, model, cost, data, "cae_" + number(lambda, 10), lambda == s.lambda);
   return model;
 }
 
@@ -76,7 +80,7 @@ Model denoising(const Options& o, const Settings& s, const DataSets& data, bool 
   const Expr seen =
       by_masking ? masking(model.x, s.masked, noise).x : gaussian(model.x, s.sd, noise).x;
   fit(o, model, denoising_cost(model.layers, model.x, seen, cross_entropy), data,
-      by_masking ? "dae_masking" : "dae_gaussian");
+      by_masking ? "dae_masking" : "dae_gaussian", true);
   return model;
 }
 
@@ -100,15 +104,22 @@ Curve contraction_curve(const Options& o, const Model& model, const Tensor& imag
 
 /// Each row an image and the leading right singular vectors of its J.
 void write_tangents(const Options& o, const Settings& s, const Model& model, const DataSets& data,
-                    const std::string& name) {
+                    const std::string& name, const std::string& title) {
   const Expr some = slice(model.x, 0, 10);
   const Tensor images = model.of(some, data.test.images);
   const Expr directions = dimshuffle(tangents(model.h, model.x, s.tangents), {0, 2, 1});
   const Expr all = concatenate({expand_dims(model.x, 1), directions}, 1);
   Tiling tiling = data.tiling();
   tiling.grid_columns = 1 + s.tangents;
-  write_png(o.output + "/tangents_" + name + ".png",
-            tile_images(model.of(reshape(all, {-1, data.pixels()}), images), tiling));
+  Picture picture{.title = "Tangents of the " + title,
+                  .image = tile_images(model.of(reshape(all, {-1, data.pixels()}), images), tiling),
+                  .columns = {"image"},
+                  .black = "least",
+                  .white = "largest"};
+  for (std::int64_t k = 1; k <= s.tangents; ++k) picture.columns.push_back(text(k));
+  show(o, "tangents_" + name, picture,
+       "Each row a test image and the directions in which its code changes most, from the largest "
+       "singular value of dh/dx on; each tile on a scale of its own.");
 }
 
 void compare(const Options& o, const Settings& s) {
@@ -133,11 +144,15 @@ void compare(const Options& o, const Settings& s) {
 
   Results results(o, "The manifold", data.mnist);
   const Tensor& images = data.validation.images;
-  Plot spectra{"Singular values of dh/dx, means over images", "number", {}};
-  spectra.y_label = "singular value";
+  Plot spectra{"Singular values of dh/dx, cut where they fall below 1/1000 of the largest",
+               "which, counted from the largest",
+               {},
+               {text("singular value, mean over ", s.examples, " images")}};
   spectra.log_y = true;
-  Plot ratios{"Contraction around images", "distance from the image", {}};
-  ratios.y_label = "distance of codes / distance of images";
+  Plot ratios{"Contraction around images",
+              "distance from the image, ‖r‖",
+              {},
+              {"‖h(x + r) − h(x)‖ / ‖r‖, mean over images"}};
   ratios.log_x = true;
   for (const auto& [name, model] : models) {
     const Tensor few = model.of(slice(model.x, 0, s.examples), images);
@@ -162,21 +177,25 @@ void compare(const Options& o, const Settings& s) {
                 text(number(ratio.front(), 3), ", ", number(*std::ranges::max_element(ratio), 3),
                      ", ", number(ratio.back(), 3)));
   }
-  plot_if_any(o.output + "/spectra.png", spectra);
-  plot_if_any(o.output + "/contraction.png", ratios);
-  write_tangents(o, s, models[0].second, data, "ae");
-  write_tangents(o, s, models[3].second, data, "cae");
+  show(o, "spectra", spectra, "On how many directions around an image the code depends.");
+  show(o, "contraction", ratios, "How much of a step away from an image the code follows.");
+  write_tangents(o, s, models[0].second, data, "ae", "AE");
+  write_tangents(o, s, models[3].second, data, "cae", "CAE");
 
-  Curve forces{"reconstruction", {}, {}};
+  Curve forces{.name = "λ", .mark = Mark::points};
   for (const auto& [lambda, model] : by_lambda) {
     forces.xs.push_back(model.of(model.contraction(), images).item());
     forces.ys.push_back(model.of(model.reconstruction(), images).item());
+    forces.labels.push_back("λ = " + number(lambda));
     results.add("lambda " + number(lambda) + ": contraction, reconstruction",
                 number(forces.xs.back()) + ", " + number(forces.ys.back()));
   }
-  Plot sweep{"Two forces: each point a lambda", "contraction, ||dh/dx||^2", {forces}};
+  Plot sweep{"Two forces: each point a λ",
+             "contraction, ‖dh/dx‖², mean over images",
+             {forces},
+             {"reconstruction, nats an image"}};
   sweep.log_x = true;
-  plot_if_any(o.output + "/sweep.png", sweep);
+  show(o, "sweep", sweep, "On validation images.");
   results.write();
 }
 
@@ -191,12 +210,12 @@ int main(int argc, char** argv) {
   app.add_option("--hidden", s.hidden, "Units of the code")->check(count(100000));
   app.add_option("--examples", s.examples, "Images whose J is decomposed")->check(count(10000));
   app.add_option("--tangents", s.tangents, "Directions shown of each image")->check(count(100));
-  app.add_option("--lambda", s.lambda, "The CAE's")->check(CLI::PositiveNumber);
-  app.add_option("--sd", s.sd, "Of Gaussian noise")->check(CLI::PositiveNumber);
+  app.add_option("--lambda", s.lambda, "The CAE's")->check(above_zero());
+  app.add_option("--sd", s.sd, "Of Gaussian noise")->check(above_zero());
   app.add_option("--masked", s.masked, "Share of pixels set to 0")->check(CLI::Range(0.0, 1.0));
   app.add_option("--sweep", s.sweep, "Values of lambda for sweep.png")
       ->delimiter(',')
-      ->check(CLI::NonNegativeNumber);
+      ->check(not_negative());
   for (CLI::Option* option : app.get_options()) option->capture_default_str();
   return run("manifold", app, argc, argv, o, [&] { compare(o, s); });
 }

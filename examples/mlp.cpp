@@ -5,7 +5,7 @@
 //     mlp --data MNIST     the Theano tutorial's run: test error 1.65 % as published
 //
 // Expect: about half the errors of logistic_regression.
-#include "common/common.hpp"
+#include "common/figures.hpp"
 
 using namespace cinch;
 using namespace cinch::examples;
@@ -51,8 +51,10 @@ void fit(const Options& o, const Settings& settings) {
   results.add("test error",
               percent(mean_over(t.validate, {&data.test.images, &data.test.labels})[0]), "1.65 %");
   results.add("minutes", number(trained.state.seconds / 60, 3));
-  write_png(o.output + "/filters.png",
-            tile_images(evaluate(transpose(model.layers[0].W)), data.tiling()));
+  show(o, "filters", filters(model.layers[0].W, data.tiling()),
+       "Weights from the pixels to each of the first hundred hidden units.");
+  const Examples few = first(data.validation, 20);
+  examine(o, "", t.step, cost, model.params(), {{x, few.images}, {labels, few.labels}});
   results.write();
 }
 
@@ -67,7 +69,7 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1000000}))
       ->capture_default_str();
   app.add_option("--decay", settings.decay, "Weight of the sum of squares of weights")
-      ->check(CLI::NonNegativeNumber)
+      ->check(not_negative())
       ->capture_default_str();
   return run("mlp", app, argc, argv, o, [&] { fit(o, settings); });
 }

@@ -17,7 +17,7 @@
 #include <optional>
 #include <sstream>
 
-#include "common/common.hpp"
+#include "common/figures.hpp"
 
 using namespace cinch;
 using namespace cinch::examples;
@@ -196,8 +196,11 @@ class Study {
         {&data.validation.images});
     pretrained_.jacobian = means[0];
     pretrained_.saturated = means[1];
-    write_png(o.output + "/" + part_ + "_filters.png",
-              tile_images(evaluate(transpose(model_.encoder.layers[0].W)), data.tiling()));
+    Picture learned = filters(model_.encoder.layers[0].W, data.tiling());
+    learned.title += ": " + key;
+    show(o, part_ + "_filters", learned, "After pretraining, before fine-tuning.");
+    if (setting == kind.values.front())
+      examine(o, key, t.step, cost, model_.params(), {{x_, first(data.validation, 20).images}});
     first_ = values(model_.encoder.params());
   }
 
@@ -343,45 +346,42 @@ int main(int argc, char** argv) {
   add_options(app, o, {"--rate"});
   app.add_option("--preset", preset, "paper: 1000 units, all images, settings from small grids")
       ->check(CLI::IsMember({"paper", "default"}));
-  auto* hidden = app.add_option("--hidden", s.hidden, "Units")
-                     ->check(CLI::Range(std::int64_t{1}, std::int64_t{1000000}));
-  auto* epochs = app.add_option("--pretraining-epochs", s.pretraining_epochs, "Without labels")
-                     ->check(CLI::Range(std::int64_t{0}, std::int64_t{1000000}));
-  auto* pretraining_rate =
-      app.add_option("--pretraining-rate", s.pretraining_rate, "Learning rate without labels")
-          ->check(CLI::PositiveNumber);
-  auto* scale =
-      app.add_option("--scale", s.scale, "Of the first weights, in terms of autoencoder()'s")
-          ->check(CLI::PositiveNumber);
-  auto* rates = app.add_option("--rates", s.rates, "Rates of fine-tuning to choose from")
-                    ->check(CLI::PositiveNumber)
-                    ->delimiter(',');
-  auto* noise = app.add_option("--noise", s.noise,
-                               "Deviations of noise on pixels in fine-tuning to choose from")
-                    ->check(CLI::NonNegativeNumber)
-                    ->delimiter(',');
-  auto* runs = app.add_option("--runs", s.runs, "Fine-tunings of each, the means of which count")
-                   ->check(CLI::Range(std::int64_t{1}, std::int64_t{1000}));
+  app.add_option("--hidden", s.hidden, "Units")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1000000}));
+  app.add_option("--pretraining-epochs", s.pretraining_epochs, "Without labels")
+      ->check(CLI::Range(std::int64_t{0}, std::int64_t{1000000}));
+  app.add_option("--pretraining-rate", s.pretraining_rate, "Learning rate without labels")
+      ->check(above_zero());
+  app.add_option("--scale", s.scale, "Of the first weights, in terms of autoencoder()'s")
+      ->check(above_zero());
+  app.add_option("--rates", s.rates, "Rates of fine-tuning to choose from")
+      ->check(above_zero())
+      ->delimiter(',');
+  app.add_option("--noise", s.noise, "Deviations of noise on pixels in fine-tuning to choose from")
+      ->check(not_negative())
+      ->delimiter(',');
+  app.add_option("--runs", s.runs, "Fine-tunings of each, the means of which count")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1000}));
   std::vector<std::string> names;
   for (const Kind& kind : kinds()) names.emplace_back(kind.name);
   app.add_option("--kinds", s.kinds, "These alone")->check(CLI::IsMember(names))->delimiter(',');
   app.add_option("--values", s.values, "Of each kind's setting, to choose from with --grid")
-      ->check(CLI::NonNegativeNumber)
+      ->check(not_negative())
       ->delimiter(',');
   app.add_flag("--grid", s.grid, "Try several settings of each kind");
   for (CLI::Option* option : app.get_options()) option->capture_default_str();
   app.parse_complete_callback([&] {
     if (preset != "paper") return;
     s.grid = s.paper = true;
-    if (!*hidden) s.hidden = 1000;
-    if (!*epochs) s.pretraining_epochs = 60;
-    if (!*pretraining_rate) s.pretraining_rate = 0.05;
-    if (!*scale) s.scale = 0.05;
-    if (!*rates) s.rates = {1};
-    if (!*noise) s.noise = {0, 0.3};
-    if (!*runs) s.runs = 3;
-    if (!app.count("--images")) o.images = 50000;
-    if (!app.count("--epochs")) o.epochs = 50;
+    by_preset(app, "--hidden", s.hidden, 1000);
+    by_preset(app, "--pretraining-epochs", s.pretraining_epochs, 60);
+    by_preset(app, "--pretraining-rate", s.pretraining_rate, 0.05);
+    by_preset(app, "--scale", s.scale, 0.05);
+    by_preset(app, "--rates", s.rates, {1});
+    by_preset(app, "--noise", s.noise, {0, 0.3});
+    by_preset(app, "--runs", s.runs, 3);
+    by_preset(app, "--images", o.images, 50000);
+    by_preset(app, "--epochs", o.epochs, 50);
   });
   return run("pretraining_compared", app, argc, argv, o, [&] { compare(o, s); });
 }

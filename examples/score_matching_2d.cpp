@@ -19,7 +19,7 @@
 #include <cmath>
 #include <numbers>
 
-#include "common/common.hpp"
+#include "common/figures.hpp"
 
 using namespace cinch;
 using namespace cinch::examples;
@@ -89,17 +89,18 @@ Reconstruction learn(const Options& o, const Settings& s, const Tensor& data, bo
   t.data = {&data};
   t.names = {"cost"};
   train_to_end(t);
+  examine(o, part, t.step, cost, r.g.params(), {{x, evaluate(slice(x, 0, 20), {{x, data}})}});
   return r;
 }
 
 /// Arrows from `points` along `field`, (count, 2) both, where `shown`.
 Curve arrows(const std::string& name, const Tensor& points, const Tensor& field,
              const Tensor& shown, double length) {
-  Curve result{name, {}, {}};
+  Curve result{.name = name, .mark = Mark::arrows};
   for (std::int64_t k = 0; k < shown.size(); ++k) {
     if (shown.at(k) == 0) continue;
     const double x = points.at(2 * k), y = points.at(2 * k + 1);
-    for (const double along : {0.0, length, static_cast<double>(NAN)}) {
+    for (const double along : {0.0, length}) {
       result.xs.push_back(x + along * field.at(2 * k));
       result.ys.push_back(y + along * field.at(2 * k + 1));
     }
@@ -142,11 +143,17 @@ void compare(const Options& o, const Settings& s) {
       const Expr log_p = p.log_p(x);
       const Tensor points = grid(o.type());
       const auto at = function({x}, {learned, p.score(x), log_p > max(log_p) - 4.0})({points});
-      plot_if_any(o.output + "/" + part + ".png",
-                  {"(r(x) - x) / sigma^2 and grad log p, where there is mass: " + part,
-                   "",
-                   {arrows("true", points, at[1], at[2], 0.03),
-                    arrows("learned", points, at[0], at[2], 0.03)}});
+      constexpr double length = 0.03;
+      Plot plot{"Scores of the " + p.name + ": " + (denoising ? "denoising" : "contractive"),
+                "x₁",
+                {arrows("∇ log p", points, at[1], at[2], length),
+                 arrows("(r(x) − x) / σ²", points, at[0], at[2], length)},
+                {"x₂"}};
+      plot.equal_axes = true;
+      show(o, part, plot,
+           text("Learned and true, where there is mass (log p less than 4 below its maximum on the "
+                "grid). Arrows are ",
+                length, " times as long as what they stand for."));
     }
   }
   results.write();
@@ -166,7 +173,7 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{100000}))
       ->capture_default_str();
   app.add_option("--sigma", s.sigma, "Standard deviation of the noise")
-      ->check(CLI::PositiveNumber)
+      ->check(above_zero())
       ->capture_default_str();
   return run("score_matching_2d", app, argc, argv, o, [&] { compare(o, s); });
 }

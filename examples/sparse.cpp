@@ -9,7 +9,7 @@
 // Expect: for an image six in ten units are above 0.1 without a penalty, and one in ten with
 // either. KL's filters are strokes and parts of shapes; with L1 a few units are never active, and
 // their filters are the noise they began with.
-#include "common/common.hpp"
+#include "common/figures.hpp"
 
 using namespace cinch;
 using namespace cinch::examples;
@@ -56,10 +56,16 @@ void fit(const Options& o, const Settings& settings, const DataSets& data, const
   results.add(name + ", units not 0 for an image", share(h > 0));
   results.add(name + ", seconds", number(trained.state.seconds, 3));
   const Tensor shown = first(data.test, 10).images;
-  write_png(o.output + "/filters_" + name + ".png",
-            tile_images(evaluate(transpose(model.encoder.layers[0].W)), data.tiling()));
-  write_png(o.output + "/pairs_" + name + ".png",
-            tile_pairs(shown, evaluate(model.reconstruct(x), {{x, shown}}), data.tiling()));
+  Picture learned = filters(model.encoder.layers[0].W, data.tiling());
+  learned.title += ", penalty: " + name;
+  show(o, "filters_" + name, learned,
+       "Weights from the pixels to each of the first hundred units of the code.");
+  Picture pairs = image_rows(
+      {{"original", shown}, {"reconstruction", evaluate(model.reconstruct(x), {{x, shown}})}},
+      data.tiling());
+  pairs.title += ", penalty: " + name;
+  show(o, "pairs_" + name, pairs, "Test images.");
+  examine(o, "penalty " + name, t.step, cost, model.params(), {{x, shown}});
 }
 
 void fit_all(const Options& o, const Settings& settings) {
@@ -87,10 +93,10 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(1e-6, 1 - 1e-6))
       ->capture_default_str();
   app.add_option("--kl-weight", settings.kl_weight, "Weight of the sum of KL over units")
-      ->check(CLI::NonNegativeNumber)
+      ->check(not_negative())
       ->capture_default_str();
   app.add_option("--l1-weight", settings.l1_weight, "Weight of the sum of an image's code")
-      ->check(CLI::NonNegativeNumber)
+      ->check(not_negative())
       ->capture_default_str();
   app.add_option("--hidden", settings.hidden, "Hidden units")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1000000}))

@@ -8,7 +8,7 @@
 //
 // Expect: each layer's cost falls, and fine-tuning ends well below the error of mlp. The tutorial's
 // run takes a while: it goes on where it stopped with --resume.
-#include "common/common.hpp"
+#include "common/figures.hpp"
 
 using namespace cinch;
 using namespace cinch::examples;
@@ -67,8 +67,8 @@ void fit(const Options& o, const Settings& settings) {
   sizes.insert(sizes.end(), settings.hidden.begin(), settings.hidden.end());
   const std::vector<Autoencoder> stack = autoencoder_stack(sizes, random, {.dtype = o.type()});
   const double pretraining = pretrain(o, settings, data, stack);
-  write_png(o.output + "/filters.png",
-            tile_images(evaluate(transpose(stack[0].encoder.layers[0].W)), data.tiling()));
+  show(o, "filters", filters(stack[0].encoder.layers[0].W, data.tiling()),
+       "Weights from the pixels to the first layer's units, pretrained.");
 
   // The layers' weights are the autoencoders' own.
   const Network model =
@@ -108,6 +108,8 @@ void fit(const Options& o, const Settings& settings) {
               percent(mean_over(t.validate, {&data.test.images, &data.test.labels})[0]), "1.3 %");
   results.add("minutes of pretraining", number(pretraining / 60, 3), "585");
   results.add("minutes of fine-tuning", number(tuned.state.seconds / 60, 3), "444");
+  const Examples few = first(data.validation, 20);
+  examine(o, "fine-tuning", t.step, cost, trained_ones, {{x, few.images}, {labels, few.labels}});
   results.write();
 }
 
@@ -120,33 +122,32 @@ int main(int argc, char** argv) {
   add_options(app, o);
   app.add_option("--preset", s.preset, "tutorial: the Theano tutorial's, in minibatches")
       ->check(CLI::IsMember({"tutorial", "default"}));
-  auto* hidden = app.add_option("--hidden", s.hidden, "Units of each layer")
-                     ->check(CLI::Range(std::int64_t{1}, std::int64_t{1000000}))
-                     ->delimiter(',');
-  auto* corruption = app.add_option("--corruption", s.corruption, "Share of inputs set to 0")
-                         ->check(CLI::Range(0.0, 1.0))
-                         ->delimiter(',');
-  auto* epochs = app.add_option("--pretraining-epochs", s.pretraining_epochs, "For each layer")
-                     ->check(CLI::Range(std::int64_t{0}, std::int64_t{1000000}));
-  auto* batch = app.add_option("--pretraining-batch", s.pretraining_batch, "Images in a minibatch")
-                    ->check(CLI::Range(std::int64_t{1}, std::int64_t{1000000}));
-  auto* rate = app.add_option("--pretraining-rate", s.pretraining_rate, "Learning rate")
-                   ->check(CLI::PositiveNumber);
+  app.add_option("--hidden", s.hidden, "Units of each layer")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1000000}))
+      ->delimiter(',');
+  app.add_option("--corruption", s.corruption, "Share of inputs set to 0")
+      ->check(CLI::Range(0.0, 1.0))
+      ->delimiter(',');
+  app.add_option("--pretraining-epochs", s.pretraining_epochs, "For each layer")
+      ->check(CLI::Range(std::int64_t{0}, std::int64_t{1000000}));
+  app.add_option("--pretraining-batch", s.pretraining_batch, "Images in a minibatch")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1000000}));
+  app.add_option("--pretraining-rate", s.pretraining_rate, "Learning rate")->check(above_zero());
   app.add_option("--patience", s.patience_epochs, "Epochs of fine-tuning at least")
-      ->check(CLI::PositiveNumber);
+      ->check(above_zero());
   app.add_flag("--top-only", s.top_only, "Fine-tune the classifier on top alone");
   app.parse_complete_callback([&] {
     if (s.preset != "tutorial") return;
     // A step of 10 images at 10 times the rate is about 10 steps of one. Three times as much in
     // pretraining, and this rate among .1, .4 and 1, were chosen by the validation error.
-    if (!*hidden) s.hidden = {1000, 1000, 1000};
-    if (!*corruption) s.corruption = {0.1, 0.2, 0.3};
-    if (!*epochs) s.pretraining_epochs = 15;
-    if (!*batch) s.pretraining_batch = 10;
-    if (!*rate) s.pretraining_rate = 0.03;
-    if (!app.count("--epochs")) o.epochs = 100;
-    if (!app.count("--batch")) o.batch = 10;
-    if (!app.count("--rate")) o.rate = 1;
+    by_preset(app, "--hidden", s.hidden, {1000, 1000, 1000});
+    by_preset(app, "--corruption", s.corruption, {0.1, 0.2, 0.3});
+    by_preset(app, "--pretraining-epochs", s.pretraining_epochs, 15);
+    by_preset(app, "--pretraining-batch", s.pretraining_batch, 10);
+    by_preset(app, "--pretraining-rate", s.pretraining_rate, 0.03);
+    by_preset(app, "--epochs", o.epochs, 100);
+    by_preset(app, "--batch", o.batch, 10);
+    by_preset(app, "--rate", o.rate, 1);
   });
   return run("stacked_denoising_autoencoder", app, argc, argv, o, [&] { fit(o, s); });
 }

@@ -14,7 +14,7 @@
 #include <cmath>
 #include <numbers>
 
-#include "common/common.hpp"
+#include "common/figures.hpp"
 
 using namespace cinch;
 using namespace cinch::examples;
@@ -95,17 +95,31 @@ void fit(const Options& o, const Settings& s) {
   const Expr h = matrix("h", o.type());
   Tiling tiling = data.tiling();
   tiling.range = GreyRange{0, 1};
-  const auto show = [&](const char* name, const Tensor& codes) {
-    write_png(o.output + name,
-              tile_images(evaluate(model.decode(h), {{h, codes.cast(o.type())}}), tiling));
+  const auto decoded = [&](const Tensor& codes) {
+    return tile_images(evaluate(model.decode(h), {{h, codes.cast(o.type())}}), tiling);
   };
-  show("/samples.png", random.normal(0, 1, {100, s.code}));
+  show(o, "samples",
+       Picture{.title = "Samples", .image = decoded(random.normal(0, 1, {100, s.code}))},
+       "Means of p(x | h) for codes h drawn from the prior.");
   const Tensor shown = first(data.test, 10).images;
-  write_png(o.output + "/reconstructions.png",
-            tile_pairs(shown, evaluate(model.decode(code.mean), {{x, shown}}), tiling));
+  show(o, "reconstructions",
+       image_rows({{"original", shown},
+                   {"reconstruction", evaluate(model.decode(code.mean), {{x, shown}})}},
+                  data.tiling()),
+       "Test images, from the means of their codes.");
   tiling.grid_rows = tiling.grid_columns = s.grid;
   tiling.spacing = 0;
-  show("/map.png", code_grid(s));
+  show(o, "map", Picture{.title = "Map of the code", .image = decoded(code_grid(s))},
+       "Codes on a grid of equal probability under the prior: the first number grows to the right, "
+       "the second upwards, the others are 0.");
+  show(o, "training_curve",
+       Plot{"Variational autoencoder",
+            "epoch",
+            {curve(trained, 0, "cost"), curve(trained, 1, "reconstruction"),
+             curve(trained, 2, "divergence", 1)},
+            {"nats an image", "divergence, nats an image"}},
+       "Means over the training images.");
+  examine(o, "", t.step, cost.total, model.params(), {{x, shown}});
   results.write();
 }
 
@@ -123,7 +137,7 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(std::int64_t{2}, std::int64_t{100000}))
       ->capture_default_str();
   app.add_option("--beta", s.beta, "Weight of the divergence")
-      ->check(CLI::NonNegativeNumber)
+      ->check(not_negative())
       ->capture_default_str();
   app.add_option("--grid", s.grid, "Images along each side of the map")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{100}))

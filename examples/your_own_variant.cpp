@@ -14,7 +14,7 @@
 // picture of 0.7 times the brightness moves a fraction as far as with --lambda 0.
 #include <iostream>
 
-#include "common/common.hpp"
+#include "common/figures.hpp"
 
 using namespace cinch;
 using namespace cinch::examples;
@@ -58,11 +58,14 @@ void fit(const Options& o, std::int64_t hidden, double lambda) {
   results.add("test reconstruction", on_test(reconstruction));
   results.add("test penalty", on_test(penalty));
   results.add("code moved by 0.7 brightness", on_test(mean(norm(darker - h, 2, 1))));
-  const Expr W = model.encoder.layers[0].W;
-  write_png(o.output + "/filters.png", tile_images(evaluate(transpose(W)), data.tiling()));
+  show(o, "filters", filters(model.encoder.layers[0].W, data.tiling()),
+       "Weights from the pixels to each of the first hundred units of the code.");
   const Tensor shown = first(data.test, 10).images;
-  write_png(o.output + "/reconstructions.png",
-            tile_pairs(shown, evaluate(z, {{x, shown}}), data.tiling()));
+  show(o, "reconstructions",
+       image_rows({{"original", shown}, {"reconstruction", evaluate(z, {{x, shown}})}},
+                  data.tiling()),
+       "Test images.");
+  examine(o, "", t.step, cost, model.params(), {{x, few}});  // For --report.
   results.write();
 }
 
@@ -78,7 +81,7 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1000000}))
       ->capture_default_str();
   app.add_option("--lambda", lambda, "Weight of the penalty")
-      ->check(CLI::NonNegativeNumber)
+      ->check(not_negative())
       ->capture_default_str();
   return run("your_own_variant", app, argc, argv, o, [&] { fit(o, hidden, lambda); });
 }

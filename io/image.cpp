@@ -130,23 +130,32 @@ void keep_pixels(ByteStream& bytes, std::vector<std::uint8_t>& file) {
 
 }  // namespace
 
-void write_png(const std::string& path, const GreyImage& image) {
+std::string encode_png(const GreyImage& image) {
   constexpr std::int64_t largest = std::numeric_limits<std::int32_t>::max();
   if (image.width <= 0 || image.height <= 0 || image.width > largest || image.height > largest ||
       image.width * image.height != static_cast<std::int64_t>(image.pixels.size())) {
     throw TypeError(text("write_png: an image of ", image.width, " x ", image.height, " with ",
                          image.pixels.size(), " pixels"));
   }
-  AtomicFile file(path);
-  const FileHandle out = open_file(file.temporary(), "wb");
   PngImage png;
   png.width = static_cast<png_uint_32>(image.width);
   png.height = static_cast<png_uint_32>(image.height);
   png.format = PNG_FORMAT_GRAY;
-  if (!png_image_write_to_stdio(&png, out.get(), 0, image.pixels.data(), 0, nullptr)) {
-    file_error(path, text("cannot be written: ", png.message));
-  }
-  if (std::fflush(out.get()) != 0) file_error(path, "cannot be written: " + system_reason());
+  std::string bytes(PNG_IMAGE_PNG_SIZE_MAX(png), '\0');
+  png_alloc_size_t size = bytes.size();
+  if (!png_image_write_to_memory(&png, bytes.data(), &size, 0, image.pixels.data(), 0, nullptr))
+    throw Error(text("write_png: ", png.message));
+  bytes.resize(size);
+  return bytes;
+}
+
+void write_png(const std::string& path, const GreyImage& image) {
+  const std::string bytes = encode_png(image);
+  AtomicFile file(path);
+  const FileHandle out = open_file(file.temporary(), "wb");
+  if (std::fwrite(bytes.data(), 1, bytes.size(), out.get()) != bytes.size() ||
+      std::fflush(out.get()) != 0)
+    file_error(path, "cannot be written: " + system_reason());
   file.commit();
 }
 
@@ -200,15 +209,36 @@ GreyImage tile_pairs(const Tensor& originals, const Tensor& reconstructions, Til
     throw TypeError("tile_pairs: originals of shape " + text(originals.shape()) +
                     " and reconstructions of shape " + text(reconstructions.shape()));
   }
+  return tile_rows({originals, reconstructions}, tiling);
+}
+
+GreyImage tile_rows(const std::vector<Tensor>& rows, Tiling tiling) {
+  if (rows.empty()) throw TypeError("tile_rows: there is no row");
   tiling.grid_rows = 1;
   if (!tiling.range) tiling.range = GreyRange{};
-  GreyImage image = tile_images(originals, tiling);
-  const GreyImage below = tile_images(reconstructions, tiling);
-  const std::int64_t gap = image.width * tiling.spacing;
-  image.pixels.resize(image.pixels.size() + static_cast<std::size_t>(gap));
-  image.pixels.insert(image.pixels.end(), below.pixels.begin(), below.pixels.end());
-  image.height += tiling.spacing + below.height;
+  GreyImage image;
+  for (const Tensor& row : rows) {
+    const GreyImage next = tile_images(row, tiling);
+    const std::int64_t gap = image.height > 0 ? tiling.spacing : 0;
+    image.width = next.width;
+    image.height += gap + next.height;
+    image.pixels.resize(image.pixels.size() + static_cast<std::size_t>(gap * image.width));
+    image.pixels.insert(image.pixels.end(), next.pixels.begin(), next.pixels.end());
+  }
   return image;
+}
+
+GreyImage enlarged(const GreyImage& image, std::int64_t times) {
+  GreyImage result{extent(image.width, times, 0), extent(image.height, times, 0), {}};
+  result.pixels.reserve(static_cast<std::size_t>(result.width * result.height));
+  for (std::int64_t y = 0; y < result.height; ++y) {
+    const auto line = std::span(image.pixels)
+                          .subspan(static_cast<std::size_t>(y / times * image.width),
+                                   static_cast<std::size_t>(image.width));
+    for (const std::uint8_t pixel : line)
+      result.pixels.insert(result.pixels.end(), static_cast<std::size_t>(times), pixel);
+  }
+  return result;
 }
 
 }  // namespace cinch

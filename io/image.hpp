@@ -24,6 +24,9 @@ struct GreyImage {
 /// image is empty or its pixels are not as many as its size says.
 void write_png(const std::string& path, const GreyImage& image);
 
+/// The bytes of an 8-bit grey PNG file. Throws TypeError as write_png().
+std::string encode_png(const GreyImage& image);
+
 /// An 8-bit grey PNG; any other kind, and a damaged file, throws FileError.
 GreyImage read_png(const std::string& path);
 
@@ -56,5 +59,14 @@ GreyImage tile_images(const Tensor& rows, const Tiling& tiling = {});
 /// Originals above their reconstructions: the first `grid_columns` images of two tensors of one
 /// shape as in tile_images. `grid_rows` is ignored; the range is 0 to 1 unless one is given.
 GreyImage tile_pairs(const Tensor& originals, const Tensor& reconstructions, Tiling tiling = {});
+
+/// The same with any number of rows, say originals, what noise made of them, and what was made of
+/// that: the first `grid_columns` images of each of the tensors, which may differ in how many they
+/// hold.
+GreyImage tile_rows(const std::vector<Tensor>& rows, Tiling tiling = {});
+
+/// Each pixel as a square of `times` x `times`. Throws TypeError unless `times` is positive and
+/// the result of at most 1,000,000 pixels a side.
+GreyImage enlarged(const GreyImage& image, std::int64_t times);
 
 }  // namespace cinch

@@ -38,7 +38,10 @@ struct ConvolutionalAutoencoder {
 };
 
 struct ConvolutionalOptions {
-  std::int64_t width = 3;   ///< Of the filters, both ways.
+  /// Of the filters, both ways. Of a width that the stride divides, as many weights meet in each
+  /// pixel on the way back; other widths draw a checkerboard over all pictures (Odena, Dumoulin and
+  /// Olah, "Deconvolution and Checkerboard Artifacts", Distill 2016).
+  std::int64_t width = 4;
   std::int64_t stride = 2;  ///< Of every layer.
   bool tied = true;         ///< The decoder's filters are the encoder's.
   Activation hidden = relu;

@@ -17,6 +17,7 @@
 
 #include "cinch/core/threads.hpp"
 #include "commit.hpp"
+#include "common/figures.hpp"
 
 namespace cinch::examples {
 
@@ -48,6 +49,16 @@ std::string joined(const std::vector<std::string>& parts) {
   return result;
 }
 
+/// All options as --config takes them, but for those that have no default and were not given.
+std::string configuration_of(const CLI::App& app) {
+  std::istringstream in(app.config_to_str(/*default_also=*/true));
+  std::string result;
+  for (std::string line; std::getline(in, line);) {
+    if (!line.ends_with("=\"\"")) result += line + '\n';
+  }
+  return result;
+}
+
 bool is_among(const std::string& name, std::initializer_list<const char*> names) {
   return std::ranges::find(names, name) != names.end();
 }
@@ -55,7 +66,7 @@ bool is_among(const std::string& name, std::initializer_list<const char*> names)
 }  // namespace
 
 Record::Record(std::string program, const CLI::App& app, std::string folder, bool resumes)
-    : folder_(std::move(folder)), resumes_(resumes) {
+    : folder_(std::move(folder)), configuration_(configuration_of(app)), resumes_(resumes) {
   if (resumes_) {
     std::ifstream in(folder_ + "/run.txt");
     if (!in)
@@ -73,7 +84,8 @@ Record::Record(std::string program, const CLI::App& app, std::string folder, boo
   for (const CLI::Option* option : app.get_options()) {
     const std::string name = option->get_name();
     // Where and how to run. More epochs may be asked for.
-    if (is_among(name, {"--help", "--version", "--resume", "--quiet", "--output", "--data"}))
+    if (is_among(name, {"--help", "--version", "--config", "--resume", "--quiet", "--report",
+                        "--threads", "--output", "--data"}))
       continue;
     const std::string usual = option->get_default_str();
     const std::string value = option->count() > 0 ? joined(option->results()) : usual;
@@ -109,6 +121,12 @@ void Record::keep() {
   out.close();
   if (!out) throw FileError(path + ": cannot be written");
   file.commit();
+  AtomicFile configuration(folder_ + "/run.ini");
+  std::ofstream options(configuration.temporary());
+  options << configuration_;
+  options.close();
+  if (!options) throw FileError(folder_ + "/run.ini: cannot be written");
+  configuration.commit();
 }
 
 TrainOptions Options::training(const std::string& part) const {
@@ -117,11 +135,35 @@ TrainOptions Options::training(const std::string& part) const {
   result.epochs = epochs;
   result.batch = batch;
   result.log = output + "/" + part + "log.csv";
+  if (page) page->logs.push_back(result.log);
   result.checkpoint = output + "/" + part + "checkpoint.npz";
   result.resume = resume ? Resume::if_present : Resume::never;
   result.out = quiet ? nullptr : stdout;
   result.after_interrupt = AfterInterrupt::give_back;
   return result;
+}
+
+namespace {
+
+/// A validator of finite numbers that are `what`.
+CLI::Validator finite(bool (*good)(double), const char* what) {
+  return CLI::Validator(
+      [=](const std::string& given) {
+        double x = 0;
+        const bool number = CLI::detail::lexical_cast(given, x) && std::isfinite(x);
+        return number && good(x) ? "" : given + " is not " + what;
+      },
+      what);
+}
+
+}  // namespace
+
+CLI::Validator above_zero() {
+  return finite([](double x) { return x > 0; }, "a number above 0");
+}
+
+CLI::Validator not_negative() {
+  return finite([](double x) { return x >= 0; }, "a number from 0 on");
 }
 
 void add_options(CLI::App& app, Options& o, const std::vector<std::string>& without) {
@@ -136,9 +178,7 @@ void add_options(CLI::App& app, Options& o, const std::vector<std::string>& with
   app.add_option("--batch", o.batch, "Images in a minibatch")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1000000}))
       ->capture_default_str();
-  app.add_option("--rate", o.rate, "Learning rate")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
+  app.add_option("--rate", o.rate, "Learning rate")->check(above_zero())->capture_default_str();
   app.add_option("--seed", o.seed, "Of initial weights, order and noise")
       ->check(CLI::Range(std::int64_t{0}, std::int64_t{4294967295}))
       ->capture_default_str();
@@ -147,8 +187,15 @@ void add_options(CLI::App& app, Options& o, const std::vector<std::string>& with
       ->capture_default_str();
   app.add_option("--output", o.output, "Folder for pictures, figures, log and checkpoints")
       ->capture_default_str();
-  app.add_flag("--resume", o.resume, "Go on from the checkpoint in the output folder");
+  app.add_option("--threads", o.threads,
+                 "Threads to compute with; results are the same for any number (default: "
+                 "$CINCH_THREADS, else one for each processor)")
+      ->check(CLI::Range(1, 256));
+  app.add_flag("--resume", o.resume, "Go on from the checkpoint in the output folder")
+      ->configurable(false);
   app.add_flag("--quiet", o.quiet, "Print nothing but errors");
+  app.add_flag("--report", o.report,
+               "Write report.html to the output folder: curves, pictures, audit, environment");
   for (const std::string& name : without) app.remove_option(app.get_option(name));
 }
 
@@ -269,8 +316,8 @@ double last(const TrainResult& trained, std::size_t k) {
   return history.empty() ? std::numeric_limits<double>::quiet_NaN() : history.back().training.at(k);
 }
 
-Curve curve(const TrainResult& trained, std::size_t k, std::string name, bool right_axis) {
-  Curve result{std::move(name), {}, {}, right_axis};
+Curve curve(const TrainResult& trained, std::size_t k, std::string name, int panel) {
+  Curve result{std::move(name), {}, {}, panel};
   for (const EpochReport& report : trained.state.history) {
     result.xs.push_back(static_cast<double>(report.epoch));
     result.ys.push_back(report.training.at(k));
@@ -278,23 +325,17 @@ Curve curve(const TrainResult& trained, std::size_t k, std::string name, bool ri
   return result;
 }
 
-void plot_if_any(const std::string& path, Plot plot) {
-  std::erase_if(plot.curves, [](const Curve& c) { return c.xs.empty(); });
-  if (plot.curves.empty()) return;
-  try {
-    plot_curves(path, plot);
-  } catch (const NoPlotter& error) {  // The figures are in the log and the results as well.
-    std::fprintf(stderr, "%s\n", error.what());
-  }
-}
-
 Results::Results(const Options& options, std::string title, bool comparable)
     : options_(options),
       comparable_(comparable && (!options.record || options.record->as_published())),
-      title_(std::move(title)) {}
+      title_(std::move(title)) {
+  if (options.page) options.page->title = title_;
+}
 
 void Results::add(const std::string& what, const std::string& value, const std::string& published) {
   const bool compared = comparable_ && !published.empty();
+  if (options_.page)
+    options_.page->results.rows.push_back({what, value, compared ? published : ""});
   rows_ += "| " + what + " | " + value + " | " + (compared ? published : "") + " |\n";
   if (options_.quiet) return;
   std::printf("%s: %s%s\n", what.c_str(), value.c_str(),
@@ -325,32 +366,144 @@ std::string percent(double share) {
   return text;
 }
 
+namespace {
+
+/// Letters to change, add or leave out to make one of the other.
+std::size_t edits(const std::string& a, const std::string& b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  for (std::size_t k = 0; k < row.size(); ++k) row[k] = k;
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    std::size_t corner = std::exchange(row[0], i);
+    for (std::size_t k = 1; k <= b.size(); ++k) {
+      const std::size_t changed = corner + (a[i - 1] != b[k - 1] ? 1 : 0);
+      corner = std::exchange(row[k], std::min({changed, row[k] + 1, row[k - 1] + 1}));
+    }
+  }
+  return row.back();
+}
+
+/// "; did you mean --epochs?" where an option is near.
+std::string suggestion(const CLI::App& app, const std::string& given) {
+  const std::string word = given.substr(0, given.find('='));
+  std::string nearest;
+  std::size_t least = std::max<std::size_t>(2, word.size() / 3) + 1;
+  for (const CLI::Option* option : app.get_options()) {
+    const std::string name = option->get_name();
+    // The beginning of a name is as near as can be.
+    const bool begins = word.size() > 3 && name.starts_with(word);
+    const std::size_t distance = begins ? 0 : edits(word, name);
+    if (distance >= least) continue;
+    least = distance;
+    nearest = name;
+  }
+  return nearest.empty() ? "" : "; did you mean " + nearest + "?";
+}
+
+/// Paragraphs of a comment at the width of a terminal; what is indented keeps its lines.
+std::string paragraphs(const std::string& comment) {
+  std::istringstream in(comment);
+  std::string result;
+  bool open = false;  // A paragraph, in which lines are joined.
+  for (std::string line; std::getline(in, line);) {
+    const bool prose = !line.empty() && line[0] != ' ';
+    if (!result.empty()) result += prose && open ? ' ' : '\n';
+    result += line;
+    open = prose;
+  }
+  return result;
+}
+
+/// Help of at most 80 columns.
+class Folded : public CLI::Formatter {
+ public:
+  std::string make_help(const CLI::App* app, std::string name,
+                        CLI::AppFormatMode mode) const override {
+    std::istringstream in(CLI::Formatter::make_help(app, std::move(name), mode));
+    std::string result;
+    for (std::string line; std::getline(in, line);) result += folded(line) + '\n';
+    return result;
+  }
+
+ private:
+  /// Goes on below the text: where an option is explained, in the column of explanations.
+  std::string folded(std::string line) const {
+    constexpr std::size_t width = 80;
+    const bool explained = line.starts_with("  -") || line.starts_with(std::string(30, ' '));
+    const std::size_t first_column = std::min(line.find_first_not_of(' '), line.size());
+    const std::string indent(explained          ? get_column_width()
+                             : first_column > 0 ? first_column + 4
+                                                : 0,
+                             ' ');
+    std::string result;
+    while (line.size() > width) {
+      const std::size_t at = line.rfind(' ', width);
+      const std::size_t first = line.find_first_not_of(' ');
+      if (at == std::string::npos || at <= first) break;  // One long word.
+      result += line.substr(0, line.find_last_not_of(' ', at) + 1) + '\n';
+      line = indent + line.substr(at + 1);
+    }
+    return result + line;
+  }
+};
+
+}  // namespace
+
 std::optional<int> parse(const char* name, CLI::App& app, int argc, char** argv) {
   app.set_version_flag("--version", text(name, " (Cinch) ", version(), "\nCommit ", commit_of_build,
                                          ". Licence: BSD 3-clause."));
+  app.set_config("--config", "", "Read options from this file, as run.ini has them");
+  app.allow_config_extras(CLI::config_extras_mode::error);
+  app.description(paragraphs(about()));
+  app.formatter(std::make_shared<Folded>());
+  app.footer(
+      "Written to the output folder: log.csv, a checkpoint, run.txt and run.ini, which say what "
+      "the "
+      "run was asked for, results.md with its figures, and the pictures named above.\n"
+      "Exit codes: 0 done; 1 an error; 130 interrupted, and --resume goes on; above 100 options "
+      "that make no sense.");
+  app.allow_extras();  // To say more of them than that they were not expected.
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error);
   }
-  return std::nullopt;
+  const std::vector<std::string> extras = app.remaining();
+  for (const std::string& extra : extras) {
+    const bool option = extra.starts_with("-");
+    std::fprintf(stderr, "%s: %s is no %s%s\n", name, extra.c_str(),
+                 option ? "option" : "value that is expected",
+                 option ? suggestion(app, extra).c_str() : "");
+  }
+  if (extras.empty()) return std::nullopt;
+  std::fprintf(stderr, "Run with --help for all options.\n");
+  return static_cast<int>(CLI::ExitCodes::ExtrasError);
 }
 
 int run(const char* name, CLI::App& app, int argc, char** argv, Options& options,
         const std::function<void()>& body) {
   if (const std::optional<int> status = parse(name, app, argc, argv)) return *status;
   try {
+    if (options.threads > 0) set_threads(options.threads);
     threads();  // Refuses a CINCH_THREADS that is none before anything is read.
     options.record = std::make_shared<Record>(name, app, options.output, options.resume);
     std::filesystem::create_directories(options.output);
+    if (options.report) options.page = new_page(argc, argv);
     const auto start = std::chrono::steady_clock::now();
     body();
+    write_page(options, "");
     const double seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     if (std::fflush(stdout) != 0 || std::ferror(stdout) || !std::cout.flush())
       throw FileError("standard output: cannot be written: " + system_reason());
     if (!options.quiet) std::fprintf(stderr, "ran for %.2f minutes\n", seconds / 60);
   } catch (const Interrupted& interrupted) {
+    try {
+      write_page(options,
+                 "The run was interrupted: curves reach as far as it came, and what follows the "
+                 "training is missing.");
+    } catch (const std::exception& error) {
+      std::fprintf(stderr, "%s: %s\n", name, error.what());
+    }
     std::fflush(stdout);
     std::fprintf(stderr, "%s: %s\n", name, interrupted.what());
     return 130;

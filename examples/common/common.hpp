@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -16,7 +17,8 @@
 namespace cinch::examples {
 
 /// What a run was asked for, kept as run.txt in its output folder: program, version and commit,
-/// options, a hash of the data. A run that resumes compares itself with it.
+/// options, a hash of the data. A run that resumes compares itself with it. Beside it stands
+/// run.ini, all options as --config takes them.
 class Record {
  public:
   Record(std::string program, const CLI::App& app, std::string folder, bool resumes);
@@ -29,11 +31,13 @@ class Record {
   bool as_published() const { return as_published_; }
 
  private:
-  std::string folder_;
+  std::string folder_, configuration_;
   bool resumes_, as_published_ = true;
   std::vector<std::pair<std::string, std::string>> lines_, before_;
   std::unique_ptr<FileLock> lock_;
 };
+
+struct Page;  // common/figures.hpp
 
 /// Options that mean the same everywhere. A program sets its own defaults before add_options().
 struct Options {
@@ -44,8 +48,10 @@ struct Options {
   double rate = 0.1;
   std::int64_t seed = 123;
   std::string dtype = "float32";
-  bool resume = false, quiet = false;
+  int threads = 0;  ///< 0: CINCH_THREADS, else one for each processor.
+  bool resume = false, quiet = false, report = false;
   std::shared_ptr<Record> record = {};  ///< Made by run().
+  std::shared_ptr<Page> page = {};      ///< For the report; by run(), null without --report.
 
   DType type() const { return dtype == "float64" ? DType::float64 : DType::float32; }
   /// For train(): epochs, batch, a log and a checkpoint in the output folder, their names beginning
@@ -55,6 +61,21 @@ struct Options {
 
 /// Adds all of them to the command line, but for those that a program has no use for: "--rate".
 void add_options(CLI::App& app, Options& options, const std::vector<std::string>& without = {});
+
+/// What an option may be: a number above 0, or one that is not below it. Neither infinity nor NaN
+/// is.
+CLI::Validator above_zero();
+CLI::Validator not_negative();
+
+/// Gives an option that the command line left out another default, as a preset does.
+template <class T>
+void by_preset(CLI::App& app, const std::string& name, T& variable,
+               const std::type_identity_t<T>& value) {
+  CLI::Option* option = app.get_option(name);
+  if (option->count() > 0) return;
+  variable = value;
+  option->default_str(CLI::detail::to_string(value));
+}
 
 struct Examples {
   Tensor images;  ///< (count, rows * columns), in [0, 1)
@@ -105,11 +126,8 @@ Expr falling_rate(const Shared& step, double rate, const Options& o, std::int64_
 void expect(const Options& options, const std::string& what);
 /// The mean of output `k` of the step over the last epoch; NaN where there was none.
 double last(const TrainResult& trained, std::size_t k = 0);
-/// Output `k` over the epochs, for plot_curves().
-Curve curve(const TrainResult& trained, std::size_t k, std::string name, bool right_axis = false);
-/// The curves that have points, as a PNG file; no file where there are none. Where gnuplot cannot
-/// be started, a line on the error output says so.
-void plot_if_any(const std::string& path, Plot plot);
+/// Output `k` over the epochs, for show().
+Curve curve(const TrainResult& trained, std::size_t k, std::string name, int panel = 0);
 
 /// The figures a program found, beside published ones: printed as they come, and written to
 /// results.md in the output folder, a table that bench/reproduce collects.
@@ -133,9 +151,14 @@ std::string number(double x, int digits = 4);
 /// 0.0123 -> "1.23 %"
 std::string percent(double share);
 
-/// Parses a command line, to which it adds --version. The value, where there is one, is for main()
-/// to return: 0 where help or the version was asked for and printed, CLI11's above 100 for options
-/// that make no sense, which it says.
+/// What a program is about: the comment that its file begins with, which --help shows. Each program
+/// brings its own; CMakeLists.txt makes it.
+const char* about();
+
+/// Parses a command line, to which it adds --version and --config. The value, where there is one,
+/// is for main() to return: 0 where help or the version was asked for and printed, CLI11's above
+/// 100 for options that make no sense, which it says; of one that does not exist, also which may be
+/// meant.
 std::optional<int> parse(const char* name, CLI::App& app, int argc, char** argv);
 
 /// Parses the command line, makes the output folder, runs `body`, and prints what went wrong, if

@@ -27,8 +27,8 @@ TEST_CASE("sparse: either penalty leaves fewer active units than none") {
   REQUIRE(ran.status == 0);
   for (const std::string name : {"none", "kl", "l1"}) {
     CAPTURE(name);
-    CHECK(read_png(out + "/filters_" + name + ".png").width == 89);
-    CHECK(read_png(out + "/pairs_" + name + ".png").height == 17);
+    CHECK(fault_of_figure(out + "/filters_" + name, {"least", "largest"}, {89, 89}) == "");
+    CHECK(fault_of_figure(out + "/pairs_" + name, {"original", "reconstruction"}, {89, 17}) == "");
     CHECK(read_csv(out + "/" + name + "_log.csv").size() == 61);
   }
   const auto activity = [&](const std::string& name) {

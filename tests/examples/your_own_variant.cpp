@@ -20,8 +20,9 @@ TEST_CASE("your_own_variant: gradients agree, and codes mind brightness less wit
     REQUIRE(ran.status == 0);
     CHECK(ran.output.find("check_grad: gradients agree") != std::string::npos);
     CHECK(ran.output.find("your_own_variant.cpp:") != std::string::npos);  // audit()'s table.
-    CHECK(read_png(out + "/filters.png").width == 89);
-    CHECK(read_png(out + "/reconstructions.png").height == 17);
+    CHECK(fault_of_figure(out + "/filters", {"least", "largest"}, {89, 89}) == "");
+    CHECK(fault_of_figure(out + "/reconstructions", {"original", "reconstruction"}, {89, 17}) ==
+          "");
     CHECK(read_csv(out + "/log.csv").size() == 31);
     moved[with] = std::stod(result(out, "code moved by 0.7 brightness"));
   }

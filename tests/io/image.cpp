@@ -157,6 +157,23 @@ TEST_CASE("pairs are originals above reconstructions on one scale") {
                  "reconstructions of shape (3, 3)"));
 }
 
+TEST_CASE("rows of any number stand below each other, and pixels are enlarged to squares") {
+  const Tiling tiling{.tile_height = 1, .tile_width = 2, .grid_columns = 1, .spacing = 1};
+  const Tensor a = Tensor::from<double>({1, 2}, {0, 1}),
+               b = Tensor::from<double>({2, 2}, {1, 0, 1, 1}),
+               c = Tensor::from<float>({1, 2}, {1, 1});
+  const GreyImage three = tile_rows({a, b, c}, tiling);
+  CHECK(three == GreyImage{2, 5, {0, 255, 0, 0, 255, 0, 0, 0, 255, 255}});
+  CHECK(tile_rows({a, c}, tiling) == tile_pairs(a, c, tiling));
+  CHECK(tile_rows({a}, tiling) == GreyImage{2, 1, {0, 255}});
+  CHECK(error_of<TypeError>([&] { tile_rows({}, tiling); }) == "tile_rows: there is no row");
+  CHECK(enlarged(GreyImage{2, 2, {1, 2, 3, 4}}, 2) ==
+        GreyImage{4, 4, {1, 1, 2, 2, 1, 1, 2, 2, 3, 3, 4, 4, 3, 3, 4, 4}});
+  CHECK(enlarged(three, 1) == three);
+  CHECK_THROWS_AS(enlarged(three, 0), TypeError);
+  CHECK_THROWS_AS(enlarged(three, 1000000), TypeError);
+}
+
 TEST_CASE("tiles that do not fit are the caller's error") {
   const Tensor rows(DType::float64, {4, 784});
   CHECK(error_of<TypeError>([&] {

@@ -196,6 +196,7 @@ class Reader {
       words >> word;
     }
     words >> name;
+    if (name == "CINCH_PUBLIC") words >> name;
     if (word == "namespace") {
       scopes_.push_back({name == "cinch" ? "" : prefix + name + "::", false, visible});
       declaration_.clear();
@@ -260,7 +261,7 @@ Header read_header(const std::string& path) {
 
 std::vector<Header> read_headers() {
   std::vector<Header> result;
-  for (const char* folder : {"core", "ops", "models", "optim", "train", "audit", "io"}) {
+  for (const char* folder : {"core", "ops", "models", "optim", "train", "audit", "io", "report"}) {
     std::vector<std::string> paths;
     for (const auto& entry :
          std::filesystem::directory_iterator(std::string(CINCH_SOURCE_DIR "/") + folder)) {

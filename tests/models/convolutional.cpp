@@ -54,6 +54,23 @@ TEST_CASE("a convolutional autoencoder moves its code along with the image") {
   CHECK(distance(evaluate(a), evaluate(b)) < 1e-14);
 }
 
+TEST_CASE("by default a decoder draws no checkerboard, as it would with filters of width 3") {
+  // What it makes of a code that is 1 everywhere, with weights of 1: away from the border, one
+  // number.
+  const auto spread = [](const ConvolutionalOptions& options) {
+    RandomState random(1);
+    const auto m = convolutional_autoencoder({1, 2, 3}, random, options);
+    for (Shared p : m.params()) p.set(Tensor::full(p.dtype(), p.value().shape(), 0.01));
+    const Expr z = m.decode(constant(Tensor::full(DType::float64, {1, 3, 8, 8}, 1)));
+    const Expr inner = slice(slice(z, 8, 24, 2), 8, 24, 3);
+    return evaluate(max(inner) - min(inner)).item() / evaluate(mean(inner)).item();
+  };
+  ConvolutionalOptions usual{.output = linear, .dtype = DType::float64};
+  CHECK(spread(usual) < 1e-12);
+  usual.width = 3;
+  CHECK(spread(usual) > 0.3);
+}
+
 TEST_CASE("a convolutional autoencoder learns to reconstruct") {
   RandomState random(1);
   const auto m = convolutional_autoencoder({1, 4}, random, {.dtype = DType::float64});

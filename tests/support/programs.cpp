@@ -5,6 +5,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -143,6 +145,27 @@ std::string result(const std::string& folder, const std::string& what) {
   }
   FAIL(folder << "/results.md has no row " << what);
   return "";
+}
+
+std::string fault_of_figure(const std::string& path, const std::vector<std::string>& texts,
+                            std::pair<int, int> pixels) {
+  for (const char* extension : {".png", ".svg", ".pdf"}) {
+    if (contents(path + extension).size() < 1000) return path + extension + " is no figure";
+  }
+  const std::string svg = contents(path + ".svg");
+  for (const std::string& text : texts) {
+    if (svg.find(text) == std::string::npos) return path + ".svg does not say " + text;
+  }
+  if (pixels.first == 0) return "";
+  double x = 0, y = 0, width = 0, height = 0;
+  const std::size_t at = std::min(svg.find("<image x='"), svg.size());
+  std::sscanf(svg.c_str() + at, "<image x='%lf' y='%lf' width='%lf' height='%lf'", &x, &y, &width,
+              &height);
+  const double side = std::round(width / pixels.first);
+  if (side >= 2 && std::abs(width - side * pixels.first) < 0.1 &&
+      std::abs(height - side * pixels.second) < 0.1)
+    return "";
+  return path + ".svg has an image of " + std::to_string(width) + " x " + std::to_string(height);
 }
 
 }  // namespace cinch::testing

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace cinch::testing {
@@ -58,5 +59,10 @@ std::vector<std::vector<std::string>> read_csv(const std::string& path);
 /// The second cell of the row of results.md, in this folder, that begins with `what`; fails where
 /// there is none.
 std::string result(const std::string& folder, const std::string& what);
+
+/// What is wrong with a figure, "" where nothing is: path.png, path.svg and path.pdf are there, and
+/// the SVG file has these texts and, if it is of tiles, these pixels, each a square of at least 2.
+std::string fault_of_figure(const std::string& path, const std::vector<std::string>& texts,
+                            std::pair<int, int> pixels = {0, 0});
 
 }  // namespace cinch::testing

@@ -1,0 +1,162 @@
+// --report of the programs: pages that are sound, small, and say what was run.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cinch/report/report.hpp>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "support/html.hpp"
+#include "support/programs.hpp"
+
+using namespace cinch::testing;
+
+namespace {
+
+struct Reported {
+  const char* program;
+  const char* arguments;
+  std::vector<std::string> shows;
+};
+/// Every program that trains, but for what the page of each is like.
+const std::vector<Reported> programs = {
+    {"cae_h", "--epochs 2 --batch 10 --hidden 5", {"CAE+H, gamma 1", "E ‖J(x) − J(x + e)‖²"}},
+    {"contractive_autoencoder",
+     "--epochs 50 --batch 10 --hidden 20",
+     {"<title>contractive_autoencoder</title>", ">reconstruction</text>",
+      "\"name\":\"jacobian_norm\""}},
+    {"contractive_keras", "--epochs 2 --batch 10 --hidden 5", {"untied weights"}},
+    {"deep_contractive_fashion", "--epochs 2 --batch 10 --layers 6,4", {"‖dh/dx‖²"}},
+    {"denoising_autoencoder",
+     "--epochs 2 --batch 10 --hidden 5",
+     {">original</text>", ">noisy</text>", ">result</text>"}},
+    {"features_for_classification",
+     "--epochs 1 --batch 10 --units 5 --probe-epochs 1",
+     {"Audit of the cost, CAE, 5 units"}},
+    {"hinton_deep_autoencoder",
+     "--epochs 1 --batch 10 --hidden 6,4 --pretraining-epochs 1",
+     {">PCA</text>", "Training: layer1_log.csv"}},
+    {"k_sparse", "--epochs 1 --batch 10 --hidden 8 --k 3", {"winner_take_all"}},
+    {"linear_autoencoder_is_pca", "--epochs 20 --code 3", {"Bases of one span"}},
+    {"logistic_regression", "--epochs 2 --batch 10", {"validation error", "Weights of each class"}},
+    {"manifold",
+     "--epochs 1 --batch 10 --hidden 8 --examples 5 --tangents 3",
+     {"Singular values of dh/dx", "Two forces", "Tangents of the CAE", "\"λ = 0.3\""}},
+    {"mlp", "--epochs 2 --batch 10 --hidden 5", {"Multilayer perceptron"}},
+    {"pretraining_compared",
+     "--epochs 1 --batch 10 --hidden 5 --pretraining-epochs 1 --kinds ae --runs 1",
+     {"Filters, each on a scale of its own: ae", "Training: "}},
+    {"score_matching_2d", "--epochs 1", {"∇ log p", "\"equal\":true", "\"mark\":\"arrows\""}},
+    {"sparse",
+     "--epochs 1 --batch 10 --hidden 5",
+     {"Filters, each on a scale of its own, penalty"}},
+    {"stacked_denoising_autoencoder",
+     "--epochs 1 --batch 10 --hidden 5,4 --corruption 0.1,0.2 --pretraining-epochs 1",
+     {"fine-tuning"}},
+    {"vae", "--epochs 2 --batch 10 --hidden 5", {"Map of the code", "Samples"}},
+    {"your_own_variant", "--epochs 2 --batch 10 --hidden 5", {"Reconstructions"}},
+};
+
+}  // namespace
+
+TEST_CASE("each program that trains puts its run on one page, which opens without a network") {
+  const Scratch scratch;
+  const std::string data = small_data(scratch);
+  for (const Reported& p : programs) {
+    CAPTURE(std::string(p.program));
+    const std::string out = scratch.path + "/it's " + p.program;
+    const std::string arguments =
+        p.arguments + (std::string(p.program) == "score_matching_2d" ? "" : " --data " + data) +
+        " --output \"" + out + "\"";
+    const Ran ran = run_example(p.program, arguments + " --report");
+    CAPTURE(ran.output);
+    REQUIRE(ran.status == 0);
+    CHECK(ran.output.find("the report is " + out + "/report.html") != std::string::npos);
+    const std::string page = contents(out + "/report.html");
+    CHECK(page.size() <= cinch::largest_report);
+    CHECK(faults_of_page(page) == "");
+    for (const std::string& text : p.shows) {
+      CAPTURE(text);
+      CHECK(page.find(text) != std::string::npos);
+    }
+    for (const char* text :
+         {"This makes the run again:", "--report</pre>", "OpenBLAS kernels", "<td>commit</td>",
+          "Options and data", "<td>--seed</td>", "All options as --config takes them"}) {
+      CAPTURE(std::string(text));
+      CHECK(page.find(text) != std::string::npos);
+    }
+    const std::string name = p.program;
+    if (name != "contractive_autoencoder") CHECK(page.find(">Results</h2>") != std::string::npos);
+    if (name != "score_matching_2d") CHECK(page.find(" images, hash ") != std::string::npos);
+    if (name != "linear_autoencoder_is_pca") {
+      CHECK(page.find("Audit of the cost") != std::string::npos);
+      CHECK(page.find("The kernels of a call, in the order") != std::string::npos);
+    }
+    // Not where it was not asked for.
+    CHECK(contents(out + "/run.txt").find("--report") == std::string::npos);
+    if (name != "contractive_autoencoder" && name != "score_matching_2d") continue;
+    const Browsed seen = browse(out + "/report.html");
+    if (!seen.there) {
+      MESSAGE("skipped: chromium is not installed");
+      continue;
+    }
+    CHECK(seen.console == "");
+    CHECK(seen.page.find("data-panel=\"0\"") != std::string::npos);
+  }
+}
+
+TEST_CASE("the list of programs with a report has all that train") {
+  std::vector<std::string> listed{"bug_museum"}, there;
+  for (const Reported& p : programs) listed.emplace_back(p.program);
+  for (const auto& entry : std::filesystem::directory_iterator(CINCH_SOURCE_DIR "/examples")) {
+    if (entry.path().extension() == ".cpp") there.push_back(entry.path().stem().string());
+  }
+  std::sort(there.begin(), there.end());
+  CHECK(listed == there);
+}
+
+TEST_CASE("the command of a report makes the same run again") {
+  const Scratch scratch;
+  const std::string data = small_data(scratch), out = scratch.path + "/a b";
+  const auto logged = [&] {
+    auto log = read_csv(out + "/log.csv");
+    for (auto& row : log) row.pop_back();  // Seconds.
+    return log;
+  };
+  REQUIRE(
+      run_example("vae", "--epochs 2 --batch 10 --hidden 5 --rate 0.01 --report --quiet --data " +
+                             data + " --output '" + out + "'")
+          .status == 0);
+  const auto first = logged();
+  REQUIRE(first.size() == 3);
+  std::string page = contents(out + "/report.html");
+  const std::string begin = "<pre class=\"command\">";
+  const std::size_t at = page.find(begin) + begin.size();
+  std::string command = page.substr(at, page.find("</pre>", at) - at);
+  for (std::size_t k; (k = command.find("&#39;")) != std::string::npos;) command.replace(k, 5, "'");
+  std::filesystem::remove_all(out);
+  const Ran again = run_command(command);
+  CAPTURE(command);
+  CAPTURE(again.output);
+  CHECK(again.status == 0);
+  CHECK(logged() == first);
+}
+
+TEST_CASE("a run that was interrupted says so on its page, and one without epochs has one") {
+  const Scratch scratch;
+  const std::string data = small_data(scratch), out = scratch.path + "/out";
+  const Ran ran = interrupt_example(
+      "vae", "--epochs 1000000 --batch 10 --hidden 5 --report --data " + data + " --output " + out);
+  CAPTURE(ran.output);
+  REQUIRE(ran.status == 130);
+  CHECK(contents(out + "/report.html").find("The run was interrupted") != std::string::npos);
+  CHECK(faults_of_page(contents(out + "/report.html")) == "");
+  const Ran none = run_example(
+      "vae", "--epochs 0 --batch 10 --hidden 5 --report --data " + data + " --output " + out);
+  CAPTURE(none.output);
+  REQUIRE(none.status == 0);
+  const std::string page = contents(out + "/report.html");
+  CHECK(page.find("No epoch was finished.") != std::string::npos);
+  CHECK(page.find("The run was interrupted") == std::string::npos);
+}
