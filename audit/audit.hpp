@@ -109,8 +109,9 @@ struct AuditReport {
   std::vector<AuditFinding> notes;     ///< What is good to know, and right as often as not.
 
   bool has(Finding kind) const;  ///< Among findings and notes.
-  /// A table of the terms with their lines, the units, and the findings in sentences.
-  std::string text() const;
+  /// A table of the terms with their lines, the units, and the findings in sentences: `width`
+  /// columns, of a terminal by terminal_width(stdout).
+  std::string text(int width = 80) const;
 };
 std::ostream& operator<<(std::ostream& out, const AuditReport& report);
 

@@ -1,11 +1,11 @@
 // An audit as text: a table of the terms, a line for each nonlinearity, the findings.
 #include <algorithm>
 #include <cmath>
-#include <iomanip>
 #include <ostream>
 #include <sstream>
 
 #include "cinch/audit/audit.hpp"
+#include "cinch/core/columns.hpp"
 
 namespace cinch {
 
@@ -49,60 +49,40 @@ std::string differences_of(const AuditTerm& term) {
 
 using Cells = std::vector<std::vector<std::string>>;
 
-void print(std::ostream& out, const Cells& rows) {
-  std::vector<std::size_t> widths;
-  for (const auto& row : rows) {
-    widths.resize(std::max(widths.size(), row.size()));
-    for (std::size_t k = 0; k < row.size(); ++k) widths[k] = std::max(widths[k], row[k].size());
-  }
-  for (const auto& row : rows) {
-    std::ostringstream line;
-    line.imbue(std::locale::classic());
-    for (std::size_t k = 0; k < row.size(); ++k) {
-      const bool last = k + 1 == row.size();
-      line << "  " << (k < 1 || last ? std::left : std::right)
-           << std::setw(last ? 0 : static_cast<int>(widths[k])) << row[k];
-    }
-    std::string printed = line.str();
-    printed.erase(printed.find_last_not_of(' ') + 1);
-    out << printed << "\n";
-  }
-}
-
-/// Lines after the first one start below the first one's text.
-std::string hanging(const std::string& text, std::size_t indent) {
-  std::string result;
-  for (const char c : text) {
-    result += c;
-    if (c == '\n') result += std::string(indent, ' ');
-  }
-  return result.substr(0, result.find_last_not_of(" \n") + 1);
-}
-
 std::string names(const std::vector<std::string>& all) {
   std::string result;
   for (const std::string& name : all) result += (result.empty() ? "" : ", ") + name;
   return result;
 }
 
-void print(std::ostream& out, const std::vector<AuditFinding>& findings) {
+/// The label, and below each other the lines of a text, folded.
+std::string hanging(const std::string& label, const std::string& text, int width) {
+  const std::string space(label.size(), ' ');
+  std::string result, line, before = label;
+  std::istringstream in(text);
+  for (; std::getline(in, line); before = space)
+    result += folded(before + line, width, columns_of(label)) + "\n";
+  return result;
+}
+
+void print(std::ostream& out, const std::vector<AuditFinding>& findings, int width) {
   for (std::size_t i = 0; i < findings.size(); ++i) {
-    const std::string label = text(i + 1, ". ");
-    out << label << hanging(findings[i].text, label.size());
+    std::string said = findings[i].text;
+    said.erase(said.find_last_not_of(" \n") + 1);
     const Source& where = findings[i].where;
     // Most texts say it where it belongs.
     const bool told = findings[i].text.find(where.text()) != std::string::npos;
-    if (where.line && !told) out << "  at " << where.text();
-    out << "\n";
+    if (where.line && !told) said += "  at " + where.text();
+    out << hanging(text(i + 1, ". "), said, width);
   }
 }
 
-void print(std::ostream& out, const AuditReport& audit) {
-  out << "The cost is " << number(audit.value, 6);
+void print(std::ostream& out, const AuditReport& audit, int width) {
+  std::string first = "The cost is " + number(audit.value, 6);
   if (audit.examples > 0)
-    out << " for " << audit.examples << " examples (" << names(audit.batch) << ")";
-  if (audit.where.line) out << "  at " << audit.where.text();
-  out << "\n\n";
+    first += text(" for ", audit.examples, " examples (", names(audit.batch), ")");
+  if (audit.where.line) first += "  at " + audit.where.text();
+  out << folded(first, width, 4) << "\n\n";
 
   Cells rows{{"term", "value", "share"}};
   for (const std::string& p : audit.parameters) rows[0].push_back("|d/d" + p + "|");
@@ -123,7 +103,7 @@ void print(std::ostream& out, const AuditReport& audit) {
     row.push_back(term.where.text());
     rows.push_back(std::move(row));
   }
-  print(out, rows);
+  out << table(rows, width);
 
   if (!audit.units.empty()) {
     out << "\n";
@@ -134,23 +114,23 @@ void print(std::ostream& out, const AuditReport& audit) {
                        percent(u.saturated) + (relu ? " zeros" : " saturated"),
                        text(u.stuck, relu ? " dead" : " stuck"), u.where.text()});
     }
-    print(out, units);
+    out << table(units, width);
   }
 
   out << "\n";
   if (audit.findings.empty()) out << "Nothing looks like a mistake.\n";
-  print(out, audit.findings);
+  print(out, audit.findings, width);
   if (audit.notes.empty()) return;
   out << "\nGood to know:\n";
-  print(out, audit.notes);
+  print(out, audit.notes, width);
 }
 
 }  // namespace
 
-std::string AuditReport::text() const {
+std::string AuditReport::text(int width) const {
   std::ostringstream out;
   out.imbue(std::locale::classic());
-  print(out, *this);
+  print(out, *this, width);
   return out.str();
 }
 

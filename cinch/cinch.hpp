@@ -5,6 +5,7 @@
 // All that follows needs what the first has asked for.
 #include "cinch/audit/audit.hpp"
 #include "cinch/core/check_grad.hpp"
+#include "cinch/core/columns.hpp"
 #include "cinch/core/derivatives.hpp"
 #include "cinch/core/error.hpp"
 #include "cinch/core/explain.hpp"
@@ -21,8 +22,10 @@
 #include "cinch/io/csv.hpp"
 #include "cinch/io/idx.hpp"
 #include "cinch/io/image.hpp"
+#include "cinch/io/jsonl.hpp"
 #include "cinch/io/npy.hpp"
 #include "cinch/io/plot.hpp"
+#include "cinch/io/tensorboard.hpp"
 #include "cinch/models/autoencoder.hpp"
 #include "cinch/models/classifier.hpp"
 #include "cinch/models/contractive.hpp"

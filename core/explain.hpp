@@ -21,8 +21,8 @@ struct Explanation {
   std::vector<Stage> stages = {};   ///< The passes, in order, and the graph after each.
 
   /// For people: rules by the user's lines, contractions with their work before and after, the
-  /// kernels in the order in which they run, memory.
-  std::string text() const;
+  /// kernels in the order in which they run, memory; lines of at most `width` columns.
+  std::string text(int width = 80) const;
   /// The kernels and the values between them in Graphviz' language, for `dot -Tsvg`.
   std::string dot() const;
 };
@@ -49,7 +49,8 @@ struct Profile {
   std::vector<Row> lines;
   double outside = 0;  ///< Nanoseconds in calls but in no kernel: arguments, outputs, looking up.
 
-  std::string text() const;
+  /// Two tables of at most `width` columns: by kernels, and by the user's lines.
+  std::string text(int width = 80) const;
 };
 
 /// Of all calls since profiling was switched on, by FunctionSpec::profile or set_profiling(). Only

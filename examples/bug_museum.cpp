@@ -4,8 +4,10 @@
 //     bug_museum               all exhibits
 //     bug_museum --only NAME   one of them; --list names them
 //
+// Writes: nothing.
+//
 // Expect: under each wrong version the findings that give it away, at the line that is wrong, and
-// under each right version none. The program fails if that is not so.
+// under each right version none. The program fails if that is not so. Takes a second.
 #include <algorithm>
 #include <cinch/cinch.hpp>
 #include <cstdio>
@@ -164,11 +166,11 @@ std::string indented(const std::string& text) {
 
 /// Prints one exhibit; false if audit() did not tell the two versions apart.
 bool show(const Exhibit& exhibit, const Expr& x, const std::vector<Binding>& at) {
-  std::cout << "== " << exhibit.name << "\n" << exhibit.story << "\n";
+  std::cout << "== " << exhibit.name << "\n" << folded(exhibit.story, 80) << "\n";
   const auto audit_of = [&](const char* which, const std::function<Version(const Expr&)>& build) {
     const Version version = build(x);
     const AuditReport result = audit(version.cost, version.params, at);
-    std::cout << "\n  " << which << ":\n" << indented(text(result)) << "\n";
+    std::cout << "\n  " << which << ":\n" << indented(result.text(76)) << "\n";
     return result;
   };
   const AuditReport wrong = audit_of("wrong", exhibit.wrong),

@@ -6,10 +6,13 @@
 //     features_for_classification                  Fashion-MNIST from Debian's package
 //     features_for_classification --units 500      without the larger codes
 //
+// Writes: no pictures; the figures are in results.md.
+//
 // Expect: learned codes beat pixels, and codes of weights as they were drawn hardly do; on MNIST
 // noise, sparsity and contraction make them better. More units than pixels do no harm, although
 // such a code could just copy its input. Of the test images' variance some tenth is lost, of inputs
-// that are no images most or all. Two minutes; much less with --units 500.
+// that are no images most or all. Takes two minutes; much
+// less with --units 500.
 #include "common/figures.hpp"
 
 using namespace cinch;

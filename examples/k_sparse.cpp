@@ -6,8 +6,11 @@
 //     k_sparse --code k_sparse --k 10
 //     k_sparse --code winner_take_all --share 0.02
 //
+// Writes: filters_*.png; pairs_*.png, test images and their reconstructions.
+//
 // Expect: strokes for small k or share, more local parts for larger ones, and lower errors. A
 // winner-take-all unit is never dead, as each wins in every minibatch; k-sparse units may be.
+// Takes a minute on two processors.
 #include <algorithm>
 #include <vector>
 

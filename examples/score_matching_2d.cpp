@@ -13,9 +13,11 @@
 //     score_matching_2d --sigma 0.1      less blur, and harder to learn
 //     score_matching_2d --sigma 0.4      the other way round
 //
+// Writes: *_denoising.png and *_contractive.png, for each density.
+//
 // Expect: cosines near 1. Against the true score errors of 0.2 to 0.4, most of them the blur:
 // against the blurred score they are 0.05 to 0.2. The pictures show learned and true arrows
-// together.
+// together. Takes a quarter of a minute.
 #include <cmath>
 #include <numbers>
 

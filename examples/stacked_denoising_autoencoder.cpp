@@ -1,13 +1,16 @@
 // A stacked denoising autoencoder: three layers are trained one after the other to undo noise, then
-// the whole network is fine-tuned to classify.
+// the whole network is fine-tuned to classify. Vincent, Larochelle, Lajoie, Bengio, Manzagol,
+// "Stacked Denoising Autoencoders", JMLR 2010.
 //
 //     stacked_denoising_autoencoder                  Fashion-MNIST from Debian's package, smaller
 //     stacked_denoising_autoencoder --preset tutorial --data MNIST
 //                                                    the settings of the Theano tutorial, which
 //                                                    published 1.3 % test error
 //
-// Expect: each layer's cost falls, and fine-tuning ends well below the error of mlp. The tutorial's
-// run takes a while: it goes on where it stopped with --resume.
+// Writes: filters.png, of the first layer.
+//
+// Expect: each layer's cost falls, and fine-tuning ends well below the error of mlp. The
+// tutorial's run takes a while: it goes on where it stopped with --resume. Takes some minutes.
 #include "common/figures.hpp"
 
 using namespace cinch;

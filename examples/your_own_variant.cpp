@@ -10,8 +10,11 @@
 //     your_own_variant                Fashion-MNIST from Debian's package
 //     your_own_variant --lambda 0     the same without the penalty, to compare with
 //
+// Writes: filters.png; reconstructions.png, test images and their reconstructions.
+//
 // Expect: gradients that agree with finite differences, no finding of audit(), and codes that a
-// picture of 0.7 times the brightness moves a fraction as far as with --lambda 0.
+// picture of 0.7 times the brightness moves a fraction as far as with --lambda 0. Takes a quarter
+// of a minute on two processors.
 #include <iostream>
 
 #include "common/figures.hpp"

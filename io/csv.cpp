@@ -1,11 +1,6 @@
 #include "cinch/io/csv.hpp"
 
-#include <sys/file.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <array>
-#include <cerrno>
 #include <charconv>
 #include <cstddef>
 
@@ -43,31 +38,15 @@ std::string line(const Values& values) {
 }  // namespace
 
 CsvWriter::CsvWriter(const std::string& path, const std::vector<std::string>& columns)
-    : path_(path), columns_(columns.size()), file_(open_file(path, "a")) {
-  // Nothing is lost before it is known that nobody else writes there.
-  const int descriptor = fileno(file_.get());
-  struct stat status {};
-  if (fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode)) {
-    if (flock(descriptor, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
-      file_error(path,
-                 "is being written by another run: wait for its end, or choose another folder");
-    if (ftruncate(descriptor, 0) != 0) file_error(path, "cannot be written: " + system_reason());
-  }
-  write(line(columns));
+    : columns_(columns.size()), file_(path) {
+  file_.append(line(columns));
 }
 
 void CsvWriter::row(std::span<const double> values) {
   if (values.size() != columns_) {
     throw TypeError(text("CsvWriter: ", columns_, " columns, got ", values.size(), " values"));
   }
-  write(line(values));
-}
-
-void CsvWriter::write(const std::string& line) {
-  if (std::fwrite(line.data(), 1, line.size(), file_.get()) != line.size() ||
-      std::fflush(file_.get()) != 0) {
-    file_error(path_, "cannot be written: " + system_reason());
-  }
+  file_.append(line(values));
 }
 
 }  // namespace cinch

@@ -1,6 +1,7 @@
 // Tables of numbers as comma-separated text.
 #pragma once
 
+#include <cstddef>
 #include <initializer_list>
 #include <span>
 #include <string>
@@ -29,11 +30,8 @@ class CsvWriter {
   void row(std::initializer_list<double> values) { row(std::span(values.begin(), values.size())); }
 
  private:
-  void write(const std::string& line);
-
-  std::string path_;
   std::size_t columns_;
-  FileHandle file_;
+  GrowingFile file_;
 };
 
 }  // namespace cinch

@@ -211,6 +211,23 @@ AtomicFile::Folder::~Folder() {
   if (descriptor >= 0) close(descriptor);
 }
 
+GrowingFile::GrowingFile(const std::string& path) : path_(path), file_(open_file(path, "a")) {
+  // Nothing is lost before it is known that nobody else writes there.
+  const int descriptor = fileno(file_.get());
+  struct stat status {};
+  if (fstat(descriptor, &status) != 0 || !S_ISREG(status.st_mode)) return;
+  if (flock(descriptor, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+    file_error(path, "is being written by another run: wait for its end, or choose another folder");
+  if (ftruncate(descriptor, 0) != 0) file_error(path, "cannot be written: " + system_reason());
+}
+
+void GrowingFile::append(std::string_view bytes) {
+  if (std::fwrite(bytes.data(), 1, bytes.size(), file_.get()) != bytes.size() ||
+      std::fflush(file_.get()) != 0) {
+    file_error(path_, "cannot be written: " + system_reason());
+  }
+}
+
 FileLock::FileLock(const std::string& path) : lock_(path + ".lock") {
   while (true) {
     descriptor_ = above_standard_streams(

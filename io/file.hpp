@@ -7,6 +7,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "cinch/core/error.hpp"
 #include "cinch/core/visibility.hpp"
@@ -85,6 +86,22 @@ class AtomicFile {
     int descriptor = -1;
   };
   std::unique_ptr<Folder> held_;
+};
+
+/// A file that grows in place, as the log of a training does, and that one writer at a time has:
+/// what is appended is in it when append() returns, so that a run can be watched and an interrupted
+/// one has its log.
+class GrowingFile {
+ public:
+  /// Begins an empty file. Throws FileError, also where another GrowingFile, of this program or
+  /// another one, has it, which then stays as it is.
+  explicit GrowingFile(const std::string& path);
+  /// Throws FileError where the disk is full.
+  void append(std::string_view bytes);
+
+ private:
+  std::string path_;
+  FileHandle file_;
 };
 
 /// Says that this program writes a file, from now until it is destroyed or the program ends in

@@ -364,6 +364,21 @@ bool is_whole(const std::string& path, std::string_view end) {
   return found.ends_with(end);
 }
 
+/// A drawing of the same data is the same file: the time that cairo notes in a PDF is made one
+/// time, of the same length.
+void undate(const std::string& path) {
+  constexpr std::string_view before = "/CreationDate (D:", time = "19700101000000";
+  const FileHandle file = open_file(path, "rb+");
+  std::string content;
+  std::array<char, 65536> block{};
+  while (const std::size_t n = std::fread(block.data(), 1, block.size(), file.get()))
+    content.append(block.data(), n);
+  const std::size_t at = content.find(before);
+  if (at == std::string::npos) return;
+  std::fseek(file.get(), static_cast<long>(at + before.size()), SEEK_SET);
+  std::fwrite(time.data(), 1, time.size(), file.get());
+}
+
 void draw(const std::string& path, const Kind& kind, const std::string& script) {
   AtomicFile file(path);
   const FileHandle input = temporary_file(path);
@@ -384,6 +399,7 @@ void draw(const std::string& path, const Kind& kind, const std::string& script) 
   if (!is_whole(file.temporary(), kind.end)) {
     file_error(path, "cannot be written: gnuplot stopped early; the disk may be full");
   }
+  if (kind.end == "%%EOF") undate(file.temporary());
   file.commit();
 }
 

@@ -5,19 +5,26 @@
 #include <algorithm>
 #include <cmath>
 
+#include "cinch/core/columns.hpp"
 #include "cinch/core/error.hpp"
 
 namespace cinch {
 
 std::string progress_line(std::int64_t done, std::int64_t total, std::int64_t first, double seconds,
-                          const std::string& what) {
+                          const std::string& what, int width) {
   const double left =
       done > first ? seconds / static_cast<double>(done - first) * static_cast<double>(total - done)
                    : 0;
-  const auto filled = static_cast<std::size_t>(
-      std::clamp<std::int64_t>(done * 30 / std::max<std::int64_t>(total, 1), 0, 30));
-  return text('[', std::string(filled, '#'), std::string(30 - filled, '.'), "] ", what, ", ",
-              static_cast<std::int64_t>(std::nearbyint(left)), " s left");
+  std::string line = text(what, ", ", static_cast<std::int64_t>(std::nearbyint(left)), " s left");
+  const std::int64_t bar = std::min(30, width - columns_of(line) - 3);
+  if (bar >= 5) {
+    const std::int64_t filled =
+        std::clamp<std::int64_t>(done * bar / std::max<std::int64_t>(total, 1), 0, bar);
+    line = '[' + std::string(static_cast<std::size_t>(filled), '#') +
+           std::string(static_cast<std::size_t>(bar - filled), '.') + "] " + line;
+  }
+  while (columns_of(line) > std::max(width, 0)) line.pop_back();
+  return line;
 }
 
 Progress::Progress(std::FILE* out, std::int64_t total, std::int64_t first)
@@ -34,7 +41,9 @@ bool Progress::due(std::int64_t done) const {
 void Progress::show(std::int64_t done, const std::string& what) {
   if (!out_) return;
   last_ = elapsed();
-  std::fprintf(out_, "\r%s \033[K", progress_line(done, total_, first_, last_, what).c_str());
+  // A full line would begin the next one; asked each time, as windows are resized.
+  const int width = terminal_width(out_) - 1;
+  std::fprintf(out_, "\r%s\033[K", progress_line(done, total_, first_, last_, what, width).c_str());
   std::fflush(out_);
 }
 

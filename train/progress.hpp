@@ -11,11 +11,13 @@
 namespace CINCH_PUBLIC cinch {
 
 /// "[######........................] epoch 2, 12 s left" for `done` of `total` steps, of which
-/// those after `first` took `seconds`.
+/// those after `first` took `seconds`. Of at most `width` columns: what has no place is left out,
+/// the bar first.
 std::string progress_line(std::int64_t done, std::int64_t total, std::int64_t first, double seconds,
-                          const std::string& what);
+                          const std::string& what, int width = 79);
 
-/// Shows it on a terminal, at most ten times a second; nothing elsewhere.
+/// Shows it on a terminal, within one line whatever its width, at most ten times a second; nothing
+/// elsewhere.
 ///
 ///     if (progress.due(done)) progress.show(done, text("epoch ", epoch));
 class Progress {

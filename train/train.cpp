@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cmath>
 #include <cstring>
 #include <filesystem>
+#include <functional>
 #include <limits>
 #include <memory>
 #include <optional>
@@ -14,6 +16,8 @@
 #include "cinch/core/refusal.hpp"
 #include "cinch/io/csv.hpp"
 #include "cinch/io/file.hpp"
+#include "cinch/io/jsonl.hpp"
+#include "cinch/io/tensorboard.hpp"
 #include "cinch/train/checks/not_finite.hpp"
 #include "cinch/train/checks/suspects.hpp"
 #include "cinch/train/minibatches.hpp"
@@ -170,6 +174,7 @@ class Run {
   void save();
   void require_finite(std::int64_t made);
   void print(const EpochReport& report) const;
+  void open_logs();
   std::vector<double> log_row(const EpochReport& report) const;
   std::vector<double> means() const;
   [[noreturn]] void explain(std::int64_t made);
@@ -193,7 +198,7 @@ class Run {
   checks::Snapshot snapshot_;
   std::int64_t snapshot_batch_ = 0;
   std::unique_ptr<FileLock> lock_;
-  std::unique_ptr<CsvWriter> log_;
+  std::vector<std::function<void(const EpochReport&)>> logs_;
   std::unique_ptr<Progress> progress_;
   double seconds_before_ = 0;
   std::vector<Tensor> outputs_;
@@ -253,16 +258,7 @@ Run::Run(const TrainOptions& options)
   }
   snapshot_.take();
   seconds_before_ = state_.seconds;
-  if (!o_.log.empty()) {
-    std::vector<std::string> columns{"epoch", "step"};
-    columns.insert(columns.end(), names_.begin(), names_.end());
-    columns.insert(columns.end(), validation_names_.begin(), validation_names_.end());
-    if (validation_) columns.emplace_back("best");
-    if (o_.rate.has_value()) columns.emplace_back("rate");
-    columns.emplace_back("seconds");
-    log_ = std::make_unique<CsvWriter>(o_.log, columns);
-    for (const EpochReport& report : state_.history) log_->row(log_row(report));
-  }
+  open_logs();
   // Once in a training: random numbers that the targets draw go on from there.
   if (o_.epochs > 0 && !resumed) checks::require_probabilities(o_.step, data_.get(0));
   if (o_.out) {
@@ -276,6 +272,40 @@ Run::Run(const TrainOptions& options)
     }
   }
   progress_ = std::make_unique<Progress>(o_.out, o_.epochs * data_.count(), state_.step);
+}
+
+/// With what a resumed training has behind it.
+void Run::open_logs() {
+  std::vector<std::string> columns{"epoch", "step"};
+  columns.insert(columns.end(), names_.begin(), names_.end());
+  columns.insert(columns.end(), validation_names_.begin(), validation_names_.end());
+  if (validation_) columns.emplace_back("best");
+  if (o_.rate.has_value()) columns.emplace_back("rate");
+  columns.emplace_back("seconds");
+  const auto add = [this](auto writer) {
+    logs_.push_back([this, writer](const EpochReport& r) { writer->row(log_row(r)); });
+  };
+  if (o_.log.ends_with(".jsonl")) {
+    add(std::make_shared<JsonlWriter>(o_.log, columns));
+  } else if (!o_.log.empty()) {
+    add(std::make_shared<CsvWriter>(o_.log, columns));
+  }
+  if (!o_.tensorboard.empty()) {
+    const std::chrono::duration<double> now = std::chrono::system_clock::now().time_since_epoch();
+    // Epochs stand as if there had been no pause: the bytes of records are as many as they were,
+    // so that a TensorBoard that is looking on reads on where it was.
+    logs_.push_back([this, columns, began = now.count() - seconds_before_,
+                     events = std::make_shared<EventWriter>(o_.tensorboard)](const EpochReport& r) {
+      const std::vector<double> row = log_row(r);
+      std::vector<std::pair<std::string, double>> values;
+      for (std::size_t k = 0; k < row.size(); ++k) {
+        if (columns[k] != "step") values.emplace_back(columns[k], row[k]);
+      }
+      events->scalars(r.step, values, began + r.seconds);
+    });
+  }
+  for (const EpochReport& report : state_.history)
+    for (const auto& log : logs_) log(report);
 }
 
 std::vector<double> Run::log_row(const EpochReport& r) const {
@@ -393,7 +423,7 @@ void Run::end_epoch() {
   const EpochReport report{state_.epoch,         state_.step, means(),       state_.validation,
                            state_.patience.best, state_.rate, state_.seconds};
   state_.history.push_back(report);
-  if (log_) log_->row(log_row(report));
+  for (const auto& log : logs_) log(report);
   print(report);
   ++state_.epoch;
   state_.batch = 0;

@@ -62,7 +62,9 @@ struct TrainOptions {
   bool restore_best = false;        ///< and set to that in the end.
   std::vector<Shared> also = {};    ///< More variables to save than the functions update.
 
-  std::string log = {};               ///< CSV file, a row an epoch; "": none.
+  /// A row an epoch: a CSV file, or one JSON object a line where it ends in ".jsonl"; "": none.
+  std::string log = {};
+  std::string tensorboard = {};       ///< Folder for the same as an event file, by steps; "": none.
   std::string checkpoint = {};        ///< File; "": none.
   std::int64_t checkpoint_every = 1;  ///< Epochs. At Ctrl-C and at the end there is one, too.
   Resume resume = Resume::never;
@@ -86,8 +88,9 @@ struct TrainResult {
 /// step counters, the states of random draws), `also`, and TrainState. A training that is resumed,
 /// from the middle of an epoch too, ends with the same bits as one that was never interrupted. More
 /// epochs than before may be asked for; data, batch and shuffling must be as they were, and
-/// FileError names what is not. While it runs, no other training writes the same log or checkpoint:
-/// the second one throws FileError.
+/// FileError names what is not. While it runs, no other training writes the same log, event file or
+/// checkpoint: the second one throws FileError. Log and events are written anew where a training is
+/// resumed, from what the checkpoint knows of its epochs.
 ///
 /// Throws ValueError when an output or a variable becomes NaN or infinite: with the epoch, the
 /// minibatch and the line of the user's program that made it. The variables are then as they were

@@ -7,6 +7,7 @@
 #include <set>
 #include <sstream>
 
+#include "cinch/core/columns.hpp"
 #include "cinch/core/compile/inspect.hpp"
 #include "cinch/core/compile/pipeline.hpp"
 #include "cinch/core/error.hpp"
@@ -85,9 +86,13 @@ Explanation explain(const Function& f) {
           plan->arena_bytes(), plan->temporary_bytes(), std::move(log.stages)};
 }
 
-std::string Explanation::text() const {
+std::string Explanation::text(int width) const {
   std::ostringstream out;
   out.imbue(std::locale::classic());
+  const auto line = [&](const auto&... parts) {
+    const std::string whole = cinch::text(parts...);
+    out << folded(whole, width, static_cast<int>(whole.find_first_not_of(' ')) + 4) << "\n";
+  };
   out << name << "\n\nRewritten (user's line: rule, times; what it made of what)\n";
   std::map<std::pair<std::string, std::string>, std::pair<int, std::string>> by_line;
   for (const Applied& a : rules) {
@@ -95,19 +100,21 @@ std::string Explanation::text() const {
     if (++count == 1) example = a.before + "  ->  " + a.after;
   }
   for (const auto& [key, value] : by_line) {
-    out << "  " << key.first << ": " << key.second;
-    if (value.first > 1) out << ", " << value.first << " times";
-    out << "\n      " << value.second << "\n";
+    const std::string times = value.first > 1 ? cinch::text(", ", value.first, " times") : "";
+    line("  ", key.first, ": ", key.second, times);
+    line("      ", value.second);
   }
   if (by_line.empty()) out << "  nothing\n";
 
   out << "\nContractions (work as written -> as computed)\n";
   for (const ContractionReport& c : contractions) {
-    out << "  " << c.where.text() << ": " << human(c.written.flops, "flop") << " -> "
-        << human(c.chosen.flops, "flop") << ", " << human(c.written.bytes, "B") << " -> "
-        << human(c.chosen.bytes, "B") << "\n      " << c.before << "\n   =  " << c.after << "\n";
+    line("  ", c.where.text(), ": ", human(c.written.flops, "flop"), " -> ",
+         human(c.chosen.flops, "flop"), ", ", human(c.written.bytes, "B"), " -> ",
+         human(c.chosen.bytes, "B"));
+    line("      ", c.before);
+    line("   =  ", c.after);
     if (!c.is_cheapest)
-      out << "      in an order found step by step: of more than nine factors not all are tried\n";
+      line("      in an order found step by step: of more than nine factors not all are tried");
   }
   if (contractions.empty()) out << "  none that gains\n";
 
@@ -117,15 +124,17 @@ std::string Explanation::text() const {
     const StepInfo& step = steps[k];
     if (step.at_commit && !committing) out << "  updates, in place, when all else is computed:\n";
     committing = step.at_commit;
-    out << std::setw(4) << k << "  " << (step.kernel == "loop" ? "loop: " : "") << step.what
-        << "  (" << human(step.flops, "flop") << ", " << human(step.bytes, "B") << ")\n        "
-        << joined(step.writes, ", ", 8) << " from " << joined(step.reads, ", ", 8);
+    const std::string number = std::to_string(k);
+    line(std::string(number.size() < 4 ? 4 - number.size() : 0, ' '), number, "  ",
+         step.kernel == "loop" ? "loop: " : "", step.what, "  (", human(step.flops, "flop"), ", ",
+         human(step.bytes, "B"), ")");
     const auto lines = lines_of(step.nodes);
-    if (!lines.empty()) out << "; " << joined(lines, ", ", 6);
-    out << "\n";
+    line("        ", joined(step.writes, ", ", 8), " from ", joined(step.reads, ", ", 8),
+         lines.empty() ? "" : "; ", joined(lines, ", ", 6));
   }
-  out << "\nMemory: temporaries share " << human(static_cast<double>(arena_bytes), "B")
-      << ", one by one " << human(static_cast<double>(temporary_bytes), "B") << "\n";
+  out << "\n";
+  line("Memory: temporaries share ", human(static_cast<double>(arena_bytes), "B"), ", one by one ",
+       human(static_cast<double>(temporary_bytes), "B"));
   return out.str();
 }
 
@@ -207,11 +216,14 @@ Profile profile(const Function& f) {
   return result;
 }
 
-std::string Profile::text() const {
+std::string Profile::text(int width) const {
   std::ostringstream out;
   out.imbue(std::locale::classic());
   const auto per_call = static_cast<double>(calls);
-  out << name << ": " << calls << " calls, " << time_text(nanoseconds / per_call) << " each\n";
+  out << folded(
+             cinch::text(name, ": ", calls, " calls, ", time_text(nanoseconds / per_call), " each"),
+             width, 4)
+      << "\n";
   const auto table = [&](const char* title, const std::vector<Row>& rows) {
     out << "\n"
         << std::setw(12) << "time a call"
@@ -221,11 +233,13 @@ std::string Profile::text() const {
         out << std::setw(8) << std::setprecision(1) << std::fixed
             << (row.nanoseconds > 0 ? amount / row.nanoseconds : 0.0);
       };
+      constexpr int column = 37;  // Of what it is.
       out << std::setw(12) << time_text(row.nanoseconds / per_call) << std::setw(6)
           << std::setprecision(1) << std::fixed << 100 * row.share << "%";
       rate(row.flops);
       rate(row.bytes);
-      out << "  " << row.what << "\n";
+      const std::string what = folded(std::string(column, ' ') + row.what, width, column + 2);
+      out << "  " << what.substr(column) << "\n";
     }
   };
   table("kernel", kernels);

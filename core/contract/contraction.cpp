@@ -247,12 +247,16 @@ class Unsummed {
         roots, [this](const Expr& e) { return replaced(e); }, done);
   }
 
-  /// Reports of those that `roots` have still: others are parts of what was read through them.
+  /// Those that `roots` have no more were read through, as parts of others.
   void report(std::span<const Expr> roots, std::vector<ContractionReport>& reports) {
     NodeSet left;
     for (const Expr& node : topological(roots)) left.insert(node.get());
     for (auto& [product, report] : reports_) {
-      if (left.contains(product.get())) reports.push_back(std::move(report));
+      if (!left.contains(product.get())) {
+        report.after = "part of other sums";
+        report.chosen = {};
+      }
+      reports.push_back(std::move(report));
     }
   }
 
@@ -268,20 +272,18 @@ class Unsummed {
   Expr product_of(const Expr& e) {
     const bool outer =
         e.op().algebra == Algebra::matrix_product && e.inputs()[0].dims().back().size() == 1;
-    if (outer) return {};
+    if (outer || e.op().algebra == Algebra::diagonal) return {};  // Moves nothing.
     try {
       const Network net = network_of(e, sums_, {});
       for (const Group& group : net.groups) {
         if (group.atoms & ~net.result) return {};
       }
       const Order order = cheapest_order(net);
-      const Work as_written = written_work(e);
-      if (order.work.nanoseconds >= gain_wanted * as_written.nanoseconds) return {};
       const Attribution as(e->where, /*force=*/true);
       Expr product = written(net, order, sizes(e));
-      reports_.emplace_back(
-          product, ContractionReport{e->where, describe(e, 6), describe(product, 8), as_written,
-                                     order.work, order.is_cheapest});
+      reports_.emplace_back(product,
+                            ContractionReport{e->where, describe(e, 6), describe(product, 8),
+                                              written_work(e), order.work, order.is_cheapest});
       return product;
     } catch (const NotReadable&) {
       return {};

@@ -18,6 +18,7 @@
 #include "cinch/core/threads.hpp"
 #include "commit.hpp"
 #include "common/figures.hpp"
+#include "common/options.hpp"
 
 namespace cinch::examples {
 
@@ -35,27 +36,43 @@ Examples part(const Set& all, std::int64_t begin, std::int64_t end) {
 
 namespace {
 
-/// Whether two values of an option are the same: 0.10 is 0.1.
-bool same_value(const std::string& a, const std::string& b) {
+bool same_number(const std::string& a, const std::string& b) {
   char *end_a = nullptr, *end_b = nullptr;
   const double x = std::strtod(a.c_str(), &end_a), y = std::strtod(b.c_str(), &end_b);
   const bool numbers = !a.empty() && !b.empty() && !*end_a && !*end_b;
   return numbers ? x == y : a == b;
 }
 
-std::string joined(const std::vector<std::string>& parts) {
-  std::string result;
-  for (const std::string& part : parts) result += (result.empty() ? "" : ",") + part;
+/// The elements of "1,2", or of "[1,2]", as CLI11 writes a default.
+std::vector<std::string> elements(const std::string& value) {
+  std::vector<std::string> result(1);
+  for (const char c : value) {
+    if (c == ',') {
+      result.emplace_back();
+    } else if (c != '[' && c != ']' && c != ' ') {
+      result.back() += c;
+    }
+  }
   return result;
 }
 
-/// All options as --config takes them, but for those that have no default and were not given.
-std::string configuration_of(const CLI::App& app) {
-  std::istringstream in(app.config_to_str(/*default_also=*/true));
+/// The elements of a list; what is none is the only one.
+std::vector<std::string> elements_of_list(const std::string& value) {
+  return value.starts_with('[') ? elements(value) : std::vector<std::string>{value};
+}
+
+/// Whether two values of an option are the same: 0.10 is 0.1.
+bool same_value(const std::string& a, const std::string& b) {
+  return a == b || std::ranges::equal(elements(a), elements(b), same_number);
+}
+
+/// What an option was given as, or its default.
+std::string value_of(const CLI::Option& option) {
+  if (is_flag(option)) return is_set(option) ? "true" : "";
   std::string result;
-  for (std::string line; std::getline(in, line);) {
-    if (!line.ends_with("=\"\"")) result += line + '\n';
-  }
+  const std::string usual = option.get_default_str();
+  for (const std::string& part : option.count() > 0 ? option.results() : elements_of_list(usual))
+    result += (result.empty() ? "" : ",") + part;
   return result;
 }
 
@@ -87,9 +104,10 @@ Record::Record(std::string program, const CLI::App& app, std::string folder, boo
     if (is_among(name, {"--help", "--version", "--config", "--resume", "--quiet", "--report",
                         "--threads", "--output", "--data"}))
       continue;
-    const std::string usual = option->get_default_str();
-    const std::string value = option->count() > 0 ? joined(option->results()) : usual;
-    const bool decides = !is_among(name, {"--seed", "--dtype", "--preset", "--log"});
+    const std::string usual = is_flag(*option) ? "" : option->get_default_str();
+    const std::string value = value_of(*option);
+    const bool decides = !is_among(
+        name, {"--seed", "--dtype", "--preset", "--log", "--log-format", "--tensorboard"});
     if (decides && !same_value(value, usual)) as_published_ = false;
     if (name.ends_with("epochs")) {
       lines_.emplace_back(name, value);
@@ -134,36 +152,17 @@ TrainOptions Options::training(const std::string& part) const {
   TrainOptions result;
   result.epochs = epochs;
   result.batch = batch;
-  result.log = output + "/" + part + "log.csv";
+  result.log = output + "/" + part + "log." + log_format;
   if (page) page->logs.push_back(result.log);
+  if (tensorboard) {  // "layer1_" is the run "layer1".
+    const std::string name = part.substr(0, part.find_last_not_of('_') + 1);
+    result.tensorboard = output + "/tensorboard/" + (name.empty() ? "training" : name);
+  }
   result.checkpoint = output + "/" + part + "checkpoint.npz";
   result.resume = resume ? Resume::if_present : Resume::never;
   result.out = quiet ? nullptr : stdout;
   result.after_interrupt = AfterInterrupt::give_back;
   return result;
-}
-
-namespace {
-
-/// A validator of finite numbers that are `what`.
-CLI::Validator finite(bool (*good)(double), const char* what) {
-  return CLI::Validator(
-      [=](const std::string& given) {
-        double x = 0;
-        const bool number = CLI::detail::lexical_cast(given, x) && std::isfinite(x);
-        return number && good(x) ? "" : given + " is not " + what;
-      },
-      what);
-}
-
-}  // namespace
-
-CLI::Validator above_zero() {
-  return finite([](double x) { return x > 0; }, "a number above 0");
-}
-
-CLI::Validator not_negative() {
-  return finite([](double x) { return x >= 0; }, "a number from 0 on");
 }
 
 void add_options(CLI::App& app, Options& o, const std::vector<std::string>& without) {
@@ -187,10 +186,17 @@ void add_options(CLI::App& app, Options& o, const std::vector<std::string>& with
       ->capture_default_str();
   app.add_option("--output", o.output, "Folder for pictures, figures, log and checkpoints")
       ->capture_default_str();
+  app.add_option("--log-format", o.log_format,
+                 "Of log files, a row an epoch: csv, or one JSON object a line")
+      ->check(CLI::IsMember({"csv", "jsonl"}))
+      ->capture_default_str();
+  app.add_flag("--tensorboard", o.tensorboard,
+               "Write curves and pictures for TensorBoard too: tensorboard --logdir OUTPUT");
   app.add_option("--threads", o.threads,
-                 "Threads to compute with; results are the same for any number (default: "
+                 "Threads to compute with; results are the same for any number (0: "
                  "$CINCH_THREADS, else one for each processor)")
-      ->check(CLI::Range(1, 256));
+      ->check(CLI::Range(0, 256))
+      ->capture_default_str();
   app.add_flag("--resume", o.resume, "Go on from the checkpoint in the output folder")
       ->configurable(false);
   app.add_flag("--quiet", o.quiet, "Print nothing but errors");
@@ -368,116 +374,22 @@ std::string percent(double share) {
 
 namespace {
 
-/// Letters to change, add or leave out to make one of the other.
-std::size_t edits(const std::string& a, const std::string& b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  for (std::size_t k = 0; k < row.size(); ++k) row[k] = k;
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t corner = std::exchange(row[0], i);
-    for (std::size_t k = 1; k <= b.size(); ++k) {
-      const std::size_t changed = corner + (a[i - 1] != b[k - 1] ? 1 : 0);
-      corner = std::exchange(row[k], std::min({changed, row[k] + 1, row[k - 1] + 1}));
-    }
+/// The PNG files of a folder, for TensorBoard: a run of its own beside those of the trainings.
+void show_pictures(const std::string& folder) {
+  std::set<std::filesystem::path> paths;
+  for (const auto& entry : std::filesystem::directory_iterator(folder))
+    if (entry.path().extension() == ".png") paths.insert(entry.path());
+  if (paths.empty()) return;
+  EventWriter events(folder + "/tensorboard/pictures");
+  for (const std::filesystem::path& path : paths) {
+    std::ifstream in(path, std::ios::binary);
+    std::ostringstream bytes;
+    bytes << in.rdbuf();
+    events.image(0, path.stem().string(), bytes.str());
   }
-  return row.back();
 }
-
-/// "; did you mean --epochs?" where an option is near.
-std::string suggestion(const CLI::App& app, const std::string& given) {
-  const std::string word = given.substr(0, given.find('='));
-  std::string nearest;
-  std::size_t least = std::max<std::size_t>(2, word.size() / 3) + 1;
-  for (const CLI::Option* option : app.get_options()) {
-    const std::string name = option->get_name();
-    // The beginning of a name is as near as can be.
-    const bool begins = word.size() > 3 && name.starts_with(word);
-    const std::size_t distance = begins ? 0 : edits(word, name);
-    if (distance >= least) continue;
-    least = distance;
-    nearest = name;
-  }
-  return nearest.empty() ? "" : "; did you mean " + nearest + "?";
-}
-
-/// Paragraphs of a comment at the width of a terminal; what is indented keeps its lines.
-std::string paragraphs(const std::string& comment) {
-  std::istringstream in(comment);
-  std::string result;
-  bool open = false;  // A paragraph, in which lines are joined.
-  for (std::string line; std::getline(in, line);) {
-    const bool prose = !line.empty() && line[0] != ' ';
-    if (!result.empty()) result += prose && open ? ' ' : '\n';
-    result += line;
-    open = prose;
-  }
-  return result;
-}
-
-/// Help of at most 80 columns.
-class Folded : public CLI::Formatter {
- public:
-  std::string make_help(const CLI::App* app, std::string name,
-                        CLI::AppFormatMode mode) const override {
-    std::istringstream in(CLI::Formatter::make_help(app, std::move(name), mode));
-    std::string result;
-    for (std::string line; std::getline(in, line);) result += folded(line) + '\n';
-    return result;
-  }
-
- private:
-  /// Goes on below the text: where an option is explained, in the column of explanations.
-  std::string folded(std::string line) const {
-    constexpr std::size_t width = 80;
-    const bool explained = line.starts_with("  -") || line.starts_with(std::string(30, ' '));
-    const std::size_t first_column = std::min(line.find_first_not_of(' '), line.size());
-    const std::string indent(explained          ? get_column_width()
-                             : first_column > 0 ? first_column + 4
-                                                : 0,
-                             ' ');
-    std::string result;
-    while (line.size() > width) {
-      const std::size_t at = line.rfind(' ', width);
-      const std::size_t first = line.find_first_not_of(' ');
-      if (at == std::string::npos || at <= first) break;  // One long word.
-      result += line.substr(0, line.find_last_not_of(' ', at) + 1) + '\n';
-      line = indent + line.substr(at + 1);
-    }
-    return result + line;
-  }
-};
 
 }  // namespace
-
-std::optional<int> parse(const char* name, CLI::App& app, int argc, char** argv) {
-  app.set_version_flag("--version", text(name, " (Cinch) ", version(), "\nCommit ", commit_of_build,
-                                         ". Licence: BSD 3-clause."));
-  app.set_config("--config", "", "Read options from this file, as run.ini has them");
-  app.allow_config_extras(CLI::config_extras_mode::error);
-  app.description(paragraphs(about()));
-  app.formatter(std::make_shared<Folded>());
-  app.footer(
-      "Written to the output folder: log.csv, a checkpoint, run.txt and run.ini, which say what "
-      "the "
-      "run was asked for, results.md with its figures, and the pictures named above.\n"
-      "Exit codes: 0 done; 1 an error; 130 interrupted, and --resume goes on; above 100 options "
-      "that make no sense.");
-  app.allow_extras();  // To say more of them than that they were not expected.
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error);
-  }
-  const std::vector<std::string> extras = app.remaining();
-  for (const std::string& extra : extras) {
-    const bool option = extra.starts_with("-");
-    std::fprintf(stderr, "%s: %s is no %s%s\n", name, extra.c_str(),
-                 option ? "option" : "value that is expected",
-                 option ? suggestion(app, extra).c_str() : "");
-  }
-  if (extras.empty()) return std::nullopt;
-  std::fprintf(stderr, "Run with --help for all options.\n");
-  return static_cast<int>(CLI::ExitCodes::ExtrasError);
-}
 
 int run(const char* name, CLI::App& app, int argc, char** argv, Options& options,
         const std::function<void()>& body) {
@@ -491,6 +403,7 @@ int run(const char* name, CLI::App& app, int argc, char** argv, Options& options
     const auto start = std::chrono::steady_clock::now();
     body();
     write_page(options, "");
+    if (options.tensorboard) show_pictures(options.output);
     const double seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     if (std::fflush(stdout) != 0 || std::ferror(stdout) || !std::cout.flush())

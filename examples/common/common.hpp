@@ -48,6 +48,8 @@ struct Options {
   double rate = 0.1;
   std::int64_t seed = 123;
   std::string dtype = "float32";
+  std::string log_format = "csv";
+  bool tensorboard = false;
   int threads = 0;  ///< 0: CINCH_THREADS, else one for each processor.
   bool resume = false, quiet = false, report = false;
   std::shared_ptr<Record> record = {};  ///< Made by run().
@@ -72,9 +74,8 @@ template <class T>
 void by_preset(CLI::App& app, const std::string& name, T& variable,
                const std::type_identity_t<T>& value) {
   CLI::Option* option = app.get_option(name);
-  if (option->count() > 0) return;
-  variable = value;
   option->default_str(CLI::detail::to_string(value));
+  if (option->count() == 0) variable = value;
 }
 
 struct Examples {
@@ -155,10 +156,13 @@ std::string percent(double share);
 /// brings its own; CMakeLists.txt makes it.
 const char* about();
 
+/// All options in effect, but those without a default that were not given, as --config takes them.
+std::string configuration_of(const CLI::App& app);
+
 /// Parses a command line, to which it adds --version and --config. The value, where there is one,
 /// is for main() to return: 0 where help or the version was asked for and printed, CLI11's above
-/// 100 for options that make no sense, which it says; of one that does not exist, also which may be
-/// meant.
+/// 100 for options that make no sense, which it says, and in which file they stand; of one that
+/// does not exist, also which may be meant.
 std::optional<int> parse(const char* name, CLI::App& app, int argc, char** argv);
 
 /// Parses the command line, makes the output folder, runs `body`, and prints what went wrong, if

@@ -51,25 +51,30 @@ struct Log {
   std::vector<std::string> names;
   std::vector<std::vector<double>> columns;
 
+  /// A file that train() wrote: of commas, or of JSON lines, each of which names its values.
   explicit Log(const std::string& path) {
     std::ifstream in(path);
-    std::string line, cell;
-    if (!std::getline(in, line)) return;
-    std::istringstream header(line);
-    while (std::getline(header, cell, ',')) {
-      std::erase(cell, '"');
-      names.push_back(cell);
-    }
-    columns.resize(names.size());
-    while (std::getline(in, line)) {
-      std::istringstream row(line);
-      for (std::vector<double>& column : columns) {
-        std::getline(row, cell, ',');
+    const bool named = path.ends_with(".jsonl");
+    bool first = true;
+    for (std::string line; std::getline(in, line); first = false) {
+      std::istringstream row(named ? line.substr(1, line.size() - 2) : line);
+      std::size_t k = 0;
+      for (std::string cell; std::getline(row, cell, ','); ++k) {
+        const std::size_t value = named ? cell.rfind(':') + 1 : 0;
+        if (first) {
+          std::string name = named ? cell.substr(0, value - 1) : cell;
+          std::erase(name, '"');
+          names.push_back(name);
+          columns.emplace_back();
+          if (!named) continue;
+        }
         char* end = nullptr;
-        const double value = std::strtod(cell.c_str(), &end);
-        column.push_back(end == cell.c_str() ? std::numeric_limits<double>::quiet_NaN() : value);
-        cell.clear();
+        const double number = std::strtod(cell.c_str() + value, &end);
+        columns.at(k).push_back(
+            end == cell.c_str() + value ? std::numeric_limits<double>::quiet_NaN() : number);
       }
+      for (std::vector<double>& column : columns)  // An empty cell at the end.
+        column.resize(columns[0].size(), std::numeric_limits<double>::quiet_NaN());
     }
   }
 };

@@ -1,6 +1,7 @@
 // What audit() says of many costs, sound ones and others, and on which line.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <random>
 #include <sstream>
@@ -577,4 +578,34 @@ TEST_CASE_FIXTURE(Fixture, "random draws are the same for an example that comes 
   const AuditReport wrong = audit(sum(square(x - dot(code, V) - c)), params, at);
   CHECK(wrong.has(Finding::batch_scale));
   CHECK(wrong.terms[0].growth.value() == doctest::Approx(1));
+}
+
+TEST_CASE_FIXTURE(Fixture, "what audit() prints fits the width asked for, and says the same") {
+  const Expr copied = mean(sum(square(x - dot(h, V) - stop_gradient(c)), 1));
+  const Expr slopes = sum(square(exp(30 * dot(x, W)) * stop_gradient(h)));
+  const AuditReport report =
+      audit(loss + 0.1 * penalty + copied + 1e-3 * slopes + mean(square(V)), params, at);
+  CHECK(report.findings.size() >= 2);
+  std::ostringstream printed;
+  printed << report;
+  CHECK(printed.str() == report.text(80));
+  std::string table_as_it_is = report.text(100000);
+  table_as_it_is.resize(table_as_it_is.find("\n\n1. "));
+  for (const int width : {60, 80, 120}) {
+    CAPTURE(width);
+    const std::string text = report.text(width);
+    CAPTURE(text);
+    std::istringstream in(text);
+    for (std::string line; std::getline(in, line);) {
+      CAPTURE(line);
+      CHECK(columns_of(line) <= width);
+    }
+    // Each cell of the table is somewhere.
+    std::istringstream cells(table_as_it_is);
+    for (std::string cell; cells >> cell;) CHECK(text.find(cell) != std::string::npos);
+  }
+  std::istringstream rows(table_as_it_is);
+  std::size_t widest = 0;
+  for (std::string row; std::getline(rows, row);) widest = std::max(widest, row.size());
+  CHECK(widest > 80);
 }

@@ -4,6 +4,9 @@
 
 #include <algorithm>
 #include <random>
+#include <sstream>
+#include <string>
+#include <vector>
 
 #include "cinch/cinch.hpp"
 #include "support/samples.hpp"
@@ -76,6 +79,36 @@ TEST_CASE("explain says what was rewritten, contracted and fused, from which lin
   CHECK(has(dot, "digraph \"step\" {"));
   CHECK(has(dot, "[shape=ellipse, label=\"W\"]"));
   CHECK(has(dot, " -> "));
+}
+
+TEST_CASE("what explain() and profile() print fits the width asked for, and says the same") {
+  const Contractive c(true);
+  c.step({c.data});
+  const auto words = [](const std::string& text) {
+    std::vector<std::string> result;
+    std::istringstream in(text);
+    for (std::string word; in >> word;) result.push_back(word);
+    return result;
+  };
+  for (const bool profiled : {false, true}) {
+    CAPTURE(profiled);
+    const auto text = [&](int width) {
+      return profiled ? profile(c.step).text(width) : explain(c.step).text(width);
+    };
+    CHECK((profiled ? profile(c.step).text() : explain(c.step).text()) == text(80));
+    for (const int width : {60, 80, 120}) {
+      CAPTURE(width);
+      CHECK(words(text(width)) == words(text(100000)));
+      std::istringstream in(text(width));
+      std::size_t longest = 0;
+      for (std::string line; std::getline(in, line);) {
+        CAPTURE(line);
+        longest = std::max(longest, line.size());
+        if (words(line).size() > 1) CHECK(columns_of(line) <= width);
+      }
+      CHECK(longest > 50);  // Folded where it must be, not sooner.
+    }
+  }
 }
 
 TEST_CASE("profile says where the time went, by kernel and by line") {

@@ -14,6 +14,7 @@
 #include <thread>
 #include <vector>
 
+#include "small_runs.hpp"
 #include "support/programs.hpp"
 
 using namespace cinch::testing;
@@ -21,41 +22,6 @@ using namespace cinch::testing;
 namespace {
 
 namespace fs = std::filesystem;
-
-struct Limited {
-  const char* name;
-  const char* arguments;  ///< Without --data and --output: what makes it small.
-};
-/// Every program of examples/.
-const std::vector<Limited> programs = {
-    {"bug_museum", ""},
-    {"cae_h", "--epochs 1 --batch 10 --hidden 5"},
-    {"contractive_autoencoder", "--epochs 1 --batch 10 --hidden 5"},
-    {"contractive_keras", "--epochs 1 --batch 10 --hidden 5"},
-    {"deep_contractive_fashion", "--epochs 1 --batch 10 --layers 6,4"},
-    {"denoising_autoencoder", "--epochs 1 --batch 10 --hidden 5"},
-    {"features_for_classification", "--epochs 1 --batch 10 --units 5 --probe-epochs 1"},
-    {"hinton_deep_autoencoder", "--epochs 1 --batch 10 --hidden 6,4 --pretraining-epochs 1"},
-    {"k_sparse", "--epochs 1 --batch 10 --hidden 8 --k 3"},
-    {"linear_autoencoder_is_pca", "--epochs 20 --code 3"},
-    {"logistic_regression", "--epochs 1 --batch 10"},
-    {"manifold", "--epochs 1 --batch 10 --hidden 8 --examples 5 --tangents 3"},
-    {"mlp", "--epochs 1 --batch 10 --hidden 5"},
-    {"pretraining_compared",
-     "--epochs 1 --batch 10 --hidden 5 --pretraining-epochs 1 --kinds ae --runs 1"},
-    {"score_matching_2d", "--epochs 1"},
-    {"sparse", "--epochs 1 --batch 10 --hidden 5"},
-    {"stacked_denoising_autoencoder",
-     "--epochs 1 --batch 10 --hidden 5,4 --corruption 0.1,0.2 --pretraining-epochs 1"},
-    {"vae", "--epochs 1 --batch 10 --hidden 5"},
-    {"your_own_variant", "--epochs 1 --batch 10 --hidden 5"},
-};
-
-std::string own_options(const std::string& program, const std::string& data,
-                        const std::string& out) {
-  if (program == "bug_museum") return "";
-  return (program == "score_matching_2d" ? "" : " --data " + data) + " --output " + out;
-}
 
 /// A program in a child that first does `before`.
 struct Ended {
@@ -96,7 +62,7 @@ void allow_one_thread() {
 
 TEST_CASE("the list of programs here has all there are") {
   std::vector<std::string> listed, there;
-  for (const Limited& p : programs) listed.emplace_back(p.name);
+  for (const SmallProgram& p : all_programs) listed.emplace_back(p.name);
   for (const auto& entry : fs::directory_iterator(CINCH_SOURCE_DIR "/examples")) {
     if (entry.path().extension() == ".cpp") there.push_back(entry.path().stem().string());
   }
@@ -109,7 +75,7 @@ TEST_CASE("all programs run where one thread is allowed") {
   const std::string data = small_data(scratch), said = scratch.path + "/said";
   fs::create_directories(scratch.path + "/out");
   fs::permissions(scratch.path + "/out", fs::perms::all);
-  for (const Limited& p : programs) {
+  for (const SmallProgram& p : all_programs) {
     CAPTURE(std::string(p.name));
     const std::string arguments =
         p.arguments + own_options(p.name, data, scratch.path + "/out/" + p.name);
@@ -126,8 +92,9 @@ TEST_CASE("all programs run where one thread is allowed") {
 TEST_CASE("with any amount of address space a program ends, and says what it lacks") {
   const Scratch scratch;
   const std::string data = small_data(scratch), said = scratch.path + "/said";
-  const auto program = std::ranges::find_if(
-      programs, [](const Limited& p) { return p.name == std::string("contractive_autoencoder"); });
+  const auto program = std::ranges::find_if(all_programs, [](const SmallProgram& p) {
+    return p.name == std::string("contractive_autoencoder");
+  });
   bool lacked = false, ran = false;
   int k = 0;
   // Less does not load the program's own libraries; OpenBLAS's buffers are 128 MB each.
@@ -173,7 +140,7 @@ TEST_CASE("programs that validate take at most one and a half times their data")
   // A sixth of the images is to validate.
   constexpr std::uint32_t few_images = 500;
   constexpr double needed = 4.0 * side * side * (images + tests - 3 * few_images) / 1024;
-  for (const Limited& p : std::vector<Limited>{
+  for (const SmallProgram& p : std::vector<SmallProgram>{
            {"cae_h", "--epochs 1 --batch 500 --hidden 10"},
            {"contractive_autoencoder", "--epochs 1 --batch 500 --hidden 100"},
            {"contractive_keras", "--epochs 1 --batch 500"},
@@ -226,7 +193,7 @@ TEST_CASE("a training ends well where no folder for temporary files can be writt
   if (run_command(enter + forbid + "! touch /tmp/cinch-written'").status != 0) {
     MESSAGE("skipped: /tmp cannot be made read-only here");
   } else {
-    for (const Limited& p : programs) {
+    for (const SmallProgram& p : all_programs) {
       const std::string name = p.name;
       if (name == "bug_museum" || name == "pretraining_compared") continue;
       CAPTURE(std::string(p.name));

@@ -24,7 +24,7 @@ const std::vector<Reported> programs = {
     {"cae_h", "--epochs 2 --batch 10 --hidden 5", {"CAE+H, gamma 1", "E ‖J(x) − J(x + e)‖²"}},
     {"contractive_autoencoder",
      "--epochs 50 --batch 10 --hidden 20",
-     {"<title>contractive_autoencoder</title>", ">reconstruction</text>",
+     {"<title>Contractive autoencoder</title>", ">reconstruction</text>",
       "\"name\":\"jacobian_norm\""}},
     {"contractive_keras", "--epochs 2 --batch 10 --hidden 5", {"untied weights"}},
     {"deep_contractive_fashion", "--epochs 2 --batch 10 --layers 6,4", {"‖dh/dx‖²"}},

@@ -3,12 +3,14 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <sstream>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -73,6 +75,24 @@ TEST_CASE("curves with gaps, panels and awkward names are drawn as PNG, SVG and 
     CHECK(is_whole(path));
   }
   CHECK(folder.entries() == 3);
+}
+
+TEST_CASE("the same curves are the same files, whenever they are drawn") {
+  if (gnuplot_is_missing()) return;
+  const TemporaryFolder folder;
+  for (const char* end : {".png", ".svg", ".pdf"}) {
+    CAPTURE(end);
+    const std::string path = folder / ("curves" + std::string(end));
+    std::string first;
+    for (int k = 0; k < 2; ++k) {
+      if (k > 0)
+        std::this_thread::sleep_for(std::chrono::milliseconds(1100));  // Times have seconds.
+      plot_curves(path, {"title", "x", {{"y", {0, 1, 2}, {3, 1, 2}}}});
+      if (k == 0) first = read_file(path);
+    }
+    CHECK(is_whole(path));
+    CHECK(read_file(path) == first);
+  }
 }
 
 TEST_CASE("one point, a constant, a lower panel alone, arrows and logarithmic axes are drawn") {

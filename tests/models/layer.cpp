@@ -108,7 +108,7 @@ TEST_CASE("sizes that make no layer are refused with the user's line") {
       [&] {
         convolutional_autoencoder({1, 2}, random, {.stride = 0});
       },
-      "width and stride must be positive, got 3 and 0");
+      "width and stride must be positive, got 4 and 0");
   CHECK_THROWS_AS(dense(2, 3, random, {.dtype = DType::int64}), TypeError);
 }
 

@@ -3,6 +3,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <csignal>
 #include <cstdio>
@@ -13,6 +14,7 @@
 
 #include "io/temporary_folder.hpp"
 #include "small_training.hpp"
+#include "support/events.hpp"
 
 using namespace cinch;
 using namespace cinch::testing;
@@ -62,6 +64,58 @@ TEST_CASE("a training interrupted after any step, and resumed, ends with the sam
     CHECK(history_text(after.state) == history_text(expected.state));
     CHECK(without_seconds(read_file(folder / "run.csv")) ==
           without_seconds(read_file(folder / "whole.csv")));
+  }
+}
+
+TEST_CASE("JSON lines and events of a resumed training are those of one that ran through") {
+  const TemporaryFolder folder;
+  const auto options = [&](SmallTraining& s, const std::string& name) -> TrainOptions& {
+    s.options.checkpoint = folder / (name + ".npz");
+    s.options.resume = Resume::if_present;
+    s.options.log = folder / (name + ".jsonl");
+    s.options.tensorboard = folder / name;
+    return s.options;
+  };
+  const auto file = [&](const std::string& name) {
+    return folder / name + "/events.out.tfevents.0.cinch";
+  };
+  // Seconds and times of day are what differs.
+  const auto lasting = [](std::string line) {
+    for (const std::string key : {"\"seconds\": ", "\"time\": "}) {
+      const std::size_t at = line.find(key);
+      if (at != std::string::npos) line.erase(at, line.find_first_of(",}", at) - at);
+    }
+    return line;
+  };
+  SmallTraining whole;
+  train(options(whole, "whole"));
+  const std::string expected = without_seconds(read_file(folder / "whole.jsonl"));
+  CHECK(expected.starts_with(R"({"epoch":0,"step":6,"loss":)"));
+  CHECK(std::ranges::count(expected, '\n') == 5);
+  const auto events = read_events(file("whole"));
+  for (const std::int64_t stop : {3, 6, 17, 29}) {
+    CAPTURE(stop);
+    SmallTraining first;
+    options(first, "run").checkpoint_every = 2;  // So that a row is behind the checkpoint.
+    first.options.after_step = [&](const StepReport& r) {
+      if (r.step + 1 == stop) throw ValueError("killed");
+    };
+    CHECK_THROWS_WITH(train(first.options), "killed");
+    SmallTraining second;
+    const TrainResult after = train(options(second, "run"));
+    CHECK(after.stopped == TrainResult::Stopped::at_end);
+    CHECK(second.values() == whole.values());
+    CHECK(without_seconds(read_file(folder / "run.jsonl")) == expected);
+    CHECK(std::filesystem::file_size(file("run")) == std::filesystem::file_size(file("whole")));
+    if (events) {
+      const auto resumed = read_events(file("run"));
+      REQUIRE(resumed);
+      REQUIRE(resumed->size() == 6);  // A header and five epochs.
+      for (std::size_t k = 0; k < 6; ++k) CHECK(lasting(resumed->at(k)) == lasting(events->at(k)));
+      CHECK(contains(resumed->back(), R"("step": 30)"));
+      CHECK(contains(resumed->back(), R"("validation loss": ")"));
+    }
+    std::filesystem::remove(folder / "run.npz");
   }
 }
 

@@ -1,12 +1,17 @@
 #include "cinch/train/train.hpp"
 
 #include <doctest/doctest.h>
+#include <pty.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
+#include <cstdlib>
+#include <memory>
 #include <numeric>
 #include <set>
 
+#include "cinch/core/columns.hpp"
 #include "io/temporary_folder.hpp"
 #include "small_training.hpp"
 
@@ -358,6 +363,64 @@ TEST_CASE("a bar shows how much is done, and the time left") {
   CHECK(progress_line(0, 9, 0, 0, "x") == "[..............................] x, 0 s left");
   CHECK(progress_line(9, 9, 0, 5, "x") == "[##############################] x, 0 s left");
   CHECK(progress_line(0, 0, 0, 0, "x") == "[..............................] x, 0 s left");
+}
+
+TEST_CASE("what has no place in a progress line is left out, the bar first") {
+  const auto line = [](int width) { return progress_line(3, 9, 0, 6, "epoch 1, \u03b1 2", width); };
+  CHECK(line(79) == "[##########....................] epoch 1, \u03b1 2, 12 s left");
+  CHECK(line(40) == "[####..........] epoch 1, \u03b1 2, 12 s left");
+  CHECK(line(30) == "epoch 1, \u03b1 2, 12 s left");
+  CHECK(line(10) == "epoch 1, \u03b1");
+  CHECK(line(9) == "epoch 1, ");
+  CHECK(line(0).empty());
+  CHECK(line(-1).empty());
+}
+
+TEST_CASE("progress stays on one line of a terminal, whatever its width") {
+  struct Row {
+    unsigned short columns;  // 0: the terminal does not say.
+    const char* told;        // COLUMNS
+    int width;
+  };
+  const std::string before = std::getenv("COLUMNS") ? std::getenv("COLUMNS") : "";
+  for (const Row& row :
+       {Row{1, "", 1}, Row{20, "", 20}, Row{40, "200", 40}, Row{60, "", 60}, Row{75, "", 75},
+        Row{80, "", 80}, Row{300, "", 300}, Row{0, "33", 33}, Row{0, "", 80}, Row{0, "wide", 80}}) {
+    CAPTURE(row.width);
+    setenv("COLUMNS", row.told, 1);
+    int master = -1, slave = -1;
+    winsize size{};
+    size.ws_row = 24;
+    size.ws_col = row.columns;
+    REQUIRE(openpty(&master, &slave, nullptr, nullptr, &size) == 0);
+    const std::unique_ptr<std::FILE, int (*)(std::FILE*)> out(fdopen(slave, "w"), std::fclose);
+    CHECK(terminal_width(out.get()) == row.width);
+    Progress progress(out.get(), 1000);
+    std::string seen;
+    for (const std::int64_t done : {1, 500, 1000}) {
+      progress.show(done, "epoch 12, a rather long name of a loss 0.123456789");
+      char buffer[1024];
+      const ssize_t count = read(master, buffer, sizeof buffer);
+      REQUIRE(count > 0);
+      const std::string shown(buffer, static_cast<std::size_t>(count));
+      CHECK(shown.front() == '\r');
+      CHECK(shown.ends_with("\033[K"));
+      CHECK_FALSE(contains(shown, "\n"));
+      CHECK(shown.size() - 4 < static_cast<std::size_t>(row.width));
+      if (row.width > 70) CHECK(contains(shown, " s left"));
+    }
+    close(master);
+  }
+  if (before.empty()) {
+    unsetenv("COLUMNS");
+  } else {
+    setenv("COLUMNS", before.c_str(), 1);
+  }
+  const TemporaryFolder folder;
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(
+      std::fopen((folder / "out").c_str(), "w"), std::fclose);
+  CHECK(terminal_width(file.get()) == 80);
+  CHECK(terminal_width(nullptr) == 80);
 }
 
 TEST_CASE("a line an epoch is printed, and no bar into a file") {

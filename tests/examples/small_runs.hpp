@@ -1,0 +1,45 @@
+// Every program with arguments that make it small.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace cinch::testing {
+
+struct SmallProgram {
+  const char* name;
+  const char* arguments;  ///< Without --data and --output: what makes it small.
+};
+/// Every program of examples/.
+inline const std::vector<SmallProgram> all_programs = {
+    {"bug_museum", ""},
+    {"cae_h", "--epochs 1 --batch 10 --hidden 5"},
+    {"contractive_autoencoder", "--epochs 1 --batch 10 --hidden 5"},
+    {"contractive_keras", "--epochs 1 --batch 10 --hidden 5"},
+    {"deep_contractive_fashion", "--epochs 1 --batch 10 --layers 6,4"},
+    {"denoising_autoencoder", "--epochs 1 --batch 10 --hidden 5"},
+    {"features_for_classification", "--epochs 1 --batch 10 --units 5 --probe-epochs 1"},
+    {"hinton_deep_autoencoder", "--epochs 1 --batch 10 --hidden 6,4 --pretraining-epochs 1"},
+    {"k_sparse", "--epochs 1 --batch 10 --hidden 8 --k 3"},
+    {"linear_autoencoder_is_pca", "--epochs 20 --code 3"},
+    {"logistic_regression", "--epochs 1 --batch 10"},
+    {"manifold", "--epochs 1 --batch 10 --hidden 8 --examples 5 --tangents 3"},
+    {"mlp", "--epochs 1 --batch 10 --hidden 5"},
+    {"pretraining_compared",
+     "--epochs 1 --batch 10 --hidden 5 --pretraining-epochs 1 --kinds ae --runs 1"},
+    {"score_matching_2d", "--epochs 1"},
+    {"sparse", "--epochs 1 --batch 10 --hidden 5"},
+    {"stacked_denoising_autoencoder",
+     "--epochs 1 --batch 10 --hidden 5,4 --corruption 0.1,0.2 --pretraining-epochs 1"},
+    {"vae", "--epochs 1 --batch 10 --hidden 5"},
+    {"your_own_variant", "--epochs 1 --batch 10 --hidden 5"},
+};
+
+/// What says where its data are, and where to write, of those that ask.
+inline std::string own_options(const std::string& program, const std::string& data,
+                               const std::string& out) {
+  if (program == "bug_museum") return "";
+  return (program == "score_matching_2d" ? "" : " --data " + data) + " --output " + out;
+}
+
+}  // namespace cinch::testing
