@@ -6,7 +6,7 @@
 //     tutorial, digit for digit
 //
 // Writes: filters.png; reconstructions.png, test images and what becomes of them;
-// training_curve.png; parameters.npz.
+// training_curve.png.
 //
 // Expect: both terms fall every epoch, and filters.png shows strokes and edges instead of noise.
 // Takes a minute on two processors.
@@ -86,16 +86,13 @@ void fit(const Options& o, const Settings& settings) {
   const Tensor z = evaluate(model.reconstruct(x), {{x, test.images}});
   show(o, "reconstructions", image_rows({{"original", test.images}, {"reconstruction", z}}, tiling),
        "Test images.");
-  write_npz(o.output + "/parameters.npz",
-            {{"W", model.W.get()}, {"b", model.b.get()}, {"c", model.c.get()}});
   show(o, "training_curve",
        Plot{"Contractive autoencoder",
             "epoch",
             {curve(trained, 0, "reconstruction"), curve(trained, 1, "‖J‖", 1)},
             {"cross-entropy, nats an image", "‖J‖, J = dh/dx"}},
        "Means over the training images. ‖J‖ is the root of the mean of ‖J‖².");
-  if (!trained.state.history.empty())
-    examine(o, "", t.step, cost.total, model.params(), {{x, test.images}});
+  examine(o, "", t.step, cost.total, model.params(), {{x, test.images}});
   if (!o.quiet && trained.stopped == TrainResult::Stopped::interrupted)
     std::printf("pictures so far are in %s\n", o.output.c_str());
   require_whole(trained);

@@ -153,13 +153,6 @@ std::vector<Tensor> values(const std::vector<Shared>& params) {
   return result;
 }
 
-/// "CAE lambda 0.1" -> "CAE_lambda_0_1"
-std::string file_name(const std::string& key) {
-  std::string result;
-  for (const char c : key) result += std::isalnum(static_cast<unsigned char>(c)) ? c : '_';
-  return result;
-}
-
 /// Pretrains one kind with one setting, then fine-tunes what it learned at each of the rates.
 class Study {
  public:

@@ -372,6 +372,12 @@ std::string percent(double share) {
   return text;
 }
 
+std::string file_name(const std::string& what) {
+  std::string result;
+  for (const char c : what) result += std::isalnum(static_cast<unsigned char>(c)) ? c : '_';
+  return result;
+}
+
 namespace {
 
 /// The PNG files of a folder, for TensorBoard: a run of its own beside those of the trainings.

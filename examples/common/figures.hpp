@@ -33,8 +33,8 @@ Picture filters(const Expr& W, const Tiling& tiling);
 /// A row of images for each name, all between 0, black, and 1.
 Picture image_rows(const std::vector<std::pair<std::string, Tensor>>& rows, Tiling tiling);
 
-/// For the report: audit() of a cost at values, and explain() of the function that lowers it, which
-/// has been called. Without --report nothing is done.
+/// What is left of a trained model: its parameters by their labels, as NAME_parameters.npz; for the
+/// report audit() of its cost at values, and explain() of the function that lowers it.
 void examine(const Options& options, const std::string& name, const Function& step,
              const Expr& cost, const std::vector<Shared>& params, const std::vector<Binding>& at);
 
