@@ -43,7 +43,7 @@ class Contractor {
 
   void find_heads() {
     for (const Expr& node : order_) {
-      if (is_head(node) && is_float(node.dtype()) && element_count(node.type().shape()) > 0) {
+      if (has_order(node)) {
         heads_.insert(node.get());
         head_list_.push_back(node);
       }
@@ -241,6 +241,8 @@ class Contractor {
 /// the products that they are. A column times a row stays what it is, which is added in place.
 class Unsummed {
  public:
+  explicit Unsummed(bool reports) : is_reported_(reports) {}
+
   std::vector<Expr> operator()(std::span<const Expr> roots) {
     NodeMap<Expr> done;
     return rebuild(
@@ -262,7 +264,7 @@ class Unsummed {
 
  private:
   Expr replaced(const Expr& e) {
-    if (!is_head(e) || !is_float(e.dtype()) || element_count(e.type().shape()) == 0) return e;
+    if (!has_order(e)) return e;
     Expr product = product_of(e);
     if (product.has_value()) return product;
     sums_.insert(e.get());
@@ -281,15 +283,17 @@ class Unsummed {
       const Order order = cheapest_order(net);
       const Attribution as(e->where, /*force=*/true);
       Expr product = written(net, order, sizes(e));
-      reports_.emplace_back(product,
-                            ContractionReport{e->where, describe(e, 6), describe(product, 8),
-                                              written_work(e), order.work, order.is_cheapest});
+      if (is_reported_)
+        reports_.emplace_back(product,
+                              ContractionReport{e->where, describe(e, 6), describe(product, 8),
+                                                written_work(e), order.work, order.is_cheapest});
       return product;
     } catch (const NotReadable&) {
       return {};
     }
   }
 
+  bool is_reported_;
   NodeSet sums_;  // That are left.
   std::vector<std::pair<Expr, ContractionReport>> reports_;
 };
@@ -297,7 +301,7 @@ class Unsummed {
 }  // namespace
 
 std::vector<Expr> contract(std::span<const Expr> roots, std::vector<ContractionReport>* reports) {
-  Unsummed unsummed;
+  Unsummed unsummed(reports != nullptr);
   const std::vector<Expr> read = unsummed(roots);
   std::vector<Expr> result = with_known_products(
       Contractor(with_distributed_sums(with_common_factors(read)), reports).run());

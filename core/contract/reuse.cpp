@@ -79,7 +79,6 @@ class Match {
     std::erase_if(result.groups, [](const Group& group) { return group.factors.empty(); });
     Factor factor{value, {}};
     std::vector<Expr> sizes;
-    Atoms atoms = 0;
     for (const AxisIndices& axis : made_.axes) {
       if (axis.empty()) {
         factor.axes.emplace_back();
@@ -89,16 +88,10 @@ class Match {
         const int own = index_[static_cast<std::size_t>(i)];
         factor.axes.push_back({own});
         sizes.push_back(constant(Tensor(net_.size[static_cast<std::size_t>(own)])));
-        atoms |= Atoms(1) << own;
       }
     }
     if (factor.axes.size() != made_.axes.size()) factor.value = reshape(value, sizes);
-    const auto same = std::ranges::find(result.groups, atoms, &Group::atoms);
-    if (same == result.groups.end()) {
-      result.groups.push_back({{std::move(factor)}, atoms});
-    } else {
-      same->factors.push_back(std::move(factor));
-    }
+    result.add(std::move(factor));
     return result;
   }
 
@@ -174,26 +167,9 @@ class Products {
 
   /// A node, all of whose inputs were given here before, in place of `e`.
   Expr replaced(const Expr& e) {
-    if (!is_head(e) || !is_float(e.dtype()) || element_count(e.type().shape()) == 0) return e;
-    const Work work = written_work(e);
-    std::optional<Network> net;
-    try {
-      if (work.nanoseconds >= least_) net = network_of(e, heads_, {});
-    } catch (const NotReadable&) {
-      // It stands for itself.
-    }
-    if (net) {
-      if (const Expr better = from_others(e, *net, work); better.has_value()) {
-        add_heads(better);
-        return better;
-      }
-    }
-    heads_.insert(e.get());
-    if (net && net->scale != 0 && !has_diagonals(*net)) {
-      auto& same = known_[net->groups[0].factors[0].value.get()];
-      if (same.size() < most_alike) same.push_back({e, std::move(*net)});
-    }
-    return e;
+    Expr result = has_order(e) ? from_others(e) : e;
+    add_heads(result);
+    return result;
   }
 
  private:
@@ -203,7 +179,25 @@ class Products {
   };
   static constexpr std::size_t most_alike = 16;
 
-  Expr from_others(const Expr& e, const Network& net, const Work& work) const {
+  /// `e` itself where that takes no more: then others may be made of it.
+  Expr from_others(const Expr& e) {
+    const Work work = written_work(e);
+    if (work.nanoseconds < least_) return e;
+    try {
+      Network net = network_of(e, heads_, {});
+      if (const Expr better = cheapest(e, net, work); better.has_value()) return better;
+      if (net.scale != 0 && !has_diagonals(net)) {
+        auto& same = known_[net.groups[0].factors[0].value.get()];
+        if (same.size() < most_alike) same.push_back({e, std::move(net)});
+      }
+    } catch (const NotReadable&) {
+      // It stands for itself.
+    }
+    return e;
+  }
+
+  /// An empty expression where none takes less than `work`.
+  Expr cheapest(const Expr& e, const Network& net, const Work& work) const {
     std::optional<Network> best;
     Order order;
     order.work = work;
@@ -226,15 +220,15 @@ class Products {
     return written(*best, order, sizes(e));
   }
 
-  /// Of what was written just now.
+  /// Of what is new, down to nodes that were here before.
   void add_heads(const Expr& e) {
-    if (!seen_.insert(e.get()).second || heads_.contains(e.get())) return;
+    if (!seen_.insert(e.get()).second) return;
     for (const Expr& input : e.inputs()) add_heads(input);
     if (is_head(e)) heads_.insert(e.get());
   }
 
   double least_;
-  NodeSet heads_, seen_;
+  NodeSet heads_, seen_;               // seen_: all nodes so far.
   NodeMap<std::vector<Known>> known_;  // By their first factor.
 };
 

@@ -358,6 +358,23 @@ bool to_diagonal(Factor& factor) {
 
 }  // namespace
 
+bool has_order(const Expr& head) {
+  return is_head(head) && is_float(head.dtype()) && element_count(head.type().shape()) > 0;
+}
+
+void Network::add(Factor factor) {
+  Atoms atoms = 0;
+  for (const AxisIndices& axis : factor.axes) {
+    for (const int i : axis) atoms |= Atoms(1) << i;
+  }
+  const auto same = std::ranges::find(groups, atoms, &Group::atoms);
+  if (same == groups.end()) {
+    groups.push_back({{std::move(factor)}, atoms});
+  } else {
+    same->factors.push_back(std::move(factor));
+  }
+}
+
 SumOfProducts read(IndexTable& table, const Expr& head, const NodeSet& heads,
                    const NodeSet& dissolved) {
   return Reader(table, heads, dissolved).read(head);
@@ -386,25 +403,16 @@ Network network_of(const IndexTable& table, SumOfProducts sum, DType dtype) {
     }
   }
   net.axes = sum.axes;
-  Atoms held = 0;
   for (Factor& factor : sum.factors) {
     for (AxisIndices& axis : factor.axes) {
       for (int& i : axis) i = bit_of(i);
     }
     while (to_diagonal(factor)) {
     }
-    Atoms atoms = 0;
-    for (const AxisIndices& axis : factor.axes) {
-      for (const int i : axis) atoms |= Atoms(1) << i;
-    }
-    held |= atoms;
-    const auto same = std::ranges::find(net.groups, atoms, &Group::atoms);
-    if (same == net.groups.end()) {
-      net.groups.push_back({{factor}, atoms});
-    } else {
-      same->factors.push_back(factor);
-    }
+    net.add(std::move(factor));
   }
+  Atoms held = 0;
+  for (const Group& group : net.groups) held |= group.atoms;
   if (net.size.size() > 60 || net.groups.empty()) throw NotReadable{};
   // Summed over, but in no factor: every term counts as often as the index has values.
   Atoms counted = 0;

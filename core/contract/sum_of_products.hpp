@@ -36,6 +36,8 @@ struct Network {
   double scale = 1;
   std::size_t element = 8;  // Bytes.
 
+  /// One more factor, among those over the same indices.
+  void add(Factor factor);
   double count(Atoms atoms) const {
     double n = 1;
     for (; atoms; atoms &= atoms - 1)
@@ -49,6 +51,9 @@ inline bool is_head(const Expr& e) {
   const Algebra kind = e.op().algebra;
   return kind == Algebra::sum || kind == Algebra::matrix_product || kind == Algebra::diagonal;
 }
+
+/// Whether it has an order to choose: of floats, not of nothing.
+bool has_order(const Expr& head);
 
 /// Thrown for what does not read as one sum of products within its limits.
 struct NotReadable {};

@@ -144,7 +144,7 @@ class Writer {
     std::vector<int> order = p.order;
     const auto [a, b] = p.twins;
     // So that a product with A'A and one with its transpose are seen to be one.
-    if ((place(order, a) < place(order, b)) != (place(wanted, a) < place(wanted, b)) && a != b)
+    if (a != b && (place(order, a) < place(order, b)) != (place(wanted, a) < place(wanted, b)))
       std::swap(order[static_cast<std::size_t>(place(p.order, a))],
                 order[static_cast<std::size_t>(place(p.order, b))]);
     std::vector<std::int64_t> pattern;

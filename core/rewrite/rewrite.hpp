@@ -20,13 +20,10 @@ Expr wildcard(std::string label);
 class Settled {
  public:
   bool contains(const Expr& node) const { return nodes_.contains(node.get()); }
-  void insert(const Expr& node) {
-    if (nodes_.insert(node.get()).second) alive_.push_back(node);
-  }
+  void insert(const Expr& node) { nodes_.emplace(node.get(), node); }
 
  private:
-  NodeSet nodes_;
-  std::vector<Expr> alive_;
+  NodeMap<Expr> nodes_;
 };
 
 struct RewriteOptions {

@@ -5,6 +5,7 @@
 #include <functional>
 
 #include "cinch/cinch.hpp"
+#include "cinch/core/contract/reuse.hpp"
 #include "cinch/core/rewrite/rewrite.hpp"
 #include "cinch/core/run/interpret.hpp"
 #include "support/samples.hpp"
@@ -102,6 +103,20 @@ TEST_CASE(
       CHECK(distance(fast[1], exact[1]) < 1e-10);
     });
   }
+}
+
+TEST_CASE("products are taken from others below long chains on a small stack") {
+  on_small_stack([] {
+    const Expr h = variable("h", DType::float32, {64, 64}),
+               W = variable("W", DType::float32, {64, 64}),
+               x = variable("x", DType::float32, {64, 1});
+    Expr s = x;
+    for (int k = 0; k < 100000; ++k) s = sin(s);
+    const std::vector<Expr> roots{dot(h, W), dot(h * s, W)};
+    const std::vector<Expr> taken = contraction::with_known_products(roots);
+    CHECK(taken[0] == roots[0]);
+    CHECK(taken[1] != roots[1]);
+  });
 }
 
 TEST_CASE("the size of the end of a long chain of unknown sizes is found on a small stack") {
