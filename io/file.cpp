@@ -211,6 +211,22 @@ AtomicFile::Folder::~Folder() {
   if (descriptor >= 0) close(descriptor);
 }
 
+namespace {
+
+void write_to(const FileHandle& file, const std::string& path, std::string_view bytes) {
+  if (std::fwrite(bytes.data(), 1, bytes.size(), file.get()) != bytes.size() ||
+      std::fflush(file.get()) != 0)
+    file_error(path, "cannot be written: " + system_reason());
+}
+
+}  // namespace
+
+void replace_file(const std::string& path, std::string_view bytes) {
+  AtomicFile file(path);
+  write_to(open_file(file.temporary(), "wb"), path, bytes);
+  file.commit();
+}
+
 GrowingFile::GrowingFile(const std::string& path) : path_(path), file_(open_file(path, "a")) {
   // Nothing is lost before it is known that nobody else writes there.
   const int descriptor = fileno(file_.get());
@@ -221,12 +237,7 @@ GrowingFile::GrowingFile(const std::string& path) : path_(path), file_(open_file
   if (ftruncate(descriptor, 0) != 0) file_error(path, "cannot be written: " + system_reason());
 }
 
-void GrowingFile::append(std::string_view bytes) {
-  if (std::fwrite(bytes.data(), 1, bytes.size(), file_.get()) != bytes.size() ||
-      std::fflush(file_.get()) != 0) {
-    file_error(path_, "cannot be written: " + system_reason());
-  }
-}
+void GrowingFile::append(std::string_view bytes) { write_to(file_, path_, bytes); }
 
 FileLock::FileLock(const std::string& path) : lock_(path + ".lock") {
   while (true) {

@@ -88,6 +88,9 @@ class AtomicFile {
   std::unique_ptr<Folder> held_;
 };
 
+/// Writes a whole file, as an AtomicFile. Throws FileError.
+void replace_file(const std::string& path, std::string_view bytes);
+
 /// A file that grows in place, as the log of a training does, and that one writer at a time has:
 /// what is appended is in it when append() returns, so that a run can be watched and an interrupted
 /// one has its log.

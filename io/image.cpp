@@ -150,13 +150,7 @@ std::string encode_png(const GreyImage& image) {
 }
 
 void write_png(const std::string& path, const GreyImage& image) {
-  const std::string bytes = encode_png(image);
-  AtomicFile file(path);
-  const FileHandle out = open_file(file.temporary(), "wb");
-  if (std::fwrite(bytes.data(), 1, bytes.size(), out.get()) != bytes.size() ||
-      std::fflush(out.get()) != 0)
-    file_error(path, "cannot be written: " + system_reason());
-  file.commit();
+  replace_file(path, encode_png(image));
 }
 
 GreyImage read_png(const std::string& path) {

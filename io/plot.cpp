@@ -17,6 +17,7 @@
 #include <string_view>
 #include <system_error>
 
+#include "cinch/core/columns.hpp"
 #include "cinch/core/error.hpp"
 #include "cinch/io/file.hpp"
 
@@ -243,12 +244,9 @@ std::string script(const Plot& plot, const Kind& kind) {
 
 /// The longest of some texts, in pixels of the font that is drawn with, about.
 double text_width(const std::vector<std::string>& texts) {
-  std::size_t letters = 0;
-  for (const std::string& t : texts) {
-    const auto count = std::ranges::count_if(t, [](char c) { return (c & 0xc0) != 0x80; });
-    letters = std::max(letters, static_cast<std::size_t>(count));
-  }
-  return 10.0 * static_cast<double>(letters);
+  int letters = 0;
+  for (const std::string& t : texts) letters = std::max(letters, columns_of(t));
+  return 10.0 * letters;
 }
 
 std::string script(const Picture& picture, const Kind& kind) {

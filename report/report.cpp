@@ -99,12 +99,7 @@ void write_report(const std::string& path, const Report& report) {
     throw ValueError(text("write_report: ", printable(path), " would be ", page.size(),
                           " bytes however little is shown of each of its ", report.parts.size(),
                           " parts, more than ", largest_report, ": make several reports"));
-  AtomicFile file(path);
-  const FileHandle out = open_file(file.temporary(), "wb");
-  if (std::fwrite(page.data(), 1, page.size(), out.get()) != page.size() ||
-      std::fflush(out.get()) != 0)
-    file_error(path, "cannot be written: " + system_reason());
-  file.commit();
+  replace_file(path, page);
 }
 
 }  // namespace cinch

@@ -32,10 +32,6 @@ Examples part(const Set& all, std::int64_t begin, std::int64_t end) {
           evaluate(slice(y, begin, end), {{y, all.labels}})};
 }
 
-}  // namespace
-
-namespace {
-
 bool same_number(const std::string& a, const std::string& b) {
   char *end_a = nullptr, *end_b = nullptr;
   const double x = std::strtod(a.c_str(), &end_a), y = std::strtod(b.c_str(), &end_b);
@@ -133,18 +129,10 @@ void Record::keep() {
   if (lock_) return;
   const std::string path = folder_ + "/run.txt";
   lock_ = std::make_unique<FileLock>(path);
-  AtomicFile file(path);
-  std::ofstream out(file.temporary());
-  for (const auto& [name, value] : lines_) out << name << ": " << value << '\n';
-  out.close();
-  if (!out) throw FileError(path + ": cannot be written");
-  file.commit();
-  AtomicFile configuration(folder_ + "/run.ini");
-  std::ofstream options(configuration.temporary());
-  options << configuration_;
-  options.close();
-  if (!options) throw FileError(folder_ + "/run.ini: cannot be written");
-  configuration.commit();
+  std::string lines;
+  for (const auto& [name, value] : lines_) lines += name + ": " + value + '\n';
+  replace_file(path, lines);
+  replace_file(folder_ + "/run.ini", configuration_);
 }
 
 TrainOptions Options::training(const std::string& part) const {

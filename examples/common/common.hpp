@@ -29,6 +29,9 @@ class Record {
   void keep();
   /// Whether no option that decides results has another value than its default.
   bool as_published() const { return as_published_; }
+  /// What the two files hold.
+  const std::vector<std::pair<std::string, std::string>>& lines() const { return lines_; }
+  const std::string& configuration() const { return configuration_; }
 
  private:
   std::string folder_, configuration_;

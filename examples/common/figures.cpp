@@ -41,11 +41,6 @@ std::string quoted(const std::string& word) {
   return result + "'";
 }
 
-std::string whole_file(const std::string& path) {
-  std::ifstream in(path);
-  return {std::istreambuf_iterator<char>(in), {}};
-}
-
 /// Numbers of a log by its columns; of the header, a quote is left out.
 struct Log {
   std::vector<std::string> names;
@@ -95,17 +90,6 @@ Plot plot_of(const Log& log) {
     plot.curves.push_back({name, log.columns[0], log.columns[k], static_cast<int>(panel)});
   }
   return plot;
-}
-
-Table settings_of(const std::string& record) {
-  Table result{{"", ""}, {}};
-  std::istringstream in(record);
-  for (std::string line; std::getline(in, line);) {
-    const auto colon = line.find(": ");
-    if (colon != std::string::npos)
-      result.rows.push_back({line.substr(0, colon), line.substr(colon + 2)});
-  }
-  return result;
 }
 
 }  // namespace
@@ -187,12 +171,10 @@ std::shared_ptr<Page> new_page(int argc, char** argv) {
 void write_page(const Options& o, const std::string& note) {
   if (!o.page) return;
   Page& page = *o.page;
-  const std::string record = whole_file(o.output + "/run.txt");
-  const Table settings = settings_of(record);
-  const auto program =
-      std::ranges::find_if(settings.rows, [](const auto& row) { return row[0] == "program"; });
-  const std::string name = program == settings.rows.end() ? "A run of Cinch" : (*program)[1];
-  Report report{.title = page.title.empty() ? name : page.title,
+  Table settings{{"", ""}, {}};
+  for (const auto& [name, value] : o.record->lines()) settings.rows.push_back({name, value});
+  const std::string& program = o.record->lines().front().second;
+  Report report{.title = page.title.empty() ? program : page.title,
                 .command = "cd " + quoted(std::filesystem::current_path()) + "\n" + page.command,
                 .commit = commit_of_build};
   if (!note.empty()) report.notes.push_back(note);
@@ -223,7 +205,7 @@ void write_page(const Options& o, const std::string& note) {
     report.parts.insert(report.parts.end(), parts->begin(), parts->end());
   report.add("Options and data", settings,
              "run.txt: what the run was asked for, and hashes of its data.");
-  report.add("All options as --config takes them", whole_file(o.output + "/run.ini"), "run.ini");
+  report.add("All options as --config takes them", o.record->configuration(), "run.ini");
   const std::string path = o.output + "/report.html";
   write_report(path, report);
   if (!o.quiet) std::printf("the report is %s\n", path.c_str());

@@ -203,9 +203,8 @@ constexpr const char* always_written =
     "Always written to the output folder as well: run.txt and run.ini, which say what the run was "
     "asked for (--config run.ini asks for it again), a log of each training, *log.csv, and what "
     "--resume goes on from, *checkpoint.npz; results.md with the figures; what was learned, "
-    "*parameters.npz; each .png also as .svg "
-    "and .pdf, for papers; with --report one page of it all, report.html; with --tensorboard the "
-    "folder tensorboard.\n";
+    "*parameters.npz; each .png also as .svg and .pdf, for papers; with --report one page of it "
+    "all, report.html; with --tensorboard the folder tensorboard.\n";
 
 }  // namespace
 
