@@ -68,60 +68,76 @@ Expr jacobian_norm2_by_hand(const Network& e, const Expr& x) {
 
 Expr layer_norm(const Expr& a) { return (a - mean(a, 1, true)) / sqrt(var(a, 1, true) + 1e-5); }
 
-std::vector<Formula> make() {
-  const auto decoder_isometry = [](Activation output) {
-    return objective([output](const Expr& h, Objective& o) {
-      const Network d = net(o, {16, 128, 784}, tanh, output);
-      return mean(sum(square(gram(jacobian(d(h), h)) - eye(16)), {1, 2}));
+/// A cost of one network, written in one way.
+using Form = std::function<Expr(const Network& n, const Expr& x)>;
+struct Layers {
+  std::vector<std::int64_t> sizes;
+  Activation hidden = tanh, output = nullptr;  ///< Null: as `hidden`.
+};
+/// Of so many examples: as printed, and by hand.
+Formula of(std::string_view name, std::int64_t batch, const Layers& layers, Form printed,
+           Form by_hand, std::int64_t most_bytes) {
+  const auto built = [&](Form form) {
+    return objective([layers, form = std::move(form)](const Expr& x, Objective& o) {
+      return form(net(o, layers.sizes, layers.hidden, layers.output), x);
     });
   };
+  return {name,
+          {batch, layers.sizes[0]},
+          built(std::move(printed)),
+          built(std::move(by_hand)),
+          most_bytes};
+}
+
+/// A cost of G = J'J of a decoder.
+Formula of_gram(std::string_view name, std::int64_t batch, const std::vector<std::int64_t>& sizes,
+                const std::function<Expr(const Expr& G)>& cost, std::int64_t most_bytes) {
+  return of(
+      name, batch, {sizes, tanh, linear},
+      [cost](const Network& d, const Expr& h) { return cost(gram(jacobian(d(h), h))); },
+      [cost](const Network& d, const Expr& h) { return cost(gram_by_hand(d, h)); }, most_bytes);
+}
+
+Formula laplacian(std::string_view name, std::int64_t batch, const std::vector<std::int64_t>& sizes,
+                  std::int64_t most_bytes) {
+  return of(
+      name, batch, {sizes},
+      [](const Network& u, const Expr& x) {
+        return mean(square(divergence(grad(sum(u(x)), x), x)));
+      },
+      [](const Network& u, const Expr& x) { return mean(square(laplacian_by_hand(u, x))); },
+      most_bytes);
+}
+
+Expr distance_from_identity(const Expr& G) { return mean(sum(square(G - eye(16)), {1, 2})); }
+
+std::vector<Formula> make() {
   return {
       // Geometry of decoders.
-      {"isometry, linear out",
+      of_gram("isometry, linear out", 64, {16, 128, 784}, distance_from_identity, 3'500'000),
+      {"isometry, sigmoid out",
        {64, 16},
-       decoder_isometry(linear),
        objective([](const Expr& h, Objective& o) {
-         const Network d = net(o, {16, 128, 784}, tanh, linear);
-         return mean(sum(square(gram_by_hand(d, h) - eye(16)), {1, 2}));
+         const Network d = net(o, {16, 128, 784}, tanh, sigmoid);
+         return distance_from_identity(gram(jacobian(d(h), h)));
        }),
-       3'500'000},
-      {"isometry, sigmoid out", {64, 16}, decoder_isometry(sigmoid), {}, 14'000'000},
-      {"flatness (IRVAE)",
-       {32, 16},
-       objective([](const Expr& h, Objective& o) {
-         const Network d = net(o, {16, 64, 256}, tanh, linear);
-         const Expr G = gram(jacobian(d(h), h));
-         return mean(sum(square(G), {1, 2})) / square(mean(trace(G, 0, 1, 2)));
-       }),
-       objective([](const Expr& h, Objective& o) {
-         const Network d = net(o, {16, 64, 256}, tanh, linear);
-         const Expr G = gram_by_hand(d, h);
-         return mean(sum(square(G), {1, 2})) / square(mean(trace(G, 0, 1, 2)));
-       }),
-       1'100'000},
-      {"volume, var(logdet)",
-       {32, 16},
-       objective([](const Expr& h, Objective& o) {
-         const Network d = net(o, {16, 64, 256}, tanh, linear);
-         return var(logdet(gram(jacobian(d(h), h))));
-       }),
-       objective([](const Expr& h, Objective& o) {
-         const Network d = net(o, {16, 64, 256}, tanh, linear);
-         return var(logdet(gram_by_hand(d, h)));
-       }),
-       1'100'000},
+       {},
+       14'000'000},
+      of_gram(
+          "flatness (IRVAE)", 32, {16, 64, 256},
+          [](const Expr& G) {
+            return mean(sum(square(G), {1, 2})) / square(mean(trace(G, 0, 1, 2)));
+          },
+          1'100'000),
+      of_gram(
+          "volume, var(logdet)", 32, {16, 64, 256}, [](const Expr& G) { return var(logdet(G)); },
+          1'100'000),
       // Second derivatives.
-      {"hessian_norm2, one layer",
-       {32, 784},
-       objective([](const Expr& x, Objective& o) {
-         const Network e = net(o, {784, 32}, sigmoid);
-         return mean(hessian_norm2(e(x), x));
-       }),
-       objective([](const Expr& x, Objective& o) {
-         const Network e = net(o, {784, 32}, sigmoid);
-         return mean(hessian_norm2(e.layers[0], x));
-       }),
-       160'000},
+      of(
+          "hessian_norm2, one layer", 32, {{784, 32}, sigmoid},
+          [](const Network& e, const Expr& x) { return mean(hessian_norm2(e(x), x)); },
+          [](const Network& e, const Expr& x) { return mean(hessian_norm2(e.layers[0], x)); },
+          160'000),
       {"hessian_norm2, two layers",
        {16, 64},
        objective([](const Expr& x, Objective& o) {
@@ -129,39 +145,20 @@ std::vector<Formula> make() {
        }),
        {},
        20'000'000},
-      {"Laplacian",
-       {8, 50},
-       objective([](const Expr& x, Objective& o) {
-         const Expr u = net(o, {50, 768, 768, 512, 512, 1})(x);
-         return mean(square(divergence(grad(sum(u), x), x)));
-       }),
-       objective([](const Expr& x, Objective& o) {
-         return mean(square(laplacian_by_hand(net(o, {50, 768, 768, 512, 512, 1}), x)));
-       }),
-       27'000'000},
-      {"Laplacian, small",
-       {32, 64},
-       objective([](const Expr& x, Objective& o) {
-         const Expr u = net(o, {64, 64, 64, 1})(x);
-         return mean(square(divergence(grad(sum(u), x), x)));
-       }),
-       objective([](const Expr& x, Objective& o) {
-         return mean(square(laplacian_by_hand(net(o, {64, 64, 64, 1}), x)));
-       }),
-       5'300'000},
-      {"score matching",
-       {64, 64},
-       objective([](const Expr& x, Objective& o) {
-         const Expr s = net(o, {64, 256, 64}, softplus, linear)(x);
-         return mean(sum(square(s), 1) / 2 + divergence(s, x));
-       }),
-       objective([](const Expr& x, Objective& o) {
-         const Network n = net(o, {64, 256, 64}, softplus, linear);
-         const Expr W1 = n.layers[0].W, W2 = n.layers[1].W, s = n(x);
-         const Expr slope = sigmoid(dot(x, W1) + n.layers[0].b);
-         return mean(sum(square(s), 1) / 2 + dot(slope, sum(W1 * transpose(W2), 0)));
-       }),
-       730'000},
+      laplacian("Laplacian", 8, {50, 768, 768, 512, 512, 1}, 27'000'000),
+      laplacian("Laplacian, small", 32, {64, 64, 64, 1}, 5'300'000),
+      of(
+          "score matching", 64, {{64, 256, 64}, softplus, linear},
+          [](const Network& n, const Expr& x) {
+            const Expr s = n(x);
+            return mean(sum(square(s), 1) / 2 + divergence(s, x));
+          },
+          [](const Network& n, const Expr& x) {
+            const Expr W1 = n.layers[0].W, W2 = n.layers[1].W;
+            const Expr slope = sigmoid(dot(x, W1) + n.layers[0].b);
+            return mean(sum(square(n(x)), 1) / 2 + dot(slope, sum(W1 * transpose(W2), 0)));
+          },
+          730'000),
       {"gradient of a gradient",
        {32, 64},
        objective([](const Expr& x, Objective& o) {
@@ -171,15 +168,11 @@ std::vector<Formula> make() {
        {},
        190'000},
       // Jacobians of encoders.
-      {"jacobian_norm2, three layers",
-       {64, 784},
-       objective([](const Expr& x, Objective& o) {
-         return mean(jacobian_norm2(net(o, {784, 256, 128, 64})(x), x));
-       }),
-       objective([](const Expr& x, Objective& o) {
-         return mean(jacobian_norm2_by_hand(net(o, {784, 256, 128, 64}), x));
-       }),
-       29'000'000},
+      of(
+          "jacobian_norm2, three layers", 64, {{784, 256, 128, 64}},
+          [](const Network& e, const Expr& x) { return mean(jacobian_norm2(e(x), x)); },
+          [](const Network& e, const Expr& x) { return mean(jacobian_norm2_by_hand(e, x)); },
+          29'000'000),
       {"jacobian_norm2, five layers",
        {32, 256},
        objective([](const Expr& x, Objective& o) {
