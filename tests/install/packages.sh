@@ -15,14 +15,14 @@ inside apt-get update -q >/dev/null
 echo "== from dpkg to a trained model"
 begin=$SECONDS
 inside sh -c 'apt-get install -q -y --no-install-recommends /tmp/libcinch0*.deb /tmp/cinch-tools*.deb dataset-fashion-mnist' >/dev/null
-inside sh -c 'cd /root && cinch-contractive_autoencoder --epochs 1 --images 5000 && test -s out/contractive_autoencoder/filters.png'
+inside sh -c 'cd && cinch-contractive_autoencoder --epochs 1 --images 5000 && test -s out/contractive_autoencoder/filters.png'
 echo "$((SECONDS - begin)) seconds"
 inside cinch-vae --version
 
 echo "== a program of one's own"
 inside sh -c 'apt-get install -q -y --no-install-recommends /tmp/libcinch-dev*.deb g++ make cmake pkg-config' >/dev/null
 inside sh -ec '
-  mkdir /root/program && cd /root/program
+  mkdir ~/program && cd ~/program
   cp /usr/share/doc/libcinch-dev/examples/05_jacobian.cpp program.cpp
   printf "cmake_minimum_required(VERSION 3.25)\nproject(program LANGUAGES CXX)\nfind_package(cinch REQUIRED)\nadd_executable(program program.cpp)\ntarget_link_libraries(program PRIVATE cinch::cinch)\n" >CMakeLists.txt
   cmake -S . -B build -D CMAKE_BUILD_TYPE=Release >/dev/null && cmake --build build >/dev/null && build/program
