@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "small_runs.hpp"
 #include "support/html.hpp"
 #include "support/programs.hpp"
 
@@ -16,46 +17,34 @@ namespace {
 
 struct Reported {
   const char* program;
-  const char* arguments;
   std::vector<std::string> shows;
+  const char* arguments = nullptr;  ///< Null: those of a small run.
 };
 /// Every program that trains, but for what the page of each is like.
 const std::vector<Reported> programs = {
-    {"cae_h", "--epochs 2 --batch 10 --hidden 5", {"CAE+H, gamma 1", "E ‖J(x) − J(x + e)‖²"}},
+    {"cae_h", {"CAE+H, gamma 1", "E ‖J(x) − J(x + e)‖²"}, "--epochs 2 --batch 10 --hidden 5"},
     {"contractive_autoencoder",
-     "--epochs 50 --batch 10 --hidden 20",
      {"<title>Contractive autoencoder</title>", ">reconstruction</text>",
-      "\"name\":\"jacobian_norm\""}},
-    {"contractive_keras", "--epochs 2 --batch 10 --hidden 5", {"untied weights"}},
-    {"deep_contractive_fashion", "--epochs 2 --batch 10 --layers 6,4", {"‖dh/dx‖²"}},
+      "\"name\":\"jacobian_norm\""},
+     "--epochs 50 --batch 10 --hidden 20"},
+    {"contractive_keras", {"untied weights"}, "--epochs 2 --batch 10 --hidden 5"},
+    {"deep_contractive_fashion", {"‖dh/dx‖²"}, "--epochs 2 --batch 10 --layers 6,4"},
     {"denoising_autoencoder",
-     "--epochs 2 --batch 10 --hidden 5",
-     {">original</text>", ">noisy</text>", ">result</text>"}},
-    {"features_for_classification",
-     "--epochs 1 --batch 10 --units 5 --probe-epochs 1",
-     {"Audit of the cost, CAE, 5 units"}},
-    {"hinton_deep_autoencoder",
-     "--epochs 1 --batch 10 --hidden 6,4 --pretraining-epochs 1",
-     {">PCA</text>", "Training: layer1_log.csv"}},
-    {"k_sparse", "--epochs 1 --batch 10 --hidden 8 --k 3", {"winner_take_all"}},
-    {"linear_autoencoder_is_pca", "--epochs 20 --code 3", {"Bases of one span"}},
-    {"logistic_regression", "--epochs 2 --batch 10", {"validation error", "Weights of each class"}},
-    {"manifold",
-     "--epochs 1 --batch 10 --hidden 8 --examples 5 --tangents 3",
-     {"Singular values of dh/dx", "Two forces", "Tangents of the CAE", "\"λ = 0.3\""}},
-    {"mlp", "--epochs 2 --batch 10 --hidden 5", {"Multilayer perceptron"}},
-    {"pretraining_compared",
-     "--epochs 1 --batch 10 --hidden 5 --pretraining-epochs 1 --kinds ae --runs 1",
-     {"Filters, each on a scale of its own: ae", "Training: "}},
-    {"score_matching_2d", "--epochs 1", {"∇ log p", "\"equal\":true", "\"mark\":\"arrows\""}},
-    {"sparse",
-     "--epochs 1 --batch 10 --hidden 5",
-     {"Filters, each on a scale of its own, penalty"}},
-    {"stacked_denoising_autoencoder",
-     "--epochs 1 --batch 10 --hidden 5,4 --corruption 0.1,0.2 --pretraining-epochs 1",
-     {"fine-tuning"}},
-    {"vae", "--epochs 2 --batch 10 --hidden 5", {"Map of the code", "Samples"}},
-    {"your_own_variant", "--epochs 2 --batch 10 --hidden 5", {"Reconstructions"}},
+     {">original</text>", ">noisy</text>", ">result</text>"},
+     "--epochs 2 --batch 10 --hidden 5"},
+    {"features_for_classification", {"Audit of the cost, CAE, 5 units"}},
+    {"hinton_deep_autoencoder", {">PCA</text>", "Training: layer1_log.csv"}},
+    {"k_sparse", {"winner_take_all"}},
+    {"linear_autoencoder_is_pca", {"Bases of one span"}},
+    {"logistic_regression", {"validation error", "Weights of each class"}, "--epochs 2 --batch 10"},
+    {"manifold", {"Singular values of dh/dx", "Two forces", "Tangents of the CAE", "\"λ = 0.3\""}},
+    {"mlp", {"Multilayer perceptron"}, "--epochs 2 --batch 10 --hidden 5"},
+    {"pretraining_compared", {"Filters, each on a scale of its own: ae", "Training: "}},
+    {"score_matching_2d", {"∇ log p", "\"equal\":true", "\"mark\":\"arrows\""}},
+    {"sparse", {"Filters, each on a scale of its own, penalty"}},
+    {"stacked_denoising_autoencoder", {"fine-tuning"}},
+    {"vae", {"Map of the code", "Samples"}, "--epochs 2 --batch 10 --hidden 5"},
+    {"your_own_variant", {"Reconstructions"}, "--epochs 2 --batch 10 --hidden 5"},
 };
 
 }  // namespace
@@ -66,9 +55,8 @@ TEST_CASE("each program that trains puts its run on one page, which opens withou
   for (const Reported& p : programs) {
     CAPTURE(std::string(p.program));
     const std::string out = scratch.path + "/it's " + p.program;
-    const std::string arguments =
-        p.arguments + (std::string(p.program) == "score_matching_2d" ? "" : " --data " + data) +
-        " --output \"" + out + "\"";
+    const std::string arguments = (p.arguments ? p.arguments : small_arguments(p.program)) +
+                                  own_options(p.program, data, "\"" + out + "\"");
     const Ran ran = run_example(p.program, arguments + " --report");
     CAPTURE(ran.output);
     REQUIRE(ran.status == 0);
@@ -107,13 +95,9 @@ TEST_CASE("each program that trains puts its run on one page, which opens withou
 }
 
 TEST_CASE("the list of programs with a report has all that train") {
-  std::vector<std::string> listed{"bug_museum"}, there;
+  std::vector<std::string> listed{"bug_museum"};
   for (const Reported& p : programs) listed.emplace_back(p.program);
-  for (const auto& entry : std::filesystem::directory_iterator(CINCH_SOURCE_DIR "/examples")) {
-    if (entry.path().extension() == ".cpp") there.push_back(entry.path().stem().string());
-  }
-  std::sort(there.begin(), there.end());
-  CHECK(listed == there);
+  CHECK(listed == programs_there());
 }
 
 TEST_CASE("the command of a report makes the same run again") {

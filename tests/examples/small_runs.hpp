@@ -1,6 +1,8 @@
 // Every program with arguments that make it small.
 #pragma once
 
+#include <algorithm>
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -34,6 +36,20 @@ inline const std::vector<SmallProgram> all_programs = {
     {"vae", "--epochs 1 --batch 10 --hidden 5"},
     {"your_own_variant", "--epochs 1 --batch 10 --hidden 5"},
 };
+
+/// The names of the programs in examples/, from their sources.
+inline std::vector<std::string> programs_there() {
+  std::vector<std::string> result;
+  for (const auto& entry : std::filesystem::directory_iterator(CINCH_SOURCE_DIR "/examples")) {
+    if (entry.path().extension() == ".cpp") result.push_back(entry.path().stem().string());
+  }
+  std::ranges::sort(result);
+  return result;
+}
+
+inline std::string small_arguments(const std::string& program) {
+  return std::ranges::find(all_programs, program, &SmallProgram::name)->arguments;
+}
 
 /// What says where its data are, and where to write, of those that ask.
 inline std::string own_options(const std::string& program, const std::string& data,
