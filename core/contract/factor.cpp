@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <optional>
 #include <span>
 #include <utility>
 
@@ -10,6 +11,7 @@
 #include "cinch/core/contract/sum_of_products.hpp"
 #include "cinch/core/contract/write.hpp"
 #include "cinch/core/graph.hpp"
+#include "cinch/core/graph/derivation.hpp"
 #include "cinch/core/graph/engine_ops.hpp"
 #include "cinch/core/op.hpp"
 
@@ -19,6 +21,7 @@ namespace {
 
 // Where nothing is summed over, what is added has to have so many times fewer elements.
 constexpr double much_smaller = 4;
+constexpr double loss_borne = 2;  // What is added mostly joins a loop, which is not counted.
 constexpr std::int64_t worth_reading = 64;
 constexpr int most_rounds = 8;  // Of sums of sums.
 constexpr std::size_t most_pairs = 16;
@@ -69,16 +72,11 @@ class CommonFactors {
     }
     SumOfProducts whole{1, common_, axes_, {}};
     Work after = rest[0].work + rest[1].work;
-    const auto arranged = [&](const Rest& r) {
-      std::vector<std::int64_t> pattern;
-      for (const int i : indices) {
-        const auto at = std::ranges::find(r.indices, i);
-        pattern.push_back(at == r.indices.end() ? -1 : at - r.indices.begin());
-      }
-      return dimshuffle(r.value, pattern);
-    };
-    Expr added = apply(sum_.op(), {arranged(rest[0]), arranged(rest[1])}, {}, sum_->where);
-    Factor factor{std::move(added), {}};
+    // Written once it is known to gain: what does not may be larger than any memory.
+    Dims dims;
+    for (const int i : indices) dims.push_back(size(i));
+    const Expr stands_for_it = variable("added", Type{sum_.dtype(), dims});
+    Factor factor{stands_for_it, {}};
     for (const int i : indices) factor.axes.push_back({i});
     const double smaller = count(factor.axes);
     after += step() + pass(smaller, size_of(sum_.dtype()));
@@ -87,18 +85,36 @@ class CommonFactors {
     const Network net = network_of(table_, std::move(whole), sum_.dtype());
     const Order order = cheapest_order(net);
     after += order.work;
-    const bool gains = smaller * much_smaller <= count(axes_) ||
+    const bool gains = (smaller * much_smaller <= count(axes_) &&
+                        after.nanoseconds < loss_borne * before_.nanoseconds) ||
                        (sums_ && after.nanoseconds < gain_wanted * before_.nanoseconds);
-    return gains ? written(net, order, sizes(sum_)) : Expr();
+    if (!gains) return {};
+    const auto arranged = [&](const Rest& r) {
+      std::vector<std::int64_t> pattern;
+      for (const int i : indices) {
+        const auto at = std::ranges::find(r.indices, i);
+        pattern.push_back(at == r.indices.end() ? -1 : at - r.indices.begin());
+      }
+      return dimshuffle(value_of(r), pattern);
+    };
+    const Expr added = apply(sum_.op(), {arranged(rest[0]), arranged(rest[1])}, {}, sum_->where);
+    const Expr product = written(net, order, sizes(sum_));
+    return graphs::replaced(std::span(&product, 1), {{stands_for_it, added}}).front();
   }
 
  private:
   /// What a term has besides the common factors, as a value with one axis for each index.
   struct Rest {
-    Expr value;
+    double scale = 1;
+    std::optional<Network> network;  // None: the scale alone.
+    std::optional<Order> order;
     Indices indices;
     Work work;
   };
+  Expr value_of(const Rest& rest) const {
+    return rest.network ? written(*rest.network, *rest.order)
+                        : cast(literal(rest.scale), sum_.dtype());
+  }
 
   double count(const std::vector<AxisIndices>& axes) const {
     double n = 1;
@@ -189,8 +205,8 @@ class CommonFactors {
       counted.push_back(same);
       rest.scale *= static_cast<double>(size(same));
     }
-    if (rest.factors.empty()) return {cast(literal(rest.scale), sum_.dtype()), {}, {}};
-    Rest result;
+    Rest result{rest.scale, {}, {}, {}, {}};
+    if (rest.factors.empty()) return result;
     for (const int i : own) {
       if (contains(shared_, i)) {
         result.indices.push_back(i);
@@ -198,10 +214,9 @@ class CommonFactors {
       }
     }
     rest.indices = own;
-    const Network net = network_of(table_, std::move(rest), sum_.dtype());
-    const Order order = cheapest_order(net);
-    result.work = order.work;
-    result.value = written(net, order);
+    result.network = network_of(table_, std::move(rest), sum_.dtype());
+    result.order = cheapest_order(*result.network);
+    result.work = result.order->work;
     return result;
   }
 

@@ -492,3 +492,33 @@ TEST_CASE(
   f(values);
   CHECK(f.arena_bytes() < 12'000'000);
 }
+
+TEST_CASE("gradients of recurrences written out take memory for their steps, however many") {
+  // Elman's, gated, and one with a weight for the state before the last: chains of products that
+  // share factors over any distance, which no order may put together before it is known to gain.
+  const std::vector<std::function<Expr(Expr, Expr, Expr, Expr)>> kinds{
+      [](Expr x, Expr h, Expr, Expr U) { return tanh(x + dot(h, U)); },
+      [](Expr x, Expr h, Expr, Expr U) {
+        const Expr z = sigmoid(dot(h, U));
+        return z * h + (1 - z) * tanh(x + dot(h, transpose(U)));
+      },
+      [](Expr x, Expr h, Expr before, Expr U) { return x * dot(h, U) - sin(dot(before, U)); },
+  };
+  constexpr std::int64_t batch = 32, width = 100;
+  for (const auto& kind : kinds) {
+    const auto bytes_with = [&](std::int64_t steps) {
+      const Expr X = tensor3("X"), h0 = matrix("h0"), U = matrix("U");
+      Expr h = h0, before = h0;
+      for (std::int64_t t = 0; t < steps; ++t) {
+        const Expr next = kind(X[t], h, before, U);
+        before = std::exchange(h, next);
+      }
+      const Function f = function({X, h0, U}, {grad(mean(square(h)), U)});
+      f({Tensor(DType::float32, {steps, batch, width}), Tensor(DType::float32, {batch, width}),
+         Tensor(DType::float32, {width, width})});
+      return f.arena_bytes();
+    };
+    for (const std::int64_t steps : {4, 12, 13, 30})
+      CHECK(bytes_with(steps) < static_cast<std::size_t>(steps) * 10 * batch * width * 4);
+  }
+}
