@@ -16,6 +16,10 @@
 #include "cinch/core/type.hpp"
 #include "cinch/core/visibility.hpp"
 
+namespace cinch::planning {
+struct LoopProgram;
+}  // namespace cinch::planning
+
 namespace CINCH_PUBLIC cinch {
 
 struct Attrs;
@@ -101,7 +105,8 @@ struct Attrs {
   std::shared_ptr<SharedState> state = nullptr;   ///< Of a shared variable.
   std::uint64_t id = 0;                           ///< Makes an input different from all others.
   std::vector<Expr> formula = {};  ///< Of what an op computes, in variables of its own.
-  std::string label = {};          ///< The user's name for it; not compared.
+  std::shared_ptr<const planning::LoopProgram> loop = nullptr;  ///< Of a loop, compiled.
+  std::string label = {};  ///< The user's name for it; not compared.
 };
 bool operator==(const Attrs& a, const Attrs& b);
 

@@ -141,6 +141,10 @@ struct Op {
   // Derivatives.
   Grads (*grad)(Args x, const Expr& y,
                 const Expr& gy) = nullptr;  ///< One per input, empty where there is none.
+  /// Of an op whose results are parts of one computation, as those of a loop: whether two are of
+  /// the same one, and the gradients of several together.
+  bool (*siblings)(const Expr& a, const Expr& b) = nullptr;
+  Grads (*grads)(std::span<const Expr> ys, std::span<const Expr> gys) = nullptr;
   /// Of an op that has no derivative somewhere, where functions of it have one: the same graphs
   /// with these in terms that have. Done before a derivative is taken.
   std::vector<Expr> (*smoothed)(std::span<const Expr> roots) = nullptr;

@@ -12,6 +12,7 @@
 #include "cinch/ops/expm.hpp"
 #include "cinch/ops/factor.hpp"
 #include "cinch/ops/gamma.hpp"
+#include "cinch/ops/ifelse.hpp"
 #include "cinch/ops/index.hpp"
 #include "cinch/ops/linalg.hpp"
 #include "cinch/ops/linalg/fused_products.hpp"
@@ -27,6 +28,7 @@
 #include "cinch/ops/rules/positive.hpp"
 #include "cinch/ops/rules/root.hpp"
 #include "cinch/ops/rules/slopes.hpp"
+#include "cinch/ops/scan.hpp"
 #include "cinch/ops/shape.hpp"
 #include "cinch/ops/solve.hpp"
 #include "cinch/ops/special.hpp"
@@ -192,6 +194,9 @@ std::span<const Op* const> all_ops() {
       &random_uniform_op,
       &random_normal_op,
       &checked_parameter_op,
+      // loops
+      &scan_op,
+      &ifelse_op,
       // What is a derivative already
       &deriving::derivative_op,
   };

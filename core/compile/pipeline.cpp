@@ -1,6 +1,7 @@
 #include "cinch/core/compile/pipeline.hpp"
 
 #include "cinch/core/compile/accumulate.hpp"
+#include "cinch/core/compile/loops.hpp"
 #include "cinch/core/contract/contraction.hpp"
 #include "cinch/core/graph.hpp"
 #include "cinch/core/rewrite/rewrite.hpp"
@@ -32,6 +33,9 @@ void simplify(Goals& goals, Notes& notes) {
                                                    .settled = &notes.settled}));
 }
 
+/// Loops that users wrote, as steps.
+void loops(Goals& goals, Notes&) { set_values(goals, without_scans(values_of(goals))); }
+
 /// Ops that stand for a formula, as softmax, by simpler ones.
 void expand(Goals& goals, Notes&) {
   NodeMap<Expr> done;
@@ -59,6 +63,7 @@ void column_norms(Goals& goals, Notes&) { set_values(goals, join_column_norms(va
 constexpr Pass without_sizes[] = {{"simplify", simplify}};
 
 constexpr Pass with_sizes[] = {
+    {"simplify", simplify},         {"loops", loops},
     {"simplify", simplify},         {"expand", expand},
     {"simplify", simplify},         {"contract", contract},
     {"simplify", simplify},         {"add in place", add_in_place},

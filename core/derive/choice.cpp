@@ -99,7 +99,66 @@ std::optional<Choice> choice_of(const Expr& g, int depth) {
 
 }  // namespace
 
+namespace {
+
+/// What is `value` if a condition holds, or if it does not, and else `zeros`, without being
+/// computed.
+struct Lazy {
+  Expr condition, value, zeros;
+  bool holds;
+
+  Expr around(const Expr& e, const Expr& otherwise) const {
+    return apply(ifelse_op, {condition, holds ? e : otherwise, holds ? otherwise : e}, {},
+                 e->where);
+  }
+};
+
+bool is_zeros(const Expr& e) {
+  if (graphs::is_constant(e, 0)) return true;
+  const std::string_view name = e.op().name;
+  return (name == "broadcast_like" || name == "broadcast_to" || name == "cast") &&
+         is_zeros(e.inputs()[0]);
+}
+
+std::optional<Lazy> lazy_of(const Expr& g, int depth = 0) {
+  if (depth > deepest || graphs::is_leaf(g)) return {};
+  if (&g.op() == &ifelse_op) {
+    const Expr &a = g.inputs()[1], &b = g.inputs()[2];
+    if (is_zeros(b)) return Lazy{g.inputs()[0], a, b, true};
+    if (is_zeros(a)) return Lazy{g.inputs()[0], b, a, false};
+    return {};
+  }
+  const Op* op = &g.op();
+  if (op != &cast_op && op != &sum_op && op != &sum_like_op && !op->view()) return {};
+  auto inner = lazy_of(g.inputs()[0], depth + 1);
+  if (!inner || !is_float(inner->value.dtype())) return {};
+  for (Expr* part : {&inner->value, &inner->zeros}) {
+    std::vector<Expr> inputs(g.inputs().begin(), g.inputs().end());
+    inputs[0] = *part;
+    *part = with_inputs(g, std::move(inputs));
+  }
+  return inner;
+}
+
+}  // namespace
+
 Grads gradients_inside_choice(const Expr& node, const Expr& gy) {
+  if (const auto lazy = lazy_of(gy)) {
+    Grads result = gradients_inside_choice(node, lazy->value);
+    for (std::size_t k = 0; k < result.size(); ++k) {
+      Expr& g = result[k];
+      if (!g.has_value()) continue;
+      const Expr& input = node.inputs()[k];
+      if (g == lazy->value && g.dims() == input.dims()) {
+        g = gy;
+        continue;
+      }
+      // The shape is the input's, which is known without what is not chosen.
+      if (g.dims() != input.dims()) g = sum_like(g, input);
+      g = lazy->around(g, broadcast_like(cast(Arg(0.0), g.dtype()), input));
+    }
+    return result;
+  }
   const auto choice = node.op().elementwise() ? choice_of(gy) : std::nullopt;
   if (!choice) return node.op().grad(node.inputs(), node, gy);
   Grads result = node.op().grad(node.inputs(), node, choice->value);
@@ -110,6 +169,14 @@ Grads gradients_inside_choice(const Expr& node, const Expr& gy) {
 }
 
 Expr sum_of_choices(const Expr& a, const Expr& b) {
+  if (const auto lazy_a = lazy_of(a), lazy_b = lazy_of(b);
+      lazy_a && lazy_b && lazy_a->condition == lazy_b->condition) {
+    if (lazy_a->holds == lazy_b->holds)
+      return lazy_a->around(sum_of_choices(lazy_a->value, lazy_b->value), lazy_a->zeros);
+    const Lazy& first = lazy_a->holds ? *lazy_a : *lazy_b;
+    const Lazy& second = lazy_a->holds ? *lazy_b : *lazy_a;
+    return apply(ifelse_op, {first.condition, first.value, second.value}, {}, a->where);
+  }
   const auto of_a = choice_of(a), of_b = choice_of(b);
   if (!of_a || !of_b) return a + b;
   if (of_a->chosen == of_b->chosen) return switch_(of_a->chosen, of_a->value + of_b->value, 0);

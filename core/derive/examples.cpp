@@ -147,13 +147,30 @@ Place counted_rows(const Flow& flow, std::size_t i, const Place& place, const Co
 
 Separation::Separation(const Expr& y, const Expr& x) : y_(y), x_(x.get()) {
   for (const Expr& node : topological(std::span(&y, 1))) visit(node);
-  const auto found = places_.find(y.get());
-  if (found != places_.end()) in_result_ = found->second;
 }
 
-Expr Separation::mixing() const {
-  const auto found = mixed_.find(y_.get());
+Separation::Separation(std::span<const Expr> roots, std::span<const Given> given,
+                       const Count& examples)
+    : examples_(examples) {
+  for (const Given& one : given) {
+    known_.insert(one.x.get());
+    sizes_[one.x.get()] = one.sizes;
+    if (one.place.found()) places_[one.x.get()] = one.place;
+    for (const Count& size : one.sizes)
+      size_symbols_.insert(size.symbols().begin(), size.symbols().end());
+    if (one.x.rank() == 0 && one.x.dtype() == DType::int64) values_[one.x.get()] = value_of(one.x);
+  }
+  for (const Expr& node : topological(roots)) visit(node);
+}
+
+Expr Separation::mixing(const Expr& root) const {
+  const auto found = mixed_.find(root.get());
   return found == mixed_.end() ? Expr() : found->second;
+}
+
+Place Separation::place(const Expr& root) const {
+  const auto found = places_.find(root.get());
+  return found == places_.end() ? Place() : found->second;
 }
 
 void Separation::visit(const Expr& node) {

@@ -99,10 +99,21 @@ class Separation {
  public:
   Separation(const Expr& y, const Expr& x);
 
+  /// A variable of which it is known where examples stand, if anywhere, and what its sizes are.
+  struct Given {
+    Expr x;
+    Place place;
+    std::vector<Count> sizes;
+  };
+  /// The same of several variables of a formula that is part of another one.
+  Separation(std::span<const Expr> roots, std::span<const Given> given, const Count& examples);
+
   /// The first op that mixes examples of what y is made of; empty if they stay apart.
-  Expr mixing() const;
+  Expr mixing() const { return mixing(y_); }
+  Expr mixing(const Expr& root) const;
   /// Where they stand in y. Only where nothing mixes.
-  const Place& in_result() const { return in_result_; }
+  Place in_result() const { return place(y_); }
+  Place place(const Expr& root) const;
 
  private:
   friend class Flow;
@@ -121,7 +132,7 @@ class Separation {
   Count symbol_for(std::vector<std::int64_t> key);
 
   Expr y_;
-  const Node* x_;
+  const Node* x_ = nullptr;
   Count examples_;
   NodeMap<std::vector<Count>> sizes_;
   NodeMap<Count> values_;               // Of int64 and bool scalars.
@@ -132,7 +143,6 @@ class Separation {
   std::vector<Expr> alive_;  // Addresses are keys: none may be used again.
   NodeSet known_;
   std::unordered_set<std::int64_t> size_symbols_;  // Those that cannot be negative.
-  Place in_result_;
 };
 
 }  // namespace cinch::deriving

@@ -132,6 +132,26 @@ Expr held_formula(const Expr& node) {
   return has_rule ? Expr(node.inputs()[0]) : node;
 }
 
+/// The nodes whose gradients go on at `node`, of those that have one: itself; or, of parts of one
+/// computation, all of them at the first. What they are made of comes before that, and what is made
+/// of any of them has been met.
+template <class F>
+std::vector<Expr> taken_together(const Expr& node, std::span<const Expr> order, F has_one) {
+  std::vector<Expr> result;
+  if (!node.op().grads) {
+    if (has_one(node)) result.push_back(node);
+    return result;
+  }
+  bool first = true;
+  for (const Expr& other : order) {
+    if (&other.op() != &node.op() || !node.op().siblings(node, other)) continue;
+    if (first && !(other == node)) return {};
+    first = false;
+    if (has_one(other)) result.push_back(other);
+  }
+  return result;
+}
+
 /// By the inputs of `formula`, which computes `node`. Where its value appears, it is as `node`.
 Grads gradients_of(const Expr& node, const Expr& formula, const Expr& gy) {
   if (formula == node) return deriving::gradients_inside_choice(node, gy);
@@ -197,18 +217,26 @@ std::vector<Expr> accumulate(const Expr& y, const Expr& v, const std::vector<Exp
   NodeMap<Expr> gradient;
   if (flow.active.contains(roots[0].get())) gradient[roots[0].get()] = seed;
   for (auto node = order.rbegin(); node != order.rend(); ++node) {
-    const auto found = gradient.find(node->get());
-    if (found == gradient.end() || graphs::is_leaf(*node)) continue;
+    if (graphs::is_leaf(*node)) continue;
+    const std::vector<Expr> ys = taken_together(*node, order, [&](const Expr& part) {
+      return gradient.contains(part.get()) && !constants.contains(part.get());
+    });
     // A parameter may itself depend on another parameter: the flow goes on through it where it is
     // differentiable.
-    if (constants.contains(node->get()) || !node->op().grad) continue;
+    if (ys.empty() || !node->op().grad) continue;
     const bool goes_on = std::ranges::any_of(
         node->inputs(), [&](const Expr& input) { return flow.active.contains(input.get()); });
     if (!goes_on) continue;
     const Attribution as((*node)->where, /*force=*/true);
-    const Expr gy = found->second;
     const Expr rule = held_formula(*node);
-    const Grads grads = gradients_of(*node, rule, gy);
+    Grads grads;
+    if (node->op().grads) {
+      std::vector<Expr> gys;
+      for (const Expr& part : ys) gys.push_back(gradient.at(part.get()));
+      grads = node->op().grads(ys, gys);
+    } else {
+      grads = gradients_of(*node, rule, gradient.at(node->get()));
+    }
     for (std::size_t i = 0; i < grads.size(); ++i) {
       const Expr& input = rule.inputs()[i];
       if (!grads[i].has_value() || !value_matters(rule, i) || !flow.active.contains(input.get()))

@@ -50,7 +50,7 @@ void require_separate_examples(const Expr& y, const Expr& x) {
                                          : ""),
                        y, x);
   }
-  const deriving::Place& place = examples.in_result();
+  const deriving::Place place = examples.in_result();
   if (!place.found()) return;
   if (place.axis != 0) {
     refuse_to_separate(text("the examples must be the first axis of ", describe(y),
@@ -81,13 +81,13 @@ bool examples_are_separate(const Expr& y, const Expr& x) {
 
 namespace {
 
-Expr vectorized(const Expr& y, const Expr& x, const Expr& values) {
-  // The values come in at the end: they may be made of x themselves.
-  const Expr many = variable("many", values.type());
-  NodeMap<Expr> batched;
-  batched[x.get()] = many;
-  for (const Expr& node : topological(std::span(&y, 1), {x.get()})) {
-    if (node == x) continue;
+/// Adds to `batched`, which has variables and many values of each, what follows from them up to the
+/// roots.
+void batch(std::span<const Expr> roots, NodeMap<Expr>& batched) {
+  NodeSet cut;
+  for (const auto& [node, many] : batched) cut.insert(node);
+  for (const Expr& node : topological(roots, cut)) {
+    if (cut.contains(node.get())) continue;
     std::vector<Expr> args;
     std::vector<bool> has_axis;
     for (std::size_t i = 0; i < node.inputs().size(); ++i) {
@@ -108,10 +108,15 @@ Expr vectorized(const Expr& y, const Expr& x, const Expr& values) {
                       " cannot take one more axis, at " + node->where.text());
     }
   }
-  // What is left of x itself only lends its shape: that of one of the many.
-  std::vector<std::int64_t> without_first;
-  for (std::int64_t axis = 1; axis < many.rank(); ++axis) without_first.push_back(axis);
-  const Expr one = dimshuffle(narrow(many, 0, 0, 1, /*step=*/1), without_first);
+}
+
+Expr vectorized(const Expr& y, const Expr& x, const Expr& values) {
+  // The values come in at the end: they may be made of x themselves.
+  const Expr many = variable("many", values.type());
+  NodeMap<Expr> batched;
+  batched[x.get()] = many;
+  batch(std::span(&y, 1), batched);
+  const Expr one = deriving::one_of(many);  // What is left of x itself only lends its shape.
   const auto found = batched.find(y.get());
   Expr result;
   if (found != batched.end()) {
@@ -126,6 +131,28 @@ Expr vectorized(const Expr& y, const Expr& x, const Expr& values) {
 }
 
 }  // namespace
+
+Expr deriving::one_of(const Expr& many) {
+  std::vector<std::int64_t> without_first;
+  for (std::int64_t axis = 1; axis < many.rank(); ++axis) without_first.push_back(axis);
+  return dimshuffle(narrow(many, 0, 0, 1, /*step=*/1), without_first);
+}
+
+std::vector<Expr> deriving::over_many(std::span<const Expr> roots, const Substitutions& many) {
+  NodeMap<Expr> batched;
+  Substitutions shapes;
+  for (const auto& [x, values] : many) {
+    batched[x.get()] = values;
+    shapes.emplace_back(x, one_of(values));
+  }
+  batch(roots, batched);
+  std::vector<Expr> result;
+  for (const Expr& root : roots) {
+    const auto found = batched.find(root.get());
+    result.push_back(found == batched.end() ? Expr() : found->second);
+  }
+  return graphs::replaced(result, shapes);
+}
 
 Expr vectorize(const Arg& y, const Expr& x, const Expr& many) {
   const Attribution as(y.where());

@@ -2,13 +2,23 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
+#include <vector>
 
-#include "cinch/core/expr.hpp"
+#include "cinch/core/graph.hpp"
 
 namespace cinch::deriving {
 
 /// `pulled`, which is linear in `seed` of y's type, for each output of y along its axes from
 /// `first_axis` on: these axes, then those of `pulled`.
 Expr rows(const Expr& pulled, const Expr& seed, const Expr& y, std::int64_t first_axis);
+
+/// `roots` for many values of some variables together: of each pair {variable, values} the values
+/// have one more axis in front, all of one length, and so have the results. Empty where a root
+/// depends on none of them. Throws GradError for an op that cannot take one more axis.
+std::vector<Expr> over_many(std::span<const Expr> roots, const Substitutions& many);
+
+/// The first of the many, for its shape.
+Expr one_of(const Expr& many);
 
 }  // namespace cinch::deriving

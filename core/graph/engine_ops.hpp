@@ -14,6 +14,10 @@ extern const Op stop_gradient_op;
 extern const Op switch_op, cast_op, sum_op, sum_like_op, equal_op;
 /// The op behind size(x, axis).
 extern const Op size_op;
+/// The op behind scan(): graph/recurrence.hpp says what it computes.
+extern const Op scan_op;
+/// The op behind ifelse(): of its two last operands only the chosen one is computed.
+extern const Op ifelse_op;
 /// The element itself, stored anew: how the planner lays values out in row-major order.
 extern const Op copy_op;
 

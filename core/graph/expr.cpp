@@ -182,7 +182,7 @@ bool operator==(const Attrs& a, const Attrs& b) {
   const bool same_value =
       a.value == b.value || (a.value && b.value && same_bits(*a.value, *b.value));
   return a.ints == b.ints && a.dtype == b.dtype && a.state == b.state && a.id == b.id &&
-         same_value && a.formula == b.formula;
+         same_value && a.formula == b.formula && a.loop == b.loop;
 }
 
 const Attrs& Expr::attrs(Source where) const {
@@ -278,7 +278,7 @@ Expr apply(const Op& op, std::vector<Expr> inputs, Attrs attrs, Source where) {
     type.weak = weak;
     std::shared_ptr<const Attrs> stored;
     if (attrs.value || attrs.state || attrs.id || !attrs.ints.empty() || !attrs.label.empty() ||
-        attrs.dtype != DType::float64) {
+        attrs.dtype != DType::float64 || attrs.loop || !attrs.formula.empty()) {
       stored = std::make_shared<const Attrs>(std::move(attrs));
     }
     return Expr(std::make_shared<const Node>(op, std::move(inputs), std::move(stored),

@@ -85,11 +85,18 @@ Expr variable(std::string label, DType dtype, const Shape& sizes, Source where) 
 
 bool is_variable(const Expr& expr) { return &expr.op() == &graphs::variable_op; }
 
+namespace {
+std::atomic<std::uint64_t> shared_made{0};
+}  // namespace
+
+std::uint64_t graphs::shared_variables_made() { return shared_made.load(); }
+
 Shared::Shared(Tensor value, std::string label, Source where) {
   Type type = type_of(value);
   auto state = std::make_shared<SharedState>();
   state->value = std::move(value);
   state->label = label;
+  state->number = shared_made.fetch_add(1, std::memory_order_relaxed);
   Expr::operator=(leaf(graphs::shared_op, {.state = std::move(state), .label = std::move(label)},
                        std::move(type), where));
 }

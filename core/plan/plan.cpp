@@ -8,6 +8,7 @@
 #include "cinch/core/graph.hpp"
 #include "cinch/core/graph/naming.hpp"
 #include "cinch/core/graph/shared_state.hpp"
+#include "cinch/core/plan/loop_program.hpp"
 #include "cinch/core/shared.hpp"
 
 namespace cinch::planning {
@@ -67,14 +68,26 @@ void Plan::run(std::span<const void* const> inputs) {
   run_all(steps_, 0);
 }
 
+bool Plan::is_needed(std::size_t step) const {
+  return std::ranges::all_of(guards_[step], [&](const GuardAt& guard) {
+    const auto* conditions =
+        reinterpret_cast<const bool*>(buffers_[static_cast<std::size_t>(guard.buffer)]);
+    return conditions[guard.offset] == guard.holds;
+  });
+}
+
 void Plan::run_all(const std::vector<Step>& steps, std::size_t first_number) {
+  const bool chooses = &steps == &steps_ && !guards_.empty();
   if (!profiling_) {
-    for (const Step& step : steps) run_step(step);
+    for (std::size_t k = 0; k < steps.size(); ++k) {
+      if (!chooses || is_needed(k)) run_step(steps[k]);
+    }
     return;
   }
   using Clock = std::chrono::steady_clock;
   Clock::time_point before = Clock::now();
   for (std::size_t k = 0; k < steps.size(); ++k) {
+    if (chooses && !is_needed(k)) continue;
     run_step(steps[k]);
     const Clock::time_point after = Clock::now();
     StepTime& time = times_[first_number + k];
@@ -87,6 +100,15 @@ void Plan::run_all(const std::vector<Step>& steps, std::size_t first_number) {
 void Plan::set_profiling(bool on) {
   profiling_ = on;
   if (on && times_.empty()) times_.resize(step_count());
+}
+
+std::size_t Plan::arena_bytes() const {
+  std::size_t result = arena_bytes_;
+  for (const Step& step : steps_) {
+    const auto* kernel = std::get_if<KernelStep>(&step);
+    if (kernel && kernel->node.attrs().loop) result += kernel->node.attrs().loop->bytes();
+  }
+  return result;
 }
 
 const void* Plan::result(std::size_t k) const {
@@ -123,6 +145,19 @@ std::string tally(std::span<const Expr> nodes) {
     result += name;
   }
   return result;
+}
+
+/// "200 steps backward of: dot (32, 100) (100, 100), loop tanh over (1, 3200)".
+std::string described(const LoopProgram& program, std::int64_t count) {
+  std::string result =
+      text(count, count == 1 ? " step" : " steps", program.r.backward ? " backward of: " : " of: ");
+  bool first = true;
+  for (const StepInfo& step : program.plan->steps()) {
+    if (step.kernel == "view") continue;
+    result += (first ? "" : "; ") + (step.kernel == "loop" ? "loop " + step.what : step.what);
+    first = false;
+  }
+  return first ? result + "nothing" : result;
 }
 
 double bytes_of(DType dtype, const Shape& shape, const Strided& where) {
@@ -168,6 +203,8 @@ std::vector<StepInfo> Plan::steps() const {
       }
       const auto& out = kernel->output;
       info.what += " -> " + cinch::text(out.shape);
+      if (const LoopProgram* program = kernel->node.attrs().loop.get())
+        info.what = described(*program, kernel->inputs.front().shape.front());
       info.bytes += bytes_of(out.dtype, out.shape, out.where);
       info.writes.push_back(name_of(out.buffer));
     } else if (const auto* move = std::get_if<MoveStep>(&step)) {
@@ -185,7 +222,16 @@ std::vector<StepInfo> Plan::steps() const {
     }
     result.push_back(std::move(info));
   };
-  for (const Step& step : steps_) add(step, false);
+  for (std::size_t k = 0; k < steps_.size(); ++k) {
+    add(steps_[k], false);
+    if (!guards_.empty() && !guards_[k].empty()) {
+      std::string cases;
+      for (const GuardAt& guard : guards_[k])
+        cases += (cases.empty() ? "if " : " and ") + std::string(guard.holds ? "" : "not ") +
+                 name_of(guard.buffer);
+      result.back().what = cases + ": " + result.back().what;
+    }
+  }
   for (const Step& step : commits_) add(step, true);
   return result;
 }

@@ -35,7 +35,8 @@ class Plan {
   /// Writes the updates.
   void commit();
 
-  std::size_t arena_bytes() const { return arena_bytes_; }
+  /// Of all temporaries, those of loops included.
+  std::size_t arena_bytes() const;
   /// Bytes of all temporaries, had each a place of its own.
   std::size_t temporary_bytes() const { return temporary_bytes_; }
   std::size_t step_count() const { return steps_.size() + commits_.size(); }
@@ -82,8 +83,15 @@ class Plan {
     SharedState* target;
   };
   using Step = std::variant<LoopStep, KernelStep, MoveStep, CopyStep>;
+  /// In which case a step is needed: where a bool in a buffer is this.
+  struct GuardAt {
+    int buffer;
+    std::int64_t offset;
+    bool holds;
+  };
 
   void run_step(const Step& step);
+  bool is_needed(std::size_t step) const;
   void run_all(const std::vector<Step>& steps, std::size_t first_number);
   std::string name_of(int buffer) const;
 
@@ -91,6 +99,7 @@ class Plan {
     void operator()(std::byte* memory) const;
   };
   std::vector<Step> steps_, commits_;
+  std::vector<std::vector<GuardAt>> guards_;  // Of each of steps_; empty where nothing is chosen.
   std::vector<std::byte*> buffers_;
   std::vector<std::size_t> inputs_;  // Buffer of each input.
   std::vector<std::pair<std::size_t, SharedState*>>

@@ -130,16 +130,35 @@ class Planner {
 
   void emit_steps() {
     for (const Unit& unit : s_.units) {
-      if (unit.group >= 0) {
-        const Group& group = s_.group(unit.group);
-        emit_loop(group, group.is_final ? plan_.commits_ : plan_.steps_);
-      } else if (unit.node.op().view()) {
-        emit_view(unit.node);
-      } else if (unit.node.op().kernel()) {
-        emit_kernel(unit.node);
-      } else {
-        throw Error(std::string(unit.node.op().name) + " cannot run in Mode::fast");
-      }
+      const Expr& first = unit.group >= 0 ? s_.group(unit.group).nodes.front() : unit.node;
+      const std::size_t begin = plan_.steps_.size();
+      emit_unit(unit);
+      if (!s_.guards.empty()) guard_steps(begin, s_.guards_of(first));
+    }
+  }
+
+  /// Steps from `begin` on are made in these cases only.
+  void guard_steps(std::size_t begin, const Guards& guards) {
+    std::vector<Plan::GuardAt> places;
+    for (const Guard& guard : guards) {
+      const Place& condition = place(guard.condition);
+      places.push_back({condition.buffer, condition.where.offset, guard.holds});
+      for (std::size_t k = begin; k < plan_.steps_.size(); ++k)
+        uses_.push_back({owner(condition.buffer), false, k});
+    }
+    plan_.guards_.resize(plan_.steps_.size(), places);
+  }
+
+  void emit_unit(const Unit& unit) {
+    if (unit.group >= 0) {
+      const Group& group = s_.group(unit.group);
+      emit_loop(group, group.is_final ? plan_.commits_ : plan_.steps_);
+    } else if (unit.node.op().view()) {
+      emit_view(unit.node);
+    } else if (unit.node.op().kernel()) {
+      emit_kernel(unit.node);
+    } else {
+      throw Error(std::string(unit.node.op().name) + " cannot run in Mode::fast");
     }
   }
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "cinch/core/graph.hpp"
+#include "cinch/core/plan/guards.hpp"
 #include "cinch/core/plan/plan.hpp"
 
 namespace cinch::planning {
@@ -31,11 +32,18 @@ struct Schedule {
   std::vector<Group> groups;
   std::vector<Unit> units;  ///< In the order in which they run.
   NodeMap<int> group_of;
-  NodeSet stored;  ///< Loop values that something outside their loop reads.
+  NodeMap<Guards> guards;  ///< Of what need not be computed in all cases.
+  NodeSet stored;          ///< Loop values that something outside their loop reads.
   /// New values that their loop, or a product added to one, writes over the old ones.
   NodeMap<SharedState*> final_target, in_place;
 
   Group& group(int k) { return groups[static_cast<std::size_t>(k)]; }
+  /// In which cases a node is needed.
+  const Guards& guards_of(const Expr& node) const {
+    static const Guards& always = *new Guards;
+    const auto found = guards.find(node.get());
+    return found == guards.end() ? always : found->second;
+  }
   /// Where a node has no group: -1.
   int group_at(const Expr& node) const {
     const auto found = group_of.find(node.get());

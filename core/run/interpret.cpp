@@ -1,11 +1,13 @@
 #include "cinch/core/run/interpret.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <new>
 #include <optional>
 #include <stdexcept>
 
 #include "cinch/core/graph.hpp"
+#include "cinch/core/graph/engine_ops.hpp"
 #include "cinch/core/graph/leaves.hpp"
 #include "cinch/core/graph/naming.hpp"
 #include "cinch/core/refusal.hpp"
@@ -82,6 +84,43 @@ Tensor interpret_node(const Expr& node, std::span<const Tensor* const> operands)
   }
 }
 
+namespace {
+
+/// What is needed for the roots, inputs before their users: of an ifelse() the chosen side only,
+/// which `value_of` the condition says.
+template <class F>
+void compute_needed(std::span<const Expr> roots, F compute, const NodeMap<const Tensor*>& value) {
+  std::vector<Expr> path;
+  for (const Expr& root : roots) {
+    path.push_back(root);
+    while (!path.empty()) {
+      const Expr node = path.back();
+      if (value.contains(node.get())) {
+        path.pop_back();
+        continue;
+      }
+      std::size_t before = path.size();
+      const auto need = [&](const Expr& input) {
+        if (!value.contains(input.get())) path.push_back(input);
+      };
+      if (&node.op() == &ifelse_op) {
+        need(node.inputs()[0]);
+        if (path.size() == before) {
+          const bool holds = value.at(node.inputs()[0].get())->item() != 0;
+          need(node.inputs()[holds ? 1 : 2]);
+        }
+      } else {
+        for (const Expr& input : node.inputs()) need(input);
+      }
+      if (path.size() > before) continue;
+      compute(node);
+      path.pop_back();
+    }
+  }
+}
+
+}  // namespace
+
 std::vector<Tensor> interpret(std::span<const Expr> roots, std::span<const Binding> bindings,
                               bool watch) {
   NodeMap<const Tensor*> value;
@@ -94,11 +133,14 @@ std::vector<Tensor> interpret(std::span<const Expr> roots, std::span<const Bindi
   for (const Expr& root : roots) ++uses[root.get()];
   for (const auto& [variable, tensor] : bindings) value[variable.get()] = &tensor;
 
-  for (const Expr& node : order) {
+  const auto compute = [&](const Expr& node) {
     if (is_shared(node)) {
       value[node.get()] = &as_shared(node).value();
     } else if (const Tensor* constant = constant_value(node)) {
       value[node.get()] = constant;
+    } else if (&node.op() == &ifelse_op) {
+      const bool holds = value.at(node.inputs()[0].get())->item() != 0;
+      value[node.get()] = &(computed[node.get()] = *value.at(node.inputs()[holds ? 1 : 2].get()));
     } else if (!graphs::is_leaf(node)) {
       std::vector<const Tensor*> values;
       for (const Expr& input : node.inputs()) values.push_back(value.at(input.get()));
@@ -108,8 +150,17 @@ std::vector<Tensor> interpret(std::span<const Expr> roots, std::span<const Bindi
     }
     // An infinity that was written as a number is meant.
     if (watch && !constant_value(node)) require_finite(node, *value.at(node.get()));
-    for (const Expr& input : node.inputs()) {
-      if (--uses[input.get()] == 0) computed.erase(input.get());
+  };
+  const bool chooses =
+      std::ranges::any_of(order, [](const Expr& node) { return &node.op() == &ifelse_op; });
+  if (chooses) {
+    compute_needed(roots, compute, value);
+  } else {
+    for (const Expr& node : order) {
+      compute(node);
+      for (const Expr& input : node.inputs()) {
+        if (--uses[input.get()] == 0) computed.erase(input.get());
+      }
     }
   }
   std::vector<Tensor> result;

@@ -1,0 +1,64 @@
+#include "cinch/core/graph/recurrence.hpp"
+
+#include <algorithm>
+
+#include "cinch/core/graph.hpp"
+#include "cinch/core/graph/derivation.hpp"
+#include "cinch/core/graph/engine_ops.hpp"
+
+namespace cinch::graphs {
+
+Type row_type(const Type& rows) { return {rows.dtype, {rows.dims.begin() + 1, rows.dims.end()}}; }
+
+Type Recurrence::variable_type(std::size_t k, const Expr& operand) const {
+  if (k < sequences) return row_type(operand.type());
+  return {operand.dtype(), operand.dims()};
+}
+
+bool is_number(const Expr& e) {
+  return e.rank() == 0 && e.dtype() == DType::int64 && constant_value(e);
+}
+
+Recurrence Recurrence::fitted(Args operands) const {
+  Substitutions fresh;
+  for (std::size_t k = 0; k < variables.size(); ++k) {
+    const Expr& old = variables[k];
+    const Type type = variable_type(k, operands[k]);
+    if (k >= others_begin() && is_number(operands[k])) {
+      fresh.emplace_back(old, operands[k]);
+    } else if (old.dtype() != type.dtype || old.dims() != type.dims) {
+      fresh.emplace_back(old, variable(old.attrs().label, type, old->where));
+    }
+  }
+  if (fresh.empty()) return *this;
+  std::vector<Expr> roots = updates;
+  roots.push_back(value);
+  roots = replaced(roots, fresh);
+  Recurrence result = *this;
+  result.value = roots.back();
+  roots.pop_back();
+  result.updates = std::move(roots);
+  for (const auto& [old, now] : fresh) {
+    if (is_variable(now)) std::ranges::replace(result.variables, old, now);
+  }
+  return result;
+}
+
+bool says_size(const Expr& node, std::size_t k) {
+  if (&node.op() != &scan_op) return false;
+  const Expr& operand = node.inputs()[k];
+  if (operand.rank() != 0 || operand.dtype() != DType::int64) return false;
+  const Recurrence r = Recurrence::of(node.attrs());
+  if (k < r.others_begin()) return false;
+  std::vector<Expr> roots = r.updates, sizes;
+  roots.push_back(r.value);
+  for (const Expr& inner : topological(roots)) {
+    for (std::size_t i = 0; i < inner.inputs().size(); ++i) {
+      if (inner.op().is_size(i) || says_size(inner, i)) sizes.push_back(inner.inputs()[i]);
+    }
+  }
+  const std::vector<Expr> nodes = topological(sizes);
+  return std::ranges::find(nodes, r.variables[k]) != nodes.end();
+}
+
+}  // namespace cinch::graphs

@@ -1,0 +1,986 @@
+#include "cinch/ops/scan.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "cinch/core/derive/examples.hpp"
+#include "cinch/core/derive/rows.hpp"
+#include "cinch/core/grad.hpp"
+#include "cinch/core/graph.hpp"
+#include "cinch/core/graph/derivation.hpp"
+#include "cinch/core/graph/engine_ops.hpp"
+#include "cinch/core/graph/leaves.hpp"
+#include "cinch/core/graph/recurrence.hpp"
+#include "cinch/core/graph/shared_state.hpp"
+#include "cinch/core/refusal.hpp"
+#include "cinch/core/rewrite/rewrite.hpp"
+#include "cinch/core/run/interpret.hpp"
+#include "cinch/ops/activation.hpp"
+#include "cinch/ops/arithmetic.hpp"
+#include "cinch/ops/arrange.hpp"
+#include "cinch/ops/index.hpp"
+#include "cinch/ops/linalg.hpp"
+#include "cinch/ops/records/sizes.hpp"
+#include "cinch/ops/reduce.hpp"
+#include "cinch/ops/shape.hpp"
+#include "cinch/ops/trigonometry.hpp"
+
+namespace cinch {
+
+namespace {
+
+using graphs::Recurrence;
+
+// Types and values
+// -------------------------------------------------------------------------------------------------
+
+/// Throws TypeError where a step leaves a state in another type than it finds it in.
+void require_kept(const Recurrence& r) {
+  for (std::size_t k = 0; k < r.states; ++k) {
+    const Expr &before = r.state(k), &after = r.updates[k];
+    bool same = before.dtype() == after.dtype() && before.rank() == after.rank();
+    for (std::size_t axis = 0; same && axis < after.dims().size(); ++axis) {
+      const Dim a = before.dims()[axis], b = after.dims()[axis];
+      same = a == b || !a.known() || !b.known();
+    }
+    if (same) continue;
+    throw TypeError(text("a step must leave ", describe(before), " in its type, ", before.type(),
+                         ": it makes ", after.type(), " of it  ", describe(after),
+                         written_at(after->where)));
+  }
+}
+
+/// How many rows the sequences have. Throws TypeError where that differs.
+Dim rows_of(Args sequences) {
+  Dim result = sequences[0].dims()[0];
+  for (const Expr& sequence : sequences) {
+    const Dim rows = sequence.dims()[0];
+    if (result.known() && rows.known() && !(rows == result)) {
+      throw TypeError(
+          text("sequences have different numbers of rows, ", result.size(), " and ", rows.size()));
+    }
+    if (!result.known()) result = rows;
+  }
+  return result;
+}
+
+/// `r` for these operands. Where all their sizes are known, so are those of what a step makes.
+Recurrence fitted(const Recurrence& r, Args operands) {
+  Recurrence result = r.fitted(operands);
+  const auto is_static = [](const Expr& e) { return e.type().is_static(); };
+  if (!std::ranges::all_of(operands, is_static)) return result;
+  std::vector<Expr> roots = result.updates;
+  roots.push_back(result.value);
+  if (std::ranges::all_of(roots, is_static)) return result;
+  roots = rewriting::rewrite(roots);
+  result.value = roots.back();
+  roots.pop_back();
+  result.updates = std::move(roots);
+  return result;
+}
+
+Type scan_type(Args x, const Attrs& attrs) {
+  Recurrence r = Recurrence::of(attrs);
+  for (const Expr& sequence : x.first(r.sequences)) {
+    if (sequence.rank() < 1) throw TypeError("a sequence needs a first axis, its steps");
+  }
+  const Dim steps = rows_of(x.first(r.sequences));
+  r = fitted(r, x);
+  require_kept(r);
+  if (r.last >= 0) {
+    const auto k = static_cast<std::size_t>(r.last);
+    Type kept{r.updates[k].dtype(), x[r.sequences + k].dims()};
+    for (std::size_t axis = 0; axis < kept.dims.size(); ++axis) {
+      const Dim after = r.updates[k].dims()[axis];
+      if (!kept.dims[axis].known() && after.known()) kept.dims[axis] = after;
+    }
+    return kept;
+  }
+  Type result{r.value.dtype(), r.value.dims()};
+  result.dims.insert(result.dims.begin(), steps);
+  return result;
+}
+
+Tensor row_of(const Tensor& rows, std::int64_t t) {
+  Tensor result(rows.dtype(), {rows.shape().begin() + 1, rows.shape().end()});
+  std::memcpy(
+      result.raw(),
+      static_cast<const std::byte*>(rows.raw()) + static_cast<std::size_t>(t) * result.bytes(),
+      result.bytes());
+  return result;
+}
+
+Tensor scan_reference(Values in, const Attrs& attrs) {
+  std::vector<Expr> operands;
+  for (const Tensor* value : in) {
+    const bool number = value->dtype() == DType::int64 && value->rank() == 0;
+    operands.push_back(number ? constant(*value) : variable("", type_of(*value)));
+  }
+  const Type type = scan_type(operands, attrs);
+  const Recurrence r = fitted(Recurrence::of(attrs), operands);
+  std::vector<Tensor> now;  // The states.
+  for (std::size_t k = 0; k < r.states; ++k) now.push_back(*in[r.sequences + k]);
+  if (!type.is_static())
+    throw TypeError("the size of what a step makes depends on values of that step");
+  Tensor result(type.dtype, type.shape());
+  const std::int64_t steps = in[0]->shape()[0];
+  std::vector<Expr> roots = r.updates;
+  roots.push_back(r.value);
+  for (std::int64_t n = 0; n < steps; ++n) {
+    const std::int64_t t = r.backward ? steps - 1 - n : n;
+    std::vector<Binding> bindings;
+    for (std::size_t k = 0; k < r.variables.size(); ++k) {
+      if (k < r.sequences) {
+        bindings.emplace_back(r.variables[k], row_of(*in[k], t));
+      } else if (k < r.others_begin()) {
+        bindings.emplace_back(r.variables[k], now[k - r.sequences]);
+      } else {
+        bindings.emplace_back(r.variables[k], *in[k]);
+      }
+    }
+    std::vector<Tensor> made = running::interpret(roots, bindings, /*watch=*/false);
+    if (r.last < 0) {
+      std::memcpy(
+          static_cast<std::byte*>(result.raw()) + static_cast<std::size_t>(t) * made.back().bytes(),
+          made.back().raw(), made.back().bytes());
+    }
+    made.pop_back();
+    now = std::move(made);
+  }
+  return r.last < 0 ? result : now[static_cast<std::size_t>(r.last)];
+}
+
+/// What has the shape of one row, and is never computed: it may have no rows.
+Expr like_a_row(const Expr& rows) {
+  const Expr numbers = is_float(rows.dtype()) ? rows : cast(rows, DType::float64);
+  return cast(sum_axes(numbers, {0}), rows.dtype());
+}
+
+/// `e`, of the recurrence's variables, where only its shape matters.
+Expr shape_outside(const Expr& e, const Recurrence& r, Args operands) {
+  Substitutions values;
+  for (std::size_t k = 0; k < r.variables.size(); ++k) {
+    values.emplace_back(r.variables[k],
+                        k < r.sequences ? like_a_row(operands[k]) : Expr(operands[k]));
+  }
+  return graphs::replaced(std::span(&e, 1), values).front();
+}
+
+Expr scan_size(const Expr& y, std::int64_t axis) {
+  const Recurrence r = Recurrence::of(y.attrs());
+  if (r.last >= 0) return size(y.inputs()[r.sequences + static_cast<std::size_t>(r.last)], axis);
+  if (axis == 0) return size(y.inputs()[0], 0);
+  return size(shape_outside(r.value, r, y.inputs()), axis - 1);
+}
+
+// Derivatives
+// -------------------------------------------------------------------------------------------------
+
+/// Whether `e` is what stands for the gradient by what a formula does not depend on.
+bool is_zero(const Expr& e) {
+  if (graphs::is_constant(e, 0)) return true;
+  const bool carried = e.op().name == "broadcast_like" || &e.op() == &cast_op ||
+                       e.op().name == "broadcast_to" || e.op().name == "sum_like";
+  return carried && is_zero(e.inputs()[0]);
+}
+
+Expr zeros_of(const Expr& x) { return broadcast_like(cast(Arg(0.0), x.dtype()), x); }
+
+bool same_recurrence(const Recurrence& a, const Recurrence& b) {
+  return std::ranges::equal(a.variables, b.variables) && std::ranges::equal(a.updates, b.updates) &&
+         a.sequences == b.sequences && a.backward == b.backward && a.until == b.until &&
+         a.checkpoint == b.checkpoint;
+}
+
+/// The step that goes back: what cotangents of one step's results make those of what it was made
+/// from.
+class StepBack {
+ public:
+  /// Results of one recurrence `r`: `results[i]` says which the i-th one is.
+  StepBack(const Recurrence& r, std::vector<Recurrence> results)
+      : r_(r), results_(std::move(results)) {
+    for (std::size_t k = 0; k < r_.variables.size(); ++k) {
+      if (!is_float(r_.variables[k].dtype())) continue;
+      wrt_.push_back(r_.variables[k]);
+      place_.push_back(k);
+    }
+    carried_.resize(r_.states);
+    for (const Recurrence& one : results_) {
+      const Expr& e = one.last < 0 ? one.value : r_.state(static_cast<std::size_t>(one.last));
+      const Expr cotangent = variable("cotangent", Type{e.dtype(), e.dims()});
+      rows_.push_back(one.last < 0 ? cotangent : Expr());
+      if (one.last >= 0) carried_[static_cast<std::size_t>(one.last)] = cotangent;
+    }
+    // Twice: first for which states have a cotangent at all, then each formula pulled back once.
+    while (pull_back()) {
+    }
+  }
+
+  /// By variable k, of the cotangents; empty where it is 0.
+  const std::vector<Expr>& gradients() const { return total_; }
+  /// The cotangent of result i at one step; empty for a last value.
+  const Expr& row(std::size_t i) const { return rows_[i]; }
+  /// The cotangent of state k; empty where it is 0 throughout.
+  const Expr& carried(std::size_t k) const { return carried_[k]; }
+
+ private:
+  /// True where another state turns out to have a cotangent.
+  bool pull_back() {
+    Substitutions cotangents;  // Of formulas; those that are asked for twice have one sum.
+    const auto add = [&](const Expr& formula, const Expr& cotangent) {
+      if (!is_float(formula.dtype())) return;
+      const auto found = std::ranges::find(cotangents, formula, &std::pair<Expr, Expr>::first);
+      if (found == cotangents.end()) {
+        cotangents.emplace_back(formula, cotangent);
+      } else {
+        found->second = found->second + cotangent;
+      }
+    };
+    for (std::size_t i = 0; i < results_.size(); ++i) {
+      if (rows_[i].has_value()) add(results_[i].value, rows_[i]);
+    }
+    for (std::size_t k = 0; k < r_.states; ++k) {
+      if (carried_[k].has_value()) add(r_.updates[k], carried_[k]);
+    }
+    total_.assign(r_.variables.size(), {});
+    if (wrt_.empty()) return false;
+    for (const auto& [formula, cotangent] : cotangents) {
+      const std::vector<Expr> parts =
+          Lop(formula, wrt_, cotangent, {.disconnected = Disconnected::zero});
+      for (std::size_t i = 0; i < parts.size(); ++i) {
+        if (is_zero(parts[i])) continue;
+        Expr& sum = total_[place_[i]];
+        sum = sum.has_value() ? sum + parts[i] : parts[i];
+      }
+    }
+    bool grows = false;
+    for (std::size_t k = 0; k < r_.states; ++k) {
+      if (carried_[k].has_value() || !total_[r_.sequences + k].has_value()) continue;
+      carried_[k] = variable("cotangent", Type{r_.state(k).dtype(), r_.state(k).dims()});
+      grows = true;
+    }
+    return grows;
+  }
+
+  const Recurrence& r_;
+  std::vector<Recurrence> results_;
+  std::vector<Expr> wrt_;
+  std::vector<std::size_t> place_;  // Of each of wrt_ among the variables.
+  std::vector<Expr> rows_, carried_, total_;
+};
+
+/// Nodes of `roots` that `formulas` compute as well and that are worth keeping: what a step makes
+/// of a state, and what it takes more than arithmetic on elements to make of one.
+std::vector<Expr> worth_keeping(std::span<const Expr> roots, std::span<const Expr> formulas,
+                                const Recurrence& r) {
+  NodeSet of_states, work, known;
+  for (std::size_t k = 0; k < r.states; ++k) of_states.insert(r.state(k).get());
+  for (const Expr& node : topological(formulas)) {
+    known.insert(node.get());
+    const auto any_in = [&](const NodeSet& nodes) {
+      for (std::size_t i = 0; i < node.inputs().size(); ++i) {
+        if (node.op().reads(i) && nodes.contains(node.inputs()[i].get())) return true;
+      }
+      return false;
+    };
+    if (!any_in(of_states)) continue;
+    of_states.insert(node.get());
+    const bool is_work = !node.op().elementwise() && !node.op().view();
+    if (is_work || any_in(work) || std::ranges::find(formulas, node) != formulas.end())
+      work.insert(node.get());
+  }
+  std::vector<Expr> result;
+  NodeSet met;
+  const auto keep = [&](const Expr& node) {
+    if (work.contains(node.get()) && met.insert(node.get()).second) result.push_back(node);
+  };
+  for (const Expr& node : topological(roots)) {
+    if (known.contains(node.get())) continue;
+    for (const Expr& input : node.inputs()) keep(input);
+  }
+  for (const Expr& root : roots) keep(root);
+  return result;
+}
+
+/// The gradient's loop, of all results that are asked for: from the last step to the first it
+/// carries the cotangent of each state.
+Grads scan_grads(std::span<const Expr> ys, std::span<const Expr> gys) {
+  const Args x = ys[0].inputs();
+  const Recurrence r = Recurrence::of(ys[0].attrs());
+  std::vector<Recurrence> results;
+  for (const Expr& y : ys) results.push_back(Recurrence::of(y.attrs()));
+  const StepBack step(r, results);
+  std::vector<Expr> roots;
+  std::vector<std::size_t> root_place;  // Of which variable each is the gradient.
+  for (std::size_t k = 0; k < r.variables.size(); ++k) {
+    if (!step.gradients()[k].has_value()) continue;
+    roots.push_back(step.gradients()[k]);
+    root_place.push_back(k);
+  }
+  Grads result(x.size());
+
+  // What the loop has computed already is kept, not computed again.
+  std::vector<Expr> formulas = r.updates;
+  for (const Recurrence& one : results) formulas.push_back(one.value);
+  const std::size_t count = formulas.size();
+  formulas.insert(formulas.end(), roots.begin(), roots.end());
+  formulas = rewriting::rewrite(formulas, {.fold_constants = false});
+  roots.assign(formulas.begin() + static_cast<std::ptrdiff_t>(count), formulas.end());
+  formulas.resize(count);
+  const auto stack_of = [&](const Expr& value) {
+    Recurrence all = r;
+    all.last = -1;
+    all.value = value;
+    return apply(scan_op, {x.begin(), x.end()}, all.attrs(), ys[0]->where);
+  };
+  Substitutions kept;
+  std::vector<std::pair<Expr, Expr>> rows;
+  for (const Expr& node : r.checkpoint ? std::vector<Expr>() : worth_keeping(roots, formulas, r)) {
+    const Expr v = variable("kept", Type{node.dtype(), node.dims()}, node->where);
+    kept.emplace_back(node, v);
+    rows.emplace_back(v, stack_of(node));
+  }
+  if (!kept.empty()) roots = graphs::replaced(roots, kept);
+
+  NodeSet used;
+  for (const Expr& node : topological(roots)) used.insert(node.get());
+  Recurrence back;
+  back.backward = !r.backward;
+  back.checkpoint = r.checkpoint;
+  std::vector<Expr> operands;
+  const auto add = [&](const Expr& v, const Expr& operand) {
+    back.variables.push_back(v);
+    operands.push_back(operand);
+  };
+  for (std::size_t i = 0; i < ys.size(); ++i) {
+    if (step.row(i).has_value() && used.contains(step.row(i).get())) add(step.row(i), gys[i]);
+  }
+  for (const auto& [v, stack] : rows) {
+    if (used.contains(v.get())) add(v, stack);
+  }
+  for (std::size_t k = 0; k < r.states; ++k) {
+    if (!used.contains(r.state(k).get())) continue;
+    add(r.state(k), stack_of(r.state(k)));
+  }
+  for (std::size_t k = 0; k < r.sequences; ++k) {
+    if (used.contains(r.variables[k].get())) add(r.variables[k], x[k]);
+  }
+  if (operands.empty()) add(r.variables[0], x[0]);  // It says how many steps there are.
+  back.sequences = back.variables.size();
+  std::vector<std::int64_t> number(r.states, -1);
+  for (std::size_t k = 0; k < r.states; ++k) {
+    if (!step.carried(k).has_value()) continue;
+    number[k] = static_cast<std::int64_t>(back.states++);
+    Expr after_all;
+    for (std::size_t i = 0; i < ys.size(); ++i) {
+      if (results[i].last == static_cast<std::int64_t>(k)) after_all = gys[i];
+    }
+    const Expr& initial = x[r.sequences + k];
+    add(step.carried(k), after_all.has_value() ? after_all : zeros_of(initial));
+  }
+  // Gradients by what is the same in all steps are sums over them; where there is no room for the
+  // terms they are carried along.
+  std::vector<Expr> sums(r.variables.size());
+  for (const std::size_t k : root_place) {
+    if (!r.checkpoint || k < r.others_begin()) continue;
+    sums[k] = variable("sum", Type{x[k].dtype(), x[k].dims()});
+    add(sums[k], zeros_of(x[k]));
+    ++back.states;
+  }
+  for (std::size_t k = r.others_begin(); k < r.variables.size(); ++k) {
+    if (used.contains(r.variables[k].get())) add(r.variables[k], x[k]);
+  }
+  for (std::size_t k = 0; k < r.states; ++k) {
+    if (number[k] < 0) continue;
+    const auto found = std::ranges::find(root_place, r.sequences + k);
+    back.updates.push_back(found == root_place.end()
+                               ? zeros_of(step.carried(k))
+                               : roots[static_cast<std::size_t>(found - root_place.begin())]);
+  }
+  std::vector<std::int64_t> number_of_sum(r.variables.size(), -1);
+  for (std::size_t i = 0; i < roots.size(); ++i) {
+    const std::size_t k = root_place[i];
+    if (!sums[k].has_value()) continue;
+    number_of_sum[k] = static_cast<std::int64_t>(back.updates.size());
+    back.updates.push_back(sums[k] + roots[i]);
+  }
+  const auto result_of = [&](const Expr& value, std::int64_t last) {
+    Recurrence one = back;
+    one.value = value;
+    one.last = last;
+    return apply(scan_op, operands, one.attrs(), ys[0]->where);
+  };
+  for (std::size_t i = 0; i < roots.size(); ++i) {
+    const std::size_t k = root_place[i];
+    if (k < r.sequences) {
+      result[k] = result_of(roots[i], -1);
+    } else if (sums[k].has_value()) {
+      result[k] = result_of({}, number_of_sum[k]);
+    } else if (k >= r.others_begin()) {
+      result[k] = sum_axes(result_of(roots[i], -1), {0});
+    }
+  }
+  for (std::size_t k = 0; k < r.states; ++k) {
+    if (number[k] >= 0) result[r.sequences + k] = result_of({}, number[k]);
+  }
+  return result;
+}
+
+bool are_of_one_loop(const Expr& a, const Expr& b) {
+  return std::ranges::equal(a.inputs(), b.inputs()) &&
+         same_recurrence(Recurrence::of(a.attrs()), Recurrence::of(b.attrs()));
+}
+
+/// Many loops at once: rows, states and others of each, behind one more axis.
+Expr scan_batch(Args x, const std::vector<bool>& batched, const Expr& y) {
+  const Recurrence r = Recurrence::of(y.attrs());
+  std::vector<Expr> operands(x.begin(), x.end());
+  const std::size_t first =
+      static_cast<std::size_t>(std::ranges::find(batched, true) - batched.begin());
+  const Expr count = size(x[first], 0);
+  std::vector<bool> many = batched;
+  for (std::size_t k = 0; k < r.sequences; ++k) {
+    if (many[k]) operands[k] = swapaxes(x[k], 0, 1);
+  }
+  std::vector<Expr> roots = r.updates, result;
+  roots.push_back(r.last < 0 ? r.value : r.updates[static_cast<std::size_t>(r.last)]);
+  Recurrence all = r;
+  for (bool grows = true; grows;) {
+    grows = false;
+    all = r;
+    Substitutions values;
+    for (std::size_t k = 0; k < r.variables.size(); ++k) {
+      if (!many[k]) continue;
+      const Expr& old = r.variables[k];
+      all.variables[k] = variable(old.attrs().label, all.variable_type(k, operands[k]), old->where);
+      values.emplace_back(old, all.variables[k]);
+    }
+    result = deriving::over_many(roots, values);
+    for (std::size_t k = 0; k < r.states; ++k) {
+      if (many[r.sequences + k] || !result[k].has_value()) continue;
+      // What begins the same for all does not stay so.
+      many[r.sequences + k] = grows = true;
+      std::vector<Expr> shape = sizes(x[r.sequences + k]);
+      shape.insert(shape.begin(), count);
+      operands[r.sequences + k] = broadcast_to(x[r.sequences + k], shape);
+    }
+  }
+  // What depends on none of the many may still ask for the shape of one.
+  Substitutions shapes;
+  for (std::size_t k = 0; k < r.variables.size(); ++k) {
+    if (many[k]) shapes.emplace_back(r.variables[k], deriving::one_of(all.variables[k]));
+  }
+  const auto alone = [&](const Expr& e) {
+    return graphs::replaced(std::span(&e, 1), shapes).front();
+  };
+  const auto for_each = [](const Expr& one, const Expr& how_many) {
+    std::vector<Expr> shape = sizes(one);
+    shape.insert(shape.begin(), how_many);
+    return broadcast_to(one, shape);
+  };
+  const Expr inside = size(all.variables[first], 0);
+  for (std::size_t k = 0; k < r.states; ++k) {
+    // A state that begins differently for each may go on the same for all.
+    const Expr& of_many = result[k];
+    if (!of_many.has_value()) all.updates[k] = alone(r.updates[k]);
+    if (many[r.sequences + k])
+      all.updates[k] = of_many.has_value() ? of_many : for_each(all.updates[k], inside);
+  }
+  if (r.last < 0)
+    all.value = result.back().has_value() ? result.back() : for_each(alone(r.value), inside);
+  if (r.until >= 0 && many[r.sequences + static_cast<std::size_t>(r.until)]) all.until = -1;
+  const Expr loop = apply(scan_op, operands, all.attrs(), y->where);
+  if (r.last < 0) return swapaxes(loop, 0, 1);
+  const bool same = !many[r.sequences + static_cast<std::size_t>(r.last)];
+  return same ? for_each(loop, count) : loop;
+}
+
+deriving::Place trace_scan(const deriving::Flow& flow) {
+  const Recurrence r = Recurrence::of(flow.y.attrs());
+  std::vector<deriving::Separation::Given> given;
+  for (std::size_t k = 0; k < r.variables.size(); ++k) {
+    const Expr& operand = flow.inputs()[k];
+    const std::int64_t lost = k < r.sequences ? 1 : 0;
+    deriving::Separation::Given one{r.variables[k], flow.place(k), {}};
+    if (one.place.found() && one.place.axis < lost) return {};  // Steps are no examples.
+    if (one.place.found()) one.place.axis -= lost;
+    for (std::int64_t axis = lost; axis < operand.rank(); ++axis)
+      one.sizes.push_back(flow.size(operand, axis));
+    given.push_back(std::move(one));
+  }
+  std::vector<Expr> roots = r.updates;
+  roots.push_back(r.last < 0 ? r.value : r.updates[static_cast<std::size_t>(r.last)]);
+  while (true) {
+    const deriving::Separation step(roots, given, flow.examples);
+    bool same = true;
+    for (std::size_t k = 0; k < r.states; ++k) {
+      if (step.mixing(roots[k]).has_value()) return {};
+      const deriving::Place after = step.place(roots[k]);
+      deriving::Place& before = given[r.sequences + k].place;
+      if (!after.found() || after == before) continue;
+      if (before.found()) return {};
+      before = after;
+      same = false;
+    }
+    if (!same) continue;
+    if (step.mixing(roots.back()).has_value()) return {};
+    deriving::Place result = step.place(roots.back());
+    if (r.last >= 0) return given[r.sequences + static_cast<std::size_t>(r.last)].place;
+    if (result.found()) ++result.axis;
+    return result;
+  }
+}
+
+std::vector<Example> scan_examples();
+
+}  // namespace
+
+constinit const Op scan_op{
+    .name = "scan",
+    .type = scan_type,
+    .reference = scan_reference,
+    .grad = [](Args, const Expr& y,
+               const Expr& gy) { return scan_grads(std::span(&y, 1), std::span(&gy, 1)); },
+    .siblings = are_of_one_loop,
+    .grads = scan_grads,
+    .batch = scan_batch,
+    .trace = trace_scan,
+    .size_of = scan_size,
+    .examples = scan_examples,
+};
+
+// Loops as users write them
+// -------------------------------------------------------------------------------------------------
+
+namespace {
+
+std::string named(const std::string& what, const Expr& value, std::size_t k) {
+  return value.attrs().label.empty() ? text(what, " ", k) : value.attrs().label;
+}
+
+/// The rows of `sequence` that steps see with each of its taps, and how many steps there can be.
+struct Taps {
+  std::int64_t first = 0, last = 0;
+
+  explicit Taps(const std::vector<std::int64_t>& taps) {
+    for (const std::int64_t tap : taps) {
+      first = std::min(first, tap);
+      last = std::max(last, tap);
+    }
+  }
+};
+
+/// The random draws, among the nodes of a body, that were made since `before` variables were.
+bool is_draw(const Expr& node, std::uint64_t before) {
+  if (node.op().sizes_from != 1 || node.inputs().empty() || !is_shared(node.inputs()[0]))
+    return false;
+  const SharedState& state = *node.inputs()[0].attrs().state;
+  return state.advance && state.number >= before;
+}
+
+/// A loop being put together from what a body says of one step.
+class Loop {
+ public:
+  Loop(Expr steps, bool checkpoint, Source where)
+      : steps_(std::move(steps)), checkpoint_(checkpoint), where_(where) {}
+
+  Expr row(std::string label, const Expr& rows) {
+    sequences_.emplace_back(variable(std::move(label), graphs::row_type(rows.type()), where_),
+                            rows);
+    return sequences_.back().first;
+  }
+  Expr state(std::string label, const Expr& initial) {
+    states_.emplace_back(
+        variable(std::move(label), Type{initial.dtype(), initial.dims(), initial.type().weak},
+                 where_),
+        initial);
+    return states_.back().first;
+  }
+  std::size_t states() const { return states_.size(); }
+  const Expr& variable_of(std::size_t state) const { return states_[state].first; }
+
+  /// What a step makes of the states, in their order, and the other outputs, all of which are
+  /// rewritten in the loop's own variables. Draws made since `before` become rows.
+  void close(std::vector<Expr> updates, std::vector<Expr> values, std::uint64_t before);
+
+  void set_until(std::size_t state) { until_ = static_cast<std::int64_t>(state); }
+  Expr stack_of_state(std::size_t k) const { return result(updates_[k], -1); }
+  Expr last_of_state(std::size_t k) const { return result({}, static_cast<std::int64_t>(k)); }
+  Expr stack_of_value(std::size_t k) const { return result(values_[k], -1); }
+
+ private:
+  Expr result(const Expr& value, std::int64_t last) const;
+  void strengthen(std::vector<Expr>& roots);
+  Expr outside(const Expr& e) const;
+
+  Expr steps_;
+  bool checkpoint_;
+  Source where_;
+  std::vector<std::pair<Expr, Expr>> sequences_, states_, others_;  // Variables and operands.
+  std::vector<Expr> updates_, values_;
+  Recurrence r_;
+  std::vector<Expr> operands_;
+  std::int64_t until_ = -1;
+
+  /// A loop over parts of some steps each, whose body is the loop over the steps of one.
+  struct Parts {
+    Recurrence each, outer,
+        rest;  // Of one part; of them all; of the steps after the last whole one.
+    std::vector<Expr> operands, rest_operands;
+    Expr covered;  // How many steps are in whole parts.
+  };
+  std::optional<Parts> parts_;
+
+  void divide();
+};
+
+/// `e` of the first rows and states, where its shape alone matters.
+Expr Loop::outside(const Expr& e) const {
+  Substitutions values;
+  for (const auto& [v, rows] : sequences_) values.emplace_back(v, like_a_row(rows));
+  for (const auto& [v, initial] : states_) values.emplace_back(v, initial);
+  return graphs::replaced(std::span(&e, 1), values).front();
+}
+
+/// States whose initial value is a literal take the dtype of what a step makes of them.
+void Loop::strengthen(std::vector<Expr>& roots) {
+  Substitutions strong;
+  for (std::size_t k = 0; k < states_.size(); ++k) {
+    auto& [v, initial] = states_[k];
+    if (!v.type().weak) continue;
+    const DType dtype = roots[k].dtype();
+    const Expr now = variable(v.attrs().label, Type{dtype, v.dims()}, where_);
+    strong.emplace_back(v, now);
+    v = now;
+    initial = cast(initial, dtype);
+  }
+  if (!strong.empty()) roots = substitute(roots, strong);
+}
+
+void Loop::close(std::vector<Expr> updates, std::vector<Expr> values, std::uint64_t before) {
+  std::vector<Expr> roots = std::move(updates);
+  roots.insert(roots.end(), values.begin(), values.end());
+  strengthen(roots);
+  for (std::size_t k = 0; k < states_.size(); ++k) {
+    if (roots[k].type().weak) roots[k] = cast(roots[k], states_[k].first.dtype());
+  }
+  const std::vector<Expr> nodes = topological(roots);
+  NodeSet inside;  // What depends on the step.
+  for (const auto& all : {sequences_, states_}) {
+    for (const auto& [v, operand] : all) inside.insert(v.get());
+  }
+  Substitutions closed;
+  std::vector<Expr> captured;
+  NodeSet known;
+  const auto capture = [&](const Expr& node) {
+    if (constant_value(node) || node.type().weak || !known.insert(node.get()).second) return;
+    captured.push_back(node);
+  };
+  Substitutions outer_sizes;
+  const auto with_outer_sizes = [&](const Expr& e) {
+    return outer_sizes.empty() ? e : graphs::replaced(std::span(&e, 1), outer_sizes).front();
+  };
+  for (const Expr& node : nodes) {
+    if (inside.contains(node.get())) continue;
+    const bool within = std::ranges::any_of(
+        node.inputs(), [&](const Expr& input) { return inside.contains(input.get()); });
+    if (within && &node.op() == &size_op) {
+      outer_sizes.emplace_back(node, outside(node));  // The same at each step.
+    } else if (is_draw(node, before) && !inside.contains(node.get())) {
+      inside.insert(node.get());
+      std::vector<Expr> inputs{node.inputs()[0], steps_};
+      for (const Expr& size : node.inputs().subspan(1))
+        inputs.push_back(outside(with_outer_sizes(size)));
+      const Expr rows = apply(node.op(), std::move(inputs), node.attrs(), node->where);
+      sequences_.emplace_back(variable("draw", Type{node.dtype(), node.dims()}, node->where), rows);
+      closed.emplace_back(node, sequences_.back().first);
+    } else if (within) {
+      inside.insert(node.get());
+    }
+  }
+  for (const Expr& node : nodes) {
+    if (!inside.contains(node.get()) || is_draw(node, before)) continue;
+    for (const Expr& input : node.inputs()) {
+      if (!inside.contains(input.get())) capture(input);
+    }
+  }
+  for (const Expr& root : roots) {
+    if (!inside.contains(root.get())) capture(root);
+  }
+  for (const Expr& node : captured) {
+    others_.emplace_back(variable(describe(node), Type{node.dtype(), node.dims()}, node->where),
+                         with_outer_sizes(node));
+    closed.emplace_back(node, others_.back().first);
+  }
+  roots = graphs::replaced(roots, closed);
+  const auto first_value = roots.begin() + static_cast<std::ptrdiff_t>(states_.size());
+  updates_.assign(roots.begin(), first_value);
+  values_.assign(first_value, roots.end());
+
+  NodeSet used;
+  for (const Expr& node : topological(roots)) used.insert(node.get());
+  std::erase_if(sequences_, [&](const auto& s) { return !used.contains(s.first.get()); });
+  if (sequences_.empty()) {
+    const Expr clock = broadcast_to(Expr(constant(Tensor(false))), {steps_});
+    sequences_.emplace_back(variable("step", Type{DType::bool_, {}}), clock);
+  }
+  for (const auto& all : {sequences_, states_, others_}) {
+    for (const auto& [v, operand] : all) {
+      r_.variables.push_back(v);
+      operands_.push_back(operand);
+    }
+  }
+  r_.sequences = sequences_.size();
+  r_.states = states_.size();
+  r_.updates = updates_;
+  r_.until = until_;
+  if (checkpoint_) divide();
+}
+
+Expr Loop::result(const Expr& value, std::int64_t last) const {
+  const auto of = [&](Recurrence r, const std::vector<Expr>& operands, const Expr& each) {
+    r.value = each;
+    r.last = last;
+    return apply(scan_op, operands, r.attrs(), where_);
+  };
+  if (!parts_) return of(r_, operands_, value);
+  const std::vector<Expr>& rows = parts_->outer.variables;
+  if (last >= 0) return of(parts_->rest, parts_->rest_operands, {});
+  Recurrence each = parts_->each;
+  each.value = value;
+  const Expr part = apply(scan_op, rows, each.attrs(), where_);
+  const Expr all = of(parts_->outer, parts_->operands, part);
+  std::vector<Expr> shape = sizes(all);
+  shape.erase(shape.begin());
+  shape[0] = parts_->covered;
+  return concatenate({reshape(all, shape), of(parts_->rest, parts_->rest_operands, value)}, 0,
+                     where_);
+}
+
+void Loop::divide() {
+  const auto whole = [](const Expr& e) { return records::computed(cast(e, DType::int64)); };
+  const Expr length = whole(maximum(ceil(sqrt(cast(steps_, DType::float64))), 1.0));
+  const Expr count = records::computed(floor_div(steps_, length));
+  const Expr covered = records::computed(count * length);
+  const Expr left = records::computed(steps_ - covered);
+  Parts parts{r_, r_, r_, {}, {}, covered};
+  parts.outer.checkpoint = true;
+  const Expr zero = constant(Tensor(std::int64_t{0}));
+  for (std::size_t k = 0; k < r_.variables.size(); ++k) {
+    const Expr& operand = operands_[k];
+    Expr of_parts = operand, of_rest = operand;
+    if (k < r_.sequences) {
+      std::vector<Expr> shape = sizes(operand);
+      shape[0] = length;
+      shape.insert(shape.begin(), count);
+      of_parts = reshape(narrow(operand, 0, zero, covered, /*step=*/1), shape);
+      of_rest = narrow(operand, 0, covered, left, /*step=*/1);
+    }
+    parts.operands.push_back(of_parts);
+    parts.rest_operands.push_back(of_rest);
+    parts.outer.variables[k] =
+        variable(r_.variables[k].attrs().label, r_.variable_type(k, of_parts), where_);
+  }
+  for (std::size_t k = 0; k < r_.states; ++k) {
+    Recurrence each = r_;
+    each.last = static_cast<std::int64_t>(k);
+    parts.outer.updates[k] = apply(scan_op, parts.outer.variables, each.attrs(), where_);
+  }
+  for (std::size_t k = 0; k < r_.states; ++k) {
+    Recurrence outer = parts.outer;
+    outer.last = static_cast<std::int64_t>(k);
+    parts.rest_operands[r_.sequences + k] = apply(scan_op, parts.operands, outer.attrs(), where_);
+  }
+  parts_ = std::move(parts);
+}
+
+/// Throws TypeError unless `value` may be the next value of `target`.
+void require_fits(const Expr& target, const Expr& value) {
+  if (target.dtype() == value.dtype() && target.rank() == value.rank()) return;
+  refuse("scan",
+         text("the update of ", describe(target), " ", target.type(), " has type ", value.type()),
+         value, {target});
+}
+
+}  // namespace
+
+const Expr& Scan::last(std::size_t k, Source where) const {
+  if (finals.at(k).has_value()) return finals[k];
+  refuse("last",
+         text("output ", k,
+              " has no initial value, which it would be after no step: take a row of it, as "
+              "at(loop[k], loop.steps - 1)"),
+         where);
+}
+
+Scan scan(const ScanBody& body, const ScanOptions& options, Source where) {
+  const Attribution as(where);
+  // How many steps.
+  Expr steps = options.steps;
+  if (steps.has_value()) {
+    if (steps.rank() != 0 || steps.dtype() != DType::int64)
+      refuse("scan", "the number of steps must be an int64 scalar", steps);
+    const Tensor* number = constant_value(steps);
+    if (number && number->item() < 0)
+      refuse<ValueError>("scan", text("there are no ", number->item(), " steps"), where);
+    if (number) steps = constant(*number);
+  } else if (options.sequences.empty()) {
+    refuse("scan", "without sequences the number of steps must be said: .steps = n", where);
+  }
+  std::vector<Expr> arguments;
+  std::vector<std::string> names;  // Of the arguments, for messages.
+  std::vector<std::pair<Expr, Taps>> sequences;
+  for (const ScanSequence& sequence : options.sequences) {
+    const Expr& rows = sequence.values;
+    if (rows.rank() < 1) refuse("scan", "a sequence needs a first axis, its steps", rows);
+    if (sequence.taps.empty()) refuse("scan", "a sequence without taps is not seen", rows);
+    sequences.emplace_back(options.go_backwards ? reverse(rows) : rows, Taps(sequence.taps));
+  }
+  const auto steps_of = [](const Expr& rows, const Taps& taps) {
+    const std::int64_t lost = taps.last - taps.first;
+    return lost == 0 ? size(rows, 0) : records::computed(size(rows, 0) - lost);
+  };
+  const bool all_rows = !steps.has_value();
+  if (all_rows) steps = steps_of(sequences[0].first, sequences[0].second);
+  Loop loop(steps, options.checkpoint, where);
+  for (std::size_t k = 0; k < sequences.size(); ++k) {
+    const auto& [rows, taps] = sequences[k];
+    const Expr count = all_rows ? steps_of(rows, taps) : steps;
+    for (const std::int64_t tap : options.sequences[k].taps) {
+      const bool whole = all_rows && taps.first == taps.last;
+      const std::string label = named("row of sequence", options.sequences[k].values, k);
+      arguments.push_back(
+          loop.row(label, whole ? rows : narrow(rows, 0, tap - taps.first, count, /*step=*/1)));
+      names.push_back(label);
+    }
+  }
+  // States: an output at each of the steps before, as far back as it is seen.
+  struct Output {
+    std::size_t state = 0;
+    std::int64_t lags = 0;
+  };
+  std::vector<Output> outputs;
+  for (std::size_t k = 0; k < options.initial.size(); ++k) {
+    const ScanInitial& initial = options.initial[k];
+    outputs.push_back({loop.states(), 0});
+    if (!initial.value.has_value()) continue;
+    const Expr& value = initial.value;
+    const Taps taps(initial.taps);
+    if (initial.taps.empty() || taps.last > 0 || std::ranges::count(initial.taps, 0) > 0)
+      refuse("scan", "outputs are seen at earlier steps only: taps must be below 0", value);
+    outputs.back().lags = -taps.first;
+    const bool single = taps.first == -1 && initial.taps.size() == 1;
+    if (!single && value.rank() < 1)
+      refuse("scan", "an output seen at several steps needs an axis of them in front", value);
+    const std::string label = named("output", value, k);
+    std::vector<Expr> seen;
+    for (std::int64_t lag = 1; lag <= -taps.first; ++lag)
+      seen.push_back(
+          loop.state(label, single ? value : at(value, Arg(-taps.first - lag), /*axis=*/0)));
+    for (const std::int64_t tap : initial.taps) {
+      arguments.push_back(seen[static_cast<std::size_t>(-tap - 1)]);
+      names.push_back(label);
+    }
+  }
+  for (const Expr& other : options.non_sequences) {
+    arguments.push_back(other);
+    names.push_back(describe(other));
+  }
+  if (body.arity() && *body.arity() != arguments.size()) {
+    std::string list;
+    for (const std::string& name : names) list += (list.empty() ? "" : ", ") + name;
+    refuse("scan",
+           text("the body takes ", *body.arity(), " arguments, there are ", arguments.size(),
+                list.empty() ? "" : ": ", list),
+           where);
+  }
+
+  const std::uint64_t before = graphs::shared_variables_made();
+  ScanStep step = body(arguments);
+  for (const Expr& e : step.outputs) e.type(where);
+  if (step.outputs.size() < outputs.size()) {
+    refuse("scan",
+           text("there are initial values of ", outputs.size(), " outputs, the body returns ",
+                step.outputs.size()),
+           where);
+  }
+  outputs.resize(step.outputs.size());
+  std::vector<Expr> updates(loop.states()), values;
+  const std::size_t of_outputs = loop.states();
+  Substitutions variables;
+  for (const auto& [target, value] : step.updates) {
+    value.type(where);
+    require_fits(target, value);
+    variables.emplace_back(target, loop.state(target.label(), target));
+  }
+  const auto replaced = [&](const Expr& e) {
+    return variables.empty() ? e : substitute(std::span(&e, 1), variables).front();
+  };
+  for (std::size_t k = 0; k < outputs.size(); ++k) {
+    const Output& output = outputs[k];
+    const Expr value = replaced(step.outputs[k]);
+    if (output.lags == 0) values.push_back(value);
+    for (std::int64_t lag = 0; lag < output.lags; ++lag) {
+      const std::size_t at = output.state + static_cast<std::size_t>(lag);
+      updates[at] = lag == 0 ? value : loop.variable_of(at - 1);
+    }
+  }
+  for (const auto& [target, value] : step.updates) updates.push_back(replaced(value));
+  Expr going;
+  if (step.until.has_value()) {
+    const Expr until = replaced(step.until);
+    if (until.rank() != 0 || until.dtype() != DType::bool_)
+      refuse("scan", "until must be a bool scalar", until);
+    const Expr over = loop.state("over", constant(Tensor(false)));
+    for (std::size_t k = 0; k < updates.size(); ++k)
+      updates[k] = switch_(over, loop.variable_of(k), updates[k]);
+    for (Expr& value : values) value = switch_(over, cast(Arg(0.0), value.dtype()), value);
+    loop.set_until(updates.size());
+    updates.push_back(logical_or(over, until));
+    going = logical_not(over);
+    values.push_back(cast(going, DType::int64));
+  }
+  loop.close(std::move(updates), std::move(values), before);
+
+  Scan result;
+  result.steps = steps;
+  std::size_t value = 0;
+  for (const Output& output : outputs) {
+    const bool state = output.lags > 0;
+    result.outputs.push_back(state ? loop.stack_of_state(output.state)
+                                   : loop.stack_of_value(value++));
+    result.finals.push_back(state ? loop.last_of_state(output.state) : Expr());
+  }
+  for (std::size_t k = 0; k < step.updates.size(); ++k)
+    result.updates.push_back({step.updates[k].target, loop.last_of_state(of_outputs + k)});
+  if (going.has_value()) result.steps = sum_axes(loop.stack_of_value(value), {0});
+  return result;
+}
+
+namespace {
+
+std::vector<Example> scan_examples() {
+  const Type matrix{DType::float64, {4, 3}}, square{DType::float64, {3, 3}};
+  const Type vector{DType::float64, {3}};
+  return {
+      {{matrix, vector, square},
+       [](Args x) {
+         return scan([&](Expr row, Expr h) { return tanh(row + dot(h, x[2])); },
+                     {.sequences = {x[0]}, .initial = {x[1]}})[0];
+       }},
+      {{matrix, vector},
+       [](Args x) {
+         return scan([](Expr row, Expr h) { return 0.5 * h * row + sin(h); },
+                     {.sequences = {x[0]}, .initial = {x[1]}})
+             .last();
+       }},
+      {{vector},
+       [](Args x) {
+         return scan([](Expr h) { return h * h + 0.1; }, {.initial = {x[0]}, .steps = 3})[0];
+       }},
+  };
+}
+
+}  // namespace
+
+}  // namespace cinch
