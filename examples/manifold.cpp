@@ -20,10 +20,13 @@
 //   spectra.png        singular values of J: the CAE's are the smallest and fall fastest
 //   tangents_*.png     an image and the directions in which its code changes most: of the CAE they
 //                      are strokes and edges of that image sooner than of the AE
-//   sweep.png          contraction is paid for with reconstruction, a point for each lambda
+//   sweep.png          contraction is paid for with reconstruction, a point for each lambda; with
+//                      --seeds 5 error bars show how far runs from other seeds are apart
 //
 // Takes one minute on two processors.
+#include <cmath>
 #include <map>
+#include <numeric>
 
 #include "common/figures.hpp"
 
@@ -34,6 +37,7 @@ namespace {
 
 struct Settings {
   std::int64_t hidden = 200, examples = 50, tangents = 9;
+  std::int64_t seeds = 1;  ///< Of the sweep; all else is of the first one.
   double lambda = 0.3, sd = 0.3, masked = 0.3;
   std::vector<double> sweep{0, 0.01, 0.03, 0.1, 0.3, 1, 3};
 };
@@ -71,10 +75,16 @@ void fit(const Options& o, const Model& model, const Expr& cost, const DataSets&
             {{model.x, first(data.validation, 20).images}});
 }
 
-Model contractive(const Options& o, const Settings& s, const DataSets& data, double lambda) {
+/// `run`: which seed, counted from that of the options.
+Model contractive(const Options& options, const Settings& s, const DataSets& data, double lambda,
+                  std::int64_t run = 0) {
+  Options o = options;
+  o.seed += run;
   const Model model(o, data.pixels(), s.hidden);
   const Expr cost = model.reconstruction() + lambda * model.contraction();
-  fit(o, model, cost, data, "cae_" + number(lambda, 10), lambda == s.lambda);
+  std::string part = "cae_" + number(lambda, 10);
+  if (run > 0) part += text("_seed_", o.seed);
+  fit(o, model, cost, data, part, lambda == s.lambda && run == 0);
   return model;
 }
 
@@ -87,6 +97,27 @@ Model denoising(const Options& o, const Settings& s, const DataSets& data, bool 
       by_masking ? "dae_masking" : "dae_gaussian", true);
   return model;
 }
+
+/// One quantity in runs from several seeds.
+class Spread {
+ public:
+  void add(double x) { xs_.push_back(x); }
+  double mean() const {
+    return std::accumulate(xs_.begin(), xs_.end(), 0.0) / static_cast<double>(xs_.size());
+  }
+  /// Of the runs from their mean, by n - 1; of two runs at least.
+  double deviation() const {
+    double squares = 0;
+    for (const double x : xs_) squares += (x - mean()) * (x - mean());
+    return std::sqrt(squares / static_cast<double>(xs_.size() - 1));
+  }
+  std::string said() const {
+    return number(mean()) + (xs_.size() > 1 ? " ± " + number(deviation(), 2) : "");
+  }
+
+ private:
+  std::vector<double> xs_;
+};
 
 /// |h(x + r) - h(x)| / |r|, the mean over images, against |r|.
 Curve contraction_curve(const Options& o, const Model& model, const Tensor& images,
@@ -188,18 +219,31 @@ void compare(const Options& o, const Settings& s) {
 
   Curve forces{.name = "λ", .mark = Mark::points};
   for (const auto& [lambda, model] : by_lambda) {
-    forces.xs.push_back(model.of(model.contraction(), images).item());
-    forces.ys.push_back(model.of(model.reconstruction(), images).item());
+    Spread contraction, reconstruction;
+    for (std::int64_t run = 0; run < s.seeds; ++run) {
+      const Model of_run = run == 0 ? model : contractive(o, s, data, lambda, run);
+      contraction.add(of_run.of(of_run.contraction(), images).item());
+      reconstruction.add(of_run.of(of_run.reconstruction(), images).item());
+    }
+    forces.xs.push_back(contraction.mean());
+    forces.ys.push_back(reconstruction.mean());
+    if (s.seeds > 1) forces.errors.push_back(reconstruction.deviation());
     forces.labels.push_back("λ = " + number(lambda));
     results.add("lambda " + number(lambda) + ": contraction, reconstruction",
-                number(forces.xs.back()) + ", " + number(forces.ys.back()));
+                contraction.said() + ", " + reconstruction.said());
   }
-  Plot sweep{"Two forces: each point a λ",
+  Plot sweep{s.seeds == 1
+                 ? std::string("Two forces: each point a λ")
+                 : text("Two forces: each point a λ, mean and deviation of ", s.seeds, " seeds"),
              "contraction, ‖dh/dx‖², mean over images",
              {forces},
              {"reconstruction, nats an image"}};
   sweep.log_x = true;
-  show(o, "sweep", sweep, "On validation images.");
+  show(o, "sweep", sweep,
+       s.seeds == 1
+           ? std::string("On validation images.")
+           : text("On validation images; bars: one standard deviation of the reconstruction over ",
+                  s.seeds, " seeds, to each side of its mean."));
   results.write();
 }
 
@@ -214,6 +258,9 @@ int main(int argc, char** argv) {
   app.add_option("--hidden", s.hidden, "Units of the code")->check(count(100000));
   app.add_option("--examples", s.examples, "Images whose J is decomposed")->check(count(10000));
   app.add_option("--tangents", s.tangents, "Directions shown of each image")->check(count(100));
+  app.add_option("--seeds", s.seeds,
+                 "Runs of each lambda of the sweep: the figure shows their spread")
+      ->check(count(1000));
   app.add_option("--lambda", s.lambda, "The CAE's")->check(above_zero());
   app.add_option("--sd", s.sd, "Of Gaussian noise")->check(above_zero());
   app.add_option("--masked", s.masked, "Share of pixels set to 0")->check(CLI::Range(0.0, 1.0));
