@@ -156,16 +156,16 @@ std::vector<Tensor> values(const std::vector<Shared>& params) {
 /// Pretrains one kind with one setting, then fine-tunes what it learned at each of the rates.
 class Study {
  public:
-  Study(const Options& o, const Settings& s, const DataSets& data, const Kind& kind, double setting,
-        const std::string& key)
+  Study(const Options& o, const Settings& s, const DataSets& data, const Kind& kind, double setting)
       : o_(o),
         s_(s),
         data_(data),
-        part_(file_name(key)),
+        name_(*kind.setting ? text(kind.name, " ", setting) : std::string(kind.name)),
+        part_(file_name(name_)),
         random_(o.seed),
         noise_(o.seed),
         model_(autoencoder({data.pixels(), s.hidden}, random_, {.dtype = o.type()})) {
-    if (!o.quiet) std::printf("%s\n", key.c_str());
+    if (!o.quiet) std::printf("%s\n", name_.c_str());
     Shared W = as_shared(model_.encoder.layers[0].W);
     W.set(evaluate(s.scale * W));
     // With no features yet, a reconstruction is the mean image (Hinton, "A Practical Guide to
@@ -193,10 +193,10 @@ class Study {
     pretrained_.jacobian = means[0];
     pretrained_.saturated = means[1];
     Picture learned = filters(model_.encoder.layers[0].W, data.tiling());
-    learned.title += ": " + key;
+    learned.title += ": " + name_;
     show(o, part_ + "_filters", learned, "After pretraining, before fine-tuning.");
     if (setting == kind.values.front())
-      examine(o, key, t.step, cost, model_.params(), {{x_, first(data.validation, 20).images}});
+      examine(o, name_, t.step, cost, model_.params(), {{x_, first(data.validation, 20).images}});
     first_ = values(model_.encoder.params());
   }
 
@@ -240,8 +240,12 @@ class Study {
         sgd(loss, net.params(), falling_rate(step, rate, o_, data_.training.images.shape()[0]));
     updates.push_back(advance(step));
 
-    TrainOptions t =
-        o_.training(file_name(text(part_, " tuning ", rate, " ", deviation, " ", run, " ")));
+    // Named by what there are several of.
+    std::string name = part_ + " tuning";
+    if (s_.rates.size() > 1) name += text(" rate ", rate);
+    if (s_.noise.size() > 1) name += text(" noise ", deviation);
+    if (s_.runs > 1) name += text(" run ", run + 1);
+    TrainOptions t = o_.training(file_name(name + " "));
     t.step = function(
         {.inputs = {x_, labels}, .outputs = {loss}, .updates = updates, .name = "fine-tuning"});
     t.validate = function({.inputs = {x_, labels}, .outputs = {error}, .name = "error"});
@@ -260,7 +264,7 @@ class Study {
   const Options& o_;
   const Settings& s_;
   const DataSets& data_;
-  std::string part_;
+  std::string name_, part_;  ///< "cae 0.35", and what its files' names begin with.
   RandomState random_;
   RandomStreams noise_;
   Autoencoder model_;
@@ -304,7 +308,7 @@ void compare(const Options& o, const Settings& s) {
           const std::string whole_key = text(key, " rate ", rate, " noise ", deviation);
           const Outcome* found = memory.find(whole_key);
           if (!found) {
-            if (!study) study.emplace(o, s, data, kind, setting, key);
+            if (!study) study.emplace(o, s, data, kind, setting);
             found = memory.add(whole_key, study->tuned(rate, deviation));
           }
           minutes += found->minutes;

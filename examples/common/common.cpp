@@ -362,7 +362,8 @@ std::string percent(double share) {
 
 std::string file_name(const std::string& what) {
   std::string result;
-  for (const char c : what) result += std::isalnum(static_cast<unsigned char>(c)) ? c : '_';
+  for (const char c : what)
+    result += c == '.' || std::isalnum(static_cast<unsigned char>(c)) ? c : '_';
   return result;
 }
 

@@ -155,7 +155,7 @@ std::string number(double x, int digits = 4);
 /// 0.0123 -> "1.23 %"
 std::string percent(double share);
 
-/// "CAE lambda 0.1" -> "CAE_lambda_0_1"
+/// "CAE lambda 0.1" -> "CAE_lambda_0.1"
 std::string file_name(const std::string& what);
 
 /// What a program is about: the comment that its file begins with, which --help shows. Each program

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <set>
+#include <string>
 #include <tuple>
 #include <utility>
 
@@ -124,6 +126,10 @@ TEST_CASE("pretraining_compared: every kind has a row, and finished ones are not
   for (const char* kind : {"CAE (lambda 0.5)", "DAE, Gaussian noise (deviation 0.5)",
                            "DAE, masking (share 0.25)", "AE, weight decay (weight 0.001)", "AE"})
     CHECK(result(out, std::string(kind) + ": test error").ends_with("%"));
+  for (const char* file :
+       {"cae_0.5_pretraining_log.csv", "cae_0.5_tuning_log.csv", "ae_filters.png",
+        "dae_gaussian_0.5_parameters.npz", "ae_tuning_checkpoint.npz"})
+    CHECK_MESSAGE(std::filesystem::exists(out + "/" + file), file);
   const Ran again = run_example("pretraining_compared", arguments + " --resume");
   CHECK(again.status == 0);
   CHECK(again.output.find("epoch 0") == std::string::npos);
@@ -132,9 +138,27 @@ TEST_CASE("pretraining_compared: every kind has a row, and finished ones are not
       {{"--preset best", "--preset"}, {"--hidden -1", "--hidden"}, {"--noise -1", "--noise"}});
 }
 
+TEST_CASE("pretraining_compared: files are named by what there are several of") {
+  const Scratch scratch;
+  const std::string out = scratch.path + "/out";
+  const Ran run = run_example("pretraining_compared",
+                              " --kinds ae --rates 0.4 --noise 0,0.3 --runs 2 --hidden 4 --epochs 1"
+                              " --pretraining-epochs 1 --batch 10 --data " +
+                                  small_data(scratch) + " --output " + out);
+  INFO(run.output);
+  REQUIRE(run.status == 0);
+  std::set<std::string> logs;
+  for (const auto& entry : std::filesystem::directory_iterator(out))
+    if (entry.path().extension() == ".csv") logs.insert(entry.path().filename().string());
+  CHECK(logs == std::set<std::string>{"ae_pretraining_log.csv", "ae_tuning_noise_0_run_1_log.csv",
+                                      "ae_tuning_noise_0_run_2_log.csv",
+                                      "ae_tuning_noise_0.3_run_1_log.csv",
+                                      "ae_tuning_noise_0.3_run_2_log.csv"});
+}
+
 TEST_CASE("Ctrl-C in pretraining ends a program: what follows would build on half of it") {
   for (const auto& [program_name, made] :
-       {std::pair{"pretraining_compared", "cae_lambda_0_5_pretraining_checkpoint.npz"},
+       {std::pair{"pretraining_compared", "cae_0.5_pretraining_checkpoint.npz"},
         std::pair{"stacked_denoising_autoencoder", "layer1_checkpoint.npz"},
         std::pair{"hinton_deep_autoencoder", "layer1_checkpoint.npz"}}) {
     const std::string program = program_name;
