@@ -72,7 +72,7 @@ struct OrderCheck {
 };
 
 /// Outcome of check_grad; true where analytic and numeric derivatives agree. It prints as its
-/// report, so that doctest's CHECK(check_grad(...)) shows it.
+/// report, in lines of 80 columns at most, so that doctest's CHECK(check_grad(...)) shows it.
 struct GradCheck {
   bool ok = true;
   double worst = 0;  ///< Largest `excess` of all directions; accepted up to the tolerance.
@@ -81,7 +81,7 @@ struct GradCheck {
   std::vector<OrderCheck> orders;
   std::string title;   ///< Of the options.
   std::string report;  ///< What was held, a line for each order, and what was skipped; for an order
-                       ///< that fails the worst entries.
+                       ///< that fails the worst entries. Lines are as long as what they say.
   explicit operator bool() const { return ok; }
 };
 std::ostream& operator<<(std::ostream& out, const GradCheck& check);

@@ -42,7 +42,7 @@ void fit(const Options& o, std::int64_t hidden, double lambda) {
   // 3. Before any training: are its gradients right, and does each term do something?
   const Tensor few = evaluate(slice(x, 0, 20), {{x, data.validation.images}});
   const GradCheck check = check_grad(cost, model.params(), {{x, few}}, {.order = 2});
-  if (!check) throw ValueError(check.report);
+  if (!check) throw ValueError(text(check));
   if (!o.quiet) std::cout << check << audit(cost, model.params(), {{x, few}}) << std::flush;
 
   // 4. Training. adam(), momentum() or clipped gradients are another line; see optim/.

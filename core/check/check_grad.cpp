@@ -8,9 +8,12 @@
 #include <optional>
 #include <ostream>
 #include <random>
+#include <sstream>
+#include <string>
 
 #include "cinch/core/check/probe.hpp"
 #include "cinch/core/check/slope.hpp"
+#include "cinch/core/columns.hpp"
 #include "cinch/core/function.hpp"
 #include "cinch/core/graph.hpp"
 #include "cinch/core/graph/derivation.hpp"
@@ -369,10 +372,10 @@ constexpr std::string_view where_nothing_is_told =
 std::string report_of(const OrderCheck& check, Verdict verdict, const GradCheckOptions& options) {
   const auto worst = std::ranges::max_element(check.along, {}, badness);
   std::string result = text("order ", check.order,
-                            verdict == Verdict::agrees      ? ": agrees. "
-                            : verdict == Verdict::undecided ? ": undecided. "
-                                                            : ": FAILS. ");
-  result += line(*worst) + "\n";
+                            verdict == Verdict::agrees      ? ": agrees"
+                            : verdict == Verdict::undecided ? ": undecided"
+                                                            : ": FAILS");
+  result += "\n  " + line(*worst) + "\n";
   if (verdict == Verdict::agrees) {
     const auto skipped = std::ranges::count(check.along, false, &Derivative::decided);
     if (skipped > 0) {
@@ -430,12 +433,19 @@ Expr hold(checking::Probe& at, const std::vector<Expr>& constants, bool stopped,
 }  // namespace
 
 std::ostream& operator<<(std::ostream& out, const GradCheck& check) {
-  return out << check.title
-             << (check.verdict == Verdict::agrees      ? ": gradients agree"
-                 : check.verdict == Verdict::undecided ? ": undecided here, neither right nor wrong"
-                                                       : ": gradients are wrong")
-             << "\n"
-             << check.report;
+  constexpr int width = 80;
+  std::istringstream lines(check.title +
+                           (check.verdict == Verdict::agrees ? ": gradients agree"
+                            : check.verdict == Verdict::undecided
+                                ? ": undecided here, neither right nor wrong"
+                                : ": gradients are wrong") +
+                           "\n" + check.report);
+  for (std::string line; std::getline(lines, line);) {
+    // What is folded stands below its line, further in than the lines that it may be followed by.
+    const std::size_t indent = std::min(line.find_first_not_of(' '), line.size());
+    out << folded(line, width, static_cast<int>(indent) + 4) << "\n";
+  }
+  return out;
 }
 
 GradCheck check_grad(const Arg& cost, const Parameters& wrt, const std::vector<Binding>& at,

@@ -5,8 +5,10 @@
 
 #include <random>
 #include <sstream>
+#include <string>
 
 #include "cinch/cinch.hpp"
+#include "cinch/core/columns.hpp"
 #include "cinch/core/op.hpp"
 
 using namespace cinch;
@@ -223,9 +225,41 @@ TEST_CASE("check_grad reports the worst entries of the worst parameter") {
                            "worst entries of X, of 25 tried", "X[3, 2]: analytic "}) {
     CHECK_MESSAGE(printed.str().find(part) != std::string::npos, part << "\n" << printed.str());
   }
-  const std::string text = printed.str();
-  const auto lines = std::count(text.begin(), text.end(), '\n');
-  CHECK_MESSAGE(lines == 1 + 1 + 2 + 1 + 2, printed.str());
+  const auto lines = std::count(check.report.begin(), check.report.end(), '\n');
+  CHECK_MESSAGE(lines == 2 + 2 + 1 + 2, check.report);
+}
+
+TEST_CASE("check_grad prints in 80 columns, whatever is named in it") {
+  const std::string name = "the weights from the third hidden layer of the encoder to the code";
+  const Shared X(random({5, 5}, 1), name), b(random({5}, 2), "b"),
+      zero(Tensor(DType::float64, {3}), name + ", where nothing has been learned yet");
+  const Expr stopped = stop_gradient(tanh(dot(X, exp(X) + 1e-9 * square(X)) + sigmoid(b)));
+  const GradCheckOptions titled{
+      .order = 2, .title = "the reconstruction of what was masked, and the penalty of the code"};
+  for (const GradCheck& check :
+       {check_grad(sum(exp(X)), X),
+        check_grad(sum(stopped * exp(X)) + sum(exp(b)), {X, b}, {}, titled),
+        check_grad(1e-200 * sum(apply(wrong_at_one, {X})) + sum(exp(b)), {b, X}, {}, titled),
+        check_grad(sum(apply(wrong_sign, {X})) - 12345.678 * sum(exp(b)), {X, b}, {}, titled),
+        check_grad(sum(relu(zero)) + sum(exp(b)), {zero, b}, {}, titled),
+        check_grad(sum(apply(not_finite, {X})), {X, b}, {},
+                   {.disconnected = Disconnected::zero})}) {
+    std::ostringstream printed;
+    printed << check;
+    std::istringstream in(printed.str());
+    std::string joined;
+    for (std::string line; std::getline(in, line);) {
+      CHECK_MESSAGE(columns_of(line) <= 80, line);
+      CHECK_FALSE(line.ends_with(' '));
+      std::istringstream words(line);
+      for (std::string word; words >> word;) joined += word + " ";
+    }
+    // Nothing is lost.
+    std::istringstream words(check.report);
+    std::string expected;
+    for (std::string word; words >> word;) expected += word + " ";
+    CHECK(joined.ends_with(expected));
+  }
 }
 
 TEST_CASE("check_grad finds one wrong entry among many") {
