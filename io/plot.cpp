@@ -185,13 +185,13 @@ void draw_panel(std::ostream& out, const Plot& plot, int panel) {
       style << ", " << data << " using 1:2:3 with yerrorbars pointtype 0 linewidth 1.2" << colour
             << " notitle";
     if (!curve.labels.empty()) {
-      // At one corner after the other, so that those of neighbours are apart.
-      constexpr std::array<const char*, 4> corners = {
-          "left offset char 0.7,0.6", "right offset char -0.7,-0.7", "left offset char 0.7,-0.7",
-          "right offset char -0.7,0.6"};
+      // Above and below in turn, so that those of neighbours are apart.
+      constexpr std::array<const char*, 2> corners = {"left offset char 0.7,0.6",
+                                                      "right offset char -0.7,-0.7"};
       for (std::size_t k = 0; k < corners.size(); ++k) {
-        style << ", " << data << " every 4::" << k << " using 1:2:(stringcolumn(4)) with labels "
-              << corners[k] << " textcolor rgb '#333333' notitle";
+        style << ", " << data << " every " << corners.size() << "::" << k
+              << " using 1:2:(stringcolumn(4)) with labels " << corners[k]
+              << " textcolor rgb '#333333' notitle";
       }
     }
     plots += style.str();

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
@@ -14,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "cinch/core/columns.hpp"
 #include "cinch/core/error.hpp"
 #include "temporary_folder.hpp"
 
@@ -171,6 +173,37 @@ std::vector<std::vector<std::pair<double, double>>> lines_of(const std::string& 
     }
   }
   return lines;
+}
+
+TEST_CASE("labels of a sweep do not lie on each other") {
+  if (gnuplot_is_missing()) return;
+  Curve sweep{.name = "λ",
+              .xs = {273.7, 176.6, 134.1, 83.91, 44.35, 21.79, 10.01},
+              .ys = {61.07, 61.32, 61.87, 63.54, 67.57, 78.7, 101.9},
+              .mark = Mark::points};
+  for (const char* lambda : {"0", "0.01", "0.03", "0.1", "0.3", "1", "3"})
+    sweep.labels.push_back(text("λ = ", lambda));
+  Plot plot{"Two forces", "contraction", {sweep}, {"reconstruction"}};
+  plot.log_x = true;
+  const std::string svg = svg_of(plot);
+  std::vector<std::array<double, 4>> boxes;  // Left, right, lower and upper end.
+  for (const std::string& label : sweep.labels) {
+    const std::size_t at = svg.find(">" + label + "<");
+    REQUIRE(at != std::string::npos);
+    const std::size_t begin = svg.rfind("translate(", at);
+    double x = 0, y = 0;
+    REQUIRE(std::sscanf(svg.c_str() + begin, "translate(%lf,%lf)", &x, &y) == 2);
+    const bool to_the_left = svg.substr(begin, at - begin).find("\"end\"") != std::string::npos;
+    const double width = 7.0 * columns_of(label), height = 12;
+    boxes.push_back({to_the_left ? x - width : x, to_the_left ? x : x + width, y - height, y});
+  }
+  for (std::size_t a = 0; a < boxes.size(); ++a) {
+    for (std::size_t b = 0; b < a; ++b) {
+      const bool apart = boxes[a][1] < boxes[b][0] || boxes[b][1] < boxes[a][0] ||
+                         boxes[a][3] < boxes[b][2] || boxes[b][3] < boxes[a][2];
+      CHECK_MESSAGE(apart, sweep.labels[a] << " and " << sweep.labels[b]);
+    }
+  }
 }
 
 TEST_CASE("points keep clear of the frame, lines differ by more than colour, errors have bars") {
