@@ -219,7 +219,7 @@ Grads even_grad(Args in, const Expr& y, const Expr& gy) {
 
 /// A length that may be 0: where it may not, the chain rule does.
 bool is_root(const Expr& y) {
-  if (y.op().smoothed != functions_of_squares) return false;
+  if (y.op().smoothed != functions_of_squares || !is_float(y.dtype())) return false;
   const auto away = [&](const Expr& side) { return bounded_below(square(side)); };
   return &y.op() == &hypot_op ? std::ranges::none_of(y.inputs(), away)
                               : !bounded_below(y.inputs()[0]);

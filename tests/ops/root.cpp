@@ -451,3 +451,14 @@ TEST_CASE(
     CHECK(evaluate(by(f, wrt), at).item() == doctest::Approx(expected).epsilon(1e-12));
   }
 }
+
+TEST_CASE("the absolute value of integers is no length: derivatives beside it are taken") {
+  const Expr n = lvector("n"), h = cast(abs(n), DType::float64);
+  const Expr cost = sum(h * tanh(h) + square(h));
+  const Tensor at = Tensor::from<std::int64_t>({3}, {-2, 0, 1});
+  const Expr x = dvector("x");
+  const Tensor got = evaluate(Rop(grad(cost, h), h, h), {{n, at}}),
+               wanted = evaluate(Rop(grad(sum(x * tanh(x) + square(x)), x), x, x),
+                                 {{x, Tensor::from<double>({3}, {2, 0, 1})}});
+  for (std::int64_t k = 0; k < 3; ++k) CHECK(got.at(k) == doctest::Approx(wanted.at(k)));
+}
