@@ -100,6 +100,7 @@ class Auditor {
       find_not_finite(t);
       if (static_cast<int>(result_.findings.size()) > found) continue;  // The rest would follow.
       find_stops(t);
+      find_given(t);
       find_copies(t);
       find_foreign_slopes(t);
     }
@@ -311,6 +312,20 @@ class Auditor {
             : text(title(t), " is ", number(one.value), ".\n", first));
   }
 
+  /// Rules in place of gradients, which differ from the value's slope on purpose.
+  void find_given(std::size_t t) {
+    for (const GivenGradient& given : term(t).differences.given) {
+      if (given.same) continue;
+      result_.notes.push_back(
+          {Finding::given_gradient,
+           static_cast<int>(t),
+           {},
+           term(t).where,
+           text(title(t), " has the gradient that a rule gives, and not that of its value, in ",
+                given.what, ".\nThe rest of the gradient is compared with finite differences.")});
+    }
+  }
+
   void find_stops(std::size_t t) {
     const AuditTerm& one = term(t);
     // Parameters that the same ops stop are one finding.
@@ -469,15 +484,17 @@ class Auditor {
                                   : !is_float(stop.dtype()) || !open.contains(stop.get());
            });
   }
-  /// The nodes of a term that stand outside of what it holds: the rounding of a code that goes
-  /// straight through does not.
+  /// The nodes of a term that stand outside of what it holds, by stop_gradient() or as a value with
+  /// a gradient of its own: the rounding of a code that goes straight through does not.
   NodeSet not_held(std::size_t t) const {
-    NodeSet held, open;
-    for (const Expr& node : topological(std::span(&terms_[t].whole, 1))) {
-      if (is_held(node)) held.insert(node.get());
+    const std::vector<Expr> order = topological(std::span(&terms_[t].whole, 1));
+    NodeSet open{terms_[t].whole.get()};
+    for (auto node = order.rbegin(); node != order.rend(); ++node) {
+      if (!open.contains(node->get()) || &node->op() == &stop_gradient_op) continue;
+      for (std::size_t k = 0; k < node->inputs().size(); ++k) {
+        if (!node->op().given || node->op().given(*node, k)) open.insert(node->inputs()[k].get());
+      }
     }
-    for (const Expr& node : topological(std::span(&terms_[t].whole, 1), held))
-      open.insert(node.get());
     return open;
   }
   /// Whether a term has a gradient to any parameter.
@@ -485,7 +502,9 @@ class Auditor {
     const std::vector<Reach>& reach = result_.terms[t].reach;
     return std::ranges::find(reach, Reach::flows) != reach.end();
   }
-  static bool is_held(const Expr& stop) { return &stop.op() == &stop_gradient_op; }
+  static bool is_held(const Expr& stop) {
+    return &stop.op() == &stop_gradient_op || stop.op().given;
+  }
 
   void find_copies(std::size_t t) {
     for (const searching::Copy& copy : searching::copies(terms_[t].whole, at_)) {

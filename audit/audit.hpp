@@ -52,6 +52,7 @@ enum class Finding {
                      ///< taken over them, else a note.
   squashed_twice,    ///< A sigmoid or softmax of what is one already.
   not_trained,       ///< A note: a stored variable has a gradient and is no parameter.
+  given_gradient,    ///< A note: with_gradient() gives one that is not the slope of the value.
 };
 
 struct AuditFinding {

@@ -79,6 +79,7 @@
 #include "cinch/ops/subtensor.hpp"
 #include "cinch/ops/svd.hpp"
 #include "cinch/ops/trigonometry.hpp"
+#include "cinch/ops/with_gradient.hpp"
 #include "cinch/optim/adam.hpp"
 #include "cinch/optim/adaptive.hpp"
 #include "cinch/optim/checkpoint.hpp"

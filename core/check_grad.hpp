@@ -34,6 +34,9 @@ struct GradCheckOptions {
   /// The same for what stop_gradient() holds in the cost; else it moves, and finite differences see
   /// the slope that is not passed on.
   bool hold_stopped = true;
+  /// The same for what has a gradient by with_gradient(); else the rule's gradient is compared with
+  /// the slope of the value.
+  bool hold_given = true;
   /// Seconds for trying the parameters and entries one by one where a direction disagrees.
   double seconds = 5;
   std::string title = "check_grad";  ///< Begins the heading: what was checked.
@@ -62,6 +65,14 @@ struct GradEntry {
   Derivative by;
 };
 
+/// A gradient that the user gave, beside the value's own along a random direction of the inputs and
+/// a random cotangent. Such a rule may differ on purpose: this decides nothing.
+struct GivenGradient {
+  std::string what;  ///< The expression, with its line.
+  Derivative by;     ///< `analytic` by the rule.
+  bool same = false;
+};
+
 /// What check_grad found at one order.
 struct OrderCheck {
   int order;
@@ -78,6 +89,7 @@ struct GradCheck {
   double worst = 0;  ///< Largest `excess` of all directions; accepted up to the tolerance.
   Verdict verdict = Verdict::agrees;
   std::vector<std::string> held;  ///< What kept its value while the parameters moved, with lines.
+  std::vector<GivenGradient> given;  ///< Held as well, where `hold_given` says so.
   std::vector<OrderCheck> orders;
   std::string title;   ///< Of the options.
   std::string report;  ///< What was held, a line for each order, and what was skipped; for an order
@@ -96,12 +108,13 @@ std::ostream& operator<<(std::ostream& out, const GradCheck& check);
 ///
 /// What stop_gradient() or `consider_constant` hold is computed once, at the point, and stays: a
 /// straight-through estimator or a target then has the gradient of the function that it is meant
-/// to be the gradient of. The report says what was held. At a kink or a jump there is no derivative
-/// to compare with: the outcome is Verdict::undecided, not ok either, and the report says which
-/// parameters are concerned and which agree.
-/// Throws GradError where the cost does not depend on a parameter, as grad() does; TypeError for a
-/// cost that is no scalar, for parameters that are not float or twice the same, and for a variable
-/// without a value.
+/// to be the gradient of. The same holds of what has a gradient by a rule of with_gradient(), which
+/// no finite difference can judge: the rest of the gradient is compared, and for each rule the
+/// report says what it gives and what the value's own slope is. The report says what was held. At a
+/// kink or a jump there is no derivative to compare with: the outcome is Verdict::undecided, not ok
+/// either, and the report says which parameters are concerned and which agree. Throws GradError
+/// where the cost does not depend on a parameter, as grad() does; TypeError for a cost that is no
+/// scalar, for parameters that are not float or twice the same, and for a variable without a value.
 ///
 ///     CHECK(check_grad(cost, model.params(), {{x, examples}}, {.order = 2}));
 GradCheck check_grad(const Arg& cost, const Parameters& wrt, const std::vector<Binding>& at = {},

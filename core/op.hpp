@@ -145,6 +145,8 @@ struct Op {
   /// the same one, and the gradients of several together.
   bool (*siblings)(const Expr& a, const Expr& b) = nullptr;
   Grads (*grads)(std::span<const Expr> ys, std::span<const Expr> gys) = nullptr;
+  /// Of an op whose gradient the user gives: whether it has one for input k. Null: for each.
+  bool (*given)(const Expr& y, std::size_t k) = nullptr;
   /// Of an op that has no derivative somewhere, where functions of it have one: the same graphs
   /// with these in terms that have. Done before a derivative is taken.
   std::vector<Expr> (*smoothed)(std::span<const Expr> roots) = nullptr;
@@ -183,6 +185,8 @@ struct Op {
 
   /// Whether the result depends on the elements of input k, and not on its shape alone.
   bool reads(std::size_t k) const { return !(shape_only >> k & 1u); }
+  /// Whether a gradient of y, a result, goes on to input k.
+  bool passes(const Expr& y, std::size_t k) const { return reads(k) && (!given || given(y, k)); }
   /// Whether input k is one of the scalars that only say sizes.
   bool is_size(std::size_t k) const {
     return sizes_from >= 0 && k >= static_cast<std::size_t>(sizes_from);

@@ -35,6 +35,7 @@
 #include "cinch/ops/subtensor.hpp"
 #include "cinch/ops/svd.hpp"
 #include "cinch/ops/trigonometry.hpp"
+#include "cinch/ops/with_gradient.hpp"
 
 namespace cinch {
 
@@ -197,6 +198,8 @@ std::span<const Op* const> all_ops() {
       // loops
       &scan_op,
       &ifelse_op,
+      // with gradients of the user's own
+      &with_gradient_op,
       // What is a derivative already
       &deriving::derivative_op,
   };

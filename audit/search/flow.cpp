@@ -86,16 +86,18 @@ TermFlow flow(const Expr& root, const Expr& parameter, const NodeSet& constants,
       active.insert(node.get());
       continue;
     }
-    bool arrives = false, mentions = false;
+    bool arrives = false, mentions = false, passes = false;
     for (std::size_t k = 0; k < node.inputs().size(); ++k) {
       if (!value_matters(node, k)) continue;
       mentions = mentions || depends.contains(node.inputs()[k].get());
-      arrives = arrives || active.contains(node.inputs()[k].get());
+      const bool from = active.contains(node.inputs()[k].get());
+      arrives = arrives || from;
+      passes = passes || (from && node.op().passes(node, k));
     }
     if (!mentions || is_slope_of_kink(node, kinks)) continue;
     depends.insert(node.get());
     if (!arrives) continue;
-    if (node.op().grad && is_float(node.dtype()) && !constants.contains(node.get())) {
+    if (passes && node.op().grad && is_float(node.dtype()) && !constants.contains(node.get())) {
       active.insert(node.get());
     } else {
       result.stops.push_back(node);
@@ -142,6 +144,10 @@ std::string remedy(const Expr& stop, const NodeSet& constants) {
   }
   if (is_one_of(stop, stop_gradient_op)) {
     return "Leave stop_gradient() out, unless the value is meant as a target.";
+  }
+  if (stop.op().given) {
+    return "What with_gradient() does not name among its inputs is held: name it there, unless "
+           "that is meant.";
   }
   if (to_integer(stop)) return "Integers and bools have no gradient: leave the cast out.";
   if (is_one_of(stop, argmax_op, argmin_op)) {

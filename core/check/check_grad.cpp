@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <numeric>
 #include <optional>
@@ -18,6 +19,7 @@
 #include "cinch/core/graph.hpp"
 #include "cinch/core/graph/derivation.hpp"
 #include "cinch/core/graph/engine_ops.hpp"
+#include "cinch/core/op.hpp"
 #include "cinch/core/refusal.hpp"
 
 namespace cinch {
@@ -117,13 +119,8 @@ class Comparison {
 
   Derivative along(const Direction& direction) const {
     double analytic = 0, squares = 0;
-    std::vector<const Tensor*> arguments;
-    for (const Tensor& value : at_.values) arguments.push_back(&value);
-    Direction there(direction.size());
     for (std::size_t k = 0; k < direction.size(); ++k) {
       if (!direction[k]) continue;
-      there[k] = at_.values[k];
-      arguments[k] = &*there[k];
       const std::span<const double> d = elements(*direction[k]);
       for (std::size_t i = 0; i < d.size(); ++i) {
         if (d[i] == 0) continue;  // Keeps an element still, whatever its derivative is.
@@ -132,15 +129,15 @@ class Comparison {
         squares += part * part;
       }
     }
-    return judged(analytic, std::sqrt(squares), [&](double by) {
-      for (std::size_t k = 0; k < direction.size(); ++k) {
-        if (!direction[k]) continue;
-        const std::span<const double> x = elements(at_.values[k]), d = elements(*direction[k]);
-        const std::span<double> moved = there[k]->data<double>();
-        for (std::size_t i = 0; i < moved.size(); ++i) moved[i] = x[i] + by * d[i];
-      }
-      return value(arguments);
-    });
+    return judged(analytic, std::sqrt(squares), moving(direction));
+  }
+
+  /// Whether the function does not change by a bit where the parameters change by their last
+  /// digits.
+  bool is_flat(const Direction& direction) const {
+    const auto f = moving(direction);
+    const double here = f(0);
+    return f(0x1p-20) == here && f(-0x1p-20) == here;
   }
 
   /// By element `i` of one parameter.
@@ -163,6 +160,23 @@ class Comparison {
   }
 
  private:
+  /// The function along a line through the point.
+  std::function<double(double)> moving(const Direction& direction) const {
+    return [this, &direction, there = Direction(direction.size())](double by) mutable {
+      std::vector<const Tensor*> arguments;
+      for (const Tensor& value : at_.values) arguments.push_back(&value);
+      for (std::size_t k = 0; k < direction.size(); ++k) {
+        if (!direction[k]) continue;
+        if (!there[k]) there[k] = at_.values[k];
+        arguments[k] = &*there[k];
+        const std::span<const double> x = elements(at_.values[k]), d = elements(*direction[k]);
+        const std::span<double> moved = there[k]->data<double>();
+        for (std::size_t i = 0; i < moved.size(); ++i) moved[i] = x[i] + by * d[i];
+      }
+      return value(arguments);
+    };
+  }
+
   double value(std::span<const Tensor* const> arguments) const {
     effort_.count();
     try {
@@ -403,18 +417,30 @@ std::string report_of(const OrderCheck& check, Verdict verdict, const GradCheckO
   return result;
 }
 
-/// The cost with inputs, added to the probe with the values of this point, in place of `constants`
-/// and, where they are to be held, of what stop_gradient() holds; `said`: what these are.
-Expr hold(checking::Probe& at, const std::vector<Expr>& constants, bool stopped,
-          std::vector<std::string>& said) {
+/// Nodes of the cost that keep their value, and those of them whose gradient the user gives.
+struct Held {
+  std::vector<Expr> nodes, given;
+};
+
+Held held_in(const checking::Probe& at, const std::vector<Expr>& constants,
+             const GradCheckOptions& options) {
   const Expr& cost = at.roots[0];
-  std::vector<Expr> held;
+  Held result;
   for (const Expr& node : topological(std::span(&cost, 1))) {
     const bool is_parameter = std::ranges::find(at.parameters, node) != at.parameters.end();
     const bool is_constant = std::ranges::find(constants, node) != constants.end();
     if (is_parameter || !is_float(node.dtype())) continue;
-    if (is_constant || (stopped && &node.op() == &stop_gradient_op)) held.push_back(node);
+    const bool given = options.hold_given && node.op().given && !is_constant;
+    if (given) result.given.push_back(node);
+    if (given || is_constant || (options.hold_stopped && &node.op() == &stop_gradient_op))
+      result.nodes.push_back(node);
   }
+  return result;
+}
+
+/// The cost with inputs, added to the probe with the values of this point, in place of nodes.
+Expr hold(checking::Probe& at, const std::vector<Expr>& held) {
+  const Expr& cost = at.roots[0];
   if (held.empty()) return cost;
   const std::vector<Tensor> values =
       function({.inputs = at.inputs, .outputs = held, .allow_unused_inputs = true})(at.values);
@@ -422,12 +448,68 @@ Expr hold(checking::Probe& at, const std::vector<Expr>& constants, bool stopped,
   for (std::size_t k = 0; k < held.size(); ++k) {
     const Expr input = variable(describe(held[k]), held[k].type(), held[k]->where);
     by_value.emplace_back(held[k], input);
-    said.push_back(describe(held[k]) + "  at " + held[k]->where.text());
     at.inputs.push_back(input);
     at.originals.push_back(held[k]);
     at.values.push_back(values[k]);
   }
   return substitute(std::span(&cost, 1), by_value)[0];
+}
+
+std::string with_line(const Expr& node) { return describe(node) + "  at " + node->where.text(); }
+
+/// The gradient that `node` has by a rule, and the slope of its value where the inputs move and all
+/// else stays.
+GivenGradient beside_own_slope(const Expr& node, const checking::Probe& at, double tolerance,
+                               std::mt19937& random, Effort& effort) {
+  std::vector<Expr> inputs;
+  for (std::size_t k = 0; k < node.inputs().size(); ++k)
+    if (node.op().given(node, k)) inputs.push_back(node.inputs()[k]);
+  std::vector<Expr> known = inputs;
+  known.push_back(node);
+  const std::vector<Tensor> values =
+      function({.inputs = at.inputs, .outputs = known, .allow_unused_inputs = true})(at.values);
+  const Expr cotangent = constant(random_direction(values.back(), Scale::parameter, random));
+  checking::Probe here;
+  Substitutions moving;
+  Direction direction;
+  for (std::size_t k = 0; k < inputs.size(); ++k) {
+    here.inputs.push_back(variable(describe(inputs[k]), inputs[k].type()));
+    here.values.push_back(values[k]);
+    moving.emplace_back(inputs[k], here.inputs.back());
+    direction.emplace_back(random_direction(values[k], Scale::parameter, random));
+  }
+  here.parameters = here.inputs;
+  here.inputs.insert(here.inputs.end(), at.inputs.begin(), at.inputs.end());
+  here.values.insert(here.values.end(), at.values.begin(), at.values.end());
+  const Expr value = substitute(std::span(&node.inputs()[0], 1), moving)[0];
+  const Expr f = sum_like(value * cotangent, cast(Arg(0.0), DType::float64));
+  std::vector<Expr> gradient;
+  const Grads by_rule = node.op().grad(node.inputs(), node, cotangent);
+  for (std::size_t k = 0; k < by_rule.size(); ++k)
+    if (by_rule[k].has_value()) gradient.push_back(cast(by_rule[k], DType::float64));
+  const double size = std::abs(
+      function({.inputs = here.inputs, .outputs = {f}, .allow_unused_inputs = true})(here.values)[0]
+          .item());
+  effort.begin(text("the rule of ", describe(node)));
+  GivenGradient result{with_line(node), {}};
+  const Comparison compare(f, gradient, here, tolerance, size, size, /*higher=*/false, effort);
+  result.by = compare.along(direction);
+  // Values are often staircases, which are flat between steps that differences may meet.
+  if (!counts(result.by) && compare.is_flat(direction)) {
+    result.by.decided = true;
+    result.by.numeric = 0;
+    result.by.excess = std::abs(result.by.analytic) > 0 ? 1 : 0;
+  }
+  result.same = counts(result.by) && result.by.excess <= tolerance;
+  return result;
+}
+
+std::string line(const GivenGradient& given) {
+  return text("given: ", given.what, ", by the rule ", digits(given.by.analytic, 6),
+              given.same          ? ", as is the value's own slope"
+              : !counts(given.by) ? ", the value's own slope is not told here"
+                                  : text(", the value's own slope ", digits(given.by.numeric, 6)),
+              "\n");
 }
 
 }  // namespace
@@ -474,8 +556,14 @@ GradCheck check_grad(const Arg& cost, const Parameters& wrt, const std::vector<B
   std::mt19937 random(options.seed);
   GradCheck result;
   result.title = options.title;
-  const Expr held = hold(at_point, constants, options.hold_stopped, result.held);
-  for (const std::string& what : result.held) result.report += "held: " + what + "\n";
+  const Held kept = held_in(at_point, constants, options);
+  const checking::Probe as_given = at_point;
+  const Expr held = hold(at_point, kept.nodes);
+  for (const Expr& node : kept.nodes) {
+    if (std::ranges::find(kept.given, node) != kept.given.end()) continue;
+    result.held.push_back(with_line(node));
+    result.report += "held: " + result.held.back() + "\n";
+  }
   Expr f = held;
   const double cost_size =
       std::abs(function({.inputs = at_point.inputs, .outputs = {f}, .allow_unused_inputs = true})(
@@ -483,13 +571,26 @@ GradCheck check_grad(const Arg& cost, const Parameters& wrt, const std::vector<B
                    .item());
   double scale = cost_size;
   Effort effort(options.progress, options.title);
+  std::vector<Expr> stopped = constants;
+  Disconnected disconnected = options.disconnected;
+  if (!kept.given.empty()) {
+    // What depends on a parameter by a rule alone does depend on it.
+    grad(written, parameters, {.consider_constant = constants, .disconnected = disconnected});
+    disconnected = Disconnected::zero;
+    stopped.insert(stopped.end(), kept.given.begin(), kept.given.end());
+    std::mt19937 apart(options.seed);  // The directions of the rest are as they are without.
+    for (const Expr& node : kept.given) {
+      result.given.push_back(beside_own_slope(node, as_given, options.tolerance, apart, effort));
+      result.report += line(result.given.back());
+    }
+  }
   for (int order = 1; order <= options.order; ++order) {
     const std::vector<Expr> gradient =
         order == 1 ? grad(written, parameters,
-                          {.consider_constant = constants, .disconnected = options.disconnected})
+                          {.consider_constant = stopped, .disconnected = disconnected})
                    : grad(f, parameters, {.disconnected = Disconnected::zero});
     // What is held has to stay so in what is differentiated next.
-    const std::vector<Expr> on = order == 1 && order < options.order && !result.held.empty()
+    const std::vector<Expr> on = order == 1 && order < options.order && !kept.nodes.empty()
                                      ? grad(held, parameters, {.disconnected = Disconnected::zero})
                                      : gradient;
     const Comparison compare(f, gradient, at_point, options.tolerance, cost_size, scale, order > 1,

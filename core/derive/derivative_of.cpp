@@ -49,7 +49,8 @@ bool is_flat_derivative(const Expr& formula, const Expr& x) {
     for (std::size_t i = 0; i < node.inputs().size(); ++i) {
       if (!node.op().reads(i)) continue;
       if (depends.contains(node.inputs()[i].get())) depends.insert(node.get());
-      if (flows && derived.contains(node.inputs()[i].get())) derived.insert(node.get());
+      if (flows && node.op().passes(node, i) && derived.contains(node.inputs()[i].get()))
+        derived.insert(node.get());
     }
   }
   return derived.contains(y.get()) && !depends.contains(y.get());

@@ -69,6 +69,7 @@ Expr Rop(const Arg& y, const Parameters& wrt, const Parameters& v, const GradOpt
   for (std::size_t k = 0; k < v.size(); ++k) directions.push_back(cast(vectors[k], wrt[k].dtype()));
   const std::vector<Expr> pulled = Lop(y, wrt, seed, options);
   const Expr along = inner(pulled, directions);
+  deriving::require_linear("Rop", along, seed, y);
   return without(grad(along, seed, {.disconnected = Disconnected::zero}), seed, y);
 }
 

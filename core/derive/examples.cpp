@@ -163,6 +163,16 @@ Separation::Separation(std::span<const Expr> roots, std::span<const Given> given
   for (const Expr& node : topological(roots)) visit(node);
 }
 
+Place followed(const Expr& y, const Expr& x, const Place& place, const Flow& flow,
+               std::span<const std::pair<Expr, Expr>> stand_ins) {
+  std::vector<Separation::Given> given;
+  for (const auto& [variable, node] : stand_ins) {
+    given.push_back({variable, variable == x ? place : Place{}, flow.all_->sizes_.at(node.get())});
+  }
+  const Separation inside(std::span(&y, 1), given, flow.examples);
+  return inside.mixing(y).has_value() ? Place{} : inside.place(y);
+}
+
 Expr Separation::mixing(const Expr& root) const {
   const auto found = mixed_.find(root.get());
   return found == mixed_.end() ? Expr() : found->second;

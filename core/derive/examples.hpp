@@ -12,6 +12,7 @@
 #include <optional>
 #include <span>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "cinch/core/graph.hpp"
@@ -77,6 +78,8 @@ class Flow {
 
  private:
   friend class Separation;
+  friend Place followed(const Expr&, const Expr&, const Place&, const Flow&,
+                        std::span<const std::pair<Expr, Expr>>);
   Flow(const Expr& node, Count n, std::vector<Place> places, const Separation& all)
       : y(node), examples(std::move(n)), places_(std::move(places)), all_(&all) {}
 
@@ -93,6 +96,12 @@ const Digit* counting_digit(const std::vector<Digit>& digits, const Count& weigh
 /// elements that the indices say: axis 0 of the place, which is nowhere unless every index says an
 /// element that is its own example's.
 Place counted_rows(const Flow& flow, std::size_t i, const Place& place, const Count& n);
+
+/// Where the examples that stand at `place` of `x` stand in `y`, a formula in variables of its own:
+/// x and the others, each with a node of the flow that has its sizes. Nowhere where they mix or y
+/// does not depend on x.
+Place followed(const Expr& y, const Expr& x, const Place& place, const Flow& flow,
+               std::span<const std::pair<Expr, Expr>> stand_ins);
 
 /// The examples of x, followed up to y.
 class Separation {
@@ -117,6 +126,8 @@ class Separation {
 
  private:
   friend class Flow;
+  friend Place followed(const Expr&, const Expr&, const Place&, const Flow&,
+                        std::span<const std::pair<Expr, Expr>>);
   void visit(const Expr& node);
   std::vector<Count> sizes_of(const Expr& node);
   Count size_of_result(const Expr& node, std::int64_t axis);

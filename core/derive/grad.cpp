@@ -37,12 +37,13 @@ Reach reach(std::span<const Expr> order, const NodeSet& wrt, const NodeSet& cons
   Reach result;
   NodeSet depends;  // On wrt, whether or not a gradient flows.
   for (const Expr& node : order) {
-    bool flows = wrt.contains(node.get()), touched = flows;
+    bool flows = wrt.contains(node.get()), touched = flows, stopped = false;
     for (std::size_t i = 0; i < node.inputs().size(); ++i) {
       const Node* input = node.inputs()[i].get();
       if (!value_matters(node, i)) continue;
       touched = touched || depends.contains(input);
-      flows = flows || result.active.contains(input);
+      const bool active = result.active.contains(input);
+      (node.op().passes(node, i) ? flows : stopped) |= active;
     }
     if (constants.contains(node.get()) && !wrt.contains(node.get())) {
       if (flows) result.cuts.push_back(node);
@@ -57,6 +58,8 @@ Reach reach(std::span<const Expr> order, const NodeSet& wrt, const NodeSet& cons
       } else {
         result.cuts.push_back(node);
       }
+    } else if (stopped) {
+      result.cuts.push_back(node);
     }
   }
   return result;

@@ -10,6 +10,7 @@
 #include "cinch/core/graph/engine_ops.hpp"
 #include "cinch/core/op.hpp"
 #include "cinch/core/refusal.hpp"
+#include "cinch/core/rewrite/rewrite.hpp"
 
 namespace cinch {
 
@@ -110,26 +111,6 @@ void batch(std::span<const Expr> roots, NodeMap<Expr>& batched) {
   }
 }
 
-Expr vectorized(const Expr& y, const Expr& x, const Expr& values) {
-  // The values come in at the end: they may be made of x themselves.
-  const Expr many = variable("many", values.type());
-  NodeMap<Expr> batched;
-  batched[x.get()] = many;
-  batch(std::span(&y, 1), batched);
-  const Expr one = deriving::one_of(many);  // What is left of x itself only lends its shape.
-  const auto found = batched.find(y.get());
-  Expr result;
-  if (found != batched.end()) {
-    result = found->second;
-  } else {
-    std::vector<Expr> all = sizes(y);
-    all.insert(all.begin(), size(many, 0));
-    result = broadcast_to(y, all);
-  }
-  result = graphs::replaced(std::span(&result, 1), {{x, one}}).front();
-  return graphs::replaced(std::span(&result, 1), {{many, values}}).front();
-}
-
 }  // namespace
 
 Expr deriving::one_of(const Expr& many) {
@@ -154,6 +135,25 @@ std::vector<Expr> deriving::over_many(std::span<const Expr> roots, const Substit
   return graphs::replaced(result, shapes);
 }
 
+Expr deriving::vectorized(const Expr& y, const Substitutions& by) {
+  // The values come in at the end: they may be made of what they stand for themselves.
+  Substitutions many, values;
+  for (const auto& [x, many_x] : by) {
+    many.emplace_back(x, variable("many", many_x.type()));
+    values.emplace_back(many.back().second, many_x);
+  }
+  Expr result = over_many(std::span(&y, 1), many).front();
+  if (!result.has_value()) {
+    std::vector<Expr> all = sizes(y);
+    all.insert(all.begin(), size(many[0].second, 0));
+    Substitutions ones;
+    for (const auto& [x, many_x] : many) ones.emplace_back(x, one_of(many_x));
+    const Expr repeated = broadcast_to(y, all);
+    result = graphs::replaced(std::span(&repeated, 1), ones).front();
+  }
+  return graphs::replaced(std::span(&result, 1), values).front();
+}
+
 Expr vectorize(const Arg& y, const Expr& x, const Expr& many) {
   const Attribution as(y.where());
   if (many.rank() != x.rank() + 1) {
@@ -162,7 +162,7 @@ Expr vectorize(const Arg& y, const Expr& x, const Expr& many) {
   }
   const auto with = [y = y.expr(), x, many](std::vector<Expr> whole) {
     whole.push_back(x);
-    return vectorized(graphs::showing(std::span(&y, 1), whole).front(), x, many);
+    return deriving::vectorized(graphs::showing(std::span(&y, 1), whole).front(), {{x, many}});
   };
   const Expr result = with({});
   return result == many ? result : graphs::derived(result, {{y}, {x}, with});
@@ -188,13 +188,45 @@ Expr pulled_rows(const Expr& pulled, const Expr& seed, const Expr& y, std::size_
   Expr result =
       graphs::replaced(std::span(&product, 1), {{seed, broadcast_to(seeds, shape)}}).front();
   for (std::size_t k = ones.size(); k-- > 0;)
-    result = vectorized(result, ones[k], eye(shape[first + k], y.dtype()));
+    result = deriving::vectorized(result, {{ones[k], eye(shape[first + k], y.dtype())}});
   return result;
 }
 
 }  // namespace
 
+namespace {
+
+/// Whether a gradient that the user gives is on the way, also inside loops.
+bool has_given(std::span<const Expr> roots) {
+  return std::ranges::any_of(topological(roots), [](const Expr& node) {
+    return node.op().given != nullptr || has_given(node.attrs().formula);
+  });
+}
+
+}  // namespace
+
+void deriving::require_linear(std::string_view function, const Expr& pulled, const Expr& seed,
+                              const Expr& y) {
+  if (!has_given(std::span(&y, 1))) return;
+  const Expr slope = rewriting::rewrite(std::vector{Lop(pulled, seed, variable("v", pulled.type()),
+                                                        {.disconnected = Disconnected::zero})},
+                                        {.fold_constants = false})[0];
+  NodeSet depends{seed.get()};
+  for (const Expr& node : topological(std::span(&slope, 1), depends)) {
+    for (std::size_t k = 0; k < node.inputs().size(); ++k) {
+      if (node.op().reads(k) && depends.contains(node.inputs()[k].get()))
+        depends.insert(node.get());
+    }
+  }
+  if (!depends.contains(slope.get())) return;
+  throw GradError(refusal(function,
+                          "a rule of with_gradient() is not linear in the cotangent, as one that "
+                          "clips it is not: it belongs to no Jacobian",
+                          std::vector{y}, attributed(y->where)));
+}
+
 Expr deriving::rows(const Expr& pulled, const Expr& seed, const Expr& y, std::int64_t first_axis) {
+  require_linear("jacobian", pulled, seed, y);
   const auto with = [=](std::vector<Expr> whole) {
     whole.push_back(seed);
     return pulled_rows(graphs::showing(std::span(&pulled, 1), whole).front(), seed, y,

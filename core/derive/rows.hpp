@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "cinch/core/graph.hpp"
@@ -20,5 +21,12 @@ std::vector<Expr> over_many(std::span<const Expr> roots, const Substitutions& ma
 
 /// The first of the many, for its shape.
 Expr one_of(const Expr& many);
+/// Throws GradError, in the name of `function`, where `pulled`, a vector-Jacobian product of y, is
+/// no linear function of the vector `seed`, as a gradient that the user gives need not be.
+void require_linear(std::string_view function, const Expr& pulled, const Expr& seed, const Expr& y);
+
+/// vectorize() of `y` as an expression in several variables at once: each first of a pair becomes
+/// the second, which has one more axis in front, all equally long.
+Expr vectorized(const Expr& y, const Substitutions& by);
 
 }  // namespace cinch::deriving

@@ -201,6 +201,32 @@ TEST_CASE_FIXTURE(Fixture, "audit finds a gradient that is cut on some of its wa
   CHECK(report.text().find("DISAGREE") != std::string::npos);
 }
 
+TEST_CASE_FIXTURE(Fixture, "audit names gradients that rules give, and accuses no estimator") {
+  const Expr coded = straight_through(round(4 * h) / 4, h);
+  const Expr own = with_gradient(square(h), h, [&](const Expr& g) { return 2 * g * h; });
+  const AuditReport report =
+      audit(mean(sum(square(x - (dot(coded, V) + c)), 1)) + 0.1 * mean(sum(own, 1)), params, at);
+  CAPTURE(report.text());
+  CHECK(report.findings.empty());
+  REQUIRE(report.notes.size() == 1);
+  const AuditFinding& note = report.notes[0];
+  CHECK(note.kind == Finding::given_gradient);
+  CHECK(note.term == 0);
+  CHECK(note.text.find("the gradient that a rule gives") != std::string::npos);
+  CHECK(note.text.find("with_gradient(") != std::string::npos);
+  CHECK(note.text.find("findings.cpp:") != std::string::npos);
+  CHECK(report.terms[0].reach[0] == Reach::flows);
+  // What the value alone is made of has no gradient.
+  const AuditReport stopped = audit(
+      mean(sum(with_gradient(h * norm(V), h, [](const Expr& g) { return g; }), 1)), {W, V}, at);
+  CAPTURE(stopped.text());
+  CHECK(stopped.has(Finding::no_gradient));
+  CHECK(stopped.text().find("name it there") != std::string::npos);
+  // And what is wrong beside a rule is found.
+  CHECK(audit(mean(sum(coded, 1)) + sum(square(stop_gradient(V))), params, at)
+            .has(Finding::no_gradient));
+}
+
 TEST_CASE_FIXTURE(Fixture, "audit notes what is held as a target, and does not accuse it") {
   const Shared codes(random({5, 4}, 7), "codes");
   const Expr distances = sum(square(expand_dims(h, 1) - dimshuffle(codes, {-1, 0, 1})), 2);

@@ -502,3 +502,44 @@ TEST_CASE("check_grad ends where a large parameter is wrong, and shows signs of 
   REQUIRE_FALSE(check.ok);
   CHECK(check.orders[0].entries.size() < 100000);
 }
+
+TEST_CASE("check_grad says what rules give, and compares the rest of the gradient") {
+  const Shared W(random({4, 3}, 1), "W"), V(random({3, 3}, 2), "V");
+  const Expr h = tanh(dot(constant(random({5, 4}, 3)), W));
+  const Expr quantised = with_gradient(round(4 * h) / 4, h, [](const Expr& g) { return g; });
+  const Expr squared = with_gradient(square(h), h, [&](const Expr& g) { return 2 * g * h; });
+  const Expr cost = sum(square(dot(quantised, V) - 0.3)) + sum(squared * h) + sum(square(tanh(W)));
+  for (const int order : {1, 2}) {
+    const GradCheck check = check_grad(cost, {W, V}, {}, {.order = order});
+    CHECK_MESSAGE(check.ok, check.report);
+    REQUIRE(check.given.size() == 2);
+    CHECK(check.held.empty());
+    const bool first = check.given[1].same;  // In the order of the graph.
+    const GivenGradient &wrong = check.given[first ? 0 : 1], &right = check.given[first ? 1 : 0];
+    CHECK_FALSE(wrong.same);
+    CHECK(wrong.by.numeric == 0);
+    CHECK(std::abs(wrong.by.analytic) > 1e-3);
+    CHECK(right.same);
+    CHECK(right.by.numeric == doctest::Approx(right.by.analytic));
+    CHECK(wrong.what.find("with_gradient(") == 0);
+    CHECK(wrong.what.find("check_grad.cpp:") != std::string::npos);
+    for (const char* part : {"given: with_gradient(", ", by the rule ", "the value's own slope 0\n",
+                             ", as is the value's own slope\n"})
+      CHECK_MESSAGE(check.report.find(part) != std::string::npos, check.report);
+  }
+  // A parameter that is reached by a rule alone is no error, and one that is not at all is.
+  CHECK(check_grad(sum(quantised), W));
+  CHECK_THROWS_AS(check_grad(sum(quantised), {W, V}), GradError);
+  // Where the value moves, its slope is not that of the rule.
+  const GradCheck moving = check_grad(cost, {W, V}, {}, {.hold_given = false});
+  CHECK_FALSE(moving.ok);
+  CHECK(moving.given.empty());
+  CHECK(check_grad(sum(squared * h), W, {}, {.order = 2, .hold_given = false}));
+  // A gradient that is wrong is so beside a rule.
+  CHECK(check_grad(cost + sum(apply(wrong_sign, {W})), {W, V}).verdict == Verdict::wrong);
+  // At a kink of the value nothing is told.
+  const Shared zero(Tensor(DType::float64, {3}), "zero");
+  const Expr kink = with_gradient(abs(zero), zero, [](const Expr& g) { return 0.5 * g; });
+  const GradCheck untold = check_grad(sum(kink) + sum(square(zero)), zero);
+  CHECK_MESSAGE(untold.report.find("not told here") != std::string::npos, untold.report);
+}

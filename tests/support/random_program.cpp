@@ -29,6 +29,8 @@ bool moderate(const Tensor& value) {
 class Grower {
  public:
   Grower(std::mt19937& random, const ProgramOptions& options) : random_(random), options_(options) {
+    std::ranges::copy_if(all_ops(), std::back_inserter(ops_),
+                         [&](const Op* op) { return options.given_gradients || !op->given; });
     const Shape shapes[] = {{3, 4}, {4}, {4, 3}, {}, {3, 1}, {2, 3, 4}, {1}, {5, 7}, {0, 3}, {12}};
     for (int k = 0; k < 4; ++k) input(options.real, shapes[below(std::size(shapes) - 2)]);
     input(options.real, shapes[below(std::size(shapes))]);
@@ -79,8 +81,7 @@ class Grower {
   }
 
   bool step() {
-    static const std::span<const Op* const> ops = all_ops();
-    const Op& op = *ops[below(ops.size())];
+    const Op& op = *ops_[below(ops_.size())];
     try {
       const Expr y = op.elementwise() && below(3) ? broadcast(op) : by_example(op);
       return y.has_value() && keep(y);
@@ -158,6 +159,7 @@ class Grower {
 
   std::mt19937& random_;
   ProgramOptions options_;
+  std::vector<const Op*> ops_;
   std::vector<Expr> pool_;
   std::vector<Binding> bindings_;
 };
