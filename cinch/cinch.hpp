@@ -62,6 +62,7 @@
 #include "cinch/ops/loss.hpp"
 #include "cinch/ops/nonlinearity.hpp"
 #include "cinch/ops/norm.hpp"
+#include "cinch/ops/observed.hpp"
 #include "cinch/ops/order.hpp"
 #include "cinch/ops/pooling.hpp"
 #include "cinch/ops/prod.hpp"

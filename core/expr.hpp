@@ -25,6 +25,7 @@ namespace CINCH_PUBLIC cinch {
 struct Attrs;
 struct Derivation;
 struct Node;
+struct Observer;
 struct Op;
 struct SharedState;
 class Arg;
@@ -106,6 +107,7 @@ struct Attrs {
   std::uint64_t id = 0;                           ///< Makes an input different from all others.
   std::vector<Expr> formula = {};  ///< Of what an op computes, in variables of its own.
   std::shared_ptr<const planning::LoopProgram> loop = nullptr;  ///< Of a loop, compiled.
+  std::shared_ptr<const Observer> observer = nullptr;           ///< What is shown a value.
   std::string label = {};  ///< The user's name for it; not compared.
 };
 bool operator==(const Attrs& a, const Attrs& b);

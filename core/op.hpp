@@ -137,6 +137,7 @@ struct Op {
   LinearForm linear = LinearForm::none;
   int sizes_from = -1;      ///< Inputs from here on are int64 scalars that only say sizes.
   unsigned shape_only = 0;  ///< Bit k: only the shape of input k matters.
+  bool observes = false;    ///< It shows its operand to the user: once a call, and never ahead.
 
   // Derivatives.
   Grads (*grad)(Args x, const Expr& y,

@@ -18,6 +18,7 @@
 #include "cinch/ops/linalg/fused_products.hpp"
 #include "cinch/ops/logsumexp.hpp"
 #include "cinch/ops/nonlinearity.hpp"
+#include "cinch/ops/observed.hpp"
 #include "cinch/ops/order.hpp"
 #include "cinch/ops/pooling.hpp"
 #include "cinch/ops/prod.hpp"
@@ -198,6 +199,8 @@ std::span<const Op* const> all_ops() {
       // loops
       &scan_op,
       &ifelse_op,
+      // shown to the user
+      &observed_op,
       // with gradients of the user's own
       &with_gradient_op,
       // What is a derivative already

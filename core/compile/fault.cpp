@@ -69,8 +69,9 @@ class Investigation {
       done[x.get()] = sized;
       values_[sized.get()] = &value;
     }
+    // What is computed again and again is shown to nobody.
     const std::vector<Expr> written = rebuild(
-        roots, [](const Expr& e) { return e; }, done);
+        roots, [](const Expr& e) { return e.op().observes ? Expr(e.inputs()[0]) : e; }, done);
     for (const Expr& node : topological(written)) {
       const Tensor* constant = constant_value(node);
       infinities_are_written_ = infinities_are_written_ || (constant && has_infinity(*constant));

@@ -182,7 +182,7 @@ bool operator==(const Attrs& a, const Attrs& b) {
   const bool same_value =
       a.value == b.value || (a.value && b.value && same_bits(*a.value, *b.value));
   return a.ints == b.ints && a.dtype == b.dtype && a.state == b.state && a.id == b.id &&
-         same_value && a.formula == b.formula && a.loop == b.loop;
+         same_value && a.formula == b.formula && a.loop == b.loop && a.observer == b.observer;
 }
 
 const Attrs& Expr::attrs(Source where) const {
@@ -277,8 +277,9 @@ Expr apply(const Op& op, std::vector<Expr> inputs, Attrs attrs, Source where) {
     Type type = op.type(inputs, attrs);
     type.weak = weak;
     std::shared_ptr<const Attrs> stored;
-    if (attrs.value || attrs.state || attrs.id || !attrs.ints.empty() || !attrs.label.empty() ||
-        attrs.dtype != DType::float64 || attrs.loop || !attrs.formula.empty()) {
+    if (attrs.value || attrs.state || attrs.id || attrs.loop || attrs.observer ||
+        !attrs.ints.empty() || !attrs.formula.empty() || !attrs.label.empty() ||
+        attrs.dtype != DType::float64) {
       stored = std::make_shared<const Attrs>(std::move(attrs));
     }
     return Expr(std::make_shared<const Node>(op, std::move(inputs), std::move(stored),

@@ -205,7 +205,7 @@ class Rewriter {
   }
 
   static Expr fold(const Expr& node) {
-    if (!node.op().reference || !node.type().is_static()) return {};
+    if (!node.op().reference || node.op().observes || !node.type().is_static()) return {};
     std::vector<const Tensor*> values;
     for (const Expr& input : node.inputs()) {
       const Tensor* value = constant_value(input);

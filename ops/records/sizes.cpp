@@ -56,7 +56,7 @@ Expr whole_number(const Arg& x) {
 
 Expr computed(const Expr& e) {
   for (const Expr& node : topological(std::span(&e, 1))) {
-    if (node.inputs().empty() && !constant_value(node)) return e;
+    if ((node.inputs().empty() && !constant_value(node)) || node.op().observes) return e;
   }
   return constant(running::interpret(std::span(&e, 1), {}, /*watch=*/false)[0], e->where);
 }

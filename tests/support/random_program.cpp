@@ -29,8 +29,9 @@ bool moderate(const Tensor& value) {
 class Grower {
  public:
   Grower(std::mt19937& random, const ProgramOptions& options) : random_(random), options_(options) {
-    std::ranges::copy_if(all_ops(), std::back_inserter(ops_),
-                         [&](const Op* op) { return options.given_gradients || !op->given; });
+    std::ranges::copy_if(all_ops(), std::back_inserter(ops_), [&](const Op* op) {
+      return !op->observes && (options.given_gradients || !op->given);
+    });
     const Shape shapes[] = {{3, 4}, {4}, {4, 3}, {}, {3, 1}, {2, 3, 4}, {1}, {5, 7}, {0, 3}, {12}};
     for (int k = 0; k < 4; ++k) input(options.real, shapes[below(std::size(shapes) - 2)]);
     input(options.real, shapes[below(std::size(shapes))]);
