@@ -44,6 +44,21 @@ class RandomStreams {
   Expr binomial(const Sizes& sizes, std::int64_t n, const Arg& p, DType dtype = DType::float32,
                 Source where = Source::here());
 
+  /// location + scale * standard Gumbel, whose distribution function is exp(-exp(-x)), so gradients
+  /// reach both. scale >= 0.
+  Expr gumbel(const Sizes& sizes, const Arg& location = 0.0, const Arg& scale = 1.0,
+              DType dtype = DType::float32, Source where = Source::here());
+  /// Indices along p's last axis, int64 of its other sizes: k with the probability p[..., k] / sum
+  /// of p[...]. p is at least 0, finite, and not 0 throughout; of logits it is softmax(logits, -1).
+  /// No gradient. The largest of log p + Gumbel noise (Maddison et al., "A* Sampling", 2014).
+  Expr categorical(const Arg& p, Source where = Source::here());
+  /// The numbers 0 to n - 1 in random order along the last axis, n its size: int64, each order as
+  /// probable as any other.
+  Expr permutation(const Sizes& sizes, Source where = Source::here());
+  /// `count` elements of x along its first axis, each as probable as any other, with its gradient.
+  /// Without `replace` none is drawn twice: ValueError for more than there are.
+  Expr choice(const Arg& x, std::int64_t count, bool replace = true, Source where = Source::here());
+
   /// The states of all draws so far, in the order they were written: int64 vectors of 3, to save
   /// and restore. Valid until the next draw.
   std::span<const Shared> states() const { return draws().states; }

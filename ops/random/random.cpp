@@ -11,10 +11,12 @@
 #include "cinch/core/refusal.hpp"
 #include "cinch/core/run/cost.hpp"
 #include "cinch/core/run/team.hpp"
+#include "cinch/ops/activation.hpp"
 #include "cinch/ops/arithmetic.hpp"
 #include "cinch/ops/index.hpp"
 #include "cinch/ops/kernels/kernels.hpp"
 #include "cinch/ops/kernels/threefry.hpp"
+#include "cinch/ops/order.hpp"
 #include "cinch/ops/records/sizes.hpp"
 #include "cinch/ops/reduce.hpp"
 #include "cinch/ops/shape.hpp"
@@ -287,6 +289,64 @@ Expr RandomStreams::binomial(const Sizes& sizes, std::int64_t n, const Arg& p, D
   const Expr u =
       draw(random_uniform_op, records::with_first(trials, sizes.all()), DType::float64, where);
   return cast(sum(u < chance, 0), dtype);
+}
+
+Expr RandomStreams::gumbel(const Sizes& sizes, const Arg& location, const Arg& scale, DType dtype,
+                           Source where) {
+  const Attribution as(where);
+  double places[2];
+  const double *m = number(location, places[0]), *s = number(scale, places[1]);
+  if ((m && !std::isfinite(*m)) || (s && !(*s >= 0 && std::isfinite(*s)))) {
+    refuse<ValueError>(
+        "gumbel",
+        text("no distribution has location ", m ? text(*m) : describe(location), " and scale ",
+             s ? text(*s) : describe(scale), ": both must be finite, scale >= 0"),
+        where);
+  }
+  const Expr spread =
+      s ? scale.expr()
+        : checked_parameter(scale, std::numeric_limits<double>::infinity(), "gumbel: scale");
+  // A number of 0, one in 2^53, would give an infinity.
+  const Expr u = maximum(draw(random_uniform_op, sizes, DType::float64, where), 0x1p-54);
+  return location + spread * cast(-log(-log(u)), dtype);
+}
+
+Expr RandomStreams::categorical(const Arg& p, Source where) {
+  const Attribution as(where);
+  constexpr double infinity = std::numeric_limits<double>::infinity();
+  if (p->rank() < 1)
+    refuse("categorical", "p is a scalar, it needs an axis of probabilities", where);
+  const Expr weights = checked_parameter(cast(p, DType::float64), infinity, "categorical: p");
+  const Expr scale = checked_parameter(1 / sum(weights, -1, /*keepdims=*/true), infinity,
+                                       "categorical: 1 / sum of p");
+  const Expr noise = gumbel(sizes(weights), 0.0, 1.0, DType::float64, where);
+  return argmax(log(weights * scale) + noise, -1);
+}
+
+Expr RandomStreams::permutation(const Sizes& sizes, Source where) {
+  const Attribution as(where);
+  if (sizes.all().empty())
+    refuse("permutation", "there is no axis along which to put numbers in order", where);
+  return argsort(draw(random_uniform_op, sizes, DType::float64, where), -1);
+}
+
+Expr RandomStreams::choice(const Arg& x, std::int64_t count, bool replace, Source where) {
+  const Attribution as(where);
+  if (x->rank() < 1) refuse("choice", "x is a scalar, it has no axis to choose from", where);
+  const Dim of_x = x->dims()[0];
+  const bool too_many =
+      of_x.known() && (replace ? of_x.size() == 0 && count > 0 : count > of_x.size());
+  if (count < 0 || too_many) {
+    refuse<ValueError>("choice",
+                       text("cannot choose ", count, " elements ",
+                            replace ? "" : "without replacing ", "from x, ", text(x->type())),
+                       where);
+  }
+  const Expr n = size(x, 0);
+  if (!replace)
+    return take(x, narrow(permutation({n}, where), 0, 0, constant(Tensor(count)), /*step=*/1), 0);
+  const Expr u = draw(random_uniform_op, {constant(Tensor(count))}, DType::float64, where);
+  return take(x, cast(u * cast(n, DType::float64), DType::int64), 0);
 }
 
 Expr checked_parameter(const Arg& x, double most, const std::string& name) {

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <map>
+#include <vector>
 
 #include "cinch/cinch.hpp"
 #include "support/samples.hpp"
@@ -53,12 +55,16 @@ TEST_CASE("uniform, normal and binomial numbers have their means, variances and 
     double mean, variance, fourth, low, high;  // fourth: E (x - mean)^4
   };
   const double p = 0.3, q = 0.7;
+  const double euler = 0.57721566490153286, sixth = 1.6449340668482264;  // pi^2 / 6
   for (const DType dtype : {DType::float64, DType::float32}) {
     const Row rows[] = {
         {"uniform", streams.uniform(n, 0.0, 1.0, dtype), 0.5, 1.0 / 12, 1.0 / 80, 0, 1},
         {"uniform(-2, 3)", streams.uniform(n, -2, 3, dtype), 0.5, 25.0 / 12, 625.0 / 80, -2, 3},
         {"normal", streams.normal(n, 0.0, 1.0, dtype), 0, 1, 3, -7, 7},
         {"normal(5, 0.5)", streams.normal(n, 5, 0.5, dtype), 5, 0.25, 3.0 / 16, 1.5, 8.5},
+        {"gumbel", streams.gumbel(n, 0.0, 1.0, dtype), euler, sixth, 5.4 * sixth * sixth, -3.7, 40},
+        {"gumbel(2, 0.5)", streams.gumbel(n, 2, 0.5, dtype), 2 + 0.5 * euler, sixth / 4,
+         5.4 * sixth * sixth / 16, 0, 22},
         {"binomial(1, 0.3)", streams.binomial(n, 1, p, dtype), p, p * q, p * q * (1 - 3 * p * q), 0,
          1},
         {"binomial(10, 0.3)", streams.binomial(n, 10, p, dtype), 3, 2.1, 2.1 * (1 + 3 * 8 * p * q),
@@ -223,6 +229,99 @@ TEST_CASE("probabilities of 0 and 1 are certain") {
   CHECK(evaluate(streams.uniform(Shape{})).rank() == 0);
 }
 
+TEST_CASE("categorical draws have their probabilities, along the last axis") {
+  RandomStreams streams(12);
+  const std::vector<double> weights{1, 0, 3, 6, 4, 4, 0, 0};  // Two rows, of the sums 10 and 8.
+  const std::int64_t count = 40000;
+  for (const DType dtype : {DType::float64, DType::float32, DType::int64}) {
+    const Expr p = constant(Tensor::from<double>({2, 4}, weights).cast(dtype));
+    const Expr many = broadcast_to(p, {constant(Tensor(count)), 2, 4});
+    const Tensor t = evaluate(streams.categorical(many));
+    REQUIRE(t.dtype() == DType::int64);
+    REQUIRE(t.shape() == Shape{count, 2});
+    for (std::int64_t row = 0; row < 2; ++row) {
+      for (std::int64_t k = 0; k < 4; ++k) {
+        double share = 0;
+        for (std::int64_t i = 0; i < count; ++i)
+          share += t.at(2 * i + row) == static_cast<double>(k);
+        share /= static_cast<double>(count);
+        const double right =
+            weights[static_cast<std::size_t>(4 * row + k)] / (row == 0 ? 10.0 : 8.0);
+        CAPTURE(row);
+        CAPTURE(k);
+        CHECK(std::abs(share - right) <=
+              5 * std::sqrt(right * (1 - right) / static_cast<double>(count)));
+      }
+    }
+  }
+  // Logits, however large.
+  const Expr z = dvector("z");
+  const Function f = function({z}, {streams.categorical(softmax(z, -1))});
+  for (int call = 0; call < 20; ++call)
+    CHECK(f({Tensor::from<double>({3}, {-2000, 1000, -1000})})[0].item() == 1);
+  CHECK_THROWS_AS(grad(sum(cast(streams.categorical(z), DType::float64)), z), GradError);
+  CHECK_THROWS_AS(streams.categorical(0.5), TypeError);
+}
+
+TEST_CASE("permutations hold each number once, and all orders alike") {
+  RandomStreams streams(13);
+  const Tensor t = evaluate(streams.permutation({20000, 3}));
+  REQUIRE(t.dtype() == DType::int64);
+  REQUIRE(t.shape() == Shape{20000, 3});
+  std::map<std::vector<double>, int> seen;
+  for (std::int64_t i = 0; i < 20000; ++i) ++seen[{t.at(3 * i), t.at(3 * i + 1), t.at(3 * i + 2)}];
+  CHECK(seen.size() == 6);
+  for (const auto& [order, times] : seen) {
+    CHECK(order[0] + order[1] + order[2] == 3);
+    CHECK(std::abs(times - 20000. / 6) < 5 * std::sqrt(20000 * 5. / 36));
+  }
+  // Of a number that is known when it runs.
+  const Expr x = dvector("x");
+  const Function f = function({x}, {streams.permutation({size(x, 0)})});
+  for (const std::int64_t n : {1, 5, 1000}) {
+    const Tensor one = f({Tensor(DType::float64, {n})})[0];
+    std::vector<double> sorted;
+    for (std::int64_t i = 0; i < n; ++i) sorted.push_back(one.at(i));
+    std::ranges::sort(sorted);
+    for (std::int64_t i = 0; i < n; ++i) CHECK(sorted[static_cast<std::size_t>(i)] == i);
+  }
+  CHECK_THROWS_AS(streams.permutation(Shape{}), TypeError);
+}
+
+TEST_CASE("choice takes elements along the first axis, with their gradient") {
+  RandomStreams streams(14);
+  const Expr x = dmatrix("x");
+  const Tensor rows = Tensor::from<double>({3, 2}, {0, 0.5, 1, 1.5, 2, 2.5});
+  const std::int64_t count = 30000;
+  for (const Mode mode : {Mode::fast, Mode::checked}) {
+    const Expr some = streams.choice(x, count);
+    const auto out = function({x}, {some, grad(sum(some), x)}, {}, {}, mode)({rows});
+    REQUIRE(out[0].shape() == Shape{count, 2});
+    for (std::int64_t k = 0; k < 3; ++k) {
+      double times = 0;
+      for (std::int64_t i = 0; i < count; ++i) {
+        times += out[0].at(2 * i) == static_cast<double>(k);
+        if (i < 100) CHECK(out[0].at(2 * i + 1) == out[0].at(2 * i) + 0.5);
+      }
+      CHECK(std::abs(times - 10000) < 5 * std::sqrt(30000 * 2. / 9));
+      CHECK(out[1].at(2 * k) == times);
+    }
+    const Function all = function({x}, {streams.choice(x, 3, /*replace=*/false)}, {}, {}, mode);
+    for (int call = 0; call < 20; ++call) {
+      const Tensor t = all({rows})[0];
+      CHECK(t.at(0) + t.at(2) + t.at(4) == 3);
+      CHECK(t.at(0) * t.at(2) * t.at(4) == 0);
+      CHECK((t.at(0) != t.at(2) && t.at(2) != t.at(4)));
+    }
+    CHECK_THROWS_AS(function({x}, {streams.choice(x, 4, false)}, {}, {}, mode)({rows}), Error);
+  }
+  const Expr three = constant(rows);
+  CHECK_THROWS_WITH_AS(streams.choice(three, 4, false),
+                       doctest::Contains("cannot choose 4 elements without replacing"), ValueError);
+  CHECK_THROWS_AS(streams.choice(three, -1), ValueError);
+  CHECK_THROWS_AS(streams.choice(dscalar("s"), 1), TypeError);
+}
+
 TEST_CASE("parameters that no distribution has are errors, at once or when they are known") {
   RandomStreams streams(3);
   const double nan = std::nan(""), inf = std::numeric_limits<double>::infinity();
@@ -258,6 +357,19 @@ TEST_CASE("parameters that no distribution has are errors, at once or when they 
                            ValueError);
   }
   CHECK_THROWS_AS(normal(nan, 1), ValueError);
+  for (const Row& row : {Row{0, -1}, {0, nan}, {0, inf}, {nan, 1}, {inf, 1}})
+    CHECK_THROWS_WITH_AS(streams.gumbel({4}, row.a, row.b), doctest::Contains("scale >= 0"),
+                         ValueError);
+  for (const Mode mode : {Mode::fast, Mode::checked}) {
+    for (const double bad : {-1.0, nan, inf}) {
+      CHECK_THROWS_WITH_AS(run(streams.gumbel({4}, a, b), 0, bad, mode),
+                           doctest::Contains("gumbel: scale"), ValueError);
+      CHECK_THROWS_WITH_AS(run(streams.categorical(stack({a, b}, 0)), 1, bad, mode),
+                           doctest::Contains("categorical: p"), ValueError);
+    }
+    CHECK_THROWS_WITH_AS(run(streams.categorical(stack({a, b}, 0)), 0, 0, mode),
+                         doctest::Contains("sum of p"), ValueError);
+  }
   for (const double p : {-0.1, 1.5, nan, inf}) {
     for (const std::int64_t n : {1, 3}) {
       CHECK_THROWS_WITH_AS(streams.binomial({4}, n, p), doctest::Contains("in [0, 1]"), ValueError);
