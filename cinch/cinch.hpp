@@ -52,6 +52,7 @@
 #include "cinch/ops/expm.hpp"
 #include "cinch/ops/factor.hpp"
 #include "cinch/ops/finite.hpp"
+#include "cinch/ops/fixed_point.hpp"
 #include "cinch/ops/gamma.hpp"
 #include "cinch/ops/grid.hpp"
 #include "cinch/ops/hutchinson.hpp"

@@ -148,6 +148,8 @@ struct Op {
   Grads (*grads)(std::span<const Expr> ys, std::span<const Expr> gys) = nullptr;
   /// Of an op whose gradient the user gives: whether it has one for input k. Null: for each.
   bool (*given)(const Expr& y, std::size_t k) = nullptr;
+  /// Whether what the user gives is linear in the cotangent, as gradients are.
+  bool (*linear_rule)(const Expr& y) = nullptr;
   /// Of an op that has no derivative somewhere, where functions of it have one: the same graphs
   /// with these in terms that have. Done before a derivative is taken.
   std::vector<Expr> (*smoothed)(std::span<const Expr> roots) = nullptr;

@@ -11,6 +11,7 @@
 #include "cinch/ops/eigen.hpp"
 #include "cinch/ops/expm.hpp"
 #include "cinch/ops/factor.hpp"
+#include "cinch/ops/fixed_point.hpp"
 #include "cinch/ops/gamma.hpp"
 #include "cinch/ops/ifelse.hpp"
 #include "cinch/ops/index.hpp"
@@ -199,6 +200,7 @@ std::span<const Op* const> all_ops() {
       // loops
       &scan_op,
       &ifelse_op,
+      &fixed_point_op,
       // shown to the user
       &observed_op,
       // with gradients of the user's own

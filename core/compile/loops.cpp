@@ -67,6 +67,9 @@ bool is_work(const Expr& node) {
   return !graphs::is_leaf(node) && !node.op().elementwise() && !node.op().view();
 }
 
+/// Whether users are shown a value: at each step, so it is computed there.
+bool is_shown(const Expr& node) { return node.attrs().observer != nullptr; }
+
 /// One recurrence and what is left of it.
 class Lowering {
  public:
@@ -140,18 +143,20 @@ std::vector<Expr> Lowering::of_no_step() {
   return results_;
 }
 
+/// Adds `node` where it has an input among `nodes`.
+void add_dependent(NodeSet& nodes, const Expr& node) {
+  const bool depends = std::ranges::any_of(
+      node.inputs(), [&](const Expr& input) { return nodes.contains(input.get()); });
+  if (depends) nodes.insert(node.get());
+}
+
 template <class F>
 NodeSet Lowering::depending(std::span<const Expr> roots, F of) const {
   NodeSet result;
   for (std::size_t k = 0; k < count(); ++k) {
     if (of(k)) result.insert(r_.variables[k].get());
   }
-  for (const Expr& node : topological(roots)) {
-    if (std::ranges::any_of(node.inputs(),
-                            [&](const Expr& input) { return result.contains(input.get()); })) {
-      result.insert(node.get());
-    }
-  }
+  for (const Expr& node : topological(roots)) add_dependent(result, node);
   return result;
 }
 
@@ -229,8 +234,9 @@ void Lowering::take_out_values() {
       if (is_state_itself) of_state_[k].results[asked == r_.state(k) ? before : after].push_back(i);
     }
     if (is_state_itself) continue;
-    // The step makes it anyway, or there is no room for what all steps make.
-    if (in_step.contains(asked.get()) || r_.checkpoint) {
+    // The step makes it anyway, or shows it, or there is no room for what all steps make.
+    const bool shown = std::ranges::any_of(topological(std::span(&asked, 1)), is_shown);
+    if (in_step.contains(asked.get()) || shown || r_.checkpoint) {
       keep_in_step(i);
       continue;
     }
@@ -265,7 +271,11 @@ void Lowering::take_out_values() {
 void Lowering::take_out_rows() {
   std::vector<Expr> roots = r_.updates;
   for (const InStep& formula : in_step_) roots.push_back(formula.value);
-  const NodeSet of_states = depending(roots, [&](std::size_t k) { return is_state(k); });
+  NodeSet of_states = depending(roots, [&](std::size_t k) { return is_state(k); });
+  for (const Expr& node : topological(roots)) {
+    if (is_shown(node)) of_states.insert(node.get());
+    add_dependent(of_states, node);
+  }
   const NodeSet of_rows = depending(roots, [&](std::size_t k) { return k < r_.sequences; });
   NodeSet work;  // Has some under it that no state is in.
   std::vector<Expr> ends;
@@ -522,10 +532,25 @@ std::vector<Expr> lowered(const std::vector<Expr>& roots, const std::vector<Expr
 std::vector<Expr> without_scans(std::vector<Expr> roots) {
   while (true) {
     const std::vector<Expr> nodes = topological(roots);
-    const bool any =
-        std::ranges::any_of(nodes, [](const Expr& node) { return &node.op() == &scan_op; });
-    if (!any) return roots;
-    roots = lowered(roots, nodes);
+    const auto has = [&](const Op& op) {
+      return std::ranges::any_of(nodes, [&](const Expr& node) { return &node.op() == &op; });
+    };
+    if (has(fixed_point_op)) {
+      NodeMap<Expr> done;
+      roots = rebuild(
+          roots,
+          [](const Expr& e) {
+            if (&e.op() != &fixed_point_op) return e;
+            const Attribution as(e->where, /*force=*/true);
+            return e.op().expand(e);
+          },
+          done);
+    } else if (has(scan_op)) {
+      roots = lowered(roots, nodes);
+    } else {
+      return roots;
+    }
+    roots = rewriting::rewrite(roots);  // Sizes that are expressions yet become numbers.
   }
 }
 

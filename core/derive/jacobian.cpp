@@ -196,10 +196,11 @@ Expr pulled_rows(const Expr& pulled, const Expr& seed, const Expr& y, std::size_
 
 namespace {
 
-/// Whether a gradient that the user gives is on the way, also inside loops.
-bool has_given(std::span<const Expr> roots) {
-  return std::ranges::any_of(topological(roots), [](const Expr& node) {
-    return node.op().given != nullptr || has_given(node.attrs().formula);
+/// Whether `holds` of a node that has a gradient of the user's own, also inside loops.
+template <class F>
+bool any_given(std::span<const Expr> roots, F holds) {
+  return std::ranges::any_of(topological(roots), [&](const Expr& node) {
+    return (node.op().given && holds(node)) || any_given(node.attrs().formula, holds);
   });
 }
 
@@ -207,22 +208,28 @@ bool has_given(std::span<const Expr> roots) {
 
 void deriving::require_linear(std::string_view function, const Expr& pulled, const Expr& seed,
                               const Expr& y) {
-  if (!has_given(std::span(&y, 1))) return;
+  const auto is_not_linear = [](const Expr& node) { return !node.op().linear_rule(node); };
+  if (!any_given(std::span(&y, 1), is_not_linear)) return;
+  // It may have nothing to do with what is pulled back.
   const Expr slope = rewriting::rewrite(std::vector{Lop(pulled, seed, variable("v", pulled.type()),
                                                         {.disconnected = Disconnected::zero})},
                                         {.fold_constants = false})[0];
-  NodeSet depends{seed.get()};
-  for (const Expr& node : topological(std::span(&slope, 1), depends)) {
+  if (!depends_on(slope, seed)) return;
+  throw GradError(refusal(function,
+                          "a rule of with_gradient() is not linear in the cotangent, as one that "
+                          "clips it is not: it belongs to no Jacobian",
+                          std::vector{y}, attributed(y->where)));
+}
+
+bool deriving::depends_on(const Expr& y, const Expr& x) {
+  NodeSet depends{x.get()};
+  for (const Expr& node : topological(std::span(&y, 1), depends)) {
     for (std::size_t k = 0; k < node.inputs().size(); ++k) {
       if (node.op().reads(k) && depends.contains(node.inputs()[k].get()))
         depends.insert(node.get());
     }
   }
-  if (!depends.contains(slope.get())) return;
-  throw GradError(refusal(function,
-                          "a rule of with_gradient() is not linear in the cotangent, as one that "
-                          "clips it is not: it belongs to no Jacobian",
-                          std::vector{y}, attributed(y->where)));
+  return depends.contains(y.get());
 }
 
 Expr deriving::rows(const Expr& pulled, const Expr& seed, const Expr& y, std::int64_t first_axis) {

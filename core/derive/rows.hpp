@@ -25,6 +25,9 @@ Expr one_of(const Expr& many);
 /// no linear function of the vector `seed`, as a gradient that the user gives need not be.
 void require_linear(std::string_view function, const Expr& pulled, const Expr& seed, const Expr& y);
 
+/// Whether the value of `y` is made of that of `x`.
+bool depends_on(const Expr& y, const Expr& x);
+
 /// vectorize() of `y` as an expression in several variables at once: each first of a pair becomes
 /// the second, which has one more axis in front, all equally long.
 Expr vectorized(const Expr& y, const Substitutions& by);

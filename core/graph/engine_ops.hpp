@@ -16,6 +16,8 @@ extern const Op switch_op, cast_op, sum_op, sum_like_op, equal_op;
 extern const Op size_op;
 /// The op behind scan(): graph/recurrence.hpp says what it computes.
 extern const Op scan_op;
+/// The op behind fixed_point(), which expands into a loop.
+extern const Op fixed_point_op;
 /// The op behind ifelse(): of its two last operands only the chosen one is computed.
 extern const Op ifelse_op;
 /// The element itself, stored anew: how the planner lays values out in row-major order.

@@ -45,20 +45,23 @@ Recurrence Recurrence::fitted(Args operands) const {
 }
 
 bool says_size(const Expr& node, std::size_t k) {
-  if (&node.op() != &scan_op) return false;
   const Expr& operand = node.inputs()[k];
-  if (operand.rank() != 0 || operand.dtype() != DType::int64) return false;
-  const Recurrence r = Recurrence::of(node.attrs());
-  if (k < r.others_begin()) return false;
-  std::vector<Expr> roots = r.updates, sizes;
-  roots.push_back(r.value);
+  if (operand.rank() != 0 || operand.dtype() != DType::int64 || node.attrs().formula.empty())
+    return false;
+  // Variables stand for the operands in their order, formulas follow.
+  const std::vector<Expr>& formula = node.attrs().formula;
+  if (&node.op() != &scan_op && &node.op() != &fixed_point_op) return false;
+  const Expr& v = formula[k];
+  const std::vector<Expr> roots(formula.begin() + static_cast<std::ptrdiff_t>(node.inputs().size()),
+                                formula.end());
+  std::vector<Expr> sizes;
   for (const Expr& inner : topological(roots)) {
     for (std::size_t i = 0; i < inner.inputs().size(); ++i) {
       if (inner.op().is_size(i) || says_size(inner, i)) sizes.push_back(inner.inputs()[i]);
     }
   }
   const std::vector<Expr> nodes = topological(sizes);
-  return std::ranges::find(nodes, r.variables[k]) != nodes.end();
+  return std::ranges::find(nodes, v) != nodes.end();
 }
 
 }  // namespace cinch::graphs

@@ -58,7 +58,8 @@ bool is_number(const Expr& e);
 /// Of rows, the type of each.
 Type row_type(const Type& rows);
 
-/// Whether operand k of a scan is an int64 scalar that sizes inside it depend on.
+/// Whether operand k of a scan, or of a fixed point, is an int64 scalar that sizes inside it depend
+/// on.
 bool says_size(const Expr& node, std::size_t k);
 
 }  // namespace cinch::graphs

@@ -341,6 +341,10 @@ Grads scan_grads(std::span<const Expr> ys, std::span<const Expr> gys) {
     rows.emplace_back(v, stack_of(node));
   }
   if (!kept.empty()) roots = graphs::replaced(roots, kept);
+  // What users are shown they have seen.
+  NodeMap<Expr> seen;
+  roots = rebuild(
+      roots, [](const Expr& e) { return e.attrs().observer ? Expr(e.inputs()[0]) : e; }, seen);
 
   NodeSet used;
   for (const Expr& node : topological(roots)) used.insert(node.get());

@@ -4,10 +4,12 @@
 
 #include "cinch/core/derive/examples.hpp"
 #include "cinch/core/derive/rows.hpp"
+#include "cinch/core/grad.hpp"
 #include "cinch/core/graph.hpp"
 #include "cinch/core/graph/derivation.hpp"
 #include "cinch/core/graph/leaves.hpp"
 #include "cinch/core/refusal.hpp"
+#include "cinch/core/rewrite/rewrite.hpp"
 #include "cinch/ops/activation.hpp"
 #include "cinch/ops/arithmetic.hpp"
 #include "cinch/ops/records/operands.hpp"
@@ -133,6 +135,17 @@ Expr fitting(Expr gradient, const Expr& input, const Arg& value) {
   return records::alike("with_gradient", gradient, input);
 }
 
+bool is_linear(const Expr& y) {
+  const Given given = Given::of(y.attrs());
+  return std::ranges::all_of(given.gradients, [&](const Expr& gradient) {
+    if (!gradient.has_value()) return true;
+    const Expr slope = Lop(gradient, given.cotangent, variable("v", gradient.type()),
+                           {.disconnected = Disconnected::zero});
+    const Expr simple = rewriting::rewrite(std::span(&slope, 1), {.fold_constants = false}).front();
+    return !deriving::depends_on(simple, given.cotangent);
+  });
+}
+
 }  // namespace
 
 constinit const Op with_gradient_op{
@@ -147,6 +160,7 @@ constinit const Op with_gradient_op{
         [](const Expr& y, std::size_t k) {
           return k > 0 && Given::of(y.attrs()).gradients[k - 1].has_value();
         },
+    .linear_rule = is_linear,
     .batch = batched,
     .trace = place_of,
     .expand = [](const Expr& y) { return Expr(y.inputs()[0]); },

@@ -472,6 +472,55 @@ TEST_CASE("with checkpoints a loop is the same, to the second order, in a tenth 
   CHECK(few * 10 < all);
 }
 
+TEST_CASE(
+    "gradients of the user's own hold inside loops, and what is shown is shown at each step") {
+  const Problem p{4, DType::float64};
+  const auto loop_of = [&](const std::function<Expr(Expr)>& around) {
+    return scan([&](Expr x, Expr h) { return tanh(around(dot(h, p.U)) + x); },
+                {.sequences = {p.X}, .initial = {p.h0}});
+  };
+  const auto unrolled_of = [&](const std::function<Expr(Expr)>& around) {
+    Expr h = p.h0;
+    for (std::int64_t t = 0; t < p.steps; ++t) h = tanh(around(dot(h, p.U)) + p.X[t]);
+    return h;
+  };
+  const std::vector<std::function<Expr(Expr)>> linear{
+      [](Expr a) { return grad_scale(a, 0.5); },
+      [](Expr a) { return grad_reverse(a, 2.0); },
+      [](Expr a) { return straight_through(round(3 * a) / 3.0, a); },
+  };
+  for (const auto& around : linear) {
+    const Expr a = loop_of(around).last(), b = unrolled_of(around);
+    const auto derivatives = [&](const Expr& y) {
+      const std::vector<Expr> g = grad(sum(square(y)), p.inputs);
+      return std::vector<Expr>{
+          g[0], g[1], g[2], jacobian(y, p.h0), Rop(y, p.U, sin(p.U)), grad(sum(sin(g[2])), p.U)};
+    };
+    check_close(p.values(derivatives(a)), p.values(derivatives(b)), 1e-12);
+  }
+  const auto clipped = [](Expr a) { return grad_clip(a, -0.01, 0.01); };
+  check_close(p.values(grad(sum(square(loop_of(clipped).last())), p.inputs)),
+              p.values(grad(sum(square(unrolled_of(clipped))), p.inputs)), 1e-12);
+  CHECK_THROWS_AS(jacobian(loop_of(clipped).last(), p.h0), GradError);
+
+  for (const bool of_rows : {false, true}) {
+    std::vector<Tensor> shown;
+    const Scan loop = scan(
+        [&](Expr x, Expr h) {
+          const auto see = [&](const Tensor& value) { shown.push_back(value); };
+          const Expr row = of_rows ? observed(dot(x, p.U), see) : x;
+          const Expr next = tanh(row + dot(h, p.U));
+          return of_rows ? next : observed(next, see);
+        },
+        {.sequences = {p.X}, .initial = {p.h0}});
+    const std::vector<Tensor> values =
+        p.values({loop[0], grad(sum(square(loop[0])), p.U), loop.last()});
+    CHECK(shown.size() == 4);
+    for (const Tensor& value : shown) CHECK(value.shape() == Shape{2, 3});
+    if (!of_rows) CHECK(distance(shown.back(), values[2]) == 0);
+  }
+}
+
 TEST_CASE("loops that make no sense are refused with the user's line") {
   const Expr x = dmatrix("x"), y = variable("y", DType::float64, {5, 2}),
              z = variable("z", DType::float64, {4, 2}), h = dvector("h");
