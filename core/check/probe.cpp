@@ -36,6 +36,48 @@ const Tensor& value_of(const Expr& e, const std::vector<Binding>& at, std::strin
   return value;
 }
 
+/// `roots` with all that is float32 as float64, where that is asked for, and without what shows
+/// values, which are evaluated more often than is worth showing; formulas inside ops, as the steps
+/// of loops, as well. `done` has what some nodes become.
+std::vector<Expr> converted(std::span<const Expr> roots, bool in_float64, NodeMap<Expr>& done) {
+  NodeSet cut;
+  for (const auto& [node, result] : done) cut.insert(node);
+  for (const Expr& node : topological(roots, cut)) {
+    if (done.contains(node.get())) continue;
+    const bool single = in_float64 && node.dtype() == DType::float32;
+    if (const Tensor* value = constant_value(node)) {
+      done[node.get()] = single ? constant(value->cast(DType::float64), node->where) : node;
+      continue;
+    }
+    if (graphs::is_leaf(node)) {  // Of a formula inside an op.
+      done[node.get()] =
+          single && is_variable(node)
+              ? variable(node.attrs().label, Type{DType::float64, node.dims()}, node->where)
+              : node;
+      continue;
+    }
+    std::vector<Expr> inputs;
+    for (const Expr& input : node.inputs()) inputs.push_back(done.at(input.get()));
+    if (node.op().observes) {
+      done[node.get()] = inputs[0];
+      continue;
+    }
+    Attrs attrs = node.attrs();
+    if (in_float64 && attrs.dtype == DType::float32) attrs.dtype = DType::float64;
+    if (!attrs.formula.empty()) {
+      NodeMap<Expr> inside;
+      attrs.formula = converted(attrs.formula, in_float64, inside);
+    }
+    const bool same = std::ranges::equal(node.inputs(), inputs) && attrs == node.attrs();
+    const Attribution as(node->where, /*force=*/true);
+    Expr now = same ? node : apply(node.op(), std::move(inputs), std::move(attrs), node->where);
+    done[node.get()] = std::move(now);
+  }
+  std::vector<Expr> result;
+  for (const Expr& root : roots) result.push_back(root.has_value() ? done.at(root.get()) : root);
+  return result;
+}
+
 }  // namespace
 
 std::vector<Binding> Probe::bindings() const {
@@ -85,20 +127,9 @@ Probe probe(std::span<const Expr> roots, const Parameters& parameters,
     const bool given = cut.contains(node.get());
     if (given || is_variable(node) || is_shared(node)) {
       add_input(node);
-    } else if (const Tensor* value = constant_value(node);
-               value && in_float64 && value->dtype() == DType::float32) {
-      done[node.get()] = constant(value->cast(DType::float64), node->where);
     }
   }
-  const auto convert = [&](const Expr& e) {
-    if (e.op().observes) return Expr(e.inputs()[0]);  // Evaluated more often than is worth showing.
-    if (!in_float64 || e.inputs().empty() || e.attrs().dtype != DType::float32) return e;
-    Attrs attrs = e.attrs();
-    attrs.dtype = DType::float64;
-    const Attribution as(e->where, /*force=*/true);
-    return apply(e.op(), {e.inputs().begin(), e.inputs().end()}, std::move(attrs), e->where);
-  };
-  result.roots = rebuild(whole, convert, done);
+  result.roots = converted(whole, in_float64, done);
   return result;
 }
 

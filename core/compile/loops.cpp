@@ -11,6 +11,7 @@
 #include "cinch/core/graph/engine_ops.hpp"
 #include "cinch/core/graph/leaves.hpp"
 #include "cinch/core/graph/recurrence.hpp"
+#include "cinch/core/plan/guards.hpp"
 #include "cinch/core/plan/loop_program.hpp"
 #include "cinch/core/plan/plan.hpp"
 #include "cinch/core/refusal.hpp"
@@ -69,6 +70,15 @@ bool is_work(const Expr& node) {
 
 /// Whether users are shown a value: at each step, so it is computed there.
 bool is_shown(const Expr& node) { return node.attrs().observer != nullptr; }
+
+/// Whether values may be refused, as indices beyond the end are, or matrices without an inverse:
+/// such is not computed of rows that the loop does not come to.
+bool may_refuse(const Expr& node) {
+  const Op& op = node.op();
+  if (op.view()) return op.view()->starts_at >= 0 && !graphs::is_number(node.inputs()[1]);
+  return !graphs::is_leaf(node) && !op.elementwise() && !op.reduction() &&
+         op.algebra == Algebra::none;
+}
 
 /// One recurrence and what is left of it.
 class Lowering {
@@ -235,8 +245,11 @@ void Lowering::take_out_values() {
     }
     if (is_state_itself) continue;
     // The step makes it anyway, or shows it, or there is no room for what all steps make.
-    const bool shown = std::ranges::any_of(topological(std::span(&asked, 1)), is_shown);
-    if (in_step.contains(asked.get()) || shown || r_.checkpoint) {
+    const std::vector<Expr> nodes = topological(std::span(&asked, 1));
+    const bool pinned = std::ranges::any_of(nodes, [&](const Expr& node) {
+      return is_shown(node) || &node.op() == &ifelse_op || (r_.until >= 0 && may_refuse(node));
+    });
+    if (in_step.contains(asked.get()) || pinned || r_.checkpoint) {
       keep_in_step(i);
       continue;
     }
@@ -272,8 +285,12 @@ void Lowering::take_out_rows() {
   std::vector<Expr> roots = r_.updates;
   for (const InStep& formula : in_step_) roots.push_back(formula.value);
   NodeSet of_states = depending(roots, [&](std::size_t k) { return is_state(k); });
+  // What is shown, or not always needed, or may be refused at steps that are not made, stays.
+  const NodeMap<planning::Guards> sometimes = planning::guards_of(topological(roots), roots);
   for (const Expr& node : topological(roots)) {
-    if (is_shown(node)) of_states.insert(node.get());
+    const bool stays = is_shown(node) || &node.op() == &ifelse_op ||
+                       sometimes.contains(node.get()) || (r_.until >= 0 && may_refuse(node));
+    if (stays) of_states.insert(node.get());
     add_dependent(of_states, node);
   }
   const NodeSet of_rows = depending(roots, [&](std::size_t k) { return k < r_.sequences; });
@@ -344,7 +361,7 @@ void Lowering::run_results(DType dtype) {
     if (formula.value.dtype() == dtype) roots.push_back(formula.value);
   }
   if (roots.empty() && std::ranges::find(asked, true) == asked.end()) return;
-  if (r_.until >= 0) needed[static_cast<std::size_t>(r_.until)] = true;
+  if (r_.ends_early()) needed[static_cast<std::size_t>(r_.until)] = true;
   NodeSet used;
   for (bool grows = true; grows;) {
     grows = false;
@@ -376,7 +393,8 @@ void Lowering::run_results(DType dtype) {
     const std::size_t s = k - r_.sequences;  // Of a state.
     if (state ? !needed[s] : k > 0 && !used.contains(r_.variables[k].get())) continue;
     if (state) {
-      if (r_.until == static_cast<std::int64_t>(s)) r.until = static_cast<std::int64_t>(r.states);
+      if (r_.ends_early() && r_.until == static_cast<std::int64_t>(s))
+        r.until = static_cast<std::int64_t>(r.states);
       ++r.states;
       r.updates.push_back(r_.updates[s]);
       planning::LoopProgram::State place;
@@ -393,7 +411,12 @@ void Lowering::run_results(DType dtype) {
   program->roots = r.updates;
   for (const InStep& formula : in_step_) {
     if (formula.value.dtype() != dtype) continue;
-    program->rows.push_back({program->roots.size(), take(steps_ * elements(formula.value))});
+    const bool is_zero_after =
+        r_.ends_early() && &formula.value.op() == &switch_op &&
+        formula.value.inputs()[0] == r_.state(static_cast<std::size_t>(r_.until)) &&
+        graphs::is_constant(formula.value.inputs()[1], 0);
+    program->rows.push_back(
+        {program->roots.size(), take(steps_ * elements(formula.value)), is_zero_after});
     program->roots.push_back(formula.value);
   }
   Goals goals = goals_of(program->roots);

@@ -45,6 +45,8 @@ struct Recurrence {
     return result;
   }
 
+  /// Whether steps after `until` are not made. In a loop over parts each part sees to it itself.
+  bool ends_early() const { return until >= 0 && !checkpoint; }
   std::size_t others_begin() const { return sequences + states; }
   const Expr& state(std::size_t k) const { return variables[sequences + k]; }
   /// What `variables[k]` may be, where operand k is this.

@@ -69,12 +69,14 @@ void LoopProgram::run(std::span<const Operand> in, const Operand& out) const {
   }
   std::vector<const void*> addresses(r.variables.size());
   for (std::size_t k = r.others_begin(); k < addresses.size(); ++k) addresses[k] = in[k].data;
-  bool settled = false;  // Each further step would make the same again.
+  const auto is_over = [&] {
+    return r.until >= 0 &&
+           *reinterpret_cast<const bool*>(now[static_cast<std::size_t>(r.until)].now());
+  };
+  bool over = is_over(), has_run = false;
   for (std::int64_t n = 0; n < steps; ++n) {
     const std::int64_t t = r.backward ? steps - 1 - n : n;
-    if (!settled) {
-      settled = r.until >= 0 &&
-                *reinterpret_cast<const bool*>(now[static_cast<std::size_t>(r.until)].now());
+    if (!over) {
       for (std::size_t k = 0; k < r.sequences; ++k) {
         addresses[k] =
             static_cast<const std::byte*>(in[k].data) + static_cast<std::size_t>(t) * row_bytes[k];
@@ -84,15 +86,23 @@ void LoopProgram::run(std::span<const Operand> in, const Operand& out) const {
         plan->run(addresses);
       } catch (const ValueError& error) {
         throw ValueError(text(error.what(), "\n  at step ", t, " of ", steps));
+      } catch (const TypeError& error) {
+        throw TypeError(text(error.what(), "\n  at step ", t, " of ", steps));
       } catch (const Error& error) {
         throw Error(text(error.what(), "\n  at step ", t, " of ", steps));
       }
     }
+    has_run = has_run || !over;
     for (const Rows& row : rows) {
       const std::size_t bytes = bytes_of(roots[row.root].type());
-      std::memcpy(at(row.offset, bytes, t), plan->result(row.root), bytes);
+      if (over && (row.is_zero_after || !has_run)) {
+        std::memset(at(row.offset, bytes, t), 0, bytes);
+      } else {
+        std::memcpy(at(row.offset, bytes, t), plan->result(row.root), bytes);
+      }
     }
-    for (std::size_t k = 0; k < r.states; ++k) now[k].set(plan->result(k));
+    for (std::size_t k = 0; k < r.states; ++k) now[k].set(over ? now[k].now() : plan->result(k));
+    over = is_over();
   }
   for (std::size_t k = 0; k < r.states; ++k) {
     if (states[k].last != nowhere)

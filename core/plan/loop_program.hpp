@@ -27,6 +27,7 @@ struct LoopProgram {
   struct Rows {
     std::size_t root;
     std::int64_t offset;
+    bool is_zero_after;  ///< Once the loop is over; else it stays what it was.
   };
 
   graphs::Recurrence r;     ///< Its value stands for nothing.

@@ -164,6 +164,8 @@ std::vector<Expr> ordered(std::span<const Expr> roots) {
     if (&node.op() == &ifelse_op) conditions.push_back(node.inputs()[0]);
   }
   if (conditions.empty()) return order;
+  // Those of outer choices first: inner ones may be needed on one side of them only.
+  std::ranges::reverse(conditions);
   conditions.insert(conditions.end(), roots.begin(), roots.end());
   return topological(conditions);
 }

@@ -10,6 +10,7 @@
 #include "cinch/ops/reduce.hpp"
 #include "cinch/ops/reference/xtensor_view.hpp"
 #include "cinch/ops/rules/even.hpp"
+#include "cinch/ops/rules/parts.hpp"
 #include "cinch/ops/rules/positive.hpp"
 #include "cinch/ops/rules/root.hpp"
 #include "cinch/ops/rules/shares.hpp"
@@ -225,6 +226,7 @@ constinit const Op add_op = records::elementwise<formula::Add>({
       return {gy, gy};
     },
     .rules = add_rules,
+    .simplify = rules::with_joined_parts,
 });
 constinit const Op sub_op = records::elementwise<formula::Sub>({
     .name = "sub",

@@ -31,18 +31,18 @@ struct Equation {
   std::vector<Expr> others;
   Expr f;
   std::int64_t most_steps, memory;
+  bool linear;  ///< f is linear in z and a given vector, to whose size errors are compared.
   double tolerance;
 
   static Equation of(const Attrs& a) {
-    return {a.formula.front(),
-            {a.formula.begin() + 1, a.formula.end() - 1},
-            a.formula.back(),
-            a.ints[0],
-            a.ints[1],
+    return {a.formula.front(), {a.formula.begin() + 1, a.formula.end() - 1},
+            a.formula.back(),  a.ints[0],
+            a.ints[1],         a.ints[2] != 0,
             a.value->item()};
   }
   Attrs attrs() const {
-    Attrs result{.ints = {most_steps, memory}, .value = std::make_shared<Tensor>(tolerance)};
+    Attrs result{.ints = {most_steps, memory, linear},
+                 .value = std::make_shared<Tensor>(tolerance)};
     result.formula = {z};
     result.formula.insert(result.formula.end(), others.begin(), others.end());
     result.formula.push_back(f);
@@ -84,14 +84,18 @@ Expr iterated(const Expr& y) {
   const Args operands = y.inputs();
   const Expr initial = operands[0];
   const DType dtype = y.dtype();
-  const Expr tolerance = cast(literal(e.tolerance), dtype);
+  const double reachable = dtype == DType::float32 ? 1e-5 : 1e-13;
+  const double wanted = std::max(e.tolerance, reachable);
+  const Expr tolerance = cast(literal(wanted), dtype);
   const Expr unknown = cast(literal(std::numeric_limits<double>::infinity()), dtype);
   const auto residual_of = [&](const Expr& f, const Expr& g) {
-    return largest(g) / (1 + largest(f));
+    // What is linear has no scale of its own: a cotangent may be as small as it likes.
+    const double floor = e.linear ? std::numeric_limits<float>::min() : 1.0;
+    return largest(g) / (floor + largest(f));
   };
   const auto checked = [&](const Scan& loop, std::size_t residual) {
     return apply(converged_op, {loop.last(0), loop.last(residual), loop.steps},
-                 {.value = std::make_shared<Tensor>(e.tolerance)}, y->where);
+                 {.value = std::make_shared<Tensor>(wanted)}, y->where);
   };
   if (e.memory == 0) {
     const Scan loop = scan(
@@ -121,10 +125,10 @@ Expr iterated(const Expr& y) {
             solve(gram + damping * scale * eye(memory, dtype), dot(next_dG, flat_g));
         const Expr next = f - reshape(dot(weights, next_dF), sizes(z));
         const Expr found = residual <= tolerance;
-        return {{where(found, f, next), residual, next_dF, next_dG, flat_f, flat_g,
-                 ones_like(begun)},
-                {},
-                found};
+        return {
+            {where(found, f, next), residual, next_dF, next_dG, flat_f, flat_g, ones_like(begun)},
+            {},
+            found};
       },
       {.initial = {initial, unknown, none, none, flat, flat, cast(Arg(0.0), dtype)},
        .steps = e.most_steps});
@@ -150,6 +154,7 @@ Grads fixed_point_grad(Args x, const Expr& y, const Expr& gy) {
   const Expr g = variable("given", Type{y.dtype(), y.dims()});
   Equation linear = e;
   linear.z = u;
+  linear.linear = true;
   linear.f = g + Lop(e.f, e.z, u, any);
   linear.others.insert(linear.others.begin(), {g, e.z});
   std::vector<Expr> operands{gy, gy, y};
@@ -212,8 +217,9 @@ std::vector<Example> fixed_point_examples() {
   const Type matrix{DType::float64, {2, 3}}, weights{DType::float64, {3, 3}};
   return {{{matrix, weights},
            [](Args x) {
-             return fixed_point([&](const Expr& z) { return tanh(0.1 * dot(z, x[1]) + x[0]); },
-                                zeros_like(x[0]), {.tolerance = 1e-13});
+             return fixed_point(
+                 [&](const Expr& z) { return tanh(0.1 * dot(z, tanh(x[1])) + x[0]); },
+                 zeros_like(x[0]), {.tolerance = 1e-13});
            }},
           {{Type{DType::float64, {}}}, [](Args x) {
              return fixed_point([&](const Expr& z) { return 0.5 * z / (1 + square(z)) + x[0]; },
@@ -221,12 +227,11 @@ std::vector<Example> fixed_point_examples() {
            }}};
 }
 
-
 void require_converged(double residual, std::int64_t steps, const Attrs& attrs) {
   const double tolerance = attrs.value->item();
   if (residual <= tolerance) return;
-  throw ValueError(text("the fixed point was not found: after ", steps,
-                        " steps the residual is ", residual, ", more than ", tolerance));
+  throw ValueError(text("the fixed point was not found: after ", steps, " steps the residual is ",
+                        residual, ", more than ", tolerance));
 }
 
 Tensor converged_reference(Values in, const Attrs& attrs) {
@@ -250,7 +255,10 @@ constinit const Op fixed_point_op{
 
 constinit const Op converged_op{
     .name = "converged",
-    .type = [](Args x, const Attrs&) { return Type{x[0].dtype(), x[0].dims()}; },
+    .type =
+        [](Args x, const Attrs&) {
+          return Type{x[0].dtype(), x[0].dims()};
+        },
     .reference = converged_reference,
     .runs = Kernel{.run =
                        [](std::span<const Operand> in, const Operand& out, const Attrs& attrs) {
@@ -273,8 +281,13 @@ Expr fixed_point(const std::function<Expr(const Expr& z)>& body, const Arg& init
   if (options.most_steps < 1) refuse_it("there must be a step at least");
   if (options.memory < 0) refuse_it("memory counts earlier steps, it is not below 0");
   const Expr start = initial->type().weak ? cast(initial, DType::float64) : initial.expr();
-  Equation e{variable("z", Type{start.dtype(), start.dims()}), {}, {}, options.most_steps,
-             options.memory, options.tolerance};
+  Equation e{variable("z", Type{start.dtype(), start.dims()}),
+             {},
+             {},
+             options.most_steps,
+             options.memory,
+             /*linear=*/false,
+             options.tolerance};
   e.f = body(e.z);
   e.f.type(initial.where());
   // What the body uses, where it does not depend on z, becomes an operand.

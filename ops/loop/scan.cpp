@@ -110,6 +110,20 @@ Tensor row_of(const Tensor& rows, std::int64_t t) {
   return result;
 }
 
+/// The value at a step that is not made: of the states as they stay. What the rows make impossible
+/// is as it was before.
+Tensor after_the_end(const Recurrence& r, const std::vector<Binding>& bindings,
+                     const Tensor& before) {
+  const Expr& over = r.state(static_cast<std::size_t>(r.until));
+  const bool chosen = &r.value.op() == &switch_op && r.value.inputs()[0] == over;
+  const Expr value = chosen ? broadcast_to(r.value.inputs()[1], before.shape()) : r.value;
+  try {
+    return running::interpret(std::span(&value, 1), bindings, /*watch=*/false).front();
+  } catch (const Error&) {
+    return before;
+  }
+}
+
 Tensor scan_reference(Values in, const Attrs& attrs) {
   std::vector<Expr> operands;
   for (const Tensor* value : in) {
@@ -126,6 +140,12 @@ Tensor scan_reference(Values in, const Attrs& attrs) {
   const std::int64_t steps = in[0]->shape()[0];
   std::vector<Expr> roots = r.updates;
   roots.push_back(r.value);
+  const auto is_over = [&] {
+    return r.ends_early() && now[static_cast<std::size_t>(r.until)].item() != 0;
+  };
+  Shape row_shape = type.shape();
+  if (r.last < 0) row_shape.erase(row_shape.begin());
+  Tensor row(type.dtype, row_shape);
   for (std::int64_t n = 0; n < steps; ++n) {
     const std::int64_t t = r.backward ? steps - 1 - n : n;
     std::vector<Binding> bindings;
@@ -138,14 +158,17 @@ Tensor scan_reference(Values in, const Attrs& attrs) {
         bindings.emplace_back(r.variables[k], *in[k]);
       }
     }
-    std::vector<Tensor> made = running::interpret(roots, bindings, /*watch=*/false);
-    if (r.last < 0) {
-      std::memcpy(
-          static_cast<std::byte*>(result.raw()) + static_cast<std::size_t>(t) * made.back().bytes(),
-          made.back().raw(), made.back().bytes());
+    if (!is_over()) {
+      std::vector<Tensor> made = running::interpret(roots, bindings, /*watch=*/false);
+      row = std::move(made.back());
+      made.pop_back();
+      now = std::move(made);
+    } else if (r.last < 0) {
+      row = after_the_end(r, bindings, row);
     }
-    made.pop_back();
-    now = std::move(made);
+    if (r.last >= 0) continue;
+    std::memcpy(static_cast<std::byte*>(result.raw()) + static_cast<std::size_t>(t) * row.bytes(),
+                row.raw(), row.bytes());
   }
   return r.last < 0 ? result : now[static_cast<std::size_t>(r.last)];
 }
@@ -243,15 +266,19 @@ class StepBack {
       if (carried_[k].has_value()) add(r_.updates[k], carried_[k]);
     }
     total_.assign(r_.variables.size(), {});
-    if (wrt_.empty()) return false;
+    if (wrt_.empty() || cotangents.empty()) return false;
+    // Together, so that what formulas have in common is gone through once.
+    Expr along;
     for (const auto& [formula, cotangent] : cotangents) {
-      const std::vector<Expr> parts =
-          Lop(formula, wrt_, cotangent, {.disconnected = Disconnected::zero});
-      for (std::size_t i = 0; i < parts.size(); ++i) {
-        if (is_zero(parts[i])) continue;
-        Expr& sum = total_[place_[i]];
-        sum = sum.has_value() ? sum + parts[i] : parts[i];
-      }
+      std::vector<std::int64_t> all;
+      for (std::int64_t axis = 0; axis < formula.rank(); ++axis) all.push_back(axis);
+      const Expr product = formula * cotangent;
+      const Expr term = all.empty() ? product : sum_axes(product, all);
+      along = along.has_value() ? along + term : term;
+    }
+    const std::vector<Expr> parts = grad(along, wrt_, {.disconnected = Disconnected::zero});
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+      if (!is_zero(parts[i])) total_[place_[i]] = parts[i];
     }
     bool grows = false;
     for (std::size_t k = 0; k < r_.states; ++k) {
@@ -371,6 +398,20 @@ Grads scan_grads(std::span<const Expr> ys, std::span<const Expr> gys) {
   }
   if (operands.empty()) add(r.variables[0], x[0]);  // It says how many steps there are.
   back.sequences = back.variables.size();
+  if (r.until >= 0) {
+    // Of steps that were not made the cotangents are 0, and so is what is made of them where all
+    // else is as in the last step made, whatever stands in the rows after it.
+    const Expr& over = r.state(static_cast<std::size_t>(r.until));
+    const Expr made = sum_axes(stack_of(cast(logical_not(over), DType::int64)), {0});
+    const Expr last = maximum(made - std::int64_t{1}, std::int64_t{0});
+    const Expr step_of_row = minimum(arange(size(x[0], 0)), last);
+    for (std::size_t k = 0; k < back.sequences; ++k) {
+      const Expr& v = back.variables[k];
+      bool is_cotangent = v == over;
+      for (std::size_t i = 0; i < ys.size(); ++i) is_cotangent = is_cotangent || v == step.row(i);
+      if (!is_cotangent) operands[k] = take(operands[k], step_of_row, 0);
+    }
+  }
   std::vector<std::int64_t> number(r.states, -1);
   for (std::size_t k = 0; k < r.states; ++k) {
     if (!step.carried(k).has_value()) continue;
@@ -794,6 +835,13 @@ void Loop::divide() {
     Recurrence outer = parts.outer;
     outer.last = static_cast<std::int64_t>(k);
     parts.rest_operands[r_.sequences + k] = apply(scan_op, parts.operands, outer.attrs(), where_);
+  }
+  if (r_.until >= 0) {
+    // Where it is over before, the rest goes by a row that was made.
+    const Expr& over = parts.rest_operands[r_.sequences + static_cast<std::size_t>(r_.until)];
+    const Expr row = switch_(over, zero, covered + arange(left));
+    for (std::size_t k = 0; k < r_.sequences; ++k)
+      parts.rest_operands[k] = take(operands_[k], row, 0);
   }
   parts_ = std::move(parts);
 }

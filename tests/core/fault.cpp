@@ -75,8 +75,7 @@ TEST_CASE("what checked mode names is the line of the fault, among neighbours th
   int blamed = 0, passed = 0, refused = 0;
   for (int k = 0; k < 300; ++k) {
     RandomProgram program = random_program(
-        random,
-        {.real = k % 3 ? DType::float64 : DType::float32, .steps = 6, .given_gradients = false});
+        random, {.real = k % 3 ? DType::float64 : DType::float32, .steps = 6, .composed = false});
     std::vector<Expr> nodes;
     for (const Expr& node : topological(program.roots)) {
       const bool usable = is_float(node.dtype()) && node.type().is_static() &&

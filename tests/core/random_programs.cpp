@@ -103,6 +103,9 @@ std::vector<Expr> with_noise(const std::vector<Expr>& roots, const std::vector<E
       const auto at = value.find(input.get());
       exact = exact && (at == value.end() || whole(*at->second));
       inputs.push_back(noisy.at(input.get()));
+      // A decomposition of whole numbers may be of a matrix with equal or no singular values.
+      if (op.kernel() && op.algebra == Algebra::none && at != value.end() && graphs::is_leaf(input))
+        inputs.back() = inputs.back() + constant(noise(*at->second, false, digit, random));
     }
     exact = exact || op.elementwise() || op.view() || inputs.empty();
     Expr result = inputs.empty() ? node : with_inputs(node, std::move(inputs));

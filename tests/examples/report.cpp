@@ -40,7 +40,7 @@ const std::vector<Reported> programs = {
     {"manifold", {"Singular values of dh/dx", "Two forces", "Tangents of the CAE", "\"λ = 0.3\""}},
     {"mlp", {"Multilayer perceptron"}, "--epochs 2 --batch 10 --hidden 5"},
     {"pretraining_compared", {"Filters, each on a scale of its own: ae", "Training: "}},
-    {"recurrent_autoencoder", {"each row from those before", "‖J‖²"}},
+    {"recurrent_autoencoder", {"each row from those before"}},
     {"restricted_boltzmann_machine", {"Samples, pcd", "pseudo-likelihood"}},
     {"score_matching_2d", {"∇ log p", "\"equal\":true", "\"mark\":\"arrows\""}},
     {"sparse", {"Filters, each on a scale of its own, penalty"}},

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <cmath>
 #include <random>
 
 #include "cinch/cinch.hpp"
@@ -29,7 +30,11 @@ struct Problem {
 std::vector<Expr> derivatives(const Expr& z, const Expr& A, const Expr& b) {
   const Expr cost = sum(sin(z));
   const std::vector<Expr> first = grad(cost, {A, b});
-  std::vector<Expr> result{z, first[0], first[1], Rop(z, A, cos(A)), jacobian(z, b),
+  std::vector<Expr> result{z,
+                           first[0],
+                           first[1],
+                           Rop(z, A, cos(A)),
+                           jacobian(z, b),
                            hessian_vector(cost, A, sin(A)),
                            vectorize(z, b, stack({b, 2 * b}))};
   for (const Expr& g : grad(sum(square(first[0])) + sum(sin(first[1])), {A, b}))
@@ -64,8 +69,7 @@ TEST_CASE("fixed points pass check_grad to the third order, from wherever they a
     const Expr z = fixed_point(
         [&](const Expr& h) { return tanh(dot(h, p.A) + p.b) * sigmoid(sum(h, 1, true)); },
         full(sizes(p.b), Arg(begin)), {.tolerance = 1e-14});
-    const GradCheck check = check_grad(sum(square(z)), {p.A, p.b},
-                                       {{p.A, p.at_A}, {p.b, p.at_b}},
+    const GradCheck check = check_grad(sum(square(z)), {p.A, p.b}, {{p.A, p.at_A}, {p.b, p.at_b}},
                                        {.order = 3, .directions = 1});
     CAPTURE(check.report);
     CHECK(check.ok);
@@ -86,6 +90,24 @@ TEST_CASE("with a memory fixed points are found where plain steps run away") {
   CHECK_THROWS_AS(evaluate(found(0), {{b, at}}), ValueError);
 }
 
+TEST_CASE("derivatives are as exact for small cotangents as for large ones, in both dtypes") {
+  for (const DType dtype : {DType::float64, DType::float32}) {
+    const Expr b = vector("b", dtype);
+    const Expr y = fixed_point([&](const Expr& v) { return 0.5 * v + b; }, zeros_like(b));
+    const Tensor at = Tensor::from({0.3, -0.2}).cast(dtype);
+    for (const double s : {1e6, 1.0, 1e-5, 1e-6, 1e-9, 1e-20, 0.0}) {
+      CAPTURE(s);
+      const Expr c = cast(literal(s), dtype);
+      CHECK(std::abs(evaluate(grad(c * sum(y), b), {{b, at}}).at(0) - 2 * s) <= 1e-4 * 2 * s);
+      CHECK(std::abs(evaluate(Rop(y, b, c * ones_like(b)), {{b, at}}).at(0) - 2 * s) <=
+            1e-4 * 2 * s);
+      // c y^2 = 4 c b^2.
+      CHECK(std::abs(evaluate(grad(sum(grad(c * sum(square(y)), b)), b), {{b, at}}).at(0) -
+                     8 * s) <= 1e-3 * 8 * s);
+    }
+  }
+}
+
 TEST_CASE("an autoencoder with an equilibrium code is trained") {
   RandomState random(2);
   const Shared W(random.uniform(-0.5, 0.5, {6, 4}), "W"), U(random.uniform(-0.3, 0.3, {4, 4}), "U"),
@@ -93,8 +115,7 @@ TEST_CASE("an autoencoder with an equilibrium code is trained") {
   const Expr x = dmatrix("x");
   const Expr h = fixed_point([&](const Expr& z) { return tanh(dot(z, U) + dot(x, W)); },
                              zeros({size(x, 0), 4}, DType::float64), {.tolerance = 1e-10});
-  const Expr cost =
-      mean(squared_error(x, dot(h, V)) + 0.01 * sum(square(jacobian(h, x)), {1, 2}));
+  const Expr cost = mean(squared_error(x, dot(h, V)) + 0.01 * sum(square(jacobian(h, x)), {1, 2}));
   const Tensor data = random.uniform(-1, 1, {5, 6});
   CHECK(check_grad(cost, {W, U, V}, {{x, data}}, {.order = 2}));
   const Function step = function({x}, {cost}, adam(cost, {W, U, V}, 0.02));

@@ -125,6 +125,43 @@ TEST_CASE("choices within choices, and in a loop") {
   CHECK(check_grad(loop.last(), {x}, {{x, rows}}, {.order = 2}));
 }
 
+TEST_CASE("choices whose conditions are computed stand in each other's sides and conditions") {
+  std::mt19937 random(9);
+  const Expr x = dvector("x");
+  for (int round = 0; round < 60; ++round) {
+    CAPTURE(round);
+    const auto seed = static_cast<unsigned>(random());
+    // The same formula with ifelse() and with where(), which computes both sides.
+    const auto formula = [&](bool lazy) {
+      std::mt19937 choice(seed);
+      std::vector<Expr> known{x, sin(x)};
+      const auto pick = [&] { return known[choice() % known.size()]; };
+      for (int k = 0; k < 7; ++k) {
+        const Expr a = pick(), b = pick(), c = pick();
+        const double bound = static_cast<double>(choice() % 5) * 0.3 - 0.6;
+        const Expr condition = sum(c) > bound;
+        known.push_back(choice() % 3 == 0 ? tanh(a + 0.7 * b)
+                        : lazy            ? ifelse(condition, a, b)
+                                          : where(condition, a, b));
+      }
+      const Expr last = known.back();
+      return last + pick();
+    };
+    const Expr y = formula(true), plain = formula(false);
+    const auto outputs = [&](const Expr& of) {
+      const Expr g = grad(sum(square(of)), x);
+      return std::vector<Expr>{of, g, grad(sum(sin(g)), x)};
+    };
+    const Tensor at = random_tensor(DType::float64, {3}, random, -1, 1);
+    const std::vector<Tensor> expected = function({x}, outputs(plain))({at});
+    for (const Mode mode : {Mode::fast, Mode::checked}) {
+      const std::vector<Tensor> values = function({x}, outputs(y), {}, {}, mode)({at});
+      for (std::size_t k = 0; k < values.size(); ++k)
+        CHECK(distance(values[k], expected[k]) < 1e-13);
+    }
+  }
+}
+
 TEST_CASE("ifelse refuses what is no choice") {
   const Expr x = dmatrix("x"), c = scalar("c", DType::bool_);
   CHECK_THROWS_AS(ifelse(x > 0, x, x), TypeError);

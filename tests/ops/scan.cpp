@@ -284,6 +284,23 @@ TEST_CASE("rows, earlier outputs and non-sequences come in Theano's order, by th
   CHECK(evaluate(power.steps, {{n, Tensor(std::int64_t{7})}}).item() == 7);
 }
 
+TEST_CASE("float32 loops with casts and draws inside are checked and audited in float64") {
+  RandomStreams streams(5);
+  const Problem p{3, DType::float32};
+  const Scan loop = scan(
+      [&](Expr x, Expr h, Expr n) {
+        const Expr drawn = streams.normal({2, 3}, 0.0, 0.1, DType::float32);
+        const Expr mask = cast(x > 0, DType::float32);
+        return std::vector<Expr>{tanh(x + dot(h, p.U)) * mask + drawn, n + mask};
+      },
+      {.sequences = {p.X}, .initial = {p.h0, zeros({2, 3})}});
+  const Expr cost = mean(square(loop[0])) + mean(loop.last(1) * sum(p.U));
+  const GradCheck check = check_grad(cost, p.inputs, p.at, {.order = 2});
+  CAPTURE(check.report);
+  CHECK(check.ok);
+  CHECK_NOTHROW(audit(cost, p.inputs, p.at));
+}
+
 TEST_CASE("an empty loop: its last value is its first, in gradients too") {
   const Problem p{0, DType::float64};
   for (const Body& body : bodies()) {
@@ -330,6 +347,93 @@ TEST_CASE("until ends a loop: the last value stays, its gradient is that of the 
       CHECK(values[3].at(19) == (made == 20 ? expected / 1.5 : 0));
       CHECK(values[4].item() == doctest::Approx(slope));
       CHECK(values[5].item() == doctest::Approx((slope - 1) / 0.5));
+    }
+  }
+}
+
+TEST_CASE("what stands in rows after the end of a loop does not matter") {
+  // Padding that bodies would refuse, or of which they would make NaN.
+  const Expr x = dvector("x"), i = lvector("i");
+  struct Row {
+    const char* what;
+    std::function<Expr(Expr row, Expr h, Expr index)> step;
+  };
+  const std::vector<Row> bodies{
+      {"an index", [&](Expr row, Expr h, Expr k) { return h * at(x, k) + row; }},
+      {"logarithms",
+       [&](Expr row, Expr h, Expr) {
+         return 0.5 * h + logsumexp(log(stack({row, 2 * row})));
+       }},
+      {"logarithms of the state",
+       [&](Expr row, Expr h, Expr) {
+         return 0.5 * h + logsumexp(log(stack({row * h, 2 * row * h})));
+       }},
+      {"a linear system",
+       [&](Expr row, Expr h, Expr) {
+         const Expr A = row * eye(Expr(2), DType::float64);
+         return sum(solve(A, stack({h, row})));
+       }},
+      {"a root", [&](Expr row, Expr h, Expr) { return h + sqrt(row) * 1.5; }},
+  };
+  const Tensor rows = Tensor::from({1., 2., 3., 0., 0., 0., 0.}),
+               short_rows = Tensor::from({1., 2., 3.});
+  const Tensor indices = Tensor::from<std::int64_t>({7}, {0, 1, 2, 99, 99, 99, 99}),
+               short_indices = Tensor::from<std::int64_t>({3}, {0, 1, 2});
+  for (const Row& body : bodies) {
+    for (const bool checkpoint : {false, true}) {
+      CAPTURE(std::string(body.what));
+      CAPTURE(checkpoint);
+      const auto outputs = [&](bool ends) {
+        const Scan loop = scan(
+            [&](Expr row, Expr k, Expr h) -> ScanStep {
+              const Expr next = body.step(row, h, k);
+              return ends ? ScanStep({next, next * row}, {}, row >= 3.0)
+                          : ScanStep({next, next * row});
+            },
+            {.sequences = {x, i}, .initial = {1.0}, .checkpoint = checkpoint});
+        const Expr cost = sin(loop.last()) + sum(square(loop[1]));
+        const Expr g = grad(cost, x);
+        return std::vector<Expr>{loop.last(), cost, loop.steps, g, grad(sum(sin(g)), x)};
+      };
+      const std::vector<Tensor> expected =
+          function({.inputs = {x, i}, .outputs = outputs(false), .allow_unused_inputs = true})(
+              {short_rows, short_indices});
+      for (const Mode mode : {Mode::fast, Mode::checked}) {
+        CAPTURE((mode == Mode::fast));
+        const std::vector<Tensor> values = function({.inputs = {x, i},
+                                                     .outputs = outputs(true),
+                                                     .mode = mode,
+                                                     .allow_unused_inputs = true})({rows, indices});
+        for (std::size_t k = 0; k < 3; ++k) CHECK(distance(values[k], expected[k]) < 1e-13);
+        for (std::size_t k = 3; k < 5; ++k) {
+          for (std::int64_t t = 0; t < 7; ++t) {
+            CAPTURE(k);
+            CAPTURE(t);
+            CHECK(values[k].at(t) ==
+                  doctest::Approx(t < 3 ? expected[k].at(t) : 0.0).epsilon(1e-11));
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("a loop's ifelse computes the chosen side only, whatever rows say") {
+  const Expr x = dvector("x"), i = lvector("i");
+  const Tensor at_x = Tensor::from({2., 3., 5.}),
+               at_i = Tensor::from<std::int64_t>({5}, {0, 1, 2, 99, 99});
+  const std::vector<std::function<Expr(Expr, Expr)>> bodies{
+      [&](Expr k, Expr h) { return h + ifelse(k < 3, at(x, k), 7.0); },
+      [&](Expr k, Expr h) { return ifelse(k < 3, h * at(x, k), h); },
+  };
+  for (std::size_t b = 0; b < bodies.size(); ++b) {
+    const Scan loop = scan(bodies[b], {.sequences = {i}, .initial = {1.0}});
+    for (const Mode mode : {Mode::fast, Mode::checked}) {
+      const auto values =
+          function({x, i}, {loop.last(), grad(loop.last(), x)}, {}, {}, mode)({at_x, at_i});
+      CHECK(values[0].item() == (b == 0 ? 25 : 30));
+      CHECK(values[1].at(0) == (b == 0 ? 1 : 15));
+      CHECK(values[1].at(2) == (b == 0 ? 1 : 6));
     }
   }
 }

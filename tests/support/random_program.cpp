@@ -30,7 +30,9 @@ class Grower {
  public:
   Grower(std::mt19937& random, const ProgramOptions& options) : random_(random), options_(options) {
     std::ranges::copy_if(all_ops(), std::back_inserter(ops_), [&](const Op* op) {
-      return !op->observes && (options.given_gradients || !op->given);
+      const bool composed =
+          op->given || op == &scan_op || op == &ifelse_op || op == &fixed_point_op;
+      return !op->observes && (options.composed || !composed);
     });
     const Shape shapes[] = {{3, 4}, {4}, {4, 3}, {}, {3, 1}, {2, 3, 4}, {1}, {5, 7}, {0, 3}, {12}};
     for (int k = 0; k < 4; ++k) input(options.real, shapes[below(std::size(shapes) - 2)]);

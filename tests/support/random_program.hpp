@@ -22,8 +22,8 @@ struct RandomProgram {
 struct ProgramOptions {
   DType real = DType::float64;  ///< Of what the ops' examples call float64.
   int steps = 8;
-  bool symbolic = false;        ///< Variables with unknown sizes.
-  bool given_gradients = true;  ///< with_gradient() too, which changes no value.
+  bool symbolic = false;  ///< Variables with unknown sizes.
+  bool composed = true;  ///< Ops that hold formulas or sides too: with_gradient(), loops, ifelse().
 };
 
 /// Grows a program: each step applies an op of the catalog, as one of its examples does or with
