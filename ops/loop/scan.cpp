@@ -373,8 +373,18 @@ Grads scan_grads(std::span<const Expr> ys, std::span<const Expr> gys) {
   roots = rebuild(
       roots, [](const Expr& e) { return e.attrs().observer ? Expr(e.inputs()[0]) : e; }, seen);
 
+  // Of steps that were not made nothing comes back, whatever is made of what stands there.
+  const Expr over = r.until >= 0 ? r.state(static_cast<std::size_t>(r.until)) : Expr();
+  for (std::size_t i = 0; i < roots.size() && over.has_value(); ++i) {
+    const std::size_t k = root_place[i];
+    if (k < r.sequences) roots[i] = switch_(over, cast(Arg(0.0), roots[i].dtype()), roots[i]);
+    if (k < r.sequences || k >= r.others_begin()) continue;
+    roots[i] = switch_(over, step.carried(k - r.sequences), roots[i]);
+  }
+
   NodeSet used;
   for (const Expr& node : topological(roots)) used.insert(node.get());
+  if (over.has_value()) used.insert(over.get());
   Recurrence back;
   back.backward = !r.backward;
   back.checkpoint = r.checkpoint;
@@ -401,7 +411,6 @@ Grads scan_grads(std::span<const Expr> ys, std::span<const Expr> gys) {
   if (r.until >= 0) {
     // Of steps that were not made the cotangents are 0, and so is what is made of them where all
     // else is as in the last step made, whatever stands in the rows after it.
-    const Expr& over = r.state(static_cast<std::size_t>(r.until));
     const Expr made = sum_axes(stack_of(cast(logical_not(over), DType::int64)), {0});
     const Expr last = maximum(made - std::int64_t{1}, std::int64_t{0});
     const Expr step_of_row = minimum(arange(size(x[0], 0)), last);
@@ -447,7 +456,8 @@ Grads scan_grads(std::span<const Expr> ys, std::span<const Expr> gys) {
     const std::size_t k = root_place[i];
     if (!sums[k].has_value()) continue;
     number_of_sum[k] = static_cast<std::int64_t>(back.updates.size());
-    back.updates.push_back(sums[k] + roots[i]);
+    const Expr next = sums[k] + roots[i];
+    back.updates.push_back(over.has_value() ? switch_(over, sums[k], next) : next);
   }
   const auto result_of = [&](const Expr& value, std::int64_t last) {
     Recurrence one = back;

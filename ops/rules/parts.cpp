@@ -33,8 +33,8 @@ std::optional<Part> part_of(const Expr& e) {
 }
 
 void add_terms(std::vector<Expr>& terms, const Expr& e, const Expr& sum, int depth = 0) {
-  const bool goes_on = &e.op() == &add_op && e.dims() == sum.dims() &&
-                       e.dtype() == sum.dtype() && terms.size() < most_terms && depth < deepest;
+  const bool goes_on = &e.op() == &add_op && e.dims() == sum.dims() && e.dtype() == sum.dtype() &&
+                       terms.size() < most_terms && depth < deepest;
   if (!goes_on) {
     terms.push_back(e);
     return;
@@ -45,8 +45,7 @@ void add_terms(std::vector<Expr>& terms, const Expr& e, const Expr& sum, int dep
 /// Both as one; empty where they lie apart.
 Expr joined(const Part& a, const Part& b) {
   if (a.axis != b.axis || a.x.dtype() != b.x.dtype()) return {};
-  if (a.start == b.start && a.length == b.length)
-    return embed(a.x + b.x, a.like, a.axis, a.start);
+  if (a.start == b.start && a.length == b.length) return embed(a.x + b.x, a.like, a.axis, a.start);
   if (b.start + b.length == a.start) return joined(b, a);
   if (a.start + a.length != b.start) return {};
   std::vector<Expr> pieces;
