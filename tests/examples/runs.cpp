@@ -94,9 +94,9 @@ TEST_CASE("exit codes tell interrupted runs, errors and output that is lost apar
     const std::string out = scratch.path + "/" + p.name;
     const Ran ran = interrupt_example(p.name, command(p, data, "--epochs 1000000 --output " + out));
     CAPTURE(ran.output);
-    // Early stopping may be faster than the signal.
+    // Early stopping may be faster than the signal, which then finds nothing that asks for it.
     if (ran.output.find("interrupted") == std::string::npos) {
-      CHECK(ran.status == 0);
+      CHECK((ran.status == 0 || ran.status == 130));
       continue;
     }
     CHECK(ran.status == 130);
