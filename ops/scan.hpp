@@ -145,6 +145,8 @@ struct Scan {
 ///                         {.sequences = {X}, .initial = {h0}});
 ///
 /// Random draws that the body makes are new in each step; those made before are one value for all.
+/// What it shows by observed() is shown at each step, once for each dtype among what is asked of
+/// the loop; again where checkpoints have steps made twice, and for each result in Mode::checked.
 /// Throws TypeError where the body takes another number of arguments, where sequences have
 /// different numbers of rows, known then or at a call, where an output has not the dtype and shape
 /// of its initial value, and for `until` that is no bool scalar.
