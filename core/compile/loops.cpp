@@ -16,7 +16,6 @@
 #include "cinch/core/plan/plan.hpp"
 #include "cinch/core/refusal.hpp"
 #include "cinch/core/rewrite/rewrite.hpp"
-#include "cinch/core/run/interpret.hpp"
 
 namespace cinch::compiling {
 
@@ -55,12 +54,6 @@ struct Asked {
   Expr value;         ///< At each step;
   std::int64_t last;  ///< or a state's last value, where this is not -1.
 };
-
-Expr rows_of_zeros(const Type& row) {
-  std::vector<Expr> shape{constant(Tensor(std::int64_t{0}))};
-  for (const Dim dim : row.dims) shape.push_back(constant(Tensor(dim.size())));
-  return broadcast_to(constant(Tensor(row.dtype, {})), shape);
-}
 
 /// Whether an op does enough to be better done for all steps at once than in each of them: what is
 /// computed element by element costs less in the step that uses it than kept in memory.
@@ -112,6 +105,8 @@ class Lowering {
   NodeSet depending(std::span<const Expr> roots, F of) const;
   /// Variables that stand for the same at each step, as what they stand for.
   std::vector<Expr> outside(std::span<const Expr> formulas) const;
+  /// What is the same at each step, as rows.
+  Expr at_each_step(const Expr& e) const { return deriving::repeated(e, constant(Tensor(steps_))); }
   /// For all steps together; empty where an op does not allow it.
   Expr of_all_steps(const Expr& formula, const Substitutions& rows) const;
 
@@ -148,16 +143,15 @@ std::vector<Expr> Lowering::of_no_step() {
   for (std::size_t k = 0; k < asked_.size(); ++k) {
     results_[k] = asked_[k].last >= 0
                       ? operands_[r_.sequences + static_cast<std::size_t>(asked_[k].last)]
-                      : rows_of_zeros(asked_[k].value.type());
+                      : at_each_step(constant(
+                            Tensor(asked_[k].value.dtype(), asked_[k].value.type().shape())));
   }
   return results_;
 }
 
-/// Adds `node` where it has an input among `nodes`.
-void add_dependent(NodeSet& nodes, const Expr& node) {
-  const bool depends = std::ranges::any_of(
-      node.inputs(), [&](const Expr& input) { return nodes.contains(input.get()); });
-  if (depends) nodes.insert(node.get());
+bool has_input_among(const NodeSet& nodes, const Expr& node) {
+  return std::ranges::any_of(node.inputs(),
+                             [&](const Expr& input) { return nodes.contains(input.get()); });
 }
 
 template <class F>
@@ -166,7 +160,9 @@ NodeSet Lowering::depending(std::span<const Expr> roots, F of) const {
   for (std::size_t k = 0; k < count(); ++k) {
     if (of(k)) result.insert(r_.variables[k].get());
   }
-  for (const Expr& node : topological(roots)) add_dependent(result, node);
+  for (const Expr& node : topological(roots)) {
+    if (has_input_among(result, node)) result.insert(node.get());
+  }
   return result;
 }
 
@@ -180,11 +176,7 @@ std::vector<Expr> Lowering::outside(std::span<const Expr> formulas) const {
 Expr Lowering::of_all_steps(const Expr& formula, const Substitutions& rows) const {
   try {
     Expr result = deriving::over_many(std::span(&formula, 1), rows).front();
-    if (!result.has_value()) {  // The same at each step.
-      std::vector<Expr> shape = sizes(formula);
-      shape.insert(shape.begin(), constant(Tensor(steps_)));
-      result = broadcast_to(formula, shape);
-    }
+    if (!result.has_value()) result = at_each_step(formula);
     return outside(std::span(&result, 1)).front();
   } catch (const GradError&) {
     return {};
@@ -226,9 +218,8 @@ void Lowering::take_out_values() {
   const NodeSet of_states = depending(r_.updates, [&](std::size_t k) { return is_state(k); });
   NodeSet in_step;  // What depends on a state and takes work.
   for (const Expr& node : topological(r_.updates)) {
-    const bool work_below = std::ranges::any_of(
-        node.inputs(), [&](const Expr& input) { return in_step.contains(input.get()); });
-    if (of_states.contains(node.get()) && (work_below || is_work(node))) in_step.insert(node.get());
+    if (of_states.contains(node.get()) && (has_input_among(in_step, node) || is_work(node)))
+      in_step.insert(node.get());
   }
   for (std::size_t i = 0; i < asked_.size(); ++i) {
     const auto& [asked, last] = asked_[i];
@@ -266,9 +257,7 @@ void Lowering::take_out_values() {
         rows.emplace_back(now[k], rows_of_state(k, after));
       if (!used.contains(r_.state(k).get())) continue;
       if (r_.updates[k] == r_.state(k)) {  // It stays what it was.
-        std::vector<Expr> shape = sizes(r_.state(k));
-        shape.insert(shape.begin(), constant(Tensor(steps_)));
-        rows.emplace_back(r_.state(k), broadcast_to(operands_[r_.sequences + k], shape));
+        rows.emplace_back(r_.state(k), at_each_step(operands_[r_.sequences + k]));
       } else {
         rows.emplace_back(r_.state(k), rows_of_state(k, before));
       }
@@ -286,38 +275,30 @@ void Lowering::take_out_rows() {
   for (const InStep& formula : in_step_) roots.push_back(formula.value);
   NodeSet of_states = depending(roots, [&](std::size_t k) { return is_state(k); });
   // What is shown, or not always needed, or may be refused at steps that are not made, stays.
-  const NodeMap<planning::Guards> sometimes = planning::guards_of(topological(roots), roots);
-  for (const Expr& node : topological(roots)) {
+  const std::vector<Expr> nodes = topological(roots);
+  const NodeMap<planning::Guards> sometimes = planning::guards_of(nodes, roots);
+  for (const Expr& node : nodes) {
     const bool stays = is_shown(node) || &node.op() == &ifelse_op ||
                        sometimes.contains(node.get()) || (r_.until >= 0 && may_refuse(node));
-    if (stays) of_states.insert(node.get());
-    add_dependent(of_states, node);
+    if (stays || has_input_among(of_states, node)) of_states.insert(node.get());
   }
   const NodeSet of_rows = depending(roots, [&](std::size_t k) { return k < r_.sequences; });
   NodeSet work;  // Has some under it that no state is in.
   std::vector<Expr> ends;
   NodeSet known;
-  const std::vector<Expr> nodes = topological(roots);
+  const auto ends_here = [&](const Expr& e) {
+    if (work.contains(e.get()) && known.insert(e.get()).second) ends.push_back(e);
+  };
   for (const Expr& node : nodes) {
-    const auto ends_here = [&](const Expr& e) {
-      if (!of_states.contains(e.get()) && work.contains(e.get()) && known.insert(e.get()).second)
-        ends.push_back(e);
-    };
-    if (!of_states.contains(node.get())) {
-      const bool below = std::ranges::any_of(
-          node.inputs(), [&](const Expr& input) { return work.contains(input.get()); });
-      const bool fixed = !of_rows.contains(node.get());
-      if (below || is_work(node) || (fixed && node.op().elementwise())) work.insert(node.get());
-    } else {
+    if (of_states.contains(node.get())) {
       for (const Expr& input : node.inputs()) ends_here(input);
+      continue;
     }
+    const bool fixed = !of_rows.contains(node.get());
+    if (has_input_among(work, node) || is_work(node) || (fixed && node.op().elementwise()))
+      work.insert(node.get());
   }
-  for (const Expr& root : roots) {
-    if (!of_states.contains(root.get()) && work.contains(root.get()) &&
-        known.insert(root.get()).second) {
-      ends.push_back(root);
-    }
-  }
+  for (const Expr& root : roots) ends_here(root);
   Substitutions rows, taken;
   for (std::size_t k = 0; k < r_.sequences; ++k) rows.emplace_back(r_.variables[k], operands_[k]);
   std::vector<std::pair<Expr, Expr>> as_rows, as_others;
@@ -516,10 +497,8 @@ std::vector<Expr> lowered(const std::vector<Expr>& roots, const std::vector<Expr
   }
 
   const auto same = [&](std::size_t a, std::size_t b) {
-    const Recurrence &p = recurrences[a], &q = recurrences[b];
     return std::ranges::equal(scans[a].inputs(), scans[b].inputs()) &&
-           std::ranges::equal(p.updates, q.updates) && p.sequences == q.sequences &&
-           p.backward == q.backward && p.until == q.until && p.checkpoint == q.checkpoint;
+           recurrences[a].has_steps_of(recurrences[b]);
   };
   NodeMap<std::size_t> number;
   for (std::size_t i = 0; i < scans.size(); ++i) number[scans[i].get()] = i;

@@ -63,11 +63,15 @@ void column_norms(Goals& goals, Notes&) { set_values(goals, join_column_norms(va
 constexpr Pass without_sizes[] = {{"simplify", simplify}};
 
 constexpr Pass with_sizes[] = {
-    {"simplify", simplify},         {"loops", loops},
-    {"simplify", simplify},         {"expand", expand},
-    {"simplify", simplify},         {"contract", contract},
-    {"simplify", simplify},         {"add in place", add_in_place},
-    {"column norms", column_norms}, {"simplify", simplify},
+    {"simplify", simplify},
+    {"loops", loops},
+    {"expand", expand},
+    {"simplify", simplify},
+    {"contract", contract},
+    {"simplify", simplify},
+    {"add in place", add_in_place},
+    {"column norms", column_norms},
+    {"simplify", simplify},
     {"expand the rest", expand},  // What rules have found in expansions of others.
 };
 

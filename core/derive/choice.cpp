@@ -99,6 +99,14 @@ std::optional<Choice> choice_of(const Expr& g, int depth) {
 
 }  // namespace
 
+bool is_zeros(const Expr& e) {
+  if (graphs::is_constant(e, 0)) return true;
+  const Op* op = &e.op();
+  const bool carries = op == &cast_op || op == &sum_like_op || op->name == "broadcast_like" ||
+                       op->name == "broadcast_to";
+  return carries && is_zeros(e.inputs()[0]);
+}
+
 namespace {
 
 /// What is `value` if a condition holds, or if it does not, and else `zeros`, without being
@@ -112,13 +120,6 @@ struct Lazy {
                  e->where);
   }
 };
-
-bool is_zeros(const Expr& e) {
-  if (graphs::is_constant(e, 0)) return true;
-  const std::string_view name = e.op().name;
-  return (name == "broadcast_like" || name == "broadcast_to" || name == "cast") &&
-         is_zeros(e.inputs()[0]);
-}
 
 std::optional<Lazy> lazy_of(const Expr& g, int depth = 0) {
   if (depth > deepest || graphs::is_leaf(g)) return {};

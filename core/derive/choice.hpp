@@ -11,6 +11,9 @@
 
 namespace cinch::deriving {
 
+/// Whether `e` is 0 throughout, as the gradient by what a formula does not depend on.
+bool is_zeros(const Expr& e);
+
 /// What the op's rule gives for `gy`, inside the choice that gy is made by, if it is.
 Grads gradients_inside_choice(const Expr& node, const Expr& gy);
 

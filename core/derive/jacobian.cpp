@@ -113,6 +113,12 @@ void batch(std::span<const Expr> roots, NodeMap<Expr>& batched) {
 
 }  // namespace
 
+Expr deriving::repeated(const Expr& x, const Expr& count) {
+  std::vector<Expr> shape = sizes(x);
+  shape.insert(shape.begin(), count);
+  return broadcast_to(x, shape);
+}
+
 Expr deriving::one_of(const Expr& many) {
   std::vector<std::int64_t> without_first;
   for (std::int64_t axis = 1; axis < many.rank(); ++axis) without_first.push_back(axis);
@@ -144,12 +150,10 @@ Expr deriving::vectorized(const Expr& y, const Substitutions& by) {
   }
   Expr result = over_many(std::span(&y, 1), many).front();
   if (!result.has_value()) {
-    std::vector<Expr> all = sizes(y);
-    all.insert(all.begin(), size(many[0].second, 0));
     Substitutions ones;
     for (const auto& [x, many_x] : many) ones.emplace_back(x, one_of(many_x));
-    const Expr repeated = broadcast_to(y, all);
-    result = graphs::replaced(std::span(&repeated, 1), ones).front();
+    const Expr same = repeated(y, size(many[0].second, 0));
+    result = graphs::replaced(std::span(&same, 1), ones).front();
   }
   return graphs::replaced(std::span(&result, 1), values).front();
 }

@@ -19,6 +19,9 @@ Expr rows(const Expr& pulled, const Expr& seed, const Expr& y, std::int64_t firs
 /// depends on none of them. Throws GradError for an op that cannot take one more axis.
 std::vector<Expr> over_many(std::span<const Expr> roots, const Substitutions& many);
 
+/// `x` so many times, an int64 scalar, along a new first axis.
+Expr repeated(const Expr& x, const Expr& count);
+
 /// The first of the many, for its shape.
 Expr one_of(const Expr& many);
 /// Throws GradError, in the name of `function`, where `pulled`, a vector-Jacobian product of y, is

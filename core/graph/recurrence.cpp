@@ -15,6 +15,12 @@ Type Recurrence::variable_type(std::size_t k, const Expr& operand) const {
   return {operand.dtype(), operand.dims()};
 }
 
+bool Recurrence::has_steps_of(const Recurrence& other) const {
+  return std::ranges::equal(variables, other.variables) &&
+         std::ranges::equal(updates, other.updates) && sequences == other.sequences &&
+         backward == other.backward && until == other.until && checkpoint == other.checkpoint;
+}
+
 bool is_number(const Expr& e) {
   return e.rank() == 0 && e.dtype() == DType::int64 && constant_value(e);
 }
@@ -45,6 +51,7 @@ Recurrence Recurrence::fitted(Args operands) const {
 }
 
 bool says_size(const Expr& node, std::size_t k) {
+  if (node.op().is_size(k)) return true;
   const Expr& operand = node.inputs()[k];
   if (operand.rank() != 0 || operand.dtype() != DType::int64 || node.attrs().formula.empty())
     return false;
@@ -57,7 +64,7 @@ bool says_size(const Expr& node, std::size_t k) {
   std::vector<Expr> sizes;
   for (const Expr& inner : topological(roots)) {
     for (std::size_t i = 0; i < inner.inputs().size(); ++i) {
-      if (inner.op().is_size(i) || says_size(inner, i)) sizes.push_back(inner.inputs()[i]);
+      if (says_size(inner, i)) sizes.push_back(inner.inputs()[i]);
     }
   }
   const std::vector<Expr> nodes = topological(sizes);

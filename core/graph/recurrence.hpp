@@ -47,6 +47,8 @@ struct Recurrence {
 
   /// Whether steps after `until` are not made. In a loop over parts each part sees to it itself.
   bool ends_early() const { return until >= 0 && !checkpoint; }
+  /// Whether both make the same steps, of which each asks for a result of its own.
+  bool has_steps_of(const Recurrence& other) const;
   std::size_t others_begin() const { return sequences + states; }
   const Expr& state(std::size_t k) const { return variables[sequences + k]; }
   /// What `variables[k]` may be, where operand k is this.
@@ -60,8 +62,8 @@ bool is_number(const Expr& e);
 /// Of rows, the type of each.
 Type row_type(const Type& rows);
 
-/// Whether operand k of a scan, or of a fixed point, is an int64 scalar that sizes inside it depend
-/// on.
+/// Whether operand k only says a size, or is an int64 scalar that sizes inside a scan or a fixed
+/// point depend on.
 bool says_size(const Expr& node, std::size_t k);
 
 }  // namespace cinch::graphs

@@ -20,7 +20,7 @@ HostProgram::HostProgram(std::span<const Expr> roots, std::span<const Expr> inpu
     for (std::size_t i = 0; i < node.inputs().size(); ++i) {
       const Expr& input = node.inputs()[i];
       if (constant_value(input)) continue;
-      if (op.is_size(i) || graphs::says_size(node, i)) {
+      if (graphs::says_size(node, i)) {
         if (size_nodes.insert(input.get()).second) sizes_.push_back(input);
       } else if (op.view() && static_cast<int>(i) == op.view()->starts_at) {
         if (position_nodes.insert(input.get()).second) positions.push_back(input);

@@ -174,11 +174,7 @@ Expr batch_fixed_point(Args x, const std::vector<bool>& batched, const Expr& y) 
   const Equation e = Equation::of(y.attrs());
   const auto first = static_cast<std::size_t>(std::ranges::find(batched, true) - batched.begin());
   std::vector<Expr> operands(x.begin(), x.end());
-  if (!batched[0]) {
-    std::vector<Expr> shape = sizes(x[0]);
-    shape.insert(shape.begin(), size(x[first], 0));
-    operands[0] = broadcast_to(x[0], shape);
-  }
+  if (!batched[0]) operands[0] = deriving::repeated(x[0], size(x[first], 0));
   Equation all = e;
   all.z = variable("z", Type{operands[0].dtype(), operands[0].dims()});
   Substitutions many{{e.z, all.z}};

@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "cinch/core/derive/rows.hpp"
 #include "cinch/core/graph/leaves.hpp"
 #include "cinch/core/op.hpp"
 #include "cinch/core/refusal.hpp"
@@ -28,16 +29,11 @@ Type ifelse_type(Args x, const Attrs&) {
   return result;
 }
 
-Expr zeros_for(const Expr& g) { return broadcast_like(cast(Arg(0.0), g.dtype()), g); }
-
 Expr batch_ifelse(Args x, const std::vector<bool>& batched, const Expr& y) {
   std::vector<Expr> sides{x[1], x[2]};
   const std::size_t first = batched[0] ? 0 : batched[1] ? 1 : 2;
   for (std::size_t k = 0; k < 2; ++k) {
-    if (batched[k + 1]) continue;
-    std::vector<Expr> shape = sizes(x[k + 1]);
-    shape.insert(shape.begin(), size(x[first], 0));
-    sides[k] = broadcast_to(x[k + 1], shape);
+    if (!batched[k + 1]) sides[k] = deriving::repeated(x[k + 1], size(x[first], 0));
   }
   if (!batched[0]) return apply(ifelse_op, {x[0], sides[0], sides[1]}, {}, y->where);
   // Some need the one and some the other.
@@ -70,7 +66,7 @@ constinit const Op ifelse_op{
     .reference = [](Values in, const Attrs&) { return in[0]->item() != 0 ? *in[1] : *in[2]; },
     .operands = Operands::choice,
     .grad = [](Args x, const Expr&, const Expr& gy) -> Grads {
-      return {Expr(), ifelse(x[0], gy, zeros_for(gy)), ifelse(x[0], zeros_for(gy), gy)};
+      return {Expr(), ifelse(x[0], gy, zeros_like(gy)), ifelse(x[0], zeros_like(gy), gy)};
     },
     .batch = batch_ifelse,
     .follow = follow_ifelse,

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "cinch/core/derive/choice.hpp"
 #include "cinch/core/derive/examples.hpp"
 #include "cinch/core/derive/rows.hpp"
 #include "cinch/core/grad.hpp"
@@ -193,22 +194,6 @@ Expr scan_size(const Expr& y, std::int64_t axis) {
 // Derivatives
 // -------------------------------------------------------------------------------------------------
 
-/// Whether `e` is what stands for the gradient by what a formula does not depend on.
-bool is_zero(const Expr& e) {
-  if (graphs::is_constant(e, 0)) return true;
-  const bool carried = e.op().name == "broadcast_like" || &e.op() == &cast_op ||
-                       e.op().name == "broadcast_to" || e.op().name == "sum_like";
-  return carried && is_zero(e.inputs()[0]);
-}
-
-Expr zeros_of(const Expr& x) { return broadcast_like(cast(Arg(0.0), x.dtype()), x); }
-
-bool same_recurrence(const Recurrence& a, const Recurrence& b) {
-  return std::ranges::equal(a.variables, b.variables) && std::ranges::equal(a.updates, b.updates) &&
-         a.sequences == b.sequences && a.backward == b.backward && a.until == b.until &&
-         a.checkpoint == b.checkpoint;
-}
-
 /// The step that goes back: what cotangents of one step's results make those of what it was made
 /// from.
 class StepBack {
@@ -272,7 +257,7 @@ class StepBack {
     }
     const std::vector<Expr> parts = grad(along, wrt_, {.disconnected = Disconnected::zero});
     for (std::size_t i = 0; i < parts.size(); ++i) {
-      if (!is_zero(parts[i])) total_[place_[i]] = parts[i];
+      if (!deriving::is_zeros(parts[i])) total_[place_[i]] = parts[i];
     }
     bool grows = false;
     for (std::size_t k = 0; k < r_.states; ++k) {
@@ -415,16 +400,17 @@ Grads scan_grads(std::span<const Expr> ys, std::span<const Expr> gys) {
       if (!is_cotangent) operands[k] = take(operands[k], step_of_row, 0);
     }
   }
-  std::vector<std::int64_t> number(r.states, -1);
+  // By variable k of the loop, the state that is the gradient by it at the end; -1: none.
+  std::vector<std::int64_t> number(r.variables.size(), -1);
   for (std::size_t k = 0; k < r.states; ++k) {
     if (!step.carried(k).has_value()) continue;
-    number[k] = static_cast<std::int64_t>(back.states++);
+    number[r.sequences + k] = static_cast<std::int64_t>(back.states++);
     Expr after_all;
     for (std::size_t i = 0; i < ys.size(); ++i) {
       if (results[i].last == static_cast<std::int64_t>(k)) after_all = gys[i];
     }
     const Expr& initial = x[r.sequences + k];
-    add(step.carried(k), after_all.has_value() ? after_all : zeros_of(initial));
+    add(step.carried(k), after_all.has_value() ? after_all : zeros_like(initial));
   }
   // Gradients by what is the same in all steps are sums over them; where there is no room for the
   // terms they are carried along.
@@ -432,24 +418,22 @@ Grads scan_grads(std::span<const Expr> ys, std::span<const Expr> gys) {
   for (const std::size_t k : root_place) {
     if (!r.checkpoint || k < r.others_begin()) continue;
     sums[k] = variable("sum", Type{x[k].dtype(), x[k].dims()});
-    add(sums[k], zeros_of(x[k]));
-    ++back.states;
+    add(sums[k], zeros_like(x[k]));
+    number[k] = static_cast<std::int64_t>(back.states++);
   }
   for (std::size_t k = r.others_begin(); k < r.variables.size(); ++k) {
     if (used.contains(r.variables[k].get())) add(r.variables[k], x[k]);
   }
   for (std::size_t k = 0; k < r.states; ++k) {
-    if (number[k] < 0) continue;
+    if (number[r.sequences + k] < 0) continue;
     const auto found = std::ranges::find(root_place, r.sequences + k);
     back.updates.push_back(found == root_place.end()
-                               ? zeros_of(step.carried(k))
+                               ? zeros_like(step.carried(k))
                                : roots[static_cast<std::size_t>(found - root_place.begin())]);
   }
-  std::vector<std::int64_t> number_of_sum(r.variables.size(), -1);
   for (std::size_t i = 0; i < roots.size(); ++i) {
     const std::size_t k = root_place[i];
     if (!sums[k].has_value()) continue;
-    number_of_sum[k] = static_cast<std::int64_t>(back.updates.size());
     const Expr next = sums[k] + roots[i];
     back.updates.push_back(over.has_value() ? switch_(over, sums[k], next) : next);
   }
@@ -461,23 +445,19 @@ Grads scan_grads(std::span<const Expr> ys, std::span<const Expr> gys) {
   };
   for (std::size_t i = 0; i < roots.size(); ++i) {
     const std::size_t k = root_place[i];
-    if (k < r.sequences) {
-      result[k] = result_of(roots[i], -1);
-    } else if (sums[k].has_value()) {
-      result[k] = result_of({}, number_of_sum[k]);
-    } else if (k >= r.others_begin()) {
-      result[k] = sum_axes(result_of(roots[i], -1), {0});
-    }
+    if (number[k] >= 0) continue;
+    const Expr rows_of_gradient = result_of(roots[i], -1);
+    result[k] = k < r.sequences ? rows_of_gradient : sum_axes(rows_of_gradient, {0});
   }
-  for (std::size_t k = 0; k < r.states; ++k) {
-    if (number[k] >= 0) result[r.sequences + k] = result_of({}, number[k]);
+  for (std::size_t k = 0; k < number.size(); ++k) {
+    if (number[k] >= 0) result[k] = result_of({}, number[k]);
   }
   return result;
 }
 
 bool are_of_one_loop(const Expr& a, const Expr& b) {
   return std::ranges::equal(a.inputs(), b.inputs()) &&
-         same_recurrence(Recurrence::of(a.attrs()), Recurrence::of(b.attrs()));
+         Recurrence::of(a.attrs()).has_steps_of(Recurrence::of(b.attrs()));
 }
 
 /// Many loops at once: rows, states and others of each, behind one more axis.
@@ -492,7 +472,7 @@ Expr scan_batch(Args x, const std::vector<bool>& batched, const Expr& y) {
     if (many[k]) operands[k] = swapaxes(x[k], 0, 1);
   }
   std::vector<Expr> roots = r.updates, result;
-  roots.push_back(r.last < 0 ? r.value : r.updates[static_cast<std::size_t>(r.last)]);
+  roots.push_back(r.value);
   Recurrence all = r;
   for (bool grows = true; grows;) {
     grows = false;
@@ -509,9 +489,7 @@ Expr scan_batch(Args x, const std::vector<bool>& batched, const Expr& y) {
       if (many[r.sequences + k] || !result[k].has_value()) continue;
       // What begins the same for all does not stay so.
       many[r.sequences + k] = grows = true;
-      std::vector<Expr> shape = sizes(x[r.sequences + k]);
-      shape.insert(shape.begin(), count);
-      operands[r.sequences + k] = broadcast_to(x[r.sequences + k], shape);
+      operands[r.sequences + k] = deriving::repeated(x[r.sequences + k], count);
     }
   }
   // What depends on none of the many may still ask for the shape of one.
@@ -522,26 +500,22 @@ Expr scan_batch(Args x, const std::vector<bool>& batched, const Expr& y) {
   const auto alone = [&](const Expr& e) {
     return graphs::replaced(std::span(&e, 1), shapes).front();
   };
-  const auto for_each = [](const Expr& one, const Expr& how_many) {
-    std::vector<Expr> shape = sizes(one);
-    shape.insert(shape.begin(), how_many);
-    return broadcast_to(one, shape);
-  };
   const Expr inside = size(all.variables[first], 0);
   for (std::size_t k = 0; k < r.states; ++k) {
     // A state that begins differently for each may go on the same for all.
     const Expr& of_many = result[k];
     if (!of_many.has_value()) all.updates[k] = alone(r.updates[k]);
     if (many[r.sequences + k])
-      all.updates[k] = of_many.has_value() ? of_many : for_each(all.updates[k], inside);
+      all.updates[k] = of_many.has_value() ? of_many : deriving::repeated(all.updates[k], inside);
   }
   if (r.last < 0)
-    all.value = result.back().has_value() ? result.back() : for_each(alone(r.value), inside);
+    all.value =
+        result.back().has_value() ? result.back() : deriving::repeated(alone(r.value), inside);
   if (r.until >= 0 && many[r.sequences + static_cast<std::size_t>(r.until)]) all.until = -1;
   const Expr loop = apply(scan_op, operands, all.attrs(), y->where);
   if (r.last < 0) return swapaxes(loop, 0, 1);
   const bool same = !many[r.sequences + static_cast<std::size_t>(r.last)];
-  return same ? for_each(loop, count) : loop;
+  return same ? deriving::repeated(loop, count) : loop;
 }
 
 deriving::Place trace_scan(const deriving::Flow& flow) {
@@ -558,7 +532,7 @@ deriving::Place trace_scan(const deriving::Flow& flow) {
     given.push_back(std::move(one));
   }
   std::vector<Expr> roots = r.updates;
-  roots.push_back(r.last < 0 ? r.value : r.updates[static_cast<std::size_t>(r.last)]);
+  roots.push_back(r.value);
   while (true) {
     const deriving::Separation step(roots, given, flow.examples);
     bool same = true;

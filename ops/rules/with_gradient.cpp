@@ -54,11 +54,8 @@ Grads given_gradients(Args in, const Expr& y, const Expr& gy) {
 Expr batched(Args in, const std::vector<bool>& has_axis, const Expr& y) {
   const auto first = std::ranges::find(has_axis, true) - has_axis.begin();
   std::vector<Expr> operands(in.begin(), in.end());
-  if (!has_axis[0]) {
-    std::vector<Expr> all = sizes(in[0]);
-    all.insert(all.begin(), size(in[static_cast<std::size_t>(first)], 0));
-    operands[0] = broadcast_to(in[0], all);
-  }
+  if (!has_axis[0])
+    operands[0] = deriving::repeated(in[0], size(in[static_cast<std::size_t>(first)], 0));
   const Given of_one = Given::of(y.attrs());
   Given given{variable("cotangent", operands[0].type()),
               variable("value", operands[0].type()),

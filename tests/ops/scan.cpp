@@ -98,6 +98,18 @@ void check_close(const std::vector<Tensor>& a, const std::vector<Tensor>& b, dou
 
 const GradOptions anywhere{.disconnected = Disconnected::zero};
 
+/// The cost, its gradients, and those of the sum of their squares.
+std::vector<Expr> with_gradients(const Expr& cost, const std::vector<Expr>& inputs) {
+  std::vector<Expr> result{cost};
+  Expr along = 0.0;
+  for (const Expr& g : grad(cost, inputs, anywhere)) {
+    result.push_back(g);
+    along = along + sum(square(g));
+  }
+  for (const Expr& g : grad(along, inputs, anywhere)) result.push_back(g);
+  return result;
+}
+
 }  // namespace
 
 TEST_CASE("a loop makes what its steps make one after the other") {
@@ -236,17 +248,8 @@ TEST_CASE("random loops of several states: values and gradients as unrolled") {
         expected = expected + sum(sin(rows[k].back()));
       }
     }
-    const auto with_gradients = [&](const Expr& of) {
-      std::vector<Expr> result{of};
-      Expr along = 0.0;
-      for (const Expr& g : grad(of, p.inputs, anywhere)) {
-        result.push_back(g);
-        along = along + sum(square(g));
-      }
-      for (const Expr& g : grad(along, p.inputs, anywhere)) result.push_back(g);
-      return result;
-    };
-    check_close(p.values(with_gradients(cost)), p.values(with_gradients(expected)), 1e-10);
+    check_close(p.values(with_gradients(cost, p.inputs)),
+                p.values(with_gradients(expected, p.inputs)), 1e-10);
   }
 }
 
@@ -549,13 +552,8 @@ TEST_CASE("with checkpoints a loop is the same, to the second order, in a tenth 
           },
           {.sequences = {p.X}, .initial = {p.h0}, .checkpoint = checkpoint});
       const Expr cost = sum(square(loop[0])) + sum(sin(loop[1])) + sum(sin(loop.last()));
-      std::vector<Expr> result{loop[0], loop[1], loop.last(), cost};
-      Expr along = 0.0;
-      for (const Expr& g : grad(cost, p.inputs, anywhere)) {
-        result.push_back(g);
-        along = along + sum(square(g));
-      }
-      for (const Expr& g : grad(along, p.inputs, anywhere)) result.push_back(g);
+      std::vector<Expr> result = with_gradients(cost, p.inputs);
+      result.insert(result.end(), {loop[0], loop[1], loop.last()});
       return result;
     };
     check_close(p.values(outputs(true)), p.values(outputs(false)), 1e-12);
