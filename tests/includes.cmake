@@ -18,8 +18,8 @@ set(cinch_may cinch report audit train models optim io ops core)
 set(examples_may ${cinch_may})
 set(library core ops audit optim models io train report)
 
-set(in_cinch core/compile/inspect.hpp core/graph/derivation.hpp core/graph/engine_ops.hpp core/graph/shared_state.hpp
-             ops/linalg/fused_products.hpp)
+set(in_cinch core/compile/compiled.hpp core/compile/inspect.hpp core/graph/derivation.hpp core/graph/engine_ops.hpp
+             core/graph/shared_state.hpp ops/linalg/fused_products.hpp)
 
 # Rooms in the order in which the README lists them; a folder with one room needs no list.
 foreach(folder IN LISTS library)
