@@ -38,6 +38,9 @@ using Updates = std::vector<Update>;
 /// .updates = ...}).
 struct FunctionSpec {
   std::vector<Expr> inputs = {};  ///< Variables, in the order of the arguments.
+  /// Values for arguments that a call leaves out, {{rate, 0.1}}: the last ones in order, or any by
+  /// name. Copied here, and converted as arguments are.
+  std::vector<Binding> defaults = {};
   std::vector<Expr> outputs = {};
   Updates updates = {};       ///< All computed from the values before the call.
   Substitutions givens = {};  ///< {x, expression}: the expression is used in place of x.
@@ -51,6 +54,15 @@ struct FunctionSpec {
   bool allow_unused_inputs = false;
   std::string name = "function";  ///< In messages.
   bool profile = false;           ///< Measure each step, for profile(): see explain.hpp.
+};
+
+/// How a copy of a function differs from it.
+struct CopySpec {
+  /// {{W, V}}: V in place of W, read and updated. They have one dtype and shape; where W's rows are
+  /// free, V may have any number of them.
+  std::vector<std::pair<Shared, Shared>> swap = {};
+  bool delete_updates = false;  ///< Leave all variables as they are, but draws stay new.
+  std::string name = "";        ///< In messages; empty: the function's.
 };
 
 /// What stands between the braces of a call, f({images, 0.1}): a tensor, which is not copied, or a
@@ -77,15 +89,16 @@ class Function {
   Function() = default;
   explicit operator bool() const { return compiled_ != nullptr; }
 
-  /// Outputs for these arguments, after which the updates hold. Scalars convert to the input's
+  /// Outputs for these arguments, after which the updates hold. The last ones may be left out where
+  /// the function has defaults for them. Scalars convert to the input's
   /// dtype where no value is lost; anything else must have it. On an exception no shared variable
   /// has changed.
   std::vector<Tensor> operator()(std::initializer_list<Argument> arguments,
                                  Source where = Source::here()) const;
   std::vector<Tensor> operator()(const std::vector<Tensor>& arguments = {},
                                  Source where = Source::here()) const;
-  /// The same with arguments by the inputs' names. Throws TypeError where one is missing or
-  /// unknown, or where two inputs have one name.
+  /// The same with arguments by the inputs' names. Throws TypeError where one without a default is
+  /// missing or one is unknown, or where two inputs have one name.
   std::vector<Tensor> call(const std::map<std::string, Tensor>& arguments,
                            Source where = Source::here()) const;
   /// The same with arguments that are not copied.
@@ -93,6 +106,11 @@ class Function {
   /// The same with outputs that are written over: where they have the right dtypes and shapes
   /// already, as from the call before, and the sizes have been met before, nothing is allocated.
   void call(std::span<const Tensor* const> arguments, std::vector<Tensor>& outputs) const;
+
+  /// A function of its own made of the same formulas, with other shared variables or without the
+  /// updates, as in Theano. Throws TypeError for a variable to be swapped that the function does
+  /// not use, that is named twice, or that has another dtype or shape than what replaces it.
+  Function copy(const CopySpec& spec = {}, Source where = Source::here()) const;
 
   /// The graph that runs, rewritten: for looking at.
   const std::vector<Expr>& graph() const;
@@ -114,8 +132,9 @@ class Function {
 };
 
 /// Compiles. Throws TypeError for a variable that is not an input, an input that is not used, an
-/// update whose type is not its variable's, two updates of one variable, or a given whose type does
-/// not fit, or for a variable that is given already; ValueError for Watch::everywhere in
+/// update whose type is not its variable's, two updates of one variable, a given whose type does
+/// not fit, or for a variable that is given already, or a default that does not fit or is of no
+/// input; ValueError for Watch::everywhere in
 /// Mode::fast.
 Function function(FunctionSpec spec);
 /// As in Theano: function({x}, {cost}, updates, givens).

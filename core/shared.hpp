@@ -11,14 +11,21 @@
 namespace CINCH_PUBLIC cinch {
 
 /// An expression whose value is stored, read by any number of functions and changed by their
-/// updates or by set(). Copies share the value. Its type, shape included, never changes. Functions,
-/// get() and set() may be called from several threads at once: each finds the value as it was
-/// before another one or after it, and set() waits for the calls that compute with the value.
+/// updates or by set(). Copies share the value. Its type, shape included, never changes, but for
+/// the number of rows where with_free_rows() made it. Functions, get() and set() may be called from
+/// several threads at once: each finds the value as it was before another one or after it, and
+/// set() waits for the calls that compute with the value.
 class Shared : public Expr {
  public:
   Shared() = default;
   /// A variable with this first value; `label` is its name in messages and files.
   explicit Shared(Tensor value, std::string label = "", Source where = Source::here());
+
+  /// A variable whose first axis may change, as a data set of which parts are loaded in turn or a
+  /// buffer that grows: set() takes any number of rows, and so does an update. Functions that use
+  /// it are planned for each number of rows they meet, as for sizes of arguments. Throws TypeError
+  /// for a scalar.
+  static Shared with_free_rows(Tensor value, std::string label = "", Source where = Source::here());
 
   // Each throws TypeError, with `where`, the caller's line, for Shared().
 
@@ -27,9 +34,11 @@ class Shared : public Expr {
   /// The value itself, valid until the next set() or call of a function that updates it, in
   /// whatever thread.
   const Tensor& value(Source where = Source::here()) const;
-  /// Throws TypeError unless `value` has the variable's dtype and shape; a scalar literal is
-  /// converted.
+  /// Throws TypeError unless `value` has the variable's dtype and shape, its number of rows apart
+  /// where that is free; a scalar literal is converted.
   void set(Tensor value, Source where = Source::here());
+  /// Whether set() takes such a value as it is.
+  bool takes(const Tensor& value) const;
   const std::string& label() const;
 
  private:

@@ -61,7 +61,7 @@ void restore(const Updates& updates, const std::map<std::string, Tensor>& values
       throw ValueError(
           text("restore: there is no value for ", names[k], " (", text(variable.type()), ")"));
     const Tensor& value = entry->second;
-    if (value.dtype() != variable.dtype() || value.shape() != variable.value().shape())
+    if (!variable.takes(value))
       throw TypeError(text("restore: ", variable.label(), " is ", text(variable.type()),
                            ", the value is ", text(type_of(value))));
     found.push_back(value);

@@ -51,11 +51,7 @@ const Tensor* fitted(const Expr& x, const Tensor& value, Tensor& converted,
       refuse(text(" with value ", before, ", which would change"));
     result = &converted;
   }
-  bool fits = value.rank() == x.rank();
-  for (std::size_t axis = 0; fits && axis < x.dims().size(); ++axis) {
-    fits = !x.dims()[axis].known() || x.dims()[axis].size() == value.shape()[axis];
-  }
-  if (!fits) refuse("");
+  if (!graphs::fits(*result, x.type())) refuse("");
   return result;
 }
 
@@ -63,13 +59,16 @@ const Tensor* fitted(const Expr& x, const Tensor& value, Tensor& converted,
 
 std::unique_ptr<planning::Plan> Function::Compiled::plan_of(
     const std::vector<std::int64_t>& all_sizes, compiling::CompileLog* log) const {
-  std::vector<Shape> shapes;
+  compiling::PlanSizes sizes;
   auto next = all_sizes.begin();
   for (const Expr& input : program.inputs) {
-    shapes.emplace_back(next, next + input.rank());
+    sizes.inputs.emplace_back(next, next + input.rank());
     next += input.rank();
   }
-  return make_plan(program, shapes, std::vector(next, all_sizes.end()), log);
+  const auto after_rows = next + static_cast<std::ptrdiff_t>(program.free_rows.size());
+  sizes.rows.assign(next, after_rows);
+  sizes.scalars.assign(after_rows, all_sizes.end());
+  return make_plan(program, sizes, log);
 }
 
 Function::Compiled::Entry& Function::Compiled::entry_for(std::span<const Tensor* const> arguments) {
@@ -77,6 +76,8 @@ Function::Compiled::Entry& Function::Compiled::entry_for(std::span<const Tensor*
   key.clear();
   for (const Tensor* argument : arguments)
     key.insert(key.end(), argument->shape().begin(), argument->shape().end());
+  for (const Expr& variable : program.free_rows)
+    key.push_back(variable.attrs().state->value.shape()[0]);
   for (std::size_t k = 0; k < host.sizes().size(); ++k) key.push_back(host.size(k));
   if (!plans.empty() && plans.front().key == key) return plans.front();
   const auto found = plan_at.find(key);
@@ -111,17 +112,38 @@ void Function::Compiled::give_plans_up() {
     give_up(std::prev(plans.end()));
 }
 
-void Function::Compiled::note_uses() {
+void Function::Compiled::note_variables() {
   std::vector<Expr> all = program.written;
   all.insert(all.end(), program.roots.begin(), program.roots.end());
-  for (const Shared& variable : shared_variables(all))
-    uses.push_back({variable.attrs().state.get(), false});
-  for (const Shared& target : program.targets) {
-    SharedState* state = target.attrs().state.get();
-    const auto found = std::ranges::find(uses, state, &Use::state);
-    found == uses.end() ? uses.push_back({state, true}) : void(found->changes = true);
+  all.insert(all.end(), program.targets.begin(), program.targets.end());
+  for (const Shared& variable : shared_variables(all)) {
+    const bool changes = std::ranges::find(program.targets, variable) != program.targets.end();
+    SharedState* state = variable.attrs().state.get();
+    uses.push_back({state, changes});
+    if (state->free_rows) program.free_rows.push_back(variable);
   }
   std::ranges::sort(uses, std::less<>(), &Use::state);
+}
+
+void Function::Compiled::note_defaults() {
+  const std::vector<Expr>& inputs = program.inputs;
+  defaults.resize(inputs.size());
+  for (const auto& [x, value] : spec.defaults) {
+    if (!x.has_value()) throw TypeError(program.name + ": a default is for an empty expression");
+    const auto input = std::ranges::find(inputs, x);
+    if (input == inputs.end())
+      throw TypeError(program.name + ": " + describe(x) + " has a default but is no input");
+    const auto k = static_cast<std::size_t>(input - inputs.begin());
+    if (defaults[k]) throw TypeError(program.name + ": two defaults for " + describe(x));
+    defaults[k] = *fitted(x, value, converted[k], program.name + ": default");
+  }
+}
+
+/// How many arguments a call must have: those after them have defaults.
+std::size_t Function::Compiled::fewest_arguments() const {
+  std::size_t result = defaults.size();
+  while (result > 0 && defaults[result - 1]) --result;
+  return result;
 }
 
 std::vector<Binding> Function::Compiled::bindings() const {
@@ -176,7 +198,7 @@ void Function::Compiled::run_checked(std::vector<Tensor>& outputs) {
   for (std::size_t k = 0; k < program.targets.size(); ++k) {
     const Tensor& value = values[count + k];
     const Shared& target = program.targets[k];
-    if (value.shape() != target.value().shape()) {
+    if (!graphs::fits(value, target.type())) {
       refuse(program.name,
              text("the update of ", describe(target), " ", target.type(), " has type ",
                   type_of(value)),
@@ -223,14 +245,16 @@ void Function::Compiled::commit_watched(planning::Plan& plan, std::span<const Te
 void Function::Compiled::run(std::span<const Tensor* const> arguments,
                              std::vector<Tensor>& outputs) {
   const std::vector<Expr>& inputs = program.inputs;
-  if (arguments.size() != inputs.size()) {
-    throw TypeError(
-        text(program.name, ": takes ", inputs.size(), " arguments, got ", arguments.size()));
+  const std::size_t fewest = fewest_arguments(), most = inputs.size();
+  if (arguments.size() < fewest || arguments.size() > most) {
+    throw TypeError(text(program.name, ": takes ", fewest < most ? text(fewest, " to ") : "", most,
+                         most == 1 ? " argument" : " arguments", ", got ", arguments.size()));
   }
   const std::scoped_lock lock(mutex);
   const Holding holding(uses);
-  for (std::size_t k = 0; k < arguments.size(); ++k) {
-    given[k] = fitted(inputs[k], *arguments[k], converted[k], program.name);
+  for (std::size_t k = 0; k < inputs.size(); ++k) {
+    const Tensor& argument = k < arguments.size() ? *arguments[k] : *defaults[k];
+    given[k] = fitted(inputs[k], argument, converted[k], program.name);
     // An argument that is the memory of a variable to be updated must not change on the way.
     const bool changes = std::ranges::any_of(program.targets, [&](const Shared& target) {
       return target.value().raw() == given[k]->raw();
@@ -305,7 +329,9 @@ std::vector<Tensor> Function::call(const std::map<std::string, Tensor>& argument
                                    Source where) const {
   const compiling::Program& program = compiled(where).program;
   std::vector<const Tensor*> pointers;
-  for (const Expr& input : program.inputs) {
+  std::size_t left_out = 0;
+  for (std::size_t k = 0; k < program.inputs.size(); ++k) {
+    const Expr& input = program.inputs[k];
     const auto same = [&](const Expr& other) { return describe(other) == describe(input); };
     if (std::ranges::count_if(program.inputs, same) > 1) {
       throw TypeError(program.name + ": two inputs are named " + describe(input) +
@@ -313,12 +339,14 @@ std::vector<Tensor> Function::call(const std::map<std::string, Tensor>& argument
                       where.text());
     }
     const auto found = arguments.find(describe(input));
-    if (found == arguments.end())
+    const std::optional<Tensor>& otherwise = compiled().defaults[k];
+    if (found == arguments.end() && !otherwise)
       throw TypeError(program.name + ": argument " + describe(input) + " is missing\n  called at " +
                       where.text());
-    pointers.push_back(&found->second);
+    pointers.push_back(found == arguments.end() ? &*otherwise : &found->second);
+    if (found == arguments.end()) ++left_out;
   }
-  if (arguments.size() != pointers.size()) {
+  if (arguments.size() + left_out != pointers.size()) {
     for (const auto& argument : arguments) {
       const std::string& label = argument.first;
       const bool known =

@@ -93,9 +93,9 @@ void require_elements(const Program& program, std::span<const Expr> roots) {
 void require_shapes(const Program& program, const Goals& goals) {
   for (std::size_t k = program.output_count; k < goals.size(); ++k) {
     const Expr& value = goals[k].value;
-    if (!value.type().is_static() || value.type().shape() == goals[k].target->value.shape())
-      continue;
     const Shared& target = program.targets[k - program.output_count];
+    const auto agree = [](Dim a, Dim b) { return a == b || !a.known() || !b.known(); };
+    if (std::ranges::equal(value.dims(), target.dims(), agree)) continue;
     refuse(program.name,
            text("the update of ", describe(target), " ", target.type(), " has type ", value.type()),
            value->where);
@@ -104,20 +104,24 @@ void require_shapes(const Program& program, const Goals& goals) {
 
 }  // namespace
 
-std::unique_ptr<planning::Plan> make_plan(const Program& program, std::span<const Shape> shapes,
-                                          std::span<const std::int64_t> sizes, CompileLog* log) {
+std::unique_ptr<planning::Plan> make_plan(const Program& program, const PlanSizes& sizes,
+                                          CompileLog* log) {
   // All sizes are known now: the graph is typed again with them, which checks them too.
   NodeMap<Expr> done;
   std::vector<Expr> inputs_now;
   for (std::size_t k = 0; k < program.inputs.size(); ++k) {
     const Expr& input = program.inputs[k];
     inputs_now.push_back(
-        variable(input.attrs().label, Type{input.dtype(), to_dims(shapes[k])}, input->where));
+        variable(input.attrs().label, Type{input.dtype(), to_dims(sizes.inputs[k])}, input->where));
     done[input.get()] = inputs_now.back();
+  }
+  for (std::size_t k = 0; k < program.free_rows.size(); ++k) {
+    const Expr& variable = program.free_rows[k];
+    done[variable.get()] = graphs::with_rows(variable, sizes.rows[k]);
   }
   for (std::size_t k = 0; k < program.sizes.size(); ++k) {
     const Expr& size = program.sizes[k];
-    done[size.get()] = constant(Tensor(sizes[k]), size->where);
+    done[size.get()] = constant(Tensor(sizes.scalars[k]), size->where);
   }
   for (const Expr& position : program.positions) {
     inputs_now.push_back(variable(describe(position), Type{DType::int64, {}}, position->where));
@@ -132,6 +136,12 @@ std::unique_ptr<planning::Plan> make_plan(const Program& program, std::span<cons
   require_shapes(program, goals);
   run_passes(passes_with_sizes(), goals, log, program.name);
   require_shapes(program, goals);
+  for (std::size_t k = 0; k < program.targets.size(); ++k) {
+    const Expr& target = program.targets[k];
+    const auto resized = done.find(target.get());
+    planning::PlanResult& goal = goals[program.output_count + k];
+    goal.resizes = resized != done.end() && resized->second.dims() != goal.value.dims();
+  }
   return std::make_unique<planning::Plan>(inputs_now, goals);
 }
 

@@ -30,16 +30,23 @@ struct Program {
   std::vector<Expr> roots;    ///< The same, rewritten.
   std::size_t output_count = 0;
   std::vector<Shared> targets;  ///< Of the updates.
+  std::vector<Expr> free_rows;  ///< Variables used or updated whose number of rows may change.
   std::vector<Expr> sizes;      ///< int64 scalars used as sizes: see HostProgram.
   std::vector<Expr> positions;  ///< int64 scalars given at each run, after the inputs.
 };
 
-/// The plan for inputs of these shapes and these values of the sizes. Everything that depends on
+/// What a plan is made for.
+struct PlanSizes {
+  std::vector<Shape> inputs;          ///< Of Program::inputs.
+  std::vector<std::int64_t> rows;     ///< Of Program::free_rows.
+  std::vector<std::int64_t> scalars;  ///< Values of Program::sizes.
+};
+
+/// The plan for these sizes. Everything that depends on
 /// sizes happens here: they are checked, formulas are rewritten again, contractions are ordered,
 /// products are added to parameters in place. Throws TypeError where sizes do not fit, ValueError
 /// where an update would divide by the number of rows of an empty minibatch.
-std::unique_ptr<planning::Plan> make_plan(const Program& program, std::span<const Shape> shapes,
-                                          std::span<const std::int64_t> sizes,
+std::unique_ptr<planning::Plan> make_plan(const Program& program, const PlanSizes& sizes,
                                           CompileLog* log = nullptr);
 
 }  // namespace cinch::compiling

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <span>
 #include <vector>
@@ -19,12 +20,15 @@
 namespace cinch {
 
 struct Function::Compiled {
+  FunctionSpec spec;  // As it was given, for copies.
   compiling::Program program;
+  std::vector<std::optional<Tensor>> defaults;  // Of each input.
   Mode mode;
   Watch watch;
   planning::HostProgram host;
   struct Entry {
-    std::vector<std::int64_t> key;  // Sizes of the arguments, one after the other, then the host's.
+    // Sizes of the arguments, one after the other, free numbers of rows, the host's.
+    std::vector<std::int64_t> key;
     std::unique_ptr<planning::Plan> plan;
     bool recurs = false;  // Its plan was given up before, and made again.
     std::int64_t calls = 0;
@@ -66,7 +70,9 @@ struct Function::Compiled {
    private:
     const std::vector<Use>& uses_;
   };
-  void note_uses();
+  void note_variables();
+  void note_defaults();
+  std::size_t fewest_arguments() const;
   void give_plans_up();
 
   void run(std::span<const Tensor* const> arguments, std::vector<Tensor>& outputs);

@@ -64,6 +64,7 @@ Substitutions chained(const Substitutions& givens) {
 }  // namespace
 
 Function function(FunctionSpec spec) {
+  const FunctionSpec as_given = spec;
   threads();  // A CINCH_THREADS that is no number is no fault of a formula.
   if (spec.mode == Mode::fast && spec.watch == Watch::everywhere)
     throw ValueError(spec.name +
@@ -127,6 +128,7 @@ Function function(FunctionSpec spec) {
   }
 
   auto compiled = std::make_shared<Function::Compiled>();
+  compiled->spec = as_given;
   compiled->mode = spec.mode;
   compiled->watch =
       spec.watch.value_or(spec.mode == Mode::checked ? Watch::not_finite : Watch::nothing);
@@ -148,10 +150,61 @@ Function function(FunctionSpec spec) {
   program.output_count = spec.outputs.size();
   program.targets = std::move(targets);
   program.roots = std::move(roots);
-  compiled->note_uses();
+  compiled->note_variables();
+  compiled->note_defaults();
   Function result;
   result.compiled_ = std::move(compiled);
   return result;
+}
+
+Function Function::copy(const CopySpec& copy, Source where) const {
+  const Compiled& mine = compiled(where);
+  const std::string& name = mine.program.name;
+  const auto refuse_swap = [&](const std::string& what) {
+    throw TypeError(text(name, ": copy: ", what, "\n  called at ", where.text()));
+  };
+  std::vector<Expr> used = mine.program.written;
+  used.insert(used.end(), mine.program.targets.begin(), mine.program.targets.end());
+  const std::vector<Shared> variables = shared_variables(used);
+  Substitutions swap;
+  for (const auto& [from, to] : copy.swap) {
+    if (!from.has_value() || !to.has_value()) refuse_swap("a variable to be swapped is empty");
+    if (std::ranges::find(variables, from) == variables.end())
+      refuse_swap(text("the function does not use ", describe(from), " (", from.type(), ")"));
+    if (std::ranges::find(swap, from, &Substitutions::value_type::first) != swap.end())
+      refuse_swap(text(describe(from), " is to be swapped twice"));
+    // A size that was known may stand in the formulas as a number.
+    const auto keeps = [](Dim old, Dim now) { return !old.known() || old == now; };
+    if (from.dtype() != to.dtype() || !std::ranges::equal(from.dims(), to.dims(), keeps))
+      refuse_swap(text(describe(from), " is ", from.type(), ", ", describe(to), " is ", to.type(),
+                       ": both must have one dtype and shape"));
+    swap.emplace_back(from, to);
+  }
+  FunctionSpec spec = mine.spec;
+  if (copy.delete_updates) spec.updates.clear();
+  if (!copy.name.empty()) spec.name = copy.name;
+  // All at once: what is one node in two formulas stays one.
+  std::vector<Expr> formulas = spec.outputs;
+  for (const auto& [target, value] : spec.updates) formulas.push_back(value);
+  for (const auto& [replaced, by] : spec.givens) {
+    formulas.push_back(replaced);
+    formulas.push_back(by);
+  }
+  if (!swap.empty()) formulas = substitute(formulas, swap);
+  auto next = formulas.begin();
+  for (Expr& output : spec.outputs) output = *next++;
+  for (auto& [target, value] : spec.updates) {
+    const auto swapped = std::ranges::find(swap, target, &Substitutions::value_type::first);
+    if (swapped != swap.end()) target = as_shared(swapped->second);
+    value = *next++;
+  }
+  for (auto& [replaced, by] : spec.givens) {
+    replaced = *next++;
+    by = *next++;
+  }
+  // What only an update needed is no longer used.
+  spec.allow_unused_inputs = spec.allow_unused_inputs || copy.delete_updates;
+  return function(std::move(spec));
 }
 
 Function function(std::vector<Expr> inputs, std::vector<Expr> outputs, Updates updates,

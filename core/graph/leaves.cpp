@@ -1,5 +1,6 @@
 #include "cinch/core/graph/leaves.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <cmath>
 #include <mutex>
@@ -20,7 +21,11 @@ namespace {
 Type no_type(Args, const Attrs&) { throw TypeError("a leaf cannot be applied to operands"); }
 
 Type constant_type(Args, const Attrs& attrs) { return type_of(*attrs.value); }
-Type shared_type(Args, const Attrs& attrs) { return type_of(attrs.state->value); }
+Type shared_type(Args, const Attrs& attrs) {
+  Type type = type_of(attrs.state->value);
+  if (attrs.state->free_rows) type.dims[0] = Dim::unknown();
+  return type;
+}
 
 Tensor constant_reference(Values, const Attrs& attrs) { return *attrs.value; }
 
@@ -91,14 +96,39 @@ std::atomic<std::uint64_t> shared_made{0};
 
 std::uint64_t graphs::shared_variables_made() { return shared_made.load(); }
 
-Shared::Shared(Tensor value, std::string label, Source where) {
-  Type type = type_of(value);
+namespace {
+
+Expr shared_leaf(Tensor value, std::string label, bool free_rows, Source where) {
   auto state = std::make_shared<SharedState>();
   state->value = std::move(value);
   state->label = label;
+  state->free_rows = free_rows;
   state->number = shared_made.fetch_add(1, std::memory_order_relaxed);
-  Expr::operator=(leaf(graphs::shared_op, {.state = std::move(state), .label = std::move(label)},
-                       std::move(type), where));
+  Attrs attrs{.state = std::move(state), .label = std::move(label)};
+  Type type = shared_type({}, attrs);
+  return leaf(graphs::shared_op, std::move(attrs), std::move(type), where);
+}
+
+}  // namespace
+
+Expr graphs::with_rows(const Expr& variable, std::int64_t rows) {
+  Type type = variable.type();
+  type.dims[0] = Dim(rows);
+  return leaf(graphs::shared_op, variable.attrs(), std::move(type), variable->where);
+}
+
+Shared::Shared(Tensor value, std::string label, Source where)
+    : Expr(shared_leaf(std::move(value), std::move(label), /*free_rows=*/false, where)) {}
+
+Shared Shared::with_free_rows(Tensor value, std::string label, Source where) {
+  if (value.rank() == 0) {
+    refuse("Shared::with_free_rows",
+           "a scalar has no rows\n  Give it an axis, as Tensor(dtype, {0, columns}) has.", where);
+  }
+  Shared result;
+  static_cast<Expr&>(result) =
+      shared_leaf(std::move(value), std::move(label), /*free_rows=*/true, where);
+  return result;
 }
 
 const Tensor& Shared::value(Source where) const { return attrs(where).state->value; }
@@ -107,6 +137,7 @@ Tensor Shared::get(Source where) const {
   const std::shared_lock lock(state.access);
   return state.value;
 }
+bool Shared::takes(const Tensor& value) const { return graphs::fits(value, type()); }
 const std::string& Shared::label() const { return attrs().label; }
 
 namespace {
@@ -122,6 +153,11 @@ bool same_number(const Tensor& a, const Tensor& b) {
 
 }  // namespace
 
+bool graphs::fits(const Tensor& value, const Type& type) {
+  const auto same = [](std::int64_t size, Dim dim) { return !dim.known() || dim.size() == size; };
+  return value.dtype() == type.dtype && std::ranges::equal(value.shape(), type.dims, same);
+}
+
 bool graphs::is_kept(const Tensor& scalar, const Tensor& converted) {
   const bool rounded = is_float(scalar.dtype()) && is_float(converted.dtype()) &&
                        std::isfinite(scalar.item()) == std::isfinite(converted.item());
@@ -136,7 +172,7 @@ void Shared::set(Tensor value, Source where) {
     Tensor converted = value.cast(mine.dtype());
     if (graphs::is_kept(value, converted)) value = std::move(converted);
   }
-  if (value.dtype() != mine.dtype() || value.shape() != mine.shape()) {
+  if (!takes(value)) {
     refuse("set",
            "shared variable " + describe(*this) + " is " + text(type()) + ", the new value is " +
                text(type_of(value)) +

@@ -25,4 +25,10 @@ bool is_constant(const Expr& expr, double value);
 /// digit, or where both are floats as the nearest one.
 bool is_kept(const Tensor& scalar, const Tensor& converted);
 
+/// Whether `value` has this dtype and rank, and these sizes as far as they are known.
+bool fits(const Tensor& value, const Type& type);
+
+/// The same shared variable where it is known to have so many rows.
+Expr with_rows(const Expr& variable, std::int64_t rows);
+
 }  // namespace cinch::graphs

@@ -16,6 +16,7 @@ struct SharedState {
   /// Held while a function computes with the value, get() copies it or set() replaces it.
   mutable graphs::Access access;
   std::string label;
+  bool free_rows = false;    ///< Whether the first axis may change.
   std::uint64_t number = 0;  ///< Of all that this program has made.
   /// What every function that reads the variable assigns to it after a call, unless its own updates
   /// say otherwise: how random streams advance. Empty for ordinary variables.

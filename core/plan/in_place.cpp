@@ -37,7 +37,7 @@ std::vector<Chain> chains_of(const Schedule& s, std::span<const Expr> roots,
   }
   std::vector<Chain> chains;
   for (std::size_t k = 0; k < roots.size(); ++k) {
-    if (!results[k].target || !roots[k].op().accumulates()) continue;
+    if (!results[k].target || results[k].resizes || !roots[k].op().accumulates()) continue;
     Chain chain{roots[k], results[k].target, {}};
     bool alone = true;
     while (alone && chain.base.op().accumulates()) {
@@ -69,7 +69,7 @@ Targets targets_of(const std::vector<Chain>& chains, std::span<const Expr> roots
   for (std::size_t k = 0; k < roots.size(); ++k) {
     const auto base = base_of.find(results[k].target);
     const Node* value = results[k].target && base != base_of.end() ? base->second : roots[k].get();
-    if (results[k].target && !t.of_value.contains(value)) {
+    if (results[k].target && !results[k].resizes && !t.of_value.contains(value)) {
       t.of_value[value] = results[k].target;
     } else {
       t.outputs.insert(value);

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstring>
 #include <new>
+#include <utility>
 
 #include "cinch/core/graph.hpp"
 #include "cinch/core/graph/naming.hpp"
@@ -17,7 +18,7 @@ void Plan::Free::operator()(std::byte* memory) const {
   ::operator delete[](memory, std::align_val_t{64});
 }
 
-void Plan::run_step(const Step& step) {
+void Plan::run_step(Step& step) {
   if (const auto* loop = std::get_if<LoopStep>(&step)) {
     loop->loop.run(buffers_.data(), arena_.get() + partial_offset_);
   } else if (const auto* kernel = std::get_if<KernelStep>(&step)) {
@@ -53,7 +54,8 @@ void Plan::run_step(const Step& step) {
     buffers_[static_cast<std::size_t>(move->to)] = buffers_[static_cast<std::size_t>(move->from)] +
                                                    move->base_bytes +
                                                    (move->empty ? 0 : start * move->stride_bytes);
-  } else if (const auto* copy = std::get_if<CopyStep>(&step)) {
+  } else if (auto* copy = std::get_if<CopyStep>(&step)) {
+    if (copy->resizes) copy->target->value = std::exchange(copy->fresh, Tensor());
     std::memmove(copy->target->value.raw(), buffers_[static_cast<std::size_t>(copy->from)],
                  copy->target->value.bytes());
   }
@@ -76,7 +78,7 @@ bool Plan::is_needed(std::size_t step) const {
   });
 }
 
-void Plan::run_all(const std::vector<Step>& steps, std::size_t first_number) {
+void Plan::run_all(std::vector<Step>& steps, std::size_t first_number) {
   const bool chooses = &steps == &steps_ && !guards_.empty();
   if (!profiling_) {
     for (std::size_t k = 0; k < steps.size(); ++k) {
@@ -115,7 +117,13 @@ const void* Plan::result(std::size_t k) const {
   return buffers_[static_cast<std::size_t>(results_[k])] + result_offsets_[k];
 }
 
-void Plan::commit() { run_all(commits_, steps_.size()); }
+void Plan::commit() {
+  for (Step& step : commits_) {
+    auto* copy = std::get_if<CopyStep>(&step);
+    if (copy && copy->resizes) copy->fresh = Tensor(copy->target->value.dtype(), copy->shape);
+  }
+  run_all(commits_, steps_.size());
+}
 
 std::string Plan::name_of(int buffer) const {
   while (owner_[static_cast<std::size_t>(buffer)] != buffer)

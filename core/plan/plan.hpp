@@ -18,6 +18,8 @@ namespace cinch::planning {
 struct PlanResult {
   Expr value;  ///< Static type.
   SharedState* target = nullptr;
+  /// Whether the new value has other sizes than the old one: then it gets memory of its own.
+  bool resizes = false;
 };
 
 /// An executable graph for one set of sizes. Allocates its memory once; run() allocates nothing.
@@ -32,7 +34,7 @@ class Plan {
   /// Where result k, an output, lies after run(), row-major. Valid until commit().
   const void* result(std::size_t k) const;
   const Shape& result_shape(std::size_t k) const { return shapes_[k]; }
-  /// Writes the updates.
+  /// Writes the updates. Changes none of them where there is no memory for one.
   void commit();
 
   /// Of all temporaries, those of loops included.
@@ -81,6 +83,9 @@ class Plan {
   struct CopyStep {
     int from;
     SharedState* target;
+    Shape shape;
+    bool resizes;       ///< Then a tensor of this shape takes the place of the old value.
+    Tensor fresh = {};  ///< That one, from when a commit begins until the step.
   };
   using Step = std::variant<LoopStep, KernelStep, MoveStep, CopyStep>;
   /// In which case a step is needed: where a bool in a buffer is this.
@@ -90,9 +95,9 @@ class Plan {
     bool holds;
   };
 
-  void run_step(const Step& step);
+  void run_step(Step& step);
   bool is_needed(std::size_t step) const;
-  void run_all(const std::vector<Step>& steps, std::size_t first_number);
+  void run_all(std::vector<Step>& steps, std::size_t first_number);
   std::string name_of(int buffer) const;
 
   struct Free {

@@ -341,7 +341,9 @@ class Planner {
       uses_.push_back({owner(buffer), true, 0});
       plan_.results_.back() = buffer;
       if (results[k].target)
-        plan_.commits_.insert(plan_.commits_.begin(), Plan::CopyStep{buffer, results[k].target});
+        plan_.commits_.insert(
+            plan_.commits_.begin(),
+            Plan::CopyStep{buffer, results[k].target, roots[k].type().shape(), results[k].resizes});
     }
     lay_out();
   }
