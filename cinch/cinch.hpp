@@ -57,6 +57,7 @@
 #include "cinch/ops/grid.hpp"
 #include "cinch/ops/hutchinson.hpp"
 #include "cinch/ops/ifelse.hpp"
+#include "cinch/ops/incomplete_gamma.hpp"
 #include "cinch/ops/index.hpp"
 #include "cinch/ops/linalg.hpp"
 #include "cinch/ops/logsumexp.hpp"

@@ -14,6 +14,7 @@
 #include "cinch/ops/fixed_point.hpp"
 #include "cinch/ops/gamma.hpp"
 #include "cinch/ops/ifelse.hpp"
+#include "cinch/ops/incomplete_gamma.hpp"
 #include "cinch/ops/index.hpp"
 #include "cinch/ops/linalg.hpp"
 #include "cinch/ops/linalg/fused_products.hpp"
@@ -103,6 +104,10 @@ std::span<const Op* const> all_ops() {
       &ndtri_op,
       &logit_op,
       &polygamma_op,
+      &incomplete_gamma_op,
+      &gammaincinv_op,
+      &gamma_slope_op,
+      &poisson_quantile_op,
       // slopes
       &rules::sech_op,
       &rules::sigmoid_slope_op,

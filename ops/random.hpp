@@ -48,6 +48,15 @@ class RandomStreams {
   /// reach both. scale >= 0.
   Expr gumbel(const Sizes& sizes, const Arg& location = 0.0, const Arg& scale = 1.0,
               DType dtype = DType::float32, Source where = Source::here());
+  /// From the gamma distribution of this shape > 0 and scale >= 0, whose mean is shape * scale.
+  /// Gradients of every order reach both: a draw is the quantile of a uniform number, and moves
+  /// with the shape as that does (Figurnov et al., 2018). Where the shape is so small that draws
+  /// fall below the smallest normal number of `dtype`, they are that, times scale.
+  Expr gamma(const Sizes& sizes, const Arg& shape, const Arg& scale = 1.0,
+             DType dtype = DType::float32, Source where = Source::here());
+  /// Counts of mean `mean` >= 0, as numbers of type `dtype`. No gradient.
+  Expr poisson(const Sizes& sizes, const Arg& mean, DType dtype = DType::float32,
+               Source where = Source::here());
   /// Indices along p's last axis, int64 of its other sizes: k with the probability p[..., k] / sum
   /// of p[...]. p is at least 0, finite, and not 0 throughout; of logits it is softmax(logits, -1).
   /// No gradient. The largest of log p + Gumbel noise (Maddison et al., "A* Sampling", 2014).
@@ -75,7 +84,8 @@ class RandomStreams {
 };
 
 /// `x`, a float, through which gradients flow. ValueError at run time where an element is NaN,
-/// below 0 or above `most`, 1 or infinity, which itself is too much; `name` says what it is.
-Expr checked_parameter(const Arg& x, double most, const std::string& name);
+/// below 0, 0 where it must be positive, or above `most`, 1 or infinity, which itself is too much;
+/// `name` says what it is.
+Expr checked_parameter(const Arg& x, double most, const std::string& name, bool positive = false);
 
 }  // namespace cinch

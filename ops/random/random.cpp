@@ -13,6 +13,7 @@
 #include "cinch/core/run/team.hpp"
 #include "cinch/ops/activation.hpp"
 #include "cinch/ops/arithmetic.hpp"
+#include "cinch/ops/incomplete_gamma.hpp"
 #include "cinch/ops/index.hpp"
 #include "cinch/ops/kernels/kernels.hpp"
 #include "cinch/ops/kernels/threefry.hpp"
@@ -104,21 +105,24 @@ std::vector<Example> random_examples(const Op& op) {
           {{state}, build({0, 2}), {1000}}};
 }
 
-/// What a distribution asks of a parameter: a probability lies in [0, 1], others are finite.
+/// What a distribution asks of a parameter: a probability lies in [0, 1], others are finite, and
+/// some are not 0.
 struct ParameterCheck {
-  bool probability;
+  bool probability, positive;
 
-  static ParameterCheck of(const Attrs& a) { return {a.ints[0] != 0}; }
-  Attrs attrs(const std::string& name) const { return {.ints = {probability}, .label = name}; }
+  static ParameterCheck of(const Attrs& a) { return {a.ints[0] != 0, a.ints[1] != 0}; }
+  Attrs attrs(const std::string& name) const {
+    return {.ints = {probability, positive}, .label = name};
+  }
 };
 
 template <class T>
 void copy_checked(const T* from, T* to, std::int64_t n, const Attrs& attrs) {
-  const bool probability = ParameterCheck::of(attrs).probability;
+  const auto [probability, positive] = ParameterCheck::of(attrs);
   const T most = probability ? T(1) : std::numeric_limits<T>::max();
   for (std::int64_t k = 0; k < n; ++k) {
-    if (!(from[k] >= 0 && from[k] <= most)) {
-      throw ValueError(text("the draw's parameter must be in [0, ",
+    if (!(from[k] >= 0 && from[k] <= most) || (positive && from[k] == 0)) {
+      throw ValueError(text("the draw's parameter must be in ", positive ? "(0, " : "[0, ",
                             probability ? "1]" : "infinity)", ", element ", k, " is ", from[k]));
     }
     to[k] = from[k];
@@ -311,6 +315,45 @@ Expr RandomStreams::gumbel(const Sizes& sizes, const Arg& location, const Arg& s
   return location + spread * cast(-log(-log(u)), dtype);
 }
 
+namespace {
+
+/// `x` as float64, checked: at once where it is a number, else at run time.
+Expr parameter(const char* draw, const char* name, const Arg& x, bool positive, Source where) {
+  double place;
+  if (const double* value = number(x, place)) {
+    if (!(*value >= 0 && std::isfinite(*value)) || (positive && *value == 0)) {
+      refuse<ValueError>(
+          draw,
+          text(name, " must be finite and ", positive ? "above" : "at least", " 0, got ", *value),
+          where);
+    }
+    return cast(x, DType::float64);
+  }
+  constexpr double infinity = std::numeric_limits<double>::infinity();
+  return checked_parameter(cast(x, DType::float64), infinity, text(draw, ": ", name), positive);
+}
+
+}  // namespace
+
+Expr RandomStreams::gamma(const Sizes& sizes, const Arg& shape, const Arg& scale, DType dtype,
+                          Source where) {
+  const Attribution as(where);
+  const Expr a = parameter("gamma", "shape", shape, /*positive=*/true, where),
+             factor = parameter("gamma", "scale", scale, /*positive=*/false, where);
+  // A number of 0, one in 2^53, would give 0.
+  const Expr u = maximum(draw(random_uniform_op, sizes, DType::float64, where), 0x1p-54);
+  const double smallest = dtype == DType::float32 ? std::numeric_limits<float>::min()
+                                                  : std::numeric_limits<double>::min();
+  return cast(factor * maximum(gammaincinv(a, u), smallest), dtype);
+}
+
+Expr RandomStreams::poisson(const Sizes& sizes, const Arg& mean, DType dtype, Source where) {
+  const Attribution as(where);
+  const Expr m = parameter("poisson", "mean", mean, /*positive=*/false, where);
+  const Expr count = poisson_quantile(m, draw(random_uniform_op, sizes, DType::float64, where));
+  return cast(cast(minimum(count, 0x1p62), DType::int64), dtype);  // Integers have no gradient.
+}
+
 Expr RandomStreams::categorical(const Arg& p, Source where) {
   const Attribution as(where);
   constexpr double infinity = std::numeric_limits<double>::infinity();
@@ -349,9 +392,9 @@ Expr RandomStreams::choice(const Arg& x, std::int64_t count, bool replace, Sourc
   return take(x, cast(u * cast(n, DType::float64), DType::int64), 0);
 }
 
-Expr checked_parameter(const Arg& x, double most, const std::string& name) {
+Expr checked_parameter(const Arg& x, double most, const std::string& name, bool positive) {
   const Expr v = is_float(x->dtype()) ? x.expr() : cast(x, DType::float64);
-  const ParameterCheck check{!std::isinf(most)};
+  const ParameterCheck check{!std::isinf(most), positive};
   return apply(checked_parameter_op, {v}, check.attrs(name), x.where());
 }
 

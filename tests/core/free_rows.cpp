@@ -57,8 +57,8 @@ TEST_CASE("a variable of free rows takes any number of them, and nothing else") 
   for (const Tensor& other : {Tensor(DType::float64, {2, 3}), Tensor(DType::float64, {2}),
                               Tensor(DType::float32, {2, 2}), Tensor(1.0)}) {
     CHECK_FALSE(data.takes(other));
-    CHECK_THROWS_WITH_AS(data.set(other), doctest::Contains("shared variable data is float64 (?, 2)"),
-                         TypeError);
+    CHECK_THROWS_WITH_AS(data.set(other),
+                         doctest::Contains("shared variable data is float64 (?, 2)"), TypeError);
   }
   CHECK(data.value().shape() == Shape{0, 2});
   CHECK_THROWS_WITH_AS(Shared::with_free_rows(Tensor(1.0), "s"), doctest::Contains("no rows"),
@@ -70,20 +70,22 @@ TEST_CASE("an update may grow and shrink a variable of free rows") {
     Shared seen = Shared::with_free_rows(Tensor(DType::float64, {0, 2}), "seen");
     Shared count(Tensor(0.0), "count");
     const Expr x = dmatrix("x"), keep = lscalar("keep");
-    const Function push = function({.inputs = {x},
-                                    .outputs = {sum(seen)},
-                                    .updates = {{seen, concatenate({seen, x}, 0)},
-                                                {count, count + cast(size(seen, 0), DType::float64)}},
-                                    .mode = mode});
+    const Function push =
+        function({.inputs = {x},
+                  .outputs = {sum(seen)},
+                  .updates = {{seen, concatenate({seen, x}, 0)},
+                              {count, count + cast(size(seen, 0), DType::float64)}},
+                  .mode = mode});
     CHECK(push({doubles({1, 2}).reshaped({1, 2})})[0].item() == 0);
     CHECK(push({doubles({3, 4, 5, 6}).reshaped({2, 2})})[0].item() == 3);
     CHECK(seen.get() == doubles({1, 2, 3, 4, 5, 6}).reshaped({3, 2}));
     CHECK(count.get().item() == 1);
     // The last ones, doubled; the new value is a part of the old one.
-    const Function last = function({.inputs = {keep},
-                                    .outputs = {},
-                                    .updates = {{seen, slice(seen, size(seen, 0) - keep, size(seen, 0))}},
-                                    .mode = mode});
+    const Function last =
+        function({.inputs = {keep},
+                  .outputs = {},
+                  .updates = {{seen, slice(seen, size(seen, 0) - keep, size(seen, 0))}},
+                  .mode = mode});
     last({2});
     CHECK(seen.get() == doubles({3, 4, 5, 6}).reshaped({2, 2}));
     last({2});
@@ -93,7 +95,8 @@ TEST_CASE("an update may grow and shrink a variable of free rows") {
     // Two that exchange their values, of different sizes.
     Shared a = Shared::with_free_rows(doubles({1, 2, 3}), "a"),
            b = Shared::with_free_rows(doubles({4}), "b");
-    const Function swap = function({.outputs = {sum(a)}, .updates = {{a, b}, {b, a * 10}}, .mode = mode});
+    const Function swap =
+        function({.outputs = {sum(a)}, .updates = {{a, b}, {b, a * 10}}, .mode = mode});
     CHECK(swap()[0].item() == 6);
     CHECK(a.get() == doubles({4}));
     CHECK(b.get() == doubles({10, 20, 30}));
@@ -101,8 +104,10 @@ TEST_CASE("an update may grow and shrink a variable of free rows") {
     CHECK(a.get() == doubles({10, 20, 30}));
     CHECK(b.get() == doubles({40}));
     // A wrong width leaves all as it was.
-    const Function wrong = function({.inputs = {x}, .outputs = {}, .updates = {{seen, x}}, .mode = mode});
-    CHECK_THROWS_WITH_AS(wrong({Tensor(DType::float64, {2, 3})}), doctest::Contains("seen"), TypeError);
+    const Function wrong =
+        function({.inputs = {x}, .outputs = {}, .updates = {{seen, x}}, .mode = mode});
+    CHECK_THROWS_WITH_AS(wrong({Tensor(DType::float64, {2, 3})}), doctest::Contains("seen"),
+                         TypeError);
     CHECK(seen.get().shape() == Shape{0, 2});
   }
 }
@@ -157,7 +162,8 @@ TEST_CASE("random programs on variables of free rows are those on arguments") {
       values.push_back(value);
       // What an argument may be of, whatever the symbolic sizes are, the variable is of too.
       if (value.rank() == 0 || x.dims()[0].known()) continue;
-      variables.push_back(Shared::with_free_rows(with_rows(value, value.shape()[0] + 1), describe(x)));
+      variables.push_back(
+          Shared::with_free_rows(with_rows(value, value.shape()[0] + 1), describe(x)));
       stored.emplace_back(x, variables.back());
     }
     if (stored.empty()) continue;
@@ -172,10 +178,12 @@ TEST_CASE("random programs on variables of free rows are those on arguments") {
           left_values.push_back(values[k]);
         }
       }
-      const Function f = function({.inputs = inputs, .outputs = program.roots, .allow_unused_inputs = true});
+      const Function f =
+          function({.inputs = inputs, .outputs = program.roots, .allow_unused_inputs = true});
       const std::vector<Tensor> expected = f(values);
       const std::vector<Expr> roots = substitute(program.roots, stored);
-      // New values of variables that have another number of rows so far, and of those that are read.
+      // New values of variables that have another number of rows so far, and of those that are
+      // read.
       Updates updates;
       std::vector<std::size_t> whose;
       for (std::size_t k = 0; k < roots.size(); ++k) {
@@ -185,10 +193,11 @@ TEST_CASE("random programs on variables of free rows are those on arguments") {
         };
         const auto read = std::ranges::find_if(
             variables, [&](const Shared& v) { return v.takes(expected[k]) && !taken(v); });
-        updates.push_back({read != variables.end()
-                               ? *read
-                               : Shared::with_free_rows(with_rows(expected[k], expected[k].shape()[0] > 0), "t"),
-                           roots[k]});
+        updates.push_back(
+            {read != variables.end()
+                 ? *read
+                 : Shared::with_free_rows(with_rows(expected[k], expected[k].shape()[0] > 0), "t"),
+             roots[k]});
         resized += updates.back().target.value().shape() != expected[k].shape();
         whose.push_back(k);
       }

@@ -11,7 +11,8 @@ constexpr Mode both_modes[] = {Mode::fast, Mode::checked};
 
 Tensor numbers(std::int64_t count) {
   Tensor result(DType::float64, {count});
-  for (std::int64_t k = 0; k < count; ++k) result.data<double>()[static_cast<std::size_t>(k)] = double(k);
+  for (std::int64_t k = 0; k < count; ++k)
+    result.data<double>()[static_cast<std::size_t>(k)] = double(k);
   return result;
 }
 
@@ -37,7 +38,8 @@ TEST_CASE("a copy reads and updates the variables that were swapped in, and no o
     const Function again = swapped.copy({.swap = {{other, state}}});
     CHECK(again({1})[0].item() == 10);
     CHECK(state.get().item() == 11);
-    const Function both = function({.outputs = {state - other}, .updates = {{state, other}}, .mode = mode});
+    const Function both =
+        function({.outputs = {state - other}, .updates = {{state, other}}, .mode = mode});
     CHECK(both.copy({.swap = {{state, other}, {other, state}}})()[0].item() == 99);
     CHECK(other.get().item() == 11);
   }
@@ -48,14 +50,14 @@ TEST_CASE("what was derived, given, or stands in a loop is swapped too") {
     const Expr x = dvector("x"), y = dvector("y");
     Shared w(numbers(3), "w"), v(numbers(3), "v");
     v.set(Tensor::full(DType::float64, {3}, 2.0));
-    const Scan powers = scan([&](const Expr& last) { return last * w; },
-                             {.initial = {ones_like(w)}, .steps = 3});
+    const Scan powers =
+        scan([&](const Expr& last) { return last * w; }, {.initial = {ones_like(w)}, .steps = 3});
     const Expr cost = sum(powers.outputs[0] * exp(x));
     // The gradient by an inner node, and of it once more by the variable.
     const Expr slope = grad(cost, w), second = grad(sum(slope), w);
     const auto formulas = [&](const Shared& u) {
-      const Scan own = scan([&](const Expr& last) { return last * u; },
-                            {.initial = {ones_like(u)}, .steps = 3});
+      const Scan own =
+          scan([&](const Expr& last) { return last * u; }, {.initial = {ones_like(u)}, .steps = 3});
       const Expr c = sum(own.outputs[0] * exp(y + u));
       const Expr s = grad(c, u);
       return function({.inputs = {y}, .outputs = {c, s, grad(sum(s), u)}, .mode = mode});
@@ -89,7 +91,8 @@ TEST_CASE("copies have plans of their own, and draws that are new at each call")
 }
 
 TEST_CASE("what cannot be swapped is refused by name") {
-  Shared w(numbers(3), "w"), v(numbers(3), "v"), n(Tensor(1), "n"), m(Tensor(DType::float64, {2, 2}), "m");
+  Shared w(numbers(3), "w"), v(numbers(3), "v"), n(Tensor(1), "n"),
+      m(Tensor(DType::float64, {2, 2}), "m");
   const Function f = function({.outputs = {sum(w)}, .name = "total"});
   const auto refused = [&](const CopySpec& spec, const char* what) {
     CHECK_THROWS_WITH_AS(f.copy(spec), doctest::Contains(what), TypeError);
@@ -99,7 +102,8 @@ TEST_CASE("what cannot be swapped is refused by name") {
   refused({.swap = {{w, m}}}, "w is float64 (3,), m is float64 (2, 2)");
   refused({.swap = {{w, v}, {w, w}}}, "w is to be swapped twice");
   refused({.swap = {{w, Shared()}}}, "is empty");
-  CHECK_THROWS_WITH_AS(f.copy({.swap = {{v, w}}}), doctest::Contains("function_copy.cpp"), TypeError);
+  CHECK_THROWS_WITH_AS(f.copy({.swap = {{v, w}}}), doctest::Contains("function_copy.cpp"),
+                       TypeError);
   CHECK_THROWS_AS(Function().copy(), Error);
   // A formula may hold a known size as a number.
   Shared longer(numbers(4), "longer"), rows = Shared::with_free_rows(numbers(4), "rows");
@@ -123,13 +127,15 @@ TEST_CASE("arguments with defaults may be left out: the last in order, any by na
     CHECK(f.call({{"x", 33.0}, {"w_by_name", Tensor(1.f)}})[0].item() == 34);
     CHECK(f.call({{"x", 33.0}})[0].item() == 68);
     CHECK_THROWS_WITH_AS(f({}), doctest::Contains("takes 1 to 3 arguments, got 0"), TypeError);
-    CHECK_THROWS_WITH_AS(f({1.0, 1.0, 1.f, 1.0}), doctest::Contains("takes 1 to 3 arguments, got 4"),
+    CHECK_THROWS_WITH_AS(f({1.0, 1.0, 1.f, 1.0}),
+                         doctest::Contains("takes 1 to 3 arguments, got 4"), TypeError);
+    CHECK_THROWS_WITH_AS(f.call({{"y", 1.0}}), doctest::Contains("argument x is missing"),
                          TypeError);
-    CHECK_THROWS_WITH_AS(f.call({{"y", 1.0}}), doctest::Contains("argument x is missing"), TypeError);
     CHECK_THROWS_WITH_AS(f.call({{"x", 1.0}, {"z", 1.0}}), doctest::Contains("no input named z"),
                          TypeError);
     // One in front has its default by name only.
-    const Function g = function({.inputs = {x, y}, .defaults = {{x, 5.0}}, .outputs = {x - y}, .mode = mode});
+    const Function g =
+        function({.inputs = {x, y}, .defaults = {{x, 5.0}}, .outputs = {x - y}, .mode = mode});
     CHECK(g.call({{"y", 1.0}})[0].item() == 4);
     CHECK_THROWS_WITH_AS(g({1.0}), doctest::Contains("takes 2 arguments, got 1"), TypeError);
     // Copies have them too.
@@ -146,7 +152,8 @@ TEST_CASE("defaults are values of their time, and checked as arguments are") {
   CHECK(f({numbers(4)})[0].item() == 6);
   // A variable's memory as a default is a copy too.
   Shared w(numbers(3), "w");
-  const Function g = function({.inputs = {x}, .defaults = {{x, w.get()}}, .outputs = {}, .updates = {{w, w + x}}});
+  const Function g =
+      function({.inputs = {x}, .defaults = {{x, w.get()}}, .outputs = {}, .updates = {{w, w + x}}});
   g();
   g();
   CHECK(w.get() == evaluate(constant(numbers(3)) * 3.0));
@@ -156,7 +163,8 @@ TEST_CASE("defaults are values of their time, and checked as arguments are") {
         doctest::Contains(what), TypeError);
   };
   refused({{n, 1.5}}, "step: default: argument n must be int64 (), got float64 () with value 1.5");
-  refused({{x, numbers(4).reshaped({2, 2})}}, "argument x must be float64 (?,), got float64 (2, 2)");
+  refused({{x, numbers(4).reshaped({2, 2})}},
+          "argument x must be float64 (?,), got float64 (2, 2)");
   refused({{y, numbers(3)}}, "y has a default but is no input");
   refused({{n, 1}, {n, 2}}, "two defaults for n");
   refused({{Expr(), 1}}, "empty expression");
