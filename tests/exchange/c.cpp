@@ -1,0 +1,173 @@
+// Written C files, compiled and run beside Cinch.
+#include <dlfcn.h>
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "cinch/cinch.hpp"
+#include "cinch/exchange/c.hpp"
+#include "io/temporary_folder.hpp"
+
+using namespace cinch;
+
+namespace {
+
+struct Model {
+  std::string name;
+  Expr x, cost;
+  Tensor value;
+  Updates updates;
+  std::vector<Shared> params;
+};
+
+/// A function that takes an array of addresses, for the test to call.
+std::string wrapper(const CInterface& f) {
+  std::string list;
+  int k = 0;
+  for (const auto* all : {&f.inputs, &f.draws, &f.parameters, &f.constants, &f.outputs}) {
+    for (const CParameter& p : *all) {
+      const bool by_value = (all == &f.inputs || all == &f.draws) && p.type.rank() == 0;
+      const std::string type = p.type.dtype == DType::float64   ? "double"
+                               : p.type.dtype == DType::float32 ? "float"
+                               : p.type.dtype == DType::int64   ? "int64_t"
+                                                                : "unsigned char";
+      list += std::string(by_value ? "*" : "") + "(" + type + " *)p[" + std::to_string(k++) + "], ";
+    }
+  }
+  return "int run_" + f.name + "(void **p);\nint run_" + f.name + "(void **p) { return " + f.name +
+         "(" + list + "p[" + std::to_string(k) + "]); }\n";
+}
+
+std::vector<Model> models() {
+  std::vector<Model> result;
+  const Tensor value = RandomState(1).uniform(0.1, 0.9, {5, 6});
+  const auto add = [&](const char* name, const Expr& x, const Expr& cost,
+                       const std::vector<Shared>& params, const Updates& updates) {
+    result.push_back({name, x, cost, value, updates, params});
+  };
+  static RandomState initial(3);
+  static RandomStreams random(4);
+  const auto network = [&] { return autoencoder({6, 4}, initial, {.dtype = DType::float64}); };
+  const auto plain = [&](const char* name, const auto& make) {
+    const auto m = network();
+    const Expr x = dmatrix("x");
+    const Expr cost = make(m, x);
+    add(name, x, cost, m.params(), sgd(cost, m.params(), 0.05));
+  };
+  plain("contractive", [](const auto& m, const Expr& x) {
+    const Expr h = m.encode(x);
+    return reconstruction_cost(m, x, cross_entropy) +
+           0.1 * mean(sum(square(jacobian(h, x)), {1, 2}));
+  });
+  plain("denoising", [](const auto& m, const Expr& x) {
+    return denoising_cost(m, x, masking(x, 0.3, random).x, cross_entropy);
+  });
+  plain("sparse", [](const auto& m, const Expr& x) {
+    return reconstruction_cost(m, x, cross_entropy) + 0.1 * sparse_kl(m.encode(x), 0.05);
+  });
+  plain("curvature", [](const auto& m, const Expr& x) {
+    return reconstruction_cost(m, x, squared_error) + 0.1 * mean(hessian_norm2(m.encode(x), x));
+  });
+  const auto m = network();
+  const Expr x = dmatrix("x"), cost = reconstruction_cost(m, x, squared_error);
+  add("momentum_step", x, cost, m.params(), momentum(cost, m.params(), 0.05, 0.9));
+  const auto n = network();
+  const Expr y = dmatrix("y"), other = reconstruction_cost(n, y, squared_error);
+  add("adam_step", y, other, n.params(), adam(other, n.params(), 0.01));
+  return result;
+}
+
+double distance(const Tensor& a, const Tensor& b) {
+  double most = 0, size = 1e-30;
+  for (std::int64_t k = 0; k < a.size(); ++k) {
+    most = std::max(most, std::abs(a.at(k) - b.at(k)));
+    size = std::max(size, std::abs(b.at(k)));
+  }
+  return most / size;
+}
+
+}  // namespace
+
+TEST_CASE("training steps written as C do what Cinch does, 100 of them") {
+  const testing::TemporaryFolder folder;
+  std::vector<Model> all = models();
+  std::vector<CInterface> written;
+  std::string sources, wrappers = "#include <stdint.h>\n";
+  for (const Model& model : all) {
+    CAPTURE(model.name);
+    const std::string path = folder / (model.name + ".c");
+    written.push_back(write_c(
+        path,
+        {.inputs = {model.x}, .outputs = {model.cost}, .updates = model.updates, .name = model.name},
+        {.sizes = {model.value.shape()}, .outputs = {"cost"}}));
+    sources += " " + path;
+    wrappers += "#include \"" + model.name + ".h\"\n" + wrapper(written.back());
+  }
+  std::ofstream(folder / "wrappers.c") << wrappers;
+  const std::string options = " -std=c99 -Wall -Wextra -Werror -O1 -fPIC -shared ";
+  const std::string library = folder / "all.so";
+  REQUIRE(std::system(("gcc" + options + sources + " " + (folder / "wrappers.c") + " -o " + library +
+                       " -lm")
+                          .c_str()) == 0);
+  if (std::system("command -v clang > /dev/null") == 0) {
+    CHECK(std::system(
+              ("clang" + options + sources + " -o " + (folder / "other.so") + " -lm").c_str()) == 0);
+  } else {
+    MESSAGE("clang is not installed: the files are compiled by gcc only");
+  }
+  void* const loaded = dlopen(library.c_str(), RTLD_NOW);
+  REQUIRE(loaded != nullptr);
+  for (std::size_t k = 0; k < all.size(); ++k) {
+    const Model& model = all[k];
+    CAPTURE(model.name);
+    const CInterface& f = written[k];
+    auto* const run =
+        reinterpret_cast<int (*)(void**)>(dlsym(loaded, ("run_" + f.name).c_str()));
+    REQUIRE(static_cast<bool>(run));
+    const Function step = function(
+        {.inputs = {model.x}, .outputs = {model.cost}, .updates = model.updates});
+    std::vector<Tensor> parameters, constants;
+    for (const CParameter& p : f.parameters) parameters.push_back(as_shared(p.value).get());
+    for (const CParameter& p : f.constants) constants.push_back(as_shared(p.value).get());
+    Tensor x = model.value, cost(DType::float64, {});
+    std::vector<double> memory(static_cast<std::size_t>(f.memory / 8 + 1));
+    double first = 0, last = 0;
+    for (int t = 0; t < 100; ++t) {
+      std::vector<Tensor> draws;
+      for (const CParameter& draw : f.draws) {
+        Shared state = as_shared(draw.value.inputs()[0]);
+        const Tensor before = state.get();
+        draws.push_back(evaluate(draw.value));
+        state.set(before);
+      }
+      std::vector<void*> p{x.raw()};
+      for (Tensor& draw : draws) p.push_back(draw.raw());
+      for (Tensor& parameter : parameters) p.push_back(parameter.raw());
+      for (Tensor& one : constants) p.push_back(one.raw());
+      p.push_back(cost.raw());
+      p.push_back(memory.data());
+      REQUIRE(run(p.data()) == 0);
+      const Tensor expected = step({model.value})[0];
+      CHECK(std::abs(cost.item() - expected.item()) <= 1e-5 * std::abs(expected.item()));
+      (t == 0 ? first : last) = cost.item();
+    }
+    CHECK(first != last);
+    for (std::size_t i = 0; i < parameters.size(); ++i)
+      CHECK(distance(parameters[i], as_shared(f.parameters[i].value).get()) < 1e-5);
+  }
+}
+
+TEST_CASE("what has no counterpart in C is refused before anything is written") {
+  const testing::TemporaryFolder folder;
+  const Expr a = dmatrix("a");
+  const std::string path = folder / "f.c";
+  CHECK_THROWS_WITH_AS(write_c(path, {.inputs = {a}, .outputs = {sort(a)}}, {.sizes = {{3, 4}}}),
+                       doctest::Contains("has no counterpart in C"), TypeError);
+  CHECK_THROWS_WITH_AS(write_c(path, {.inputs = {a}, .outputs = {exp(a)}}),
+                       doctest::Contains("must be known"), TypeError);
+  CHECK_FALSE(std::ifstream(path).good());
+}
