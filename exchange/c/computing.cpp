@@ -109,8 +109,10 @@ void Emitter::product(const Expr& node) {
   const std::int64_t rows = all == 0 ? 0 : all / columns / batch;
   const std::string type = c_type(node.dtype()), left = pointer(a), right = pointer(b);
   if (all == 0) return;
-  if (pairs) open("for (int64_t p = 0; p < " + number(batch) + "; ++p)");
-  else open("");
+  if (pairs)
+    open("for (int64_t p = 0; p < " + number(batch) + "; ++p)");
+  else
+    open("");
   const auto offset = [&](std::int64_t n) { return pairs ? " + p * " + number(n) : std::string(); };
   line("const " + type + " *const a = " + left + offset(rows * inner) + ", *const b = " + right +
        offset(inner * columns) + ";");
@@ -170,12 +172,12 @@ void Emitter::convolve(const Expr& node) {
     shape.insert(shape.begin(), 1);
     return shape;
   };
-  const std::string xs = pointer(x) + "[" + row_major(inner(in, lead), {"g", "e", "c", "i0", "i1"}) +
-                         "]",
+  const std::string xs = pointer(x) + "[" +
+                         row_major(inner(in, lead), {"g", "e", "c", "i0", "i1"}) + "]",
                     ws = pointer(w) + "[" +
                          row_major(inner(filter, lead), {"g", "f", "c", "k0", "k1"}) + "]",
-                    ys = pointer(y) + "[" + row_major(inner(out, lead), {"g", "e", "f", "o0", "o1"}) +
-                         "]";
+                    ys = pointer(y) + "[" +
+                         row_major(inner(out, lead), {"g", "e", "f", "o0", "o1"}) + "]";
   const std::string& to = data ? xs : filters ? ws : ys;
   const std::string& a = data ? ys : xs;
   const std::string& b = filters ? ys : ws;
@@ -197,9 +199,9 @@ void Emitter::scatter(const Expr& node) {
   const std::string to = name + "[r * " + number(row) + " + j]",
                     from = pointer(x) + "[k * " + number(row) + " + j]";
   line("for (int64_t j = 0; j < " + number(row) + "; ++j) " +
-       (is_float(node.dtype())
-            ? to + " += " + from
-            : to + " = " + functions_.need("add_int", DType::int64) + "(" + to + ", " + from + ")") +
+       (is_float(node.dtype()) ? to + " += " + from
+                               : to + " = " + functions_.need("add_int", DType::int64) + "(" + to +
+                                     ", " + from + ")") +
        ";");
 }
 

@@ -12,11 +12,20 @@ namespace cinch::exchange {
 namespace {
 
 constexpr std::array<std::string_view, 10> moving{
-    "dimshuffle", "broadcast_to", "reshape", "narrow", "diagonal", "embed_diagonal",
-    "embed",      "concatenate",  "arange",  "eye"};
-constexpr std::array<std::string_view, 12> computing{
-    "sum", "max", "min", "prod", "dot", "batched_dot", "convolution", "convolution_data",
-    "convolution_filters", "argmax", "argmin", "scatter_add"};
+    "dimshuffle",     "broadcast_to", "reshape",     "narrow", "diagonal",
+    "embed_diagonal", "embed",        "concatenate", "arange", "eye"};
+constexpr std::array<std::string_view, 12> computing{"sum",
+                                                     "max",
+                                                     "min",
+                                                     "prod",
+                                                     "dot",
+                                                     "batched_dot",
+                                                     "convolution",
+                                                     "convolution_data",
+                                                     "convolution_filters",
+                                                     "argmax",
+                                                     "argmin",
+                                                     "scatter_add"};
 
 bool is_in(const auto& list, const Expr& node) {
   return std::ranges::find(list, node.op().name) != list.end();
@@ -270,8 +279,8 @@ std::string Emitter::computed(const Expr& node, const Indices& at) {
     const auto [axis, step] = Narrowing::of(node.attrs());
     Indices from = at;
     const std::string start = element(in[1], {});
-    from[axis_of(axis)] =
-        local(DType::int64, start + " + " + at[axis_of(axis)] + " * (" + std::to_string(step) + ")");
+    from[axis_of(axis)] = local(
+        DType::int64, start + " + " + at[axis_of(axis)] + " * (" + std::to_string(step) + ")");
     return element(in[0], from);
   }
   if (op == "diagonal" || op == "embed_diagonal") {

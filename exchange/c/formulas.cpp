@@ -30,13 +30,10 @@ const std::map<std::string_view, Definition>& definitions() {
       {"sign", {1, "return a > 0 ? 1 : (a < 0 ? -1 : (a == 0 ? 0 : a));"}},
       {"maximum", {2, "return a > b ? a : (a != a ? a : b);"}},
       {"minimum", {2, "return a < b ? a : (a != a ? a : b);"}},
-      {"sech",
-       {1, "const @T t = exp@f(-fabs@f(a));\n  return 2 * t / (1 + t * t);"}},
-      {"sigmoid_slope",
-       {1, "const @T t = exp@f(-fabs@f(a));\n  return t / ((1 + t) * (1 + t));"}},
+      {"sech", {1, "const @T t = exp@f(-fabs@f(a));\n  return 2 * t / (1 + t * t);"}},
+      {"sigmoid_slope", {1, "const @T t = exp@f(-fabs@f(a));\n  return t / ((1 + t) * (1 + t));"}},
       {"log1mexp",
-       {1,
-        "return a > (@T)-0.6931471805599453 ? log@f(-expm1@f(a)) : log1p@f(-exp@f(a));"}},
+       {1, "return a > (@T)-0.6931471805599453 ? log@f(-expm1@f(a)) : log1p@f(-exp@f(a));"}},
       {"logaddexp",
        {2,
         "const @T larger = a > b ? a : (a != a ? a : b);\n"
@@ -54,8 +51,7 @@ const std::map<std::string_view, Definition>& definitions() {
         "const @T p = a * b;\n  return fabs@f(p) <= 1000 ? exp@f(p) * (1 + fma@f(a, b, -p)) "
         ": exp@f(p);"}},
       {"softsign",
-       {1,
-        "return fabs@f(a) > (@T)1e30 ? (a > 0 ? (@T)1 : (@T)-1) : a / (1 + fabs@f(a));"}},
+       {1, "return fabs@f(a) > (@T)1e30 ? (a > 0 ? (@T)1 : (@T)-1) : a / (1 + fabs@f(a));"}},
       {"mod",
        {2, "const @T r = fmod@f(a, b);\n  return r != 0 && (r < 0) != (b < 0) ? r + b : r;"}},
       {"floor_div",
@@ -135,8 +131,10 @@ const std::map<std::string_view, std::string_view>& float_formulas() {
 /// Of integers, and of bools where these have one.
 const std::map<std::string_view, std::string_view>& integer_formulas() {
   static const auto& all = *new std::map<std::string_view, std::string_view>{
-      {"add", "!add_int"},   {"sub", "!sub_int"},
-      {"mul", "!mul_int"},   {"mod", "!mod_int"},
+      {"add", "!add_int"},
+      {"sub", "!sub_int"},
+      {"mul", "!mul_int"},
+      {"mod", "!mod_int"},
       {"maximum", "$0 > $1 ? $0 : $1"},
       {"minimum", "$0 < $1 ? $0 : $1"},
       {"floor_div", "!floor_div_int"},
@@ -152,18 +150,10 @@ const std::map<std::string_view, std::string_view>& integer_formulas() {
 /// Of any type.
 const std::map<std::string_view, std::string_view>& common_formulas() {
   static const auto& all = *new std::map<std::string_view, std::string_view>{
-      {"equal", "$0 == $1"},
-      {"not_equal", "$0 != $1"},
-      {"less", "$0 < $1"},
-      {"less_equal", "$0 <= $1"},
-      {"logical_and", "$0 & $1"},
-      {"logical_or", "$0 | $1"},
-      {"logical_not", "!$0"},
-      {"switch", "$0 ? $1 : $2"},
-      {"copy", "$0"},
-      {"stop_gradient", "$0"},
-      {"observed", "$0"},
-      {"checked_parameter", "$0"},
+      {"equal", "$0 == $1"},      {"not_equal", "$0 != $1"},  {"less", "$0 < $1"},
+      {"less_equal", "$0 <= $1"}, {"logical_and", "$0 & $1"}, {"logical_or", "$0 | $1"},
+      {"logical_not", "!$0"},     {"switch", "$0 ? $1 : $2"}, {"copy", "$0"},
+      {"stop_gradient", "$0"},    {"observed", "$0"},         {"checked_parameter", "$0"},
   };
   return all;
 }

@@ -13,7 +13,9 @@ using exchange::Named;
 
 std::string shape_text(const Type& type) { return text(type); }
 
-CParameter parameter_of(const Named& named) { return {named.name, named.value.type(), named.value}; }
+CParameter parameter_of(const Named& named) {
+  return {named.name, named.value.type(), named.value};
+}
 
 /// A declaration of a parameter; scalars that are only read come by value.
 std::string declared(const CParameter& p, bool changes, bool by_value) {
@@ -89,10 +91,10 @@ CInterface write_c(const std::string& path, const FunctionSpec& spec, const COpt
       late += "  " + name + "[0] = " + emitter.pointer(value) + ";\n";
     } else if (is_shared(value)) {
       const std::string place = "bytes + " + std::to_string(bytes);
-      bytes += (element_count(value.type().shape()) *
-                    static_cast<std::int64_t>(size_of(value.dtype())) +
-                63) /
-               64 * 64;
+      bytes +=
+          (element_count(value.type().shape()) * static_cast<std::int64_t>(size_of(value.dtype())) +
+           63) /
+          64 * 64;
       before += copied(place, emitter.pointer(value), value.type());
       late += copied(name, place, value.type());
     } else {
@@ -107,19 +109,20 @@ CInterface write_c(const std::string& path, const FunctionSpec& spec, const COpt
   const std::string size = std::to_string(result.memory);
   const std::string head =
       "/* Written by Cinch. Returns 0, or 1 where an index is out of range: then nothing has\n"
-      "   changed. memory: " + graph.name + "_MEMORY bytes, aligned as malloc() aligns.\n" +
-      documented + "*/\n#ifndef " + guard + "\n#define " + guard +
+      "   changed. memory: " +
+      graph.name + "_MEMORY bytes, aligned as malloc() aligns.\n" + documented + "*/\n#ifndef " +
+      guard + "\n#define " + guard +
       "\n\n#include <stdint.h>\n\n#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n#define " +
       graph.name + "_MEMORY " + size + "\n\n" + signature +
       ";\n\n#ifdef __cplusplus\n}\n#endif\n\n#endif\n";
-  const std::string body = "/* Written by Cinch: see the header. C99, and nothing but the C library. */\n"
-                           "#include \"" + header +
-                           "\"\n\n#include <math.h>\n#include <stdint.h>\n#include <string.h>\n\n" +
-                           emitter.functions() + emitter.tables() + "\n" + signature +
-                           " {\n  unsigned char *const bytes = (unsigned char *)memory;\n"
-                           "  (void)bytes;\n" +
-                           emitter.statements() + "\n" + before + ends + late +
-                           "  return 0;\n}\n";
+  const std::string body =
+      "/* Written by Cinch: see the header. C99, and nothing but the C library. */\n"
+      "#include \"" +
+      header + "\"\n\n#include <math.h>\n#include <stdint.h>\n#include <string.h>\n\n" +
+      emitter.functions() + emitter.tables() + "\n" + signature +
+      " {\n  unsigned char *const bytes = (unsigned char *)memory;\n"
+      "  (void)bytes;\n" +
+      emitter.statements() + "\n" + before + ends + late + "  return 0;\n}\n";
   replace_file(stem + ".h", head);
   replace_file(path, body);
   return result;

@@ -90,8 +90,7 @@ class Compiler {
     if (&node.op() == &size_op) {
       const std::int64_t axis = AlongAxis::of(node.attrs()).axis;
       const Dim dim = node.inputs()[0].dims()[axis];
-      const auto symbol =
-          dim.known() ? symbols_.of_dim.end() : symbols_.of_dim.find(dim.symbol());
+      const auto symbol = dim.known() ? symbols_.of_dim.end() : symbols_.of_dim.find(dim.symbol());
       value = size(inputs[0], axis);
       number_[node.get()] = value;
       if (symbol != symbols_.of_dim.end())
@@ -358,10 +357,9 @@ Lowered lowered(const char* function, const FunctionSpec& spec, const Lowering& 
       std::vector<Size> sizes;
       for (std::size_t axis = 0; axis < wanted[k].size(); ++axis) {
         const std::int64_t n = wanted[k][axis];
-        sizes.push_back(n >= 0 ? Size{n, {}}
-                               : Size{1,
-                                      {symbols.of_dim.at(
-                                          program.inputs[k].dims()[axis].symbol())}});
+        sizes.push_back(
+            n >= 0 ? Size{n, {}}
+                   : Size{1, {symbols.of_dim.at(program.inputs[k].dims()[axis].symbol())}});
       }
       note(sized.inputs[k], sizes);
     }
@@ -372,15 +370,15 @@ Lowered lowered(const char* function, const FunctionSpec& spec, const Lowering& 
   for (std::size_t k = 0; k < sized.inputs.size(); ++k)
     result.inputs.push_back(
         {names.fresh(program.inputs[k].attrs().label, text("input_", k)), sized.inputs[k]});
-  std::ranges::sort(sized.draws, {}, [](const Draw& draw) {
-    return draw.drawn.inputs()[0].attrs().state->number;
-  });
+  std::ranges::sort(sized.draws, {},
+                    [](const Draw& draw) { return draw.drawn.inputs()[0].attrs().state->number; });
   for (Draw& draw : sized.draws) {
     draw.name = names.fresh(draw.name, "draw");
     result.draws.push_back(draw);
   }
   for (std::size_t k = 0; k < targets.size(); ++k)
-    result.parameters.push_back({names.fresh(targets[k].label(), text("parameter_", k)), targets[k]});
+    result.parameters.push_back(
+        {names.fresh(targets[k].label(), text("parameter_", k)), targets[k]});
   for (std::size_t k = 0; k < program.output_count; ++k) {
     const std::string label = options.outputs.empty() ? std::string() : options.outputs[k];
     result.outputs.push_back({names.fresh(label, text("output_", k)), sized.roots[k]});

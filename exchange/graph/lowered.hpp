@@ -15,7 +15,8 @@ namespace cinch::exchange {
 /// A size as it is written: a number, or a number times sizes that are known when the graph runs.
 struct Size {
   std::int64_t factor = 1;
-  std::vector<int> unknown = {};  ///< Numbers of unknown sizes, ascending, one as often as it comes.
+  std::vector<int> unknown =
+      {};  ///< Numbers of unknown sizes, ascending, one as often as it comes.
 
   bool is_number() const { return unknown.empty(); }
   friend bool operator==(const Size&, const Size&) = default;

@@ -30,8 +30,7 @@ Expr steps_of(const Expr& node) {
   const graphs::Recurrence r = graphs::Recurrence::of(node.attrs()).fitted(node.inputs());
   const std::span<const Expr> operands = node.inputs();
   const Dim count = operands[0].dims()[0];
-  if (r.until >= 0 || !count.known() || count.size() > most_steps || count.size() == 0)
-    return node;
+  if (r.until >= 0 || !count.known() || count.size() > most_steps || count.size() == 0) return node;
   const Attribution as(node->where, /*force=*/true);
   std::vector<Expr> states;
   for (std::size_t k = 0; k < r.states; ++k) states.push_back(operands[r.sequences + k]);

@@ -1,4 +1,6 @@
 // Written C files, compiled and run beside Cinch.
+#include "cinch/exchange/c.hpp"
+
 #include <dlfcn.h>
 #include <doctest/doctest.h>
 
@@ -9,7 +11,6 @@
 #include <vector>
 
 #include "cinch/cinch.hpp"
-#include "cinch/exchange/c.hpp"
 #include "io/temporary_folder.hpp"
 
 using namespace cinch;
@@ -78,6 +79,26 @@ std::vector<Model> models() {
   const auto n = network();
   const Expr y = dmatrix("y"), other = reconstruction_cost(n, y, squared_error);
   add("adam_step", y, other, n.params(), adam(other, n.params(), 0.01));
+  const auto layers = network();
+  const Expr u = dmatrix("u"), w = dot(tanh(dot(u, layers.encoder.layers[0].W)),
+                                       transpose(layers.encoder.layers[0].W));
+  const auto tied = autoencoder({6, 5, 3}, initial, {.dtype = DType::float64});
+  const Expr deep = mean(squared_error(u, tied.reconstruct(u))) + 0.01 * mean(square(w)) +
+                    0.1 * mean(jacobian_norm2(tied.encode(u), u));
+  add("deep_contractive", u, deep, tied.params(), sgd(deep, tied.params(), 0.05));
+  const auto base = network();
+  const Expr v = dmatrix("v");
+  const Expr scores = base.encode(v);
+  const Expr labels = constant(Tensor::from<std::int64_t>({5}, {0, 2, 1, 1, 3}));
+  const Expr error = classification_cost(labels, scores);
+  const std::vector<Shared> own = base.encoder.params();
+  add("classifier_adam", v, error, own, adam(error, own, 0.01));
+  const auto maps = convolutional_autoencoder({1, 3}, initial, {.dtype = DType::float64});
+  const Expr image = tensor4("image", DType::float64);
+  const Expr missed = mean(cross_entropy(image, maps.reconstruct(image)));
+  result.push_back({"convolutional_step", image, missed,
+                    RandomState(2).uniform(0.1, 0.9, {2, 1, 4, 4}),
+                    sgd(missed, maps.params(), 0.05), maps.params()});
   return result;
 }
 
@@ -100,22 +121,25 @@ TEST_CASE("training steps written as C do what Cinch does, 100 of them") {
   for (const Model& model : all) {
     CAPTURE(model.name);
     const std::string path = folder / (model.name + ".c");
-    written.push_back(write_c(
-        path,
-        {.inputs = {model.x}, .outputs = {model.cost}, .updates = model.updates, .name = model.name},
-        {.sizes = {model.value.shape()}, .outputs = {"cost"}}));
+    written.push_back(write_c(path,
+                              {.inputs = {model.x},
+                               .outputs = {model.cost},
+                               .updates = model.updates,
+                               .name = model.name},
+                              {.sizes = {model.value.shape()}, .outputs = {"cost"}}));
     sources += " " + path;
     wrappers += "#include \"" + model.name + ".h\"\n" + wrapper(written.back());
   }
   std::ofstream(folder / "wrappers.c") << wrappers;
   const std::string options = " -std=c99 -Wall -Wextra -Werror -O1 -fPIC -shared ";
   const std::string library = folder / "all.so";
-  REQUIRE(std::system(("gcc" + options + sources + " " + (folder / "wrappers.c") + " -o " + library +
-                       " -lm")
+  REQUIRE(std::system(("gcc" + options + sources + " " + (folder / "wrappers.c") + " -o " +
+                       library + " -lm")
                           .c_str()) == 0);
   if (std::system("command -v clang > /dev/null") == 0) {
     CHECK(std::system(
-              ("clang" + options + sources + " -o " + (folder / "other.so") + " -lm").c_str()) == 0);
+              ("clang" + options + sources + " -o " + (folder / "other.so") + " -lm").c_str()) ==
+          0);
   } else {
     MESSAGE("clang is not installed: the files are compiled by gcc only");
   }
@@ -125,11 +149,10 @@ TEST_CASE("training steps written as C do what Cinch does, 100 of them") {
     const Model& model = all[k];
     CAPTURE(model.name);
     const CInterface& f = written[k];
-    auto* const run =
-        reinterpret_cast<int (*)(void**)>(dlsym(loaded, ("run_" + f.name).c_str()));
+    auto* const run = reinterpret_cast<int (*)(void**)>(dlsym(loaded, ("run_" + f.name).c_str()));
     REQUIRE(static_cast<bool>(run));
-    const Function step = function(
-        {.inputs = {model.x}, .outputs = {model.cost}, .updates = model.updates});
+    const Function step =
+        function({.inputs = {model.x}, .outputs = {model.cost}, .updates = model.updates});
     std::vector<Tensor> parameters, constants;
     for (const CParameter& p : f.parameters) parameters.push_back(as_shared(p.value).get());
     for (const CParameter& p : f.constants) constants.push_back(as_shared(p.value).get());
