@@ -131,7 +131,7 @@ TEST_CASE("training steps written as C do what Cinch does, 100 of them") {
     wrappers += "#include \"" + model.name + ".h\"\n" + wrapper(written.back());
   }
   std::ofstream(folder / "wrappers.c") << wrappers;
-  const std::string options = " -std=c99 -Wall -Wextra -Werror -O1 -fPIC -shared ";
+  const std::string options = " -std=c99 -Wall -Wextra -Werror -O3 -fPIC -shared ";
   const std::string library = folder / "all.so";
   REQUIRE(std::system(("gcc" + options + sources + " " + (folder / "wrappers.c") + " -o " +
                        library + " -lm")
