@@ -33,16 +33,17 @@ struct CInterface {
   std::int64_t memory = 0;             ///< Bytes that the call computes in: NAME_MEMORY.
 };
 
-/// Writes `path`, which must end in ".c", and the header beside it, of a function named spec.name:
+/// Writes a function, updates included, as a C99 file and the header beside it. `path` must end in
+/// ".c"; the function is named spec.name:
 ///
 ///     int NAME(inputs..., draws..., parameters..., constants..., outputs..., void *memory);
 ///
 /// It computes the outputs and the new values of the parameters as the compiled function does, with
-/// products in the order that the compiler chose. It returns 0, and 1 where an index is out of
-/// range: then nothing has changed. `memory` is NAME_MEMORY bytes, aligned as malloc() aligns.
-/// Draws are arguments: checks of their parameters are left out. Throws TypeError, before anything
-/// is written, for sizes that are not known and for an op that has no counterpart, FileError where
-/// a file cannot be written.
+/// products in the order that the compiler chose. It returns 0, and 1 where an index or a label is
+/// out of range: then nothing has changed. `memory` is NAME_MEMORY bytes, aligned as malloc()
+/// aligns. Draws are arguments: checks of their parameters are left out. Of an ifelse() both sides
+/// are computed. Throws TypeError, before anything is written, for sizes that are not known and for
+/// an op that has no counterpart, FileError where a file cannot be written.
 CInterface write_c(const std::string& path, const FunctionSpec& spec, const COptions& options = {});
 
 }  // namespace cinch

@@ -40,10 +40,11 @@ void Emitter::reduce(const Expr& node) {
   const auto combined = [&](const std::string& a, const std::string& b) {
     if (op == "sum" && is_float(node.dtype())) return a + " + " + b;
     if (op == "prod" && is_float(node.dtype())) return a + " * " + b;
-    const std::string_view function = op == "sum"    ? "add_int"
-                                      : op == "prod" ? "mul_int"
-                                      : least        ? "minimum"
-                                                     : "maximum";
+    const std::string_view function = op == "sum"              ? "add_int"
+                                      : op == "prod"           ? "mul_int"
+                                      : is_float(node.dtype()) ? (least ? "minimum" : "maximum")
+                                      : least                  ? "minimum_int"
+                                                               : "maximum_int";
     return functions_.need(function, node.dtype()) + "(" + a + ", " + b + ")";
   };
   Indices at(static_cast<std::size_t>(x.rank()), "0"), kept;
@@ -109,6 +110,10 @@ void Emitter::product(const Expr& node) {
   const std::int64_t rows = all == 0 ? 0 : all / columns / batch;
   const std::string type = c_type(node.dtype()), left = pointer(a), right = pointer(b);
   if (all == 0) return;
+  if (inner == 0) {
+    line("for (int64_t k = 0; k < " + number(all) + "; ++k) " + pointer(node) + "[k] = 0;");
+    return;
+  }
   if (pairs)
     open("for (int64_t p = 0; p < " + number(batch) + "; ++p)");
   else
@@ -162,10 +167,6 @@ void Emitter::convolve(const Expr& node) {
   const std::string name = pointer(node), type = c_type(node.dtype());
   line("for (int64_t q = 0; q < " + number(element_count(shape_of(node))) + "; ++q) " + name +
        "[q] = 0;");
-  const auto loop = [&](const char* index, std::int64_t n) {
-    open("for (int64_t " + std::string(index) + " = 0; " + index + " < " + number(n) + "; ++" +
-         index + ")");
-  };
   loop("g", groups);
   loop("e", in[lead]);
   loop("f", filter[lead]);
@@ -176,6 +177,9 @@ void Emitter::convolve(const Expr& node) {
     return std::string(o) + " * " + number(windows[axis].stride) + " - " +
            number(windows[axis].before) + " + " + k + " * " + number(windows[axis].dilation);
   };
+  // A sum of its own for each example: float32 loses less in two short sums than in a long one.
+  if (filters) line(type + " total = 0;");
+  const int before = depth_;
   loop("o0", out[lead + 2]);
   line("const int64_t i0 = " + seen(0, "o0", "k0") + ";");
   line("if (i0 < 0 || i0 >= " + number(in[lead + 2]) + ") continue;");
@@ -193,53 +197,16 @@ void Emitter::convolve(const Expr& node) {
                          row_major(inner(filter, lead), {"g", "f", "c", "k0", "k1"}) + "]",
                     ys = pointer(y) + "[" +
                          row_major(inner(out, lead), {"g", "e", "f", "o0", "o1"}) + "]";
-  const std::string& to = data ? xs : filters ? ws : ys;
+  const std::string to = data ? xs : filters ? "total" : ys;
   const std::string& a = data ? ys : xs;
   const std::string& b = filters ? ys : ws;
-  line(is_float(node.dtype())
-           ? to + " += " + a + " * " + b + ";"
-           : to + " = " + functions_.need("add_int", DType::int64) + "(" + to + ", " +
-                 functions_.need("mul_int", DType::int64) + "(" + a + ", " + b + "));");
-}
-
-void Emitter::scatter(const Expr& node) {
-  const Expr &x = node.inputs()[0], &indices = node.inputs()[1];
-  const std::int64_t rows = shape_of(node)[0],
-                     row = rows == 0 ? 0 : element_count(shape_of(node)) / rows;
-  const std::string name = pointer(node);
-  line("for (int64_t k = 0; k < " + number(rows * row) + "; ++k) " + name + "[k] = 0;");
-  open("for (int64_t k = 0; k < " + number(element_count(shape_of(indices))) + "; ++k)");
-  line("const int64_t r = " + pointer(indices) + "[k];");
-  line("if (r < 0 || r >= " + number(rows) + ") return 1;  /* " + node->where.text() + " */");
-  const std::string to = name + "[r * " + number(row) + " + j]",
-                    from = pointer(x) + "[k * " + number(row) + " + j]";
-  line("for (int64_t j = 0; j < " + number(row) + "; ++j) " +
-       (is_float(node.dtype()) ? to + " += " + from
-                               : to + " = " + functions_.need("add_int", DType::int64) + "(" + to +
-                                     ", " + from + ")") +
-       ";");
-}
-
-/// The first of equal ones; NaN is as extreme as can be.
-void Emitter::extreme_place(const Expr& node) {
-  const Shape shape = shape_of(node.inputs()[0]);
-  const auto axis = static_cast<std::size_t>(AlongAxis::of(node.attrs()).axis);
-  std::int64_t outer = 1, inner = 1;
-  for (std::size_t k = 0; k < axis; ++k) outer *= shape[k];
-  for (std::size_t k = axis + 1; k < shape.size(); ++k) inner *= shape[k];
-  const std::string type = c_type(node.inputs()[0].dtype());
-  const char* more = node.op().name == "argmax" ? ">" : "<";
-  open("for (int64_t o = 0; o < " + number(outer) + "; ++o)");
-  open("for (int64_t j = 0; j < " + number(inner) + "; ++j)");
-  line("const " + type + " *const x = " + pointer(node.inputs()[0]) + " + o * " +
-       number(shape[axis] * inner) + " + j;");
-  line("int64_t best = 0;");
-  open("for (int64_t k = 1; k < " + number(shape[axis]) + "; ++k)");
-  line("const " + type + " now = x[k * " + number(inner) + "], most = x[best * " + number(inner) +
-       "];");
-  line("if (now " + std::string(more) + " most || (now != now && most == most)) best = k;");
-  close();
-  line(pointer(node) + "[o * " + number(inner) + " + j] = best;");
+  const bool whole = !is_float(node.dtype());
+  const std::string one =
+      whole ? functions_.need("mul_int", DType::int64) + "(" + a + ", " + b + ")" : a + " * " + b;
+  line(to + " = " + added(node.dtype(), to, one) + ";");
+  if (!filters) return;
+  while (depth_ > before) close();
+  line(ws + " = " + added(node.dtype(), ws, "total") + ";");
 }
 
 }  // namespace cinch::exchange

@@ -2,35 +2,23 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 
 #include "cinch/core/graph/leaves.hpp"
 #include "cinch/core/graph/recurrence.hpp"
 #include "cinch/core/op.hpp"
+#include "cinch/ops/records/attributes.hpp"
 
 namespace cinch::exchange {
 
 namespace {
 
-constexpr std::array<std::string_view, 10> moving{
-    "dimshuffle",     "broadcast_to", "reshape",     "narrow", "diagonal",
-    "embed_diagonal", "embed",        "concatenate", "arange", "eye"};
-constexpr std::array<std::string_view, 12> computing{"sum",
-                                                     "max",
-                                                     "min",
-                                                     "prod",
-                                                     "dot",
-                                                     "batched_dot",
-                                                     "convolution",
-                                                     "convolution_data",
-                                                     "convolution_filters",
-                                                     "argmax",
-                                                     "argmin",
-                                                     "scatter_add"};
+constexpr std::array<std::string_view, 15> moving{
+    "dimshuffle",     "broadcast_to",    "reshape",     "narrow",        "diagonal",
+    "embed_diagonal", "embed",           "concatenate", "arange",        "eye",
+    "take",           "take_along_axis", "pick",        "checked_label", "checked_index"};
 
-bool is_in(const auto& list, const Expr& node) {
-  return std::ranges::find(list, node.op().name) != list.end();
-}
-bool computes(const Expr& node) { return is_in(computing, node); }
+bool computes(const Expr& node) { return Emitter::loops_of(node.op()) != nullptr; }
 
 std::string times(const std::string& index, std::int64_t n) {
   if (index == "0" || n == 0) return "0";
@@ -63,9 +51,45 @@ std::vector<std::string> repeated(const Expr& operand, const std::vector<std::st
 
 }  // namespace
 
-bool has_c_counterpart(const Expr& node) {
-  return is_in(moving, node) || computes(node) || has_formula(node.op()) ||
-         node.op().name == "take";
+bool is_value(const Expr& node) {
+  const Tensor* number = constant_value(node);
+  return number ? number->size() == 1 : is_variable(node) && node.rank() == 0;
+}
+
+std::string_view c_counterpart(const Op& op) {
+  if (has_formula(op)) return "arithmetic";
+  if (std::ranges::find(moving, op.name) != moving.end()) return "indices";
+  return Emitter::loops_of(op) ? "loops" : "";
+}
+bool has_c_counterpart(const Expr& node) { return !c_counterpart(node.op()).empty(); }
+
+Emitter::Loops Emitter::loops_of(const Op& op) {
+  static const auto& all = *new std::map<std::string_view, Loops>{
+      {"sum", &Emitter::reduce},
+      {"max", &Emitter::reduce},
+      {"min", &Emitter::reduce},
+      {"prod", &Emitter::reduce},
+      {"dot", &Emitter::product},
+      {"batched_dot", &Emitter::product},
+      {"convolution", &Emitter::convolve},
+      {"convolution_data", &Emitter::convolve},
+      {"convolution_filters", &Emitter::convolve},
+      {"window_sum", &Emitter::pool},
+      {"window_spread", &Emitter::pool},
+      {"window_argmax", &Emitter::window_argmax},
+      {"unpool", &Emitter::unpool},
+      {"argmax", &Emitter::extreme_place},
+      {"argmin", &Emitter::extreme_place},
+      {"scatter_add", &Emitter::scatter},
+      {"add_along_axis", &Emitter::add_along},
+      {"last_writer", &Emitter::last_writer},
+      {"cumsum", &Emitter::run_along},
+      {"running_argmax", &Emitter::run_along},
+      {"recurrence", &Emitter::run_along},
+      {"argsort", &Emitter::argsort},
+  };
+  const auto found = all.find(op.name);
+  return found == all.end() ? nullptr : found->second;
 }
 
 void Emitter::line(const std::string& text) {
@@ -96,8 +120,7 @@ Emitter::Indices Emitter::loops(const Shape& shape, const std::string& prefix) {
 
 /// `node` has to lie in memory.
 void Emitter::force(const Expr& node) {
-  const bool lies = graphs::is_leaf(node) && node.rank() > 0;
-  if (!lies) stored_.insert(node.get());
+  if (!graphs::is_leaf(node) || is_value(node)) stored_.insert(node.get());
 }
 
 void Emitter::decide() {
@@ -115,9 +138,9 @@ void Emitter::decide() {
       if (!node->op().reads(k) || graphs::says_size(*node, k)) continue;
       needed_.insert(input.get());
       const std::string_view op = node->op().name;
-      const bool product = op == "dot" || op == "batched_dot" || op.starts_with("convolution");
-      if (product || op == "embed" || op == "concatenate" || op == "embed_diagonal" ||
-          op == "scatter_add" || op == "argmax" || op == "argmin" || op == "take")
+      const bool reduces = loops_of(node->op()) == &Emitter::reduce;
+      if ((computes(*node) && !reduces) || op == "embed" || op == "concatenate" ||
+          op == "embed_diagonal" || op.starts_with("take") || op == "pick")
         force(input);
       if (op == "narrow" && k == 1 && !constant_value(input)) force(input);
       if (!has_formula(input.op()) || graphs::is_leaf(input)) continue;
@@ -148,6 +171,7 @@ void Emitter::emit() {
   named(graph_.parameters);
   named(graph_.constants);
   for (const Draw& draw : graph_.draws) pointer_[draw.variable.get()] = draw.name;
+  value_ = pointer_;  // Of those that is_value() holds for.
   for (const Expr& node : graph_.order) {
     if (!needed_.contains(node.get())) continue;
     if (const Tensor* value = constant_value(node); value && value->size() != 1)
@@ -183,27 +207,25 @@ void Emitter::store(const Expr& node) {
   const int outside = depth_;
   if (computes(node)) {
     pointer_[node.get()] = name;
-    const std::string_view op = node.op().name;
-    if (op == "dot" || op == "batched_dot") {
-      product(node);
-    } else if (op.starts_with("convolution")) {
-      convolve(node);
-    } else if (op == "scatter_add") {
-      scatter(node);
-    } else if (op == "argmax" || op == "argmin") {
-      extreme_place(node);
-    } else {
-      reduce(node);
-    }
+    (this->*loops_of(node.op()))(node);
+  } else if (element_count(shape_of(node)) == 0) {
+    pointer_[node.get()] = name;
+    line("(void)" + name + ";");
   } else {
     const Indices at = loops(shape_of(node), "i");
     if (depth_ == outside) open("");
-    const std::string value = computed(node, at);
-    line(name + "[" + flat(shape_of(node), at) + "] = " + value + ";");
+    const std::string computed_value = is_value(node) ? value(node) : computed(node, at);
+    line(name + "[" + flat(shape_of(node), at) + "] = " + computed_value + ";");
     pointer_[node.get()] = name;
   }
   while (depth_ > outside) close();
   known_.clear();
+}
+
+std::string Emitter::value(const Expr& node) const {
+  const Tensor* number = constant_value(node);
+  if (number) return c_number(*number, 0);
+  return value_.at(node.get());
 }
 
 std::string Emitter::stored_element(const Expr& node, const Indices& at) const {
@@ -221,9 +243,7 @@ std::string Emitter::local(DType dtype, const std::string& value) {
 }
 
 std::string Emitter::element(const Expr& node, const Indices& at) {
-  if (const Tensor* value = constant_value(node); value && value->size() == 1)
-    return c_number(*value, 0);
-  if (is_variable(node) && node.rank() == 0) return pointer_.at(node.get());
+  if (is_value(node)) return value(node);
   if (graphs::is_leaf(node) || stored_.contains(node.get()))
     return local(node.dtype(), stored_element(node, at));
   return computed(node, at);
@@ -333,15 +353,41 @@ std::string Emitter::computed(const Expr& node, const Indices& at) {
   }
   if (op == "arange") return local(DType::int64, at[0]);
   if (op == "eye") return local(node.dtype(), at[0] + " == " + at[1]);
+  if (op.starts_with("checked"))
+    return row_of(node, element(in[0], at), constant_value(in[1])->data<std::int64_t>()[0],
+                  op == "checked_index" && records::IndexCheck::of(node.attrs()).negatives);
+  if (op == "pick") {
+    const Shape maps = shape_of(in[0]);
+    Indices from(at.begin(), at.end() - 2);
+    const std::int64_t columns = maps.back(), area = columns * maps[maps.size() - 2];
+    const std::string place = row_of(node, stored_element(in[1], at), area, false);
+    from.push_back("(" + place + " / " + std::to_string(columns) + ")");
+    from.push_back("(" + place + " % " + std::to_string(columns) + ")");
+    return local(node.dtype(), stored_element(in[0], from));
+  }
+  if (op == "take_along_axis") {
+    const std::size_t axis = axis_of(AlongAxis::of(node.attrs()).axis);
+    Indices from = repeated(in[0], at), index = at;
+    from[axis] =
+        row_of(node, stored_element(in[1], repeated(in[1], at)), shape_of(in[0])[axis], true);
+    return local(node.dtype(), stored_element(in[0], from));
+  }
   // take
-  const std::size_t axes = axis_of(in[1].rank());
-  const std::string n = std::to_string(shape_of(in[0])[0]);
-  const std::string row = element(in[1], Indices(at.begin(), at.begin() + in[1].rank()));
-  line("if (" + row + " < 0 || " + row + " >= " + n + ") return 1;  /* " + node->where.text() +
-       " */");
-  Indices from{row};
-  from.insert(from.end(), at.begin() + static_cast<std::ptrdiff_t>(axes), at.end());
-  return element(in[0], from);
+  const std::int64_t axes = in[1].rank();
+  Indices from{row_of(node, stored_element(in[1], Indices(at.begin(), at.begin() + axes)),
+                      shape_of(in[0])[0], true)};
+  from.insert(from.end(), at.begin() + axes, at.end());
+  return local(node.dtype(), stored_element(in[0], from));
+}
+
+/// `index` counted from the front, in a local variable; the function ends where there is no such.
+std::string Emitter::row_of(const Expr& node, const std::string& index, std::int64_t n,
+                            bool negatives) {
+  const std::string given = local(DType::int64, index), size = std::to_string(n);
+  line("if (" + given + " < " + (negatives ? "-" + size : "0") + " || " + given + " >= " + size +
+       ") return 1;  /* " + node->where.text() + " */");
+  return negatives ? local(DType::int64, given + " < 0 ? " + given + " + " + size + " : " + given)
+                   : given;
 }
 
 }  // namespace cinch::exchange

@@ -10,13 +10,19 @@
 
 namespace cinch::exchange {
 
-/// Whether the emitter can write this node.
+/// How the emitter writes nodes of `op`: as "arithmetic", as other "indices" of their operands, or
+/// in "loops" of their own; "" where it cannot.
+std::string_view c_counterpart(const Op& op);
 bool has_c_counterpart(const Expr& node);
+
+/// Whether this is a number or a scalar that the caller gives by value: it lies nowhere.
+bool is_value(const Expr& node);
 
 /// Writes each node once: what is elementwise and used once becomes part of the loop that uses it,
 /// what only moves elements becomes other indices.
 class Emitter {
  public:
+  using Loops = void (Emitter::*)(const Expr&);
   explicit Emitter(const Lowered& graph) : graph_(graph) {}
 
   /// Statements of all nodes. Afterwards pointer() holds for roots.
@@ -27,6 +33,11 @@ class Emitter {
   std::string functions() const { return functions_.text(); }
   std::int64_t bytes() const { return bytes_; }
   std::string pointer(const Expr& node) const { return pointer_.at(node.get()); }
+  /// Of an is_value().
+  std::string value(const Expr& node) const;
+
+  /// How an op that takes loops of its own is written; null for others.
+  static Loops loops_of(const Op& op);
 
  private:
   using Indices = std::vector<std::string>;
@@ -48,6 +59,18 @@ class Emitter {
   void convolve(const Expr& node);
   void scatter(const Expr& node);
   void extreme_place(const Expr& node);
+  void pool(const Expr& node);
+  void window_argmax(const Expr& node);
+  void unpool(const Expr& node);
+  void add_along(const Expr& node);
+  void last_writer(const Expr& node);
+  void run_along(const Expr& node);
+  void argsort(const Expr& node);
+  void clear(const Expr& node, const std::string& value = "0");
+  void loop(const std::string& index, std::int64_t count);
+  std::string row_of(const Expr& node, const std::string& index, std::int64_t n, bool negatives);
+  static std::string exceeds(DType dtype, bool least);
+  std::string added(DType dtype, const std::string& a, const std::string& b);
 
   const Lowered& graph_;
   CFunctions functions_;
@@ -55,7 +78,7 @@ class Emitter {
   std::int64_t bytes_ = 0;
   int depth_ = 1, next_ = 0;
   NodeSet needed_, stored_;
-  NodeMap<std::string> pointer_;
+  NodeMap<std::string> pointer_, value_;
   std::vector<std::pair<std::string, std::string>> known_;  // In the loop that is open.
 };
 

@@ -12,8 +12,9 @@ namespace cinch::exchange {
 
 namespace {
 
-/// What one function is: its formula in a and b, or statements. @T is the type, @f the end of the
-/// names of functions of <math.h>, @s that of ours; `calls` are ours that it calls.
+/// What one function is: statements in a and b, or with an arity of 0 the whole of it. @N is its
+/// name, @T the type, @f the end of the names of functions of <math.h>, @s that of ours, @I what
+/// asks for NaN; `calls` are ours that it calls.
 struct Definition {
   int arity;
   std::string_view body;
@@ -71,6 +72,36 @@ const std::map<std::string_view, Definition>& definitions() {
        {2,
         "if (b == 0) return 0;\n  if (b == -1) return (int64_t)(0 - (uint64_t)a);\n"
         "  return a / b - (a % b != 0 && (a < 0) != (b < 0));"}},
+      {"maximum_int", {2, "return a > b ? a : b;"}},
+      {"minimum_int", {2, "return a < b ? a : b;"}},
+      // The order of n elements, by a heap of which the root comes last: NaN behind all, the first
+      // of equal ones in front.
+      {"later",
+       {0,
+        "static int @N(@T a, int64_t i, @T b, int64_t j, int descending) {\n"
+        "  const int missing = @I(a), other = @I(b);\n"
+        "  if (missing != other) return descending ? other : missing;\n"
+        "  if (a < b || a > b) return (a > b) != descending;\n"
+        "  return i > j;\n}\n\n"}},
+      {"sort",
+       {0,
+        "static void @N(const @T *x, int64_t stride, int64_t n, int descending, int64_t *order) "
+        "{\n"
+        "  for (int64_t k = 0; k < n; ++k) order[k] = k;\n"
+        "  for (int64_t begin = n / 2, end = n; end > 1;) {\n"
+        "    int64_t at = 0, moved;\n"
+        "    if (begin > 0) {\n      at = --begin;\n    } else {\n"
+        "      moved = order[--end];\n      order[end] = order[0];\n      order[0] = moved;\n"
+        "    }\n"
+        "    moved = order[at];\n"
+        "    for (int64_t child = 2 * at + 1; child < end; child = 2 * at + 1) {\n"
+        "      if (child + 1 < end && cinch_later_@s(x[order[child + 1] * stride], order[child + "
+        "1],\n          x[order[child] * stride], order[child], descending)) ++child;\n"
+        "      if (!cinch_later_@s(x[order[child] * stride], order[child], x[moved * stride], "
+        "moved, descending)) break;\n"
+        "      order[at] = order[child];\n      at = child;\n    }\n"
+        "    order[at] = moved;\n  }\n}\n\n",
+        {"later"}}},
       {"whole",  // From a double; what int64 does not hold, as on x86.
        {1,
         "return a >= -9223372036854775808.0 && a < 9223372036854775808.0 ? (int64_t)a : "
@@ -135,8 +166,8 @@ const std::map<std::string_view, std::string_view>& integer_formulas() {
       {"sub", "!sub_int"},
       {"mul", "!mul_int"},
       {"mod", "!mod_int"},
-      {"maximum", "$0 > $1 ? $0 : $1"},
-      {"minimum", "$0 < $1 ? $0 : $1"},
+      {"maximum", "!maximum_int"},
+      {"minimum", "!minimum_int"},
       {"floor_div", "!floor_div_int"},
       {"neg", "(int64_t)(0 - (uint64_t)$0)"},
       {"square", "(int64_t)((uint64_t)$0 * (uint64_t)$0)"},
@@ -236,8 +267,13 @@ std::string CFunctions::need(std::string_view function, DType dtype) {
   if (!known_.insert(name).second) return name;
   for (const std::string_view called : definition.calls) need(called, dtype);
   const bool whole = function == "whole";
-  std::string text = "static @R " + name + "(@T a" + (definition.arity == 2 ? ", @T b" : "") +
-                     ") {\n  " + std::string(definition.body) + "\n}\n\n";
+  std::string text = definition.arity == 0
+                         ? std::string(definition.body)
+                         : "static @R " + name + "(@T a" + (definition.arity == 2 ? ", @T b" : "") +
+                               ") {\n  " + std::string(definition.body) + "\n}\n\n";
+  text = replaced(std::move(text), "@N", name);
+  text = replaced(std::move(text), "@s", c_suffix(dtype));
+  text = replaced(std::move(text), "@I", is_float(dtype) ? "isnan" : "0 * ");
   text = replaced(std::move(text), "@R", whole ? "int64_t" : c_type(dtype));
   text = replaced(std::move(text), "@T", c_type(dtype));
   text_ += replaced(std::move(text), "@f", math_suffix(dtype));

@@ -4,6 +4,7 @@
 #include "cinch/exchange/c.hpp"
 #include "cinch/exchange/c/emitter.hpp"
 #include "cinch/io/file.hpp"
+#include "cinch/ops/random.hpp"
 
 namespace cinch {
 
@@ -11,7 +12,10 @@ namespace {
 
 using exchange::Named;
 
-std::string shape_text(const Type& type) { return text(type); }
+const char* drawn(const CParameter& draw) {
+  return &draw.value.op() == &random_normal_op ? "draws from the standard normal distribution"
+                                               : "draws, uniform in [0, 1)";
+}
 
 CParameter parameter_of(const Named& named) {
   return {named.name, named.value.type(), named.value};
@@ -51,16 +55,17 @@ CInterface write_c(const std::string& path, const FunctionSpec& spec, const COpt
   for (const Named& y : graph.outputs) result.outputs.push_back(parameter_of(y));
   result.memory = std::max<std::int64_t>(emitter.bytes(), 64);
 
-  std::string list, documented;
+  std::string list, documented, unused;
   const auto add = [&](const std::vector<CParameter>& all, const char* what, bool changes,
                        bool by_value) {
     for (const CParameter& p : all) {
       list += (list.empty() ? "" : ", ") + declared(p, changes, by_value);
-      documented += "   " + p.name + ": " + what + ", " + shape_text(p.type) + "\n";
+      unused += "  (void)" + p.name + ";\n";
+      documented += "   " + p.name + ": " + (*what ? what : drawn(p)) + ", " + text(p.type) + "\n";
     }
   };
   add(result.inputs, "input", false, true);
-  add(result.draws, "random numbers", false, true);
+  add(result.draws, "", false, true);
   add(result.parameters, "parameter, changed", true, false);
   add(result.constants, "parameter, read", false, false);
   add(result.outputs, "output", true, false);
@@ -69,11 +74,8 @@ CInterface write_c(const std::string& path, const FunctionSpec& spec, const COpt
 
   std::string ends;
   for (const Named& y : graph.outputs) {
-    const Tensor* value = constant_value(y.value);
-    if (value && value->size() == 1) {
-      ends += "  " + y.name + "[0] = " + exchange::c_number(*value, 0) + ";\n";
-    } else if (is_variable(y.value) && y.value.rank() == 0) {
-      ends += "  " + y.name + "[0] = " + emitter.pointer(y.value) + ";\n";
+    if (exchange::is_value(y.value)) {
+      ends += "  " + y.name + "[0] = " + emitter.value(y.value) + ";\n";
     } else {
       ends += copied(y.name, emitter.pointer(y.value), y.value.type());
     }
@@ -84,11 +86,8 @@ CInterface write_c(const std::string& path, const FunctionSpec& spec, const COpt
   for (std::size_t k = 0; k < graph.updates.size(); ++k) {
     const Expr& value = graph.updates[k].value;
     const std::string& name = graph.parameters[k].name;
-    const Tensor* number = constant_value(value);
-    if (number && number->size() == 1) {
-      late += "  " + name + "[0] = " + exchange::c_number(*number, 0) + ";\n";
-    } else if (is_variable(value) && value.rank() == 0) {
-      late += "  " + name + "[0] = " + emitter.pointer(value) + ";\n";
+    if (exchange::is_value(value)) {
+      late += "  " + name + "[0] = " + emitter.value(value) + ";\n";
     } else if (is_shared(value)) {
       const std::string place = "bytes + " + std::to_string(bytes);
       bytes +=
@@ -122,7 +121,7 @@ CInterface write_c(const std::string& path, const FunctionSpec& spec, const COpt
       emitter.functions() + emitter.tables() + "\n" + signature +
       " {\n  unsigned char *const bytes = (unsigned char *)memory;\n"
       "  (void)bytes;\n" +
-      emitter.statements() + "\n" + before + ends + late + "  return 0;\n}\n";
+      unused + emitter.statements() + "\n" + before + ends + late + "  return 0;\n}\n";
   replace_file(stem + ".h", head);
   replace_file(path, body);
   return result;

@@ -14,6 +14,9 @@
 #include "cinch/core/refusal.hpp"
 #include "cinch/exchange/graph/names.hpp"
 #include "cinch/exchange/graph/unroll.hpp"
+#include "cinch/ops/arithmetic.hpp"
+#include "cinch/ops/linalg.hpp"
+#include "cinch/ops/linalg/fused_products.hpp"
 #include "cinch/ops/random.hpp"
 
 namespace cinch::exchange {
@@ -61,10 +64,30 @@ class Compiler {
   static std::vector<compiling::Pass> passes() {
     std::vector<compiling::Pass> result;
     for (const compiling::Pass& pass : compiling::passes_with_sizes()) {
-      if (pass.name == "add in place" || pass.name == "column norms") continue;
-      result.push_back(pass.name == "loops" ? compiling::Pass{"unroll", unroll} : pass);
+      if (pass.name == "add in place") {
+        result.push_back({"plain", plain});
+      } else if (pass.name != "column norms") {
+        result.push_back(pass.name == "loops" ? compiling::Pass{"unroll", unroll} : pass);
+      }
     }
     return result;
+  }
+  /// What computes several things at once as these things, a choice of what is computed as one of
+  /// values.
+  static void plain(compiling::Goals& goals, compiling::Notes&) {
+    NodeMap<Expr> done;
+    const std::vector<Expr> values = rebuild(
+        compiling::values_of(goals),
+        [](const Expr& e) -> Expr {
+          const Attribution as(e->where, /*force=*/true);
+          const std::span<const Expr> x = e.inputs();
+          if (&e.op() == &add_dot_op) return x[0] + dot(x[1], x[2]);
+          if (&e.op() == &scaled_add_dot_op) return x[0] * x[1] + dot(x[2], x[3]);
+          if (&e.op() == &ifelse_op) return switch_(x[0], x[1], x[2]);
+          return e;
+        },
+        done);
+    for (std::size_t k = 0; k < goals.size(); ++k) goals[k].value = values[k];
   }
   static void unroll(compiling::Goals& goals, compiling::Notes&) {
     const std::vector<Expr> values = unrolled(compiling::values_of(goals));
@@ -111,6 +134,7 @@ class Compiler {
   /// A variable in place of a draw.
   Expr drawn(const Expr& node) {
     if (&node.op() != &random_uniform_op && &node.op() != &random_normal_op) return node;
+    if (!is_shared(node.inputs()[0])) return node;  // No stream, and no counterpart.
     for (const Draw& known : result_.draws) {
       if (known.drawn.inputs()[0] == node.inputs()[0] && known.drawn.dims() == node.dims())
         return known.variable;

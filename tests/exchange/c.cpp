@@ -1,7 +1,6 @@
 // Written C files, compiled and run beside Cinch.
 #include "cinch/exchange/c.hpp"
 
-#include <dlfcn.h>
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -11,7 +10,9 @@
 #include <vector>
 
 #include "cinch/cinch.hpp"
+#include "exchange/compiled.hpp"
 #include "io/temporary_folder.hpp"
+#include "support/samples.hpp"
 
 using namespace cinch;
 
@@ -24,24 +25,6 @@ struct Model {
   Updates updates;
   std::vector<Shared> params;
 };
-
-/// A function that takes an array of addresses, for the test to call.
-std::string wrapper(const CInterface& f) {
-  std::string list;
-  int k = 0;
-  for (const auto* all : {&f.inputs, &f.draws, &f.parameters, &f.constants, &f.outputs}) {
-    for (const CParameter& p : *all) {
-      const bool by_value = (all == &f.inputs || all == &f.draws) && p.type.rank() == 0;
-      const std::string type = p.type.dtype == DType::float64   ? "double"
-                               : p.type.dtype == DType::float32 ? "float"
-                               : p.type.dtype == DType::int64   ? "int64_t"
-                                                                : "unsigned char";
-      list += std::string(by_value ? "*" : "") + "(" + type + " *)p[" + std::to_string(k++) + "], ";
-    }
-  }
-  return "int run_" + f.name + "(void **p);\nint run_" + f.name + "(void **p) { return " + f.name +
-         "(" + list + "p[" + std::to_string(k) + "]); }\n";
-}
 
 std::vector<Model> models() {
   std::vector<Model> result;
@@ -102,22 +85,12 @@ std::vector<Model> models() {
   return result;
 }
 
-double distance(const Tensor& a, const Tensor& b) {
-  double most = 0, size = 1e-30;
-  for (std::int64_t k = 0; k < a.size(); ++k) {
-    most = std::max(most, std::abs(a.at(k) - b.at(k)));
-    size = std::max(size, std::abs(b.at(k)));
-  }
-  return most / size;
-}
-
 }  // namespace
 
 TEST_CASE("training steps written as C do what Cinch does, 100 of them") {
   const testing::TemporaryFolder folder;
   std::vector<Model> all = models();
   std::vector<CInterface> written;
-  std::string sources, wrappers = "#include <stdint.h>\n";
   for (const Model& model : all) {
     CAPTURE(model.name);
     const std::string path = folder / (model.name + ".c");
@@ -127,37 +100,18 @@ TEST_CASE("training steps written as C do what Cinch does, 100 of them") {
                                .updates = model.updates,
                                .name = model.name},
                               {.sizes = {model.value.shape()}, .outputs = {"cost"}}));
-    sources += " " + path;
-    wrappers += "#include \"" + model.name + ".h\"\n" + wrapper(written.back());
   }
-  std::ofstream(folder / "wrappers.c") << wrappers;
-  const std::string options = " -std=c99 -Wall -Wextra -Werror -O3 -fPIC -shared ";
-  const std::string library = folder / "all.so";
-  REQUIRE(std::system(("gcc" + options + sources + " " + (folder / "wrappers.c") + " -o " +
-                       library + " -lm")
-                          .c_str()) == 0);
-  if (std::system("command -v clang > /dev/null") == 0) {
-    CHECK(std::system(
-              ("clang" + options + sources + " -o " + (folder / "other.so") + " -lm").c_str()) ==
-          0);
-  } else {
-    MESSAGE("clang is not installed: the files are compiled by gcc only");
-  }
-  void* const loaded = dlopen(library.c_str(), RTLD_NOW);
-  REQUIRE(loaded != nullptr);
+  const testing::Compiled compiled(folder, written, "-O3");
   for (std::size_t k = 0; k < all.size(); ++k) {
     const Model& model = all[k];
     CAPTURE(model.name);
     const CInterface& f = written[k];
-    auto* const run = reinterpret_cast<int (*)(void**)>(dlsym(loaded, ("run_" + f.name).c_str()));
-    REQUIRE(static_cast<bool>(run));
     const Function step =
         function({.inputs = {model.x}, .outputs = {model.cost}, .updates = model.updates});
     std::vector<Tensor> parameters, constants;
     for (const CParameter& p : f.parameters) parameters.push_back(as_shared(p.value).get());
     for (const CParameter& p : f.constants) constants.push_back(as_shared(p.value).get());
-    Tensor x = model.value, cost(DType::float64, {});
-    std::vector<double> memory(static_cast<std::size_t>(f.memory / 8 + 1));
+    std::vector<Tensor> inputs{model.value}, outputs{Tensor(DType::float64, {})};
     double first = 0, last = 0;
     for (int t = 0; t < 100; ++t) {
       std::vector<Tensor> draws;
@@ -167,20 +121,15 @@ TEST_CASE("training steps written as C do what Cinch does, 100 of them") {
         draws.push_back(evaluate(draw.value));
         state.set(before);
       }
-      std::vector<void*> p{x.raw()};
-      for (Tensor& draw : draws) p.push_back(draw.raw());
-      for (Tensor& parameter : parameters) p.push_back(parameter.raw());
-      for (Tensor& one : constants) p.push_back(one.raw());
-      p.push_back(cost.raw());
-      p.push_back(memory.data());
-      REQUIRE(run(p.data()) == 0);
+      REQUIRE(compiled.run(f, inputs, draws, parameters, constants, outputs) == 0);
+      const Tensor& cost = outputs[0];
       const Tensor expected = step({model.value})[0];
       CHECK(std::abs(cost.item() - expected.item()) <= 1e-5 * std::abs(expected.item()));
       (t == 0 ? first : last) = cost.item();
     }
     CHECK(first != last);
     for (std::size_t i = 0; i < parameters.size(); ++i)
-      CHECK(distance(parameters[i], as_shared(f.parameters[i].value).get()) < 1e-5);
+      CHECK(testing::distance(parameters[i], as_shared(f.parameters[i].value).get()) < 1e-5);
   }
 }
 
@@ -188,8 +137,9 @@ TEST_CASE("what has no counterpart in C is refused before anything is written") 
   const testing::TemporaryFolder folder;
   const Expr a = dmatrix("a");
   const std::string path = folder / "f.c";
-  CHECK_THROWS_WITH_AS(write_c(path, {.inputs = {a}, .outputs = {sort(a)}}, {.sizes = {{3, 4}}}),
-                       doctest::Contains("has no counterpart in C"), TypeError);
+  CHECK_THROWS_WITH_AS(write_c(path, {.inputs = {a}, .outputs = {inverse(a)}}, {.sizes = {{3, 3}}}),
+                       doctest::Contains("the op inverse has no counterpart in C: inverse(a)"),
+                       TypeError);
   CHECK_THROWS_WITH_AS(write_c(path, {.inputs = {a}, .outputs = {exp(a)}}),
                        doctest::Contains("must be known"), TypeError);
   CHECK_FALSE(std::ifstream(path).good());
