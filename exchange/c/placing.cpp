@@ -18,7 +18,9 @@ struct Lanes {
 
   Lanes(const Shape& shape, std::int64_t axis) : n(shape[static_cast<std::size_t>(axis)]) {
     for (std::int64_t k = 0; k < static_cast<std::int64_t>(shape.size()); ++k)
-      (k < axis ? outer : k > axis ? inner : n) *= k == axis ? 1 : shape[static_cast<std::size_t>(k)];
+      (k < axis   ? outer
+       : k > axis ? inner
+                  : n) *= k == axis ? 1 : shape[static_cast<std::size_t>(k)];
   }
 };
 
@@ -74,10 +76,9 @@ void Emitter::last_writer(const Expr& node) {
   loop("o", here.outer);
   loop("k", here.n);
   loop("j", here.inner);
-  const std::string r = row_of(node,
-                               pointer(x) + "[(o * " + number(here.n) + " + k) * " +
-                                   number(here.inner) + " + j]",
-                               there.n, false);
+  const std::string r = row_of(
+      node, pointer(x) + "[(o * " + number(here.n) + " + k) * " + number(here.inner) + " + j]",
+      there.n, false);
   line(pointer(node) + "[(o * " + number(there.n) + " + " + r + ") * " + number(there.inner) +
        " + j] = k;");
 }
@@ -94,7 +95,8 @@ void Emitter::run_along(const Expr& node) {
   loop("o", lanes.outer);
   loop("j", lanes.inner);
   const std::string lane = " + o * " + number(lanes.n * lanes.inner) + " + j",
-                    k = run.backward ? n + " - 1 - s" : "s", first = run.backward ? n + " - 1" : "0",
+                    k = run.backward ? n + " - 1 - s" : "s",
+                    first = run.backward ? n + " - 1" : "0",
                     at = "[k * " + number(lanes.inner) + "]";
   const auto at_lane = [&](const std::string& name, const Expr& operand) {
     line("const " + c_type(operand.dtype()) + " *const " + name + " = " + pointer(operand) + lane +

@@ -39,8 +39,8 @@ struct Case {
 /// An elementwise op of floats where functions end and overflow: alone, or in all pairs.
 Sample special_sample(const Op& op, DType real) {
   const double inf = std::numeric_limits<double>::infinity();
-  const std::vector<double> special{0.0,  -0.0, 1,    -1,   0.5, -0.5, 3,   -7.25,
-                                    88,   -88,  1000, -1000, inf, -inf, std::nan("")};
+  const std::vector<double> special{0.0, -0.0, 1,    -1,    0.5, -0.5, 3,           -7.25,
+                                    88,  -88,  1000, -1000, inf, -inf, std::nan("")};
   const auto n = static_cast<std::int64_t>(special.size());
   Sample s;
   const Expr x = variable("x", real, {n});
@@ -91,7 +91,8 @@ TEST_CASE("every op written as C computes what its reference does") {
       std::vector<Sample> samples;
       for (const Example& example : examples_of(*op)) {
         std::int64_t count = 0;
-        for (const Type& type : example.inputs) count = std::max(count, element_count(type.shape()));
+        for (const Type& type : example.inputs)
+          count = std::max(count, element_count(type.shape()));
         if (op->elementwise() && (count > 100 || count == 0)) continue;  // Lengths do not matter.
         samples.push_back(sample(*op, example, real, random));
       }
@@ -114,10 +115,9 @@ TEST_CASE("every op written as C computes what its reference does") {
   std::vector<CInterface> all;
   for (Case& c : cases) {
     CAPTURE(c.name);
-    c.written = write_c(folder / (c.name + ".c"), {.inputs = c.inputs,
-                                                   .outputs = c.outputs,
-                                                   .allow_unused_inputs = true,
-                                                   .name = c.name});
+    c.written = write_c(
+        folder / (c.name + ".c"),
+        {.inputs = c.inputs, .outputs = c.outputs, .allow_unused_inputs = true, .name = c.name});
     all.push_back(c.written);
   }
   const Compiled compiled(folder, all, "-O0");
@@ -129,7 +129,8 @@ TEST_CASE("every op written as C computes what its reference does") {
       bindings.emplace_back(c.inputs[k], c.values[k]);
     expected = cinch::running::interpret(c.outputs, bindings, /*watch=*/false);
     for (const CParameter& draw : c.written.draws) draws.push_back(evaluate(draw.value));
-    for (const CParameter& y : c.written.outputs) results.emplace_back(y.type.dtype, y.type.shape());
+    for (const CParameter& y : c.written.outputs)
+      results.emplace_back(y.type.dtype, y.type.shape());
     REQUIRE(compiled.run(c.written, c.values, draws, none, none, results) == 0);
     if (!draws.empty()) continue;
     for (std::size_t k = 0; k < results.size(); ++k) {
