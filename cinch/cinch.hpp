@@ -19,6 +19,7 @@
 #include "cinch/core/threads.hpp"
 #include "cinch/core/variables.hpp"
 #include "cinch/exchange/c.hpp"
+#include "cinch/exchange/onnx.hpp"
 #include "cinch/io/bytes.hpp"
 #include "cinch/io/csv.hpp"
 #include "cinch/io/idx.hpp"

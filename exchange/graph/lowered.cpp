@@ -1,6 +1,8 @@
 #include "cinch/exchange/graph/lowered.hpp"
 
 #include <algorithm>
+#include <cstring>
+#include <functional>
 #include <map>
 #include <utility>
 
@@ -40,8 +42,12 @@ struct Symbols {
 class Compiler {
  public:
   Compiler(const char* function, const compiling::Program& program, const Symbols& symbols,
-           std::span<const Expr> roots)
-      : function_(function), program_(program), symbols_(symbols), roots_(roots) {}
+           std::span<const std::int64_t> unknown, std::span<const Expr> roots)
+      : function_(function),
+        program_(program),
+        symbols_(symbols),
+        unknown_(unknown),
+        roots_(roots) {}
 
   Sized compile(std::span<const Shape> shapes) {
     for (std::size_t k = 0; k < program_.inputs.size(); ++k) {
@@ -112,12 +118,8 @@ class Compiler {
     Expr value;
     if (&node.op() == &size_op) {
       const std::int64_t axis = AlongAxis::of(node.attrs()).axis;
-      const Dim dim = node.inputs()[0].dims()[axis];
-      const auto symbol = dim.known() ? symbols_.of_dim.end() : symbols_.of_dim.find(dim.symbol());
-      value = size(inputs[0], axis);
-      number_[node.get()] = value;
-      if (symbol != symbols_.of_dim.end())
-        value = symbols_.all[static_cast<std::size_t>(symbol->second)].value;
+      number_[node.get()] = size(inputs[0], axis);
+      value = size_value(inputs[0].dims()[axis]);
       value_[node.get()] = value;
       return;
     }
@@ -129,6 +131,20 @@ class Compiler {
     for (const Expr& input : node.inputs()) numbers.push_back(number_.at(input.get()));
     const Expr number = with_inputs(node, std::move(numbers));
     number_[node.get()] = rewriting::rewrite(std::span(&number, 1)).front();
+  }
+
+  /// A size as a number, times variables for what is not known: it divides by its prime.
+  Expr size_value(Dim dim) const {
+    std::int64_t n = dim.size();
+    std::vector<Expr> factors;
+    for (std::size_t k = 0; k < unknown_.size(); ++k) {
+      for (; n > 0 && n % unknown_[k] == 0; n /= unknown_[k])
+        factors.push_back(symbols_.all[k].value);
+    }
+    Expr result = n == 1 && !factors.empty() ? factors.back() : constant(Tensor(n));
+    if (n == 1 && !factors.empty()) factors.pop_back();
+    for (const Expr& factor : factors) result = result * factor;
+    return result;
   }
 
   /// A variable in place of a draw.
@@ -147,6 +163,7 @@ class Compiler {
   const char* function_;
   const compiling::Program& program_;
   const Symbols& symbols_;
+  std::span<const std::int64_t> unknown_;  // Primes in place of sizes that are not known.
   std::span<const Expr> roots_;
   Sized result_;
   NodeMap<Expr> value_;   // Of each node, where unknown sizes are variables.
@@ -174,7 +191,19 @@ bool is_prime(std::int64_t n) {
   return n > 1;
 }
 
-/// What turns two compilations, for two sets of unknown sizes, into one graph.
+/// The same elements, but for axes of other sizes, along which both repeat theirs.
+bool same_values(const Tensor& a, const Tensor& b) {
+  std::vector<bool> differ;
+  for (std::size_t axis = 0; axis < a.shape().size(); ++axis)
+    differ.push_back(a.shape()[axis] != b.shape()[axis]);
+  const std::optional<Tensor> x = unrepeated(a, differ), y = unrepeated(b, differ);
+  if (!x || !y) return false;
+  const auto bytes = static_cast<std::size_t>(x->size()) * cinch::size_of(x->dtype());
+  return x->size() == y->size() && std::memcmp(x->raw(), y->raw(), bytes) == 0;
+}
+
+/// What turns two compilations, for two sets of unknown sizes, into one graph. Operands of sums and
+/// products may come in either order; which is which is told by what they are made of.
 class Merge {
  public:
   Merge(const char* function, const Sized& a, const Sized& b, std::vector<std::int64_t> in_a,
@@ -182,28 +211,63 @@ class Merge {
       : function_(function), a_(a), b_(b), in_a_(std::move(in_a)), in_b_(std::move(in_b)) {}
 
   NodeMap<std::vector<Size>> sizes() {
-    if (a_.order.size() != b_.order.size()) refuse_graph(a_.roots.front());
-    NodeMap<const Node*> same;
-    for (std::size_t k = 0; k < a_.order.size(); ++k) {
-      const Expr &one = a_.order[k], &other = b_.order[k];
-      same[one.get()] = other.get();
-      compare(one, other, same);
-    }
+    mark(a_);
+    mark(b_);
+    NodeMap<Expr> other;
+    for (std::size_t k = 0; k < a_.roots.size(); ++k) other[a_.roots[k].get()] = b_.roots[k];
+    for (auto node = a_.order.rbegin(); node != a_.order.rend(); ++node)
+      compare(*node, other.at(node->get()), other);
     return std::move(result_);
   }
 
  private:
-  void compare(const Expr& one, const Expr& other, const NodeMap<const Node*>& same) {
-    if (&one.op() != &other.op() || one.rank() != other.rank() || one.dtype() != other.dtype() ||
-        one.inputs().size() != other.inputs().size() || one.attrs().ints != other.attrs().ints)
-      refuse_graph(one);
-    for (std::size_t k = 0; k < one.inputs().size(); ++k) {
-      if (same.at(one.inputs()[k].get()) != other.inputs()[k].get()) refuse_graph(one);
-      const Tensor* value = constant_value(one.inputs()[k]);
-      if (value && one.op().reads(k) && !graphs::says_size(one, k)) {
-        const Tensor& second = *constant_value(other.inputs()[k]);
-        if (!same_values(*value, second)) refuse_graph(one);
+  /// Numbers that tell what nodes compute, whatever the sizes.
+  void mark(const Sized& sized) {
+    const auto add = [](std::size_t& all, std::size_t one) {
+      all ^= one + 0x9e3779b97f4a7c15 + (all << 6) + (all >> 2);
+    };
+    for (std::size_t k = 0; k < sized.inputs.size(); ++k) mark_[sized.inputs[k].get()] = k + 1;
+    for (const Draw& draw : sized.draws)
+      mark_[draw.variable.get()] = std::hash<const void*>()(draw.drawn.inputs()[0].get());
+    for (const Expr& node : sized.order) {
+      if (mark_.contains(node.get())) continue;
+      std::size_t all = std::hash<const void*>()(&node.op());
+      add(all, static_cast<std::size_t>(node.rank()) * 8 + static_cast<std::size_t>(node.dtype()));
+      for (const std::int64_t k : node.attrs().ints) add(all, static_cast<std::size_t>(k));
+      if (const Tensor* value = constant_value(node)) {
+        if (node.dtype() != DType::int64 && value->size() > 0)
+          add(all, std::hash<double>()(value->at(0)));
+      } else if (graphs::is_leaf(node)) {
+        add(all, std::hash<const void*>()(node.get()));
       }
+      std::size_t inputs = 0;
+      for (const Expr& input : node.inputs()) {
+        const std::size_t one = mark_.at(input.get());
+        node.op().commutative ? void(inputs += one * one + one) : add(inputs, one);
+      }
+      add(all, inputs);
+      mark_[node.get()] = all;
+    }
+  }
+
+  void compare(const Expr& one, const Expr& other, NodeMap<Expr>& pairs) {
+    const std::size_t count = one.inputs().size();
+    if (&one.op() != &other.op() || one.rank() != other.rank() || one.dtype() != other.dtype() ||
+        count != other.inputs().size() || one.attrs().ints != other.attrs().ints)
+      refuse_graph(one);
+    const auto fit = [&](std::size_t k, std::size_t j) {
+      return mark_.at(one.inputs()[k].get()) == mark_.at(other.inputs()[j].get());
+    };
+    const bool turned = count == 2 && one.op().commutative && !fit(0, 0);
+    for (std::size_t k = 0; k < count; ++k) {
+      const std::size_t j = turned ? 1 - k : k;
+      const Expr &mine = one.inputs()[k], &its = other.inputs()[j];
+      if (!fit(k, j)) refuse_graph(one);
+      pairs.try_emplace(mine.get(), its);
+      const Tensor* value = constant_value(mine);
+      if (value && one.op().reads(k) && !graphs::says_size(one, k) &&
+          !same_values(*value, *constant_value(its)))
+        refuse_graph(one);
     }
     std::vector<Size> sizes;
     bool any = false;
@@ -212,19 +276,6 @@ class Merge {
       any = any || !sizes.back().is_number();
     }
     if (any) result_[one.get()] = std::move(sizes);
-  }
-
-  /// The same elements, or the same one throughout where the shapes differ.
-  static bool same_values(const Tensor& a, const Tensor& b) {
-    if (a.size() == 0 || b.size() == 0) return a.shape() == b.shape();
-    const bool shaped = a.shape() == b.shape();
-    const std::int64_t count = std::max(a.size(), b.size());
-    for (std::int64_t k = 0; k < count; ++k) {
-      const double x = a.at(shaped ? k : std::min(k, a.size() - 1));
-      const double y = b.at(shaped ? k : 0);
-      if (x != y && (x == x || y == y)) return false;
-    }
-    return true;
   }
 
   Size size_of(const Expr& node, std::int64_t one, std::int64_t other) const {
@@ -253,12 +304,17 @@ class Merge {
   const Sized &a_, &b_;
   std::vector<std::int64_t> in_a_, in_b_;
   NodeMap<std::vector<Size>> result_;
+  NodeMap<std::size_t> mark_;
 };
 
+/// Which sizes are taken to be the same.
+enum class Same { none, first, all };
+
 Symbols symbols_of(const char* function, const std::vector<Expr>& inputs,
-                   const std::vector<Shape>& sizes, bool may_be_unknown) {
+                   const std::vector<Shape>& sizes, bool may_be_unknown, Same same) {
   Symbols result;
   Names names;
+  int first = -1;
   for (std::size_t k = 0; k < inputs.size(); ++k) {
     for (std::size_t axis = 0; axis < sizes[k].size(); ++axis) {
       if (sizes[k][axis] >= 0) continue;
@@ -270,9 +326,15 @@ Symbols symbols_of(const char* function, const std::vector<Expr>& inputs,
       }
       const std::int64_t symbol = inputs[k].dims()[axis].symbol();
       if (result.of_dim.contains(symbol)) continue;
+      const bool shares = same == Same::all || (same == Same::first && axis == 0);
+      if (shares && first >= 0) {
+        result.of_dim[symbol] = first;
+        continue;
+      }
       result.of_dim[symbol] = static_cast<int>(result.all.size());
-      const std::string name =
-          names.fresh(text(inputs[k].attrs().label, " axis ", axis), text("size ", axis));
+      if (shares) first = result.of_dim[symbol];
+      const std::string name = names.fresh(
+          axis == 0 ? std::string("batch") : text(inputs[k].attrs().label, " axis ", axis), "");
       result.all.push_back({name, k, static_cast<std::int64_t>(axis),
                             variable(name, DType::int64, {}, inputs[k]->where)});
     }
@@ -309,7 +371,99 @@ std::vector<Shape> wanted_sizes(const char* function, const std::vector<Expr>& i
   return result;
 }
 
+struct Compiled {
+  Sized graph;
+  std::vector<UnknownSize> unknown;
+  NodeMap<std::vector<Size>> sizes;
+};
+
+Compiled compiled_for(const char* function, const compiling::Program& program,
+                      std::span<const Expr> roots, const std::vector<Shape>& wanted,
+                      const Lowering& options, Same same) {
+  Symbols symbols = symbols_of(function, program.inputs, wanted, options.unknown_sizes, same);
+  // Primes, other than all sizes that there are.
+  std::vector<std::int64_t> used, first, second;
+  for (const Expr& node : topological(roots)) {
+    for (const Dim dim : node.dims()) used.push_back(dim.known() ? dim.size() : 0);
+  }
+  for (const Shape& shape : wanted) used.insert(used.end(), shape.begin(), shape.end());
+  std::int64_t next = std::max<std::int64_t>(options.batch, 11);
+  const auto prime = [&] {
+    while (!is_prime(next) || std::ranges::find(used, next) != used.end()) ++next;
+    return next++;
+  };
+  for (std::size_t k = 0; k < symbols.all.size(); ++k) {
+    first.push_back(prime());
+    second.push_back(prime());
+  }
+  const auto compile = [&](std::span<const std::int64_t> unknown) {
+    return Compiler(function, program, symbols, unknown, roots)
+        .compile(shapes_of(wanted, symbols, program.inputs, unknown));
+  };
+  Compiled result{compile(first), symbols.all, {}};
+  if (symbols.all.empty()) return result;
+  result.sizes = Merge(function, result.graph, compile(second), first, second).sizes();
+  // An input may have an unknown size that nothing depends on.
+  for (std::size_t k = 0; k < wanted.size(); ++k) {
+    std::vector<Size> sizes;
+    for (std::size_t axis = 0; axis < wanted[k].size(); ++axis) {
+      const std::int64_t n = wanted[k][axis];
+      sizes.push_back(n >= 0
+                          ? Size{n, {}}
+                          : Size{1, {symbols.of_dim.at(program.inputs[k].dims()[axis].symbol())}});
+    }
+    result.sizes.insert_or_assign(result.graph.inputs[k].get(), sizes);
+  }
+  return result;
+}
+
+/// With sizes of their own for all axes that have none, or else, where these do not fit together,
+/// with one for the first axes, where examples are, or for all.
+Compiled compiled_for(const char* function, const compiling::Program& program,
+                      std::span<const Expr> roots, const std::vector<Shape>& wanted,
+                      const Lowering& options) {
+  for (const Same same : {Same::none, Same::first}) {
+    try {
+      return compiled_for(function, program, roots, wanted, options, same);
+    } catch (const TypeError&) {
+      if (!options.unknown_sizes) throw;
+    }
+  }
+  return compiled_for(function, program, roots, wanted, options, Same::all);
+}
+
 }  // namespace
+
+std::optional<Tensor> unrepeated(const Tensor& x, const std::vector<bool>& axes) {
+  Shape shape = x.shape();
+  for (std::size_t axis = 0; axis < shape.size(); ++axis) {
+    if (axes[axis]) shape[axis] = std::min<std::int64_t>(shape[axis], 1);
+  }
+  Tensor result(x.dtype(), shape);
+  const std::size_t width = cinch::size_of(x.dtype());
+  const auto* from = static_cast<const std::byte*>(x.raw());
+  auto* to = static_cast<std::byte*>(result.raw());
+  for (const bool write : {true, false}) {
+    std::vector<std::int64_t> at(shape.size(), 0);
+    for (std::int64_t k = 0; k < x.size(); ++k) {
+      std::int64_t place = 0;
+      bool first = true;
+      for (std::size_t axis = 0; axis < shape.size(); ++axis) {
+        place = place * shape[axis] + (axes[axis] ? 0 : at[axis]);
+        first = first && (!axes[axis] || at[axis] == 0);
+      }
+      std::byte* there = to + static_cast<std::size_t>(place) * width;
+      const std::byte* here = from + static_cast<std::size_t>(k) * width;
+      if (write && first) std::memcpy(there, here, width);
+      if (!write && std::memcmp(there, here, width) != 0) return std::nullopt;
+      for (std::size_t axis = at.size(); axis-- > 0;) {
+        if (++at[axis] < x.shape()[axis]) break;
+        at[axis] = 0;
+      }
+    }
+  }
+  return result;
+}
 
 std::vector<Size> Lowered::sizes_of(const Expr& node) const {
   if (const auto found = sizes.find(node.get()); found != sizes.end()) return found->second;
@@ -349,45 +503,10 @@ Lowered lowered(const char* function, const FunctionSpec& spec, const Lowering& 
   if (roots.empty()) throw TypeError(text(function, ": there is nothing to compute"));
 
   const std::vector<Shape> wanted = wanted_sizes(function, program.inputs, options.sizes);
-  Symbols symbols = symbols_of(function, program.inputs, wanted, options.unknown_sizes);
-  // Primes, other than all sizes that there are.
-  std::vector<std::int64_t> used, first, second;
-  for (const Expr& node : topological(roots)) {
-    for (const Dim dim : node.dims()) used.push_back(dim.known() ? dim.size() : 0);
-  }
-  for (const Shape& shape : wanted) used.insert(used.end(), shape.begin(), shape.end());
-  std::int64_t next = std::max<std::int64_t>(options.batch, 11);
-  const auto prime = [&] {
-    while (!is_prime(next) || std::ranges::find(used, next) != used.end()) ++next;
-    return next++;
-  };
-  for (std::size_t k = 0; k < symbols.all.size(); ++k) {
-    first.push_back(prime());
-    second.push_back(prime());
-  }
-  const auto compiled = [&](std::span<const std::int64_t> unknown) {
-    return Compiler(function, program, symbols, roots)
-        .compile(shapes_of(wanted, symbols, program.inputs, unknown));
-  };
-  Sized sized = compiled(first);
   Lowered result;
-  if (!symbols.all.empty()) {
-    // Draws are paired by their order.
-    result.sizes = Merge(function, sized, compiled(second), first, second).sizes();
-    const auto note = [&](const Expr& x, const std::vector<Size>& sizes) {
-      result.sizes.insert_or_assign(x.get(), sizes);
-    };
-    for (std::size_t k = 0; k < wanted.size(); ++k) {
-      std::vector<Size> sizes;
-      for (std::size_t axis = 0; axis < wanted[k].size(); ++axis) {
-        const std::int64_t n = wanted[k][axis];
-        sizes.push_back(
-            n >= 0 ? Size{n, {}}
-                   : Size{1, {symbols.of_dim.at(program.inputs[k].dims()[axis].symbol())}});
-      }
-      note(sized.inputs[k], sizes);
-    }
-  }
+  Compiled compiled = compiled_for(function, program, roots, wanted, options);
+  Sized& sized = compiled.graph;
+  result.sizes = std::move(compiled.sizes);
 
   Names names;
   result.name = names.fresh(program.name, "function");
@@ -415,8 +534,8 @@ Lowered lowered(const char* function, const FunctionSpec& spec, const Lowering& 
     result.constants.push_back(
         {names.fresh(node.attrs().label, text("constant_", result.constants.size())), node});
   }
-  for (UnknownSize& unknown : symbols.all) unknown.name = names.fresh(unknown.name, "size");
-  result.unknown = std::move(symbols.all);
+  for (UnknownSize& unknown : compiled.unknown) unknown.name = names.fresh(unknown.name, "size");
+  result.unknown = std::move(compiled.unknown);
   result.order = std::move(sized.order);
   return result;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -9,6 +10,7 @@
 #include "cinch/core/function.hpp"
 #include "cinch/core/graph.hpp"
 #include "cinch/core/shared.hpp"
+#include "cinch/core/tensor.hpp"
 
 namespace cinch::exchange {
 
@@ -71,6 +73,9 @@ struct Lowering {
 /// The graph of `spec`. Throws what function() does, in the name of `function` what has no fixed
 /// form: a size that depends on a value, sizes that are unknown where they may not be.
 Lowered lowered(const char* function, const FunctionSpec& spec, const Lowering& options);
+
+/// `x` with the first of its elements along these axes; none where others differ from them.
+std::optional<Tensor> unrepeated(const Tensor& x, const std::vector<bool>& axes);
 
 /// Throws TypeError, with the user's line, for the first node that `known` does not accept.
 void require_counterparts(const char* function, const Lowered& graph, const char* format,

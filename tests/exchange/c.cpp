@@ -31,13 +31,14 @@ TEST_CASE("training steps written as C do what Cinch does, 100 of them") {
     CAPTURE(f.name);
     const Function step = function(all[k].spec());
     std::vector<Tensor> parameters, constants, inputs = all[k].values;
-    std::vector<Tensor> outputs{Tensor(DType::float64, {})};
+    std::vector<Tensor> outputs{Tensor(f.outputs[0].type.dtype, {})};
     for (const CParameter& p : f.parameters) parameters.push_back(as_shared(p.value).get());
     for (const CParameter& p : f.constants) constants.push_back(as_shared(p.value).get());
     double first = 0;
     for (int t = 0; t < 100; ++t) {
       std::vector<Tensor> draws;
-      for (const CParameter& draw : f.draws) draws.push_back(testing::next_draw(draw.value));
+      for (const CParameter& draw : f.draws)
+        draws.push_back(testing::next_draw(draw.value, draw.type.shape()[0]));
       REQUIRE(compiled.run(f, inputs, draws, parameters, constants, outputs) == 0);
       const double expected = step(all[k].values)[0].item(), cost = outputs[0].item();
       CHECK(std::abs(cost - expected) <= 1e-5 * std::abs(expected));

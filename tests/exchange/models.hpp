@@ -21,11 +21,10 @@ struct TrainingStep {
   std::vector<Shape> sizes() const;
 };
 
-/// Small ones in float64, with parameters of their own.
+/// Small ones, with parameters of their own.
 std::vector<TrainingStep> training_steps();
 
-/// The draws that the next call of a function with these draws will make; streams stay where they
-/// are.
-Tensor next_draw(const Expr& draw);
+/// What the next call of a function will draw here, its first `rows`; the stream stays where it is.
+Tensor next_draw(const Expr& draw, std::int64_t rows);
 
 }  // namespace cinch::testing
