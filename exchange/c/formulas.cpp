@@ -46,6 +46,10 @@ const std::map<std::string_view, Definition>& definitions() {
         "const @T size = fabs@f(a), half = sinh@f(a / 2);\n"
         "  if (size < 1) return log1p@f(2 * half * half);\n"
         "  return (size - (@T)0.6931471805599453) + log1p@f(exp@f(-2 * size));"}},
+      {"logit",
+       {1,
+        "return fabs@f(a - (@T)0.5) < (@T)0.25 ? 2 * atanh@f(2 * a - 1) : log@f(a) - "
+        "log1p@f(-a);"}},
       {"normal_cdf", {1, "return (@T)(erfc(-(double)a * 0.70710678118654752440) / 2);"}},
       {"exp_of_product",
        {2,
@@ -122,6 +126,8 @@ const std::map<std::string_view, std::string_view>& float_formulas() {
       {"neg", "-$0"},
       {"square", "$0 * $0"},
       {"sqrt", "sqrt@f($0)"},
+      {"length", "sqrt@f($0)"},
+      {"logit", "!logit"},
       {"abs", "fabs@f($0)"},
       {"floor", "floor@f($0)"},
       {"ceil", "ceil@f($0)"},

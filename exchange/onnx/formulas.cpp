@@ -1,5 +1,6 @@
 // Elementwise ops as ONNX operators.
 #include <functional>
+#include <limits>
 
 #include "cinch/core/graph/engine_ops.hpp"
 #include "cinch/core/op.hpp"
@@ -66,8 +67,7 @@ Value softplus(const Value& a) { return relu(a) + log1p(exp(-abs(a))); }
 Value mod(const Value& a, const Value& b) {
   const Value r{a.graph, a.dtype,
                 a.graph->add("Mod", {a.name, b.name}, {{"fmod", std::int64_t{1}}})};
-  const Value wrong = both(is(r, 0).with("Not"),
-                           less(r, 0).with("Xor", less(b, 0)));
+  const Value wrong = both(is(r, 0).with("Not"), less(r, 0).with("Xor", less(b, 0)));
   return choose(wrong, r + b, r);
 }
 Value floor_div(const Value& a, const Value& b) {
@@ -83,9 +83,7 @@ Value whole_floor_div(const Value& a, const Value& b) {
   const Value divisor = choose(is(b, 0), b.number(1), b);
   return choose(is(b, 0), b.number(0), (a - a.with("Mod", divisor)) / divisor);
 }
-Value log1mexp(const Value& a) {
-  return choose(less(a, -ln2), log1p(-exp(a)), log(-expm1(a)));
-}
+Value log1mexp(const Value& a) { return choose(less(a, -ln2), log1p(-exp(a)), log(-expm1(a))); }
 Value logaddexp(const Value& a, const Value& b) {
   const Value gap = choose(a.with("Equal", b), a.number(0), -abs(a - b));
   return a.with("Max", b) + log1p(exp(gap));
@@ -108,7 +106,23 @@ Value softsign(const Value& a) {
 }
 /// 0 log b is 0 wherever the logarithm is defined.
 Value times_log(const Value& a, const Value& b, double least, const Value& logarithm) {
-  return choose(both(is(a, 0), less(b, least).with("Not")), a.number(0), a * logarithm);
+  const Value defined = b.number(least).with("LessOrEqual", b);
+  return choose(both(is(a, 0), defined), a.number(0), a * logarithm);
+}
+
+/// By the larger one, so that no square overflows.
+Value hypot(const Value& a, const Value& b) {
+  const Value x = abs(a), y = abs(b), most = x.with("Max", y);
+  const Value ratio = x.with("Min", y) / most, length = most * (1 + ratio * ratio).with("Sqrt");
+  const double infinite = std::numeric_limits<double>::infinity();
+  const Value ends = is(x, infinite).with("Or", is(y, infinite));
+  return choose(ends, a.number(infinite), choose(is(most, 0), most, length));
+}
+
+/// By atanh in the middle, where the logarithms cancel.
+Value logit(const Value& a) {
+  const Value t = 2 * a - 1;
+  return choose(less(abs(t), 0.5), log1p(2 * t / (1 - t)), log(a) - log1p(-a));
 }
 
 /// What an elementwise op is: one operator, or a formula.
@@ -129,6 +143,8 @@ const std::map<std::string_view, Formula>& formulas() {
       {"neg", {"Neg"}},
       {"square", {"", [](V a, V) { return a * a; }, "Mul"}},
       {"sqrt", {"Sqrt"}},
+      {"length", {"Sqrt"}},
+      {"logit", {"", [](V a, V) { return logit(a); }, "Log, Where"}},
       {"abs", {"Abs"}},
       {"sign", {"Sign"}},
       {"maximum", {"Max"}},
@@ -179,12 +195,17 @@ const std::map<std::string_view, Formula>& formulas() {
       {"relu", {"", [](V a, V) { return relu(a); }, "Where"}},
       {"softsign", {"", [](V a, V) { return softsign(a); }, "Abs, Div, Where"}},
       {"erf", {"Erf"}},
+      // What is left beyond a point is right to the rounding of 1.
+      {"erfc", {"", [](V a, V) { return 1 - a.with("Erf"); }, "Erf, Sub"}},
+      {"normal_cdf",
+       {"", [](V a, V) { return 0.5 * (1 + (0.70710678118654752440 * a).with("Erf")); },
+        "Erf, Add, Mul"}},
+      {"hypot", {"", [](V a, V b) { return hypot(a, b); }, "Max, Min, Div, Sqrt, Where"}},
       {"log1mexp", {"", [](V a, V) { return log1mexp(a); }, "Exp, Tanh, Log, Where"}},
       {"logaddexp", {"", [](V a, V b) { return logaddexp(a, b); }, "Max, Exp, Log, Where"}},
       {"log_cosh", {"", [](V a, V) { return log_cosh(a); }, "Exp, Tanh, Log, Where"}},
       {"xlogy", {"", [](V a, V b) { return times_log(a, b, 0, log(b)); }, "Log, Mul, Where"}},
-      {"xlog1py",
-       {"", [](V a, V b) { return times_log(a, b, -1, log1p(b)); }, "Log, Mul, Where"}},
+      {"xlog1py", {"", [](V a, V b) { return times_log(a, b, -1, log1p(b)); }, "Log, Mul, Where"}},
       {"sech", {"", [](V a, V) { return sech(a); }, "Exp, Abs, Div"}},
       {"sigmoid_slope", {"", [](V a, V) { return slope(a); }, "Exp, Abs, Div"}},
       {"one_minus_square", {"", [](V a, V) { return (1 - a) * (1 + a); }, "Sub, Add, Mul"}},
@@ -237,8 +258,8 @@ std::string add_formula(OnnxGraph& graph, const Expr& node) {
                       none = graph.add("Not", {inputs[0]});
     return graph.add("Or", {a, graph.add("And", {none, inputs[2]})});
   }
-  if (from == DType::bool_ && (op == "less" || op == "less_equal" || op == "maximum" ||
-                               op == "minimum")) {
+  if (from == DType::bool_ &&
+      (op == "less" || op == "less_equal" || op == "maximum" || op == "minimum")) {
     for (std::string& input : inputs) input = graph.cast(input, DType::int64);
     const std::string result = graph.add(f.op, inputs);
     return node.dtype() == DType::bool_ && !op.starts_with("less")

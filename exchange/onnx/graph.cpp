@@ -55,8 +55,8 @@ int onnx_type(DType dtype) {
 }
 
 OnnxGraph::OnnxGraph(const Lowered& graph) : lowered_(graph) {
-  for (const auto* all : {&graph.inputs, &graph.parameters, &graph.constants, &graph.outputs,
-                          &graph.updates}) {
+  for (const auto* all :
+       {&graph.inputs, &graph.parameters, &graph.constants, &graph.outputs, &graph.updates}) {
     for (const Named& one : *all) names_.take(one.name);
   }
   for (const Draw& draw : graph.draws) names_.take(draw.name);
@@ -95,8 +95,7 @@ std::string OnnxGraph::sorted(const std::string& x, const std::string& count, st
   return places;
 }
 
-std::string OnnxGraph::largest_places(const std::string& x,
-                                      const std::vector<Attribute>& windows) {
+std::string OnnxGraph::largest_places(const std::string& x, const std::vector<Attribute>& windows) {
   const std::string values = names_.fresh(text("v", next_), ""),
                     places = names_.fresh(text("v", next_, "_places"), "");
   add_as(values, "MaxPool", {x}, windows, places);

@@ -45,7 +45,7 @@ class OnnxGraph {
   std::string largest_places(const std::string& x, const std::vector<Attribute>& windows);
 
   std::string constant(const Tensor& value);
-  std::string number(DType dtype, double value);             ///< A scalar.
+  std::string number(DType dtype, double value);              ///< A scalar.
   std::string numbers(const std::vector<std::int64_t>& all);  ///< int64, of one axis.
   void initializer(const std::string& name, const Tensor& value);
 

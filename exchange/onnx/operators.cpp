@@ -26,7 +26,8 @@ std::string reduced(OnnxGraph& g, const Expr& y) {
   const std::string& x = operand(g, y, 0);
   const Attribute keep{"keepdims", std::int64_t{0}};
   if (axes.empty()) return x;
-  if (y.op().name == "sum") return g.add("ReduceSum", {x, g.numbers({axes.begin(), axes.end()})}, {keep});
+  if (y.op().name == "sum")
+    return g.add("ReduceSum", {x, g.numbers({axes.begin(), axes.end()})}, {keep});
   const std::string_view op = y.op().name == "max"   ? "ReduceMax"
                               : y.op().name == "min" ? "ReduceMin"
                                                      : "ReduceProd";
@@ -90,9 +91,9 @@ std::string narrowed(OnnxGraph& g, const Expr& y) {
   const Tensor* start = constant_value(y.inputs()[1]);
   if (start && step > 0 && length.is_number()) {
     const std::int64_t first = start->data<std::int64_t>()[0];
-    return g.add("Slice", {operand(g, y, 0), g.numbers({first}),
-                           g.numbers({first + length.factor * step}), g.numbers({axis}),
-                           g.numbers({step})});
+    return g.add("Slice",
+                 {operand(g, y, 0), g.numbers({first}), g.numbers({first + length.factor * step}),
+                  g.numbers({axis}), g.numbers({step})});
   }
   // A slice that ends beyond the axis would be cut short in silence; a row that is not there is an
   // error.
@@ -182,7 +183,8 @@ std::string embedded_diagonal(OnnxGraph& g, const Expr& y) {
   sizes.push_back({columns, {}});
   const Axes order = last_axes(y.rank(), d.row, d.column);
   Axes back(order.size());
-  for (std::size_t k = 0; k < order.size(); ++k) back[place(order[k])] = static_cast<std::int64_t>(k);
+  for (std::size_t k = 0; k < order.size(); ++k)
+    back[place(order[k])] = static_cast<std::int64_t>(k);
   return g.transposed(g.reshaped(flat, sizes), back);
 }
 
@@ -218,10 +220,9 @@ std::string take_along_axis(OnnxGraph& g, const Expr& y) {
 }
 
 std::string add_along_axis(OnnxGraph& g, const Expr& y) {
-  return g.add("ScatterElements",
-               {g.zeros(y.dtype(), g.sizes_of(y)), operand(g, y, 1), operand(g, y, 0)},
-               {axis_attribute(AlongAxis::of(y.attrs()).axis),
-                {"reduction", std::string_view("add")}});
+  return g.add(
+      "ScatterElements", {g.zeros(y.dtype(), g.sizes_of(y)), operand(g, y, 1), operand(g, y, 0)},
+      {axis_attribute(AlongAxis::of(y.attrs()).axis), {"reduction", std::string_view("add")}});
 }
 
 std::string running_sum(OnnxGraph& g, const Expr& y) {
@@ -239,6 +240,14 @@ std::string argsort(OnnxGraph& g, const Expr& y) {
 }
 
 std::string itself(OnnxGraph& g, const Expr& y) { return operand(g, y, 0); }
+
+/// Counted from the front.
+std::string checked_index(OnnxGraph& g, const Expr& y) {
+  const std::string& x = operand(g, y, 0);
+  if (!records::IndexCheck::of(y.attrs()).negatives) return x;
+  const std::string from_end = g.add("Add", {x, operand(g, y, 1)});
+  return g.add("Where", {g.add("Less", {x, g.number(DType::int64, 0)}), from_end, x});
+}
 
 struct Operator {
   Write write;
@@ -272,7 +281,7 @@ const std::map<std::string_view, Operator>& operators() {
       {"cumsum", {running_sum, "CumSum"}},
       {"argsort", {argsort, "TopK"}},
       {"checked_label", {itself, "Identity"}},
-      {"checked_index", {itself, "Identity"}},
+      {"checked_index", {checked_index, "Where"}},
   };
   return all;
 }
@@ -290,6 +299,12 @@ bool has_onnx_counterpart(const Expr& node) { return !onnx_counterpart(node.op()
 
 void add_node(OnnxGraph& graph, const Expr& node) {
   graph.at(node);
+  // Not every runtime takes operands without elements.
+  const Sizes sizes = graph.sizes_of(node);
+  if (std::ranges::find(sizes, Size{0, {}}) != sizes.end()) {
+    graph.name(node, graph.zeros(node.dtype(), sizes));
+    return;
+  }
   const auto found = operators().find(node.op().name);
   graph.name(node, !onnx_formula(node.op()).empty()   ? add_formula(graph, node)
                    : !onnx_windows(node.op()).empty() ? add_windows(graph, node)

@@ -1,9 +1,10 @@
 // Convolutions and pooling as ONNX operators.
+#include "cinch/ops/window/windows.hpp"
+
 #include <algorithm>
 
 #include "cinch/core/op.hpp"
 #include "cinch/exchange/onnx/graph.hpp"
-#include "cinch/ops/window/windows.hpp"
 
 namespace cinch::exchange {
 
@@ -88,19 +89,17 @@ std::string convolution_filters(OnnxGraph& g, const Expr& y) {
     // (e, c, h, w) as (c, e, h, w), groups with e or with c.
     if (lead == 0) return g.transposed(g.name_of(e), {1, 0, 2, 3});
     const Sizes s = g.sizes_of(e);
-    return group_with_channels
-               ? g.reshaped(g.transposed(g.name_of(e), {0, 2, 1, 3, 4}),
-                            {times(s[0], s[2]), s[1], s[3], s[4]})
-               : g.reshaped(g.transposed(g.name_of(e), {2, 0, 1, 3, 4}),
-                            {s[2], times(s[0], s[1]), s[3], s[4]});
+    return group_with_channels ? g.reshaped(g.transposed(g.name_of(e), {0, 2, 1, 3, 4}),
+                                            {times(s[0], s[2]), s[1], s[3], s[4]})
+                               : g.reshaped(g.transposed(g.name_of(e), {2, 0, 1, 3, 4}),
+                                            {s[2], times(s[0], s[1]), s[3], s[4]});
   };
   Axes padding{w[0].before, w[1].before, 0, 0}, width;
   for (std::size_t k = 0; k < 2; ++k) {
     width.push_back(g.known(y, lead + 2 + k));
     const std::int64_t needed =
         (width[k] - 1) * w[k].dilation + (g.known(out, lead + 2 + k) - 1) * w[k].stride + 1;
-    padding[2 + k] =
-        std::max<std::int64_t>(needed - g.known(x, lead + 2 + k) - w[k].before, 0);
+    padding[2 + k] = std::max<std::int64_t>(needed - g.known(x, lead + 2 + k) - w[k].before, 0);
   }
   std::string result = g.add("Conv", {turned(x, false), turned(out, true)},
                              {{"strides", dilations(w)},
@@ -130,9 +129,10 @@ std::string window_sum(OnnxGraph& g, const Expr& y) {
   const Windows w = windows::windows_of(y.attrs());
   const Expr& x = y.inputs()[0];
   const std::string maps = g.reshaped(g.name_of(x), as_maps(g.sizes_of(x)));
-  return g.reshaped(g.add("Conv", {maps, ones(g, w, y.dtype())},
-                          {{"strides", strides(w)}, {"pads", pads(w)}, {"dilations", dilations(w)}}),
-                    g.sizes_of(y));
+  return g.reshaped(
+      g.add("Conv", {maps, ones(g, w, y.dtype())},
+            {{"strides", strides(w)}, {"pads", pads(w)}, {"dilations", dilations(w)}}),
+      g.sizes_of(y));
 }
 
 std::string window_spread(OnnxGraph& g, const Expr& y) {
@@ -182,9 +182,9 @@ std::string unpool(OnnxGraph& g, const Expr& y) {
   const Expr &x = y.inputs()[0], &places = y.inputs()[1];
   const std::string from = g.reshaped(g.name_of(x), flat_maps(g.sizes_of(x))),
                     where = g.reshaped(g.name_of(places), flat_maps(g.sizes_of(places)));
-  const std::string all = g.add(
-      "ScatterElements", {g.zeros(y.dtype(), flat_maps(g.sizes_of(y))), where, from},
-      {{"axis", std::int64_t{1}}, {"reduction", std::string_view("add")}});
+  const std::string all =
+      g.add("ScatterElements", {g.zeros(y.dtype(), flat_maps(g.sizes_of(y))), where, from},
+            {{"axis", std::int64_t{1}}, {"reduction", std::string_view("add")}});
   return g.reshaped(all, g.sizes_of(y));
 }
 

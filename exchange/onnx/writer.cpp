@@ -75,9 +75,11 @@ void name_leaves(OnnxGraph& graph, const Lowered& lowered) {
 
 OnnxInterface write_onnx(const std::string& path, const FunctionSpec& spec,
                          const OnnxOptions& options) {
-  const Lowered lowered = exchange::lowered(
-      "write_onnx", spec,
-      {.sizes = options.sizes, .outputs = options.outputs, .batch = options.batch, .unknown_sizes = true});
+  const Lowered lowered = exchange::lowered("write_onnx", spec,
+                                            {.sizes = options.sizes,
+                                             .outputs = options.outputs,
+                                             .batch = options.batch,
+                                             .unknown_sizes = true});
   exchange::require_counterparts("write_onnx", lowered, "ONNX", exchange::has_onnx_counterpart);
 
   OnnxInterface result{lowered.name, {}, {}, {}, {}, {}};
@@ -102,7 +104,8 @@ OnnxInterface write_onnx(const std::string& path, const FunctionSpec& spec,
   const auto input = [&](const std::string& name, const Expr& value, const Expr& shown,
                          const char* what) {
     const std::string line = line_of(shown);
-    message.message(11, described(lowered, name, value, line.empty() ? what : text(what, ", ", line)));
+    message.message(11,
+                    described(lowered, name, value, line.empty() ? what : text(what, ", ", line)));
     return OnnxValue{name, open_type(lowered, value), shown, ""};
   };
   for (const Named& x : lowered.inputs)

@@ -1,4 +1,4 @@
-// Every op of the catalog, written as C and compared with its reference.
+// Every op of the catalog, written as C and as ONNX and compared with its reference.
 #include "cinch/ops/catalog.hpp"
 
 #include <doctest/doctest.h>
@@ -8,7 +8,6 @@
 #include <cstdlib>
 #include <fstream>
 #include <limits>
-#include <map>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -17,7 +16,9 @@
 #include "cinch/core/run/interpret.hpp"
 #include "cinch/exchange/c.hpp"
 #include "cinch/exchange/c/emitter.hpp"
+#include "cinch/exchange/onnx/graph.hpp"
 #include "exchange/compiled.hpp"
+#include "exchange/onnx_runs.hpp"
 #include "io/temporary_folder.hpp"
 #include "support/samples.hpp"
 
@@ -28,12 +29,21 @@ namespace {
 
 /// All examples of one op in one dtype: the outputs of one function.
 struct Case {
+  const Op* op;
   std::string name;
   std::vector<Expr> inputs;
   std::vector<Tensor> values;
   std::vector<Expr> outputs;
   std::vector<std::string> labels;
-  CInterface written;
+
+  FunctionSpec spec() const {
+    return {.inputs = inputs, .outputs = outputs, .allow_unused_inputs = true, .name = name};
+  }
+  std::vector<Tensor> expected() const {
+    std::vector<Binding> bindings;
+    for (std::size_t k = 0; k < inputs.size(); ++k) bindings.emplace_back(inputs[k], values[k]);
+    return cinch::running::interpret(outputs, bindings, /*watch=*/false);
+  }
 };
 
 /// An elementwise op of floats where functions end and overflow: alone, or in all pairs.
@@ -51,43 +61,31 @@ Sample special_sample(const Op& op, DType real) {
   return s;
 }
 
-/// Whether write_c() writes y; where not, the message must say why.
-bool is_written(const std::string& path, const Sample& s) {
+using Write = void (*)(const std::string& path, const FunctionSpec& spec);
+
+/// Whether `write` writes y; where not, the message must say why.
+bool is_written(Write write, const std::string& path, const Sample& s) {
   try {
-    write_c(path, {.inputs = s.inputs, .outputs = {s.y}, .allow_unused_inputs = true});
+    write(path, {.inputs = s.inputs, .outputs = {s.y}, .allow_unused_inputs = true});
     return true;
   } catch (const TypeError& e) {
     CAPTURE(s.label);
     const std::string what = e.what();
-    CHECK_MESSAGE((what.find("has no counterpart in C") != std::string::npos ||
+    CHECK_MESSAGE((what.find("has no counterpart in ") != std::string::npos ||
                    what.find("depends on a value") != std::string::npos),
                   what);
     return false;
   }
 }
 
-bool is_draw(const Op& op) { return &op == &random_uniform_op || &op == &random_normal_op; }
-
-const char* const table_head =
-    "# Ops in written files\n\n"
-    "What [write_c](manual/exchange.md) makes of each op of the catalog, written and compared with "
-    "its reference in both\ndtypes on the inputs that tests make from its examples: *arithmetic* "
-    "stands in the loop that uses it, *indices* are the\noperand's own at other places, *loops* "
-    "are of the op's own, *other ops* are what the compiler expands it into. What is\nrefused is "
-    "refused by name, with the user's line. Written by `scripts/tables`; do not edit.\n\n"
-    "| op | C |\n|---|---|\n";
-
-}  // namespace
-
-TEST_CASE("every op written as C computes what its reference does") {
-  const TemporaryFolder folder;
+/// What `write` takes of the examples of all ops, each op with special values besides.
+std::vector<Case> cases_for(Write write, const std::string& path) {
   std::mt19937 random(6);
-  std::vector<Case> cases;
-  std::map<std::string_view, int> written, refused_of;
+  std::vector<Case> result;
   for (const Op* op : all_ops()) {
     for (const DType real : {DType::float64, DType::float32}) {
-      Case c;
-      c.name = std::string(op->name) + (real == DType::float64 ? "_f64" : "_f32");
+      Case c{op, std::string(op->name) + (real == DType::float64 ? "_f64" : "_f32"), {}, {}, {},
+             {}};
       std::vector<Sample> samples;
       for (const Example& example : examples_of(*op)) {
         std::int64_t count = 0;
@@ -99,55 +97,116 @@ TEST_CASE("every op written as C computes what its reference does") {
       if (op->elementwise() && op->operands == Operands::real)
         samples.push_back(special_sample(*op, real));
       for (const Sample& s : samples) {
-        if (!is_written(folder / "one.c", s)) {
-          ++refused_of[op->name];
-          continue;
-        }
-        for (const Expr& x : s.inputs) c.inputs.push_back(x);
-        for (const Tensor& value : s.values) c.values.push_back(value);
+        if (!is_written(write, path, s)) continue;
+        c.inputs.insert(c.inputs.end(), s.inputs.begin(), s.inputs.end());
+        c.values.insert(c.values.end(), s.values.begin(), s.values.end());
         c.outputs.push_back(s.y);
         c.labels.push_back(s.label);
-        ++written[op->name];
       }
-      if (!c.outputs.empty()) cases.push_back(std::move(c));
+      if (!c.outputs.empty()) result.push_back(std::move(c));
     }
   }
-  std::vector<CInterface> all;
-  for (Case& c : cases) {
+  return result;
+}
+
+bool is_draw(const Op& op) { return &op == &random_uniform_op || &op == &random_normal_op; }
+
+void write_as_c(const std::string& path, const FunctionSpec& spec) { write_c(path, spec); }
+void write_as_onnx(const std::string& path, const FunctionSpec& spec) { write_onnx(path, spec); }
+
+const char* const table_head =
+    "# Ops in written files\n\n"
+    "What [write_c and write_onnx](manual/exchange.md) make of each op of the catalog, written and "
+    "compared with its reference\nin both dtypes on the inputs that tests make from its examples. "
+    "In C, *arithmetic* stands in the loop that uses it, *indices*\nare the operand's own at other "
+    "places, *loops* are of the op's own; in ONNX, operators are named. *Other ops* are what the\n"
+    "compiler expands an op into. What is refused is refused by name, with the user's line. "
+    "Written "
+    "by `scripts/tables`; do not\nedit.\n\n"
+    "| op | C | ONNX |\n|---|---|---|\n";
+
+/// A row's cell: what is said of the op itself, or what became of its examples.
+std::string cell(const Op& op, std::string_view own, const std::vector<Case>& cases) {
+  if (is_draw(op)) return "drawn by the caller";
+  if (!own.empty()) return std::string(own);
+  return std::ranges::any_of(cases, [&](const Case& c) { return c.op == &op; }) ? "other ops"
+                                                                                : "refused";
+}
+
+}  // namespace
+
+TEST_CASE("every op written as C computes what its reference does") {
+  const TemporaryFolder folder;
+  std::vector<Case> cases = cases_for(write_as_c, folder / "one.c");
+  std::vector<CInterface> written;
+  for (const Case& c : cases) {
     CAPTURE(c.name);
-    c.written = write_c(
-        folder / (c.name + ".c"),
-        {.inputs = c.inputs, .outputs = c.outputs, .allow_unused_inputs = true, .name = c.name});
-    all.push_back(c.written);
+    written.push_back(write_c(folder / (c.name + ".c"), c.spec()));
   }
-  const Compiled compiled(folder, all, "-O0");
-  for (Case& c : cases) {
+  const Compiled compiled(folder, written, "-O0");
+  for (std::size_t n = 0; n < cases.size(); ++n) {
+    Case& c = cases[n];
     CAPTURE(c.name);
-    std::vector<Tensor> draws, expected, results, none;
-    std::vector<Binding> bindings;
-    for (std::size_t k = 0; k < c.inputs.size(); ++k)
-      bindings.emplace_back(c.inputs[k], c.values[k]);
-    expected = cinch::running::interpret(c.outputs, bindings, /*watch=*/false);
-    for (const CParameter& draw : c.written.draws) draws.push_back(evaluate(draw.value));
-    for (const CParameter& y : c.written.outputs)
+    const std::vector<Tensor> expected = c.expected();
+    std::vector<Tensor> results, none;
+    for (const CParameter& y : written[n].outputs)
       results.emplace_back(y.type.dtype, y.type.shape());
-    REQUIRE(compiled.run(c.written, c.values, draws, none, none, results) == 0);
-    if (!draws.empty()) continue;
+    REQUIRE(compiled.run(written[n], c.values, none, none, none, results) == 0);
     for (std::size_t k = 0; k < results.size(); ++k) {
       CAPTURE(c.labels[k]);
       CHECK(distance(results[k], expected[k]) <= rounding(expected[k].dtype()));
     }
   }
+}
 
-  std::string table = table_head;
-  for (const Op* op : all_ops()) {
-    std::string_view how = exchange::c_counterpart(*op);
-    if (is_draw(*op)) how = "drawn by the caller";
-    if (how.empty()) how = written[op->name] > 0 ? "other ops" : "refused";
-    CAPTURE(op->name);
-    if (how == "refused" && op != &size_op) CHECK(refused_of[op->name] > 0);
-    table += "| " + std::string(op->name) + " | " + std::string(how) + " |\n";
+TEST_CASE("every op written as ONNX computes what its reference does") {
+  const TemporaryFolder folder;
+  const std::vector<Case> cases = cases_for(write_as_onnx, folder / "one.onnx");
+  std::vector<std::string> files;
+  std::vector<OnnxRun> runs;
+  for (const Case& c : cases) {
+    CAPTURE(c.name);
+    files.push_back(folder / (c.name + ".onnx"));
+    runs.push_back({files.back(), write_onnx(files.back(), c.spec()), c.values, {}});
   }
+  check_onnx(files);
+  const std::vector<OnnxResult> results = run_onnx(folder, runs);
+  int compared = 0, wide = 0;
+  for (std::size_t n = 0; n < results.size(); ++n) {
+    const Case& c = cases[n];
+    CAPTURE(c.name);
+    // Some of its operators onnxruntime computes in float32 alone.
+    if (c.name.ends_with("_f64") &&
+        results[n].error.find("find an implementation") != std::string::npos) {
+      ++wide;
+      continue;
+    }
+    CHECK(results[n].error == "");
+    if (!results[n].error.empty()) continue;
+    const std::vector<Tensor> expected = c.expected();
+    for (std::size_t k = 0; k < expected.size(); ++k) {
+      CAPTURE(c.labels[k]);
+      const std::vector<double>& found = results[n].last.at(runs[n].model.outputs[k].name);
+      REQUIRE(static_cast<std::int64_t>(found.size()) == expected[k].size());
+      Tensor result(DType::float64, expected[k].shape());
+      std::ranges::copy(found, result.data<double>().begin());
+      CHECK(distance(result, expected[k].cast(DType::float64)) <= rounding(expected[k].dtype()));
+      ++compared;
+    }
+  }
+  if (results.empty()) return;
+  CHECK(compared > 500);
+  CHECK(wide < 24);
+}
+
+TEST_CASE("docs/exchange.md says what becomes of every op in written files") {
+  const TemporaryFolder folder;
+  const std::vector<Case> in_c = cases_for(write_as_c, folder / "one.c"),
+                          in_onnx = cases_for(write_as_onnx, folder / "one.onnx");
+  std::string table = table_head;
+  for (const Op* op : all_ops())
+    table += "| " + std::string(op->name) + " | " + cell(*op, exchange::c_counterpart(*op), in_c) +
+             " | " + cell(*op, exchange::onnx_counterpart(*op), in_onnx) + " |\n";
   if (const char* docs = std::getenv("CINCH_TABLES"))
     std::ofstream(std::string(docs) + "/exchange.md") << table;
   std::ostringstream committed;

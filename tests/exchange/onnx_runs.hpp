@@ -29,7 +29,8 @@ struct OnnxResult {
 bool check_onnx(const std::vector<std::string>& files);
 
 /// One process of node for all. Empty, with a message, where node or onnxruntime-web is missing:
-/// the environment variable CINCH_ORT names the folder whose node_modules has it; without, npm says.
+/// the environment variable CINCH_ORT names the folder whose node_modules has it; without, npm
+/// says.
 std::vector<OnnxResult> run_onnx(const TemporaryFolder& folder, const std::vector<OnnxRun>& runs);
 
 }  // namespace cinch::testing
