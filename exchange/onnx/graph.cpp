@@ -4,6 +4,7 @@
 
 #include "cinch/core/op.hpp"
 #include "cinch/core/refusal.hpp"
+#include "cinch/exchange/graph/merge.hpp"
 
 namespace cinch::exchange {
 

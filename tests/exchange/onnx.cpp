@@ -3,8 +3,12 @@
 
 #include <doctest/doctest.h>
 
+#include <array>
 #include <cmath>
+#include <cstdlib>
+#include <filesystem>
 #include <fstream>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -72,5 +76,77 @@ TEST_CASE("training steps written as ONNX do what Cinch does, 100 of them") {
     CHECK(found.front() != found.back());
     for (const OnnxValue& p : runs[k].model.parameters)
       CHECK(furthest(result.last.at(p.next), as_shared(p.value).get()) < 1e-5);
+  }
+}
+
+TEST_CASE("the program of docs/manual/exchange.md trains by onnxruntime-web") {
+  const testing::TemporaryFolder folder;
+  RandomState random(1);
+  const Autoencoder model = autoencoder({6, 4}, random, {.dtype = DType::float64});
+  const Expr x = variable("x", DType::float64, {-1, 6}), h = model.encode(x);
+  const Expr cost = mean(cross_entropy(x, model.decode(h))) + 0.1 * mean(jacobian_norm2(h, x));
+  write_onnx(folder / "train_step.onnx",
+             {.inputs = {x}, .outputs = {cost}, .updates = sgd(cost, model.params(), 0.5)},
+             {.outputs = {"cost"}});
+  std::ostringstream page;
+  page << std::ifstream(CINCH_SOURCE_DIR "/docs/manual/exchange.md").rdbuf();
+  const std::string text = page.str();
+  const auto begin = text.find("```js\n"), end = text.find("```\n", begin + 6);
+  REQUIRE(end != std::string::npos);
+  std::ofstream(folder / "train.mjs") << text.substr(begin + 6, end - begin - 6);
+  const std::string modules = testing::node_modules(folder);
+  if (modules.empty()) return;
+  std::filesystem::create_directory_symlink(modules + "/node_modules", folder / "node_modules");
+  REQUIRE(std::system(("cd " + folder.path() + " && node train.mjs > printed").c_str()) == 0);
+  std::string printed;
+  std::getline(std::ifstream(folder / "printed") >> std::ws, printed);
+  // What the C program on that page prints.
+  CHECK(text.find("status 0, " + printed + "\n") != std::string::npos);
+  CHECK(printed.starts_with("cost 0.0"));
+}
+
+TEST_CASE("what has no counterpart in ONNX is refused before anything is written") {
+  const testing::TemporaryFolder folder;
+  const std::string path = folder / "f.onnx";
+  const Expr a = dmatrix("a");
+  CHECK_THROWS_WITH_AS(write_onnx(path, {.inputs = {a}, .outputs = {inverse(a)}}),
+                       doctest::Contains("the op inverse has no counterpart in ONNX: inverse(a)"),
+                       TypeError);
+  CHECK_THROWS_WITH_AS(write_onnx(path, {.inputs = {a}, .outputs = {diag(a)}}),
+                       doctest::Contains("has no counterpart in ONNX where the size of one"),
+                       TypeError);
+  CHECK_THROWS_WITH_AS(write_onnx(path, {.inputs = {a}, .outputs = {a}}, {.sizes = {{3}}}),
+                       doctest::Contains("do not fit the input a"), TypeError);
+  CHECK(folder.entries() == 0);
+  CHECK_THROWS_AS(write_onnx(folder / "none/f.onnx", {.inputs = {a}, .outputs = {exp(a)}}),
+                  FileError);
+  write_onnx(path, {.inputs = {a}, .outputs = {exp(a)}});
+  CHECK(folder.entries() == 1);
+}
+
+TEST_CASE("sizes that are not known stand in ONNX files by name, and run as any number") {
+  const testing::TemporaryFolder folder;
+  const Expr a = dmatrix("a"), b = dmatrix("b");
+  const Expr y = softmax(dot(a, b)) - mean(a), rows = sum(a, 1) * cast(size(a, 0), DType::float64);
+  const OnnxInterface model = write_onnx(
+      folder / "f.onnx", {.inputs = {a, b}, .outputs = {y, rows, concatenate({a, a}, 0)}});
+  CHECK_FALSE(model.outputs[0].type.dims[0].known());
+  CHECK(model.inputs[0].type.dims[1].known() == false);
+  testing::check_onnx({folder / "f.onnx"});
+  std::vector<testing::OnnxRun> runs;
+  RandomState random(1);
+  for (const auto& [n, k, m] : std::vector<std::array<std::int64_t, 3>>{{1, 2, 3}, {7, 1, 4}})
+    runs.push_back({folder / "f.onnx",
+                    model,
+                    {random.uniform(-1, 1, {n, k}), random.uniform(-1, 1, {k, m})},
+                    {}});
+  const std::vector<testing::OnnxResult> results = testing::run_onnx(folder, runs);
+  const Function f = function({.inputs = {a, b}, .outputs = {y, rows, concatenate({a, a}, 0)}});
+  for (std::size_t k = 0; k < results.size(); ++k) {
+    CHECK(results[k].error == "");
+    if (!results[k].error.empty()) continue;
+    const std::vector<Tensor> expected = f(runs[k].inputs);
+    for (std::size_t o = 0; o < expected.size(); ++o)
+      CHECK(furthest(results[k].last.at(model.outputs[o].name), expected[o]) < 1e-12);
   }
 }

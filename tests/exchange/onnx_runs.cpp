@@ -36,25 +36,6 @@ void write_tensor(std::ostream& out, const std::string& name, const Tensor& valu
   out << "]},\n";
 }
 
-/// The folder that has node_modules/onnxruntime-web; "" where there is none.
-std::string modules(const TemporaryFolder& folder) {
-  std::vector<std::string> places;
-  if (const char* named = std::getenv("CINCH_ORT")) {
-    places.emplace_back(named);
-  } else {
-    const std::string said = folder / "npm_root";
-    if (std::system(("npm root --global > " + said + " 2> /dev/null").c_str()) == 0) {
-      std::string root;
-      std::getline(std::ifstream(said) >> std::ws, root);
-      places.push_back(std::filesystem::path(root).parent_path().string());
-    }
-  }
-  for (const std::string& place : places) {
-    if (std::filesystem::exists(place + "/node_modules/onnxruntime-web")) return place;
-  }
-  return "";
-}
-
 }  // namespace
 
 bool check_onnx(const std::vector<std::string>& files) {
@@ -74,18 +55,34 @@ bool check_onnx(const std::vector<std::string>& files) {
   return true;
 }
 
-std::vector<OnnxResult> run_onnx(const TemporaryFolder& folder, const std::vector<OnnxRun>& runs) {
+std::string node_modules(const TemporaryFolder& folder) {
   if (std::system("command -v node > /dev/null") != 0) {
     MESSAGE("node is not installed: the files are not run");
-    return {};
+    return "";
   }
-  const std::string place = modules(folder);
-  if (place.empty()) {
-    MESSAGE(
-        "onnxruntime-web is not installed: the files are not run. npm install --ignore-scripts "
-        "--prefix FOLDER onnxruntime-web, and CINCH_ORT=FOLDER");
-    return {};
+  std::vector<std::string> places;
+  if (const char* named = std::getenv("CINCH_ORT")) {
+    places.emplace_back(named);
+  } else {
+    const std::string said = folder / "npm_root";
+    if (std::system(("npm root --global > " + said + " 2> /dev/null").c_str()) == 0) {
+      std::string root;
+      std::getline(std::ifstream(said) >> std::ws, root);
+      places.push_back(std::filesystem::path(root).parent_path().string());
+    }
   }
+  for (const std::string& place : places) {
+    if (std::filesystem::exists(place + "/node_modules/onnxruntime-web")) return place;
+  }
+  MESSAGE(
+      "onnxruntime-web is not installed: the files are not run. npm install --ignore-scripts "
+      "--prefix FOLDER onnxruntime-web, and CINCH_ORT=FOLDER");
+  return "";
+}
+
+std::vector<OnnxResult> run_onnx(const TemporaryFolder& folder, const std::vector<OnnxRun>& runs) {
+  const std::string place = node_modules(folder);
+  if (place.empty()) return {};
   std::ofstream cases(folder / "cases.mjs");
   cases << "export default [\n";
   for (std::size_t r = 0; r < runs.size(); ++r) {

@@ -28,9 +28,11 @@ struct OnnxResult {
 /// Whether python3-onnx is installed; then all files have to be accepted.
 bool check_onnx(const std::vector<std::string>& files);
 
-/// One process of node for all. Empty, with a message, where node or onnxruntime-web is missing:
-/// the environment variable CINCH_ORT names the folder whose node_modules has it; without, npm
-/// says.
+/// The folder whose node_modules has onnxruntime-web: the environment variable CINCH_ORT names it;
+/// without, npm says. "", with a message, where that or node is missing.
+std::string node_modules(const TemporaryFolder& folder);
+
+/// One process of node for all. Empty where node_modules() is.
 std::vector<OnnxResult> run_onnx(const TemporaryFolder& folder, const std::vector<OnnxRun>& runs);
 
 }  // namespace cinch::testing
