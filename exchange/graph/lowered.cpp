@@ -98,54 +98,91 @@ struct Compiled {
   NodeMap<std::vector<Size>> sizes;
 };
 
-/// All ways to take some of `count` sizes for the same: the class of each, 0, 1, ... in order of
-/// appearance, those with most classes first. Of many sizes only that each is its own, and that all
-/// are one.
-std::vector<std::vector<int>> partitions(std::size_t count) {
-  constexpr std::size_t few = 5;
-  std::vector<int> own(count), one(count, 0);
+/// What each of the unknown sizes is taken for: a class of its own or one that it shares, 0, 1, ...
+/// in order of appearance, or a number, -1 - k for the k-th of those that there are.
+using Way = std::vector<int>;
+
+/// All ways, those with most classes first. Where there are too many, that each is its own, and
+/// that all are one.
+std::vector<Way> ways_for(std::size_t count, std::size_t numbers) {
+  Way own(count), one(count, 0);
   std::iota(own.begin(), own.end(), 0);
-  if (count > few) return {own, one};
-  std::vector<std::vector<int>> result{{}};
+  const auto classes_of = [](const Way& way) {
+    return way.empty() ? 0 : std::max(*std::ranges::max_element(way), -1) + 1;
+  };
+  constexpr std::size_t most = 4096;
+  std::vector<Way> result{{}};
   for (std::size_t k = 0; k < count; ++k) {
-    std::vector<std::vector<int>> longer;
-    for (const std::vector<int>& shorter : result) {
-      const int classes = shorter.empty() ? 0 : *std::ranges::max_element(shorter) + 1;
-      for (int c = classes; c >= 0; --c) {
+    std::vector<Way> longer;
+    for (const Way& shorter : result) {
+      for (int c = classes_of(shorter); c >= -static_cast<int>(numbers); --c) {
         longer.push_back(shorter);
         longer.back().push_back(c);
       }
     }
+    if (longer.size() > most) return {own, one};
     result = std::move(longer);
   }
-  std::ranges::stable_sort(result, [](const auto& a, const auto& b) {
-    return !a.empty() && *std::ranges::max_element(a) > *std::ranges::max_element(b);
-  });
+  std::ranges::stable_sort(
+      result, [&](const Way& a, const Way& b) { return classes_of(a) > classes_of(b); });
   return result;
 }
 
 /// The symbols with one for each class.
-Symbols joined(const Symbols& symbols, const std::vector<int>& classes) {
+Symbols joined(const Symbols& symbols, const Way& way) {
   Symbols result;
-  for (std::size_t k = 0; k < classes.size(); ++k) {
-    if (classes[k] == static_cast<int>(result.all.size())) result.all.push_back(symbols.all[k]);
+  for (std::size_t k = 0; k < way.size(); ++k) {
+    if (way[k] == static_cast<int>(result.all.size())) result.all.push_back(symbols.all[k]);
   }
-  for (const auto& [dim, k] : symbols.of_dim)
-    result.of_dim[dim] = classes[static_cast<std::size_t>(k)];
+  for (const auto& [dim, k] : symbols.of_dim) {
+    if (way[static_cast<std::size_t>(k)] >= 0)
+      result.of_dim[dim] = way[static_cast<std::size_t>(k)];
+  }
   return result;
 }
 
-/// Sizes that are not known are taken for different ones as far as the formula lets them be.
+/// The sizes with numbers where `way` has some.
+std::vector<Shape> numbered(std::vector<Shape> sizes, std::span<const Expr> inputs,
+                            const Symbols& symbols, const Way& way, const Shape& numbers) {
+  for (std::size_t k = 0; k < inputs.size(); ++k) {
+    for (std::size_t axis = 0; axis < sizes[k].size(); ++axis) {
+      if (sizes[k][axis] >= 0) continue;
+      const int symbol = symbols.of_dim.at(inputs[k].dims()[axis].symbol());
+      const int taken = way[static_cast<std::size_t>(symbol)];
+      if (taken < 0) sizes[k][axis] = numbers[static_cast<std::size_t>(-1 - taken)];
+    }
+  }
+  return sizes;
+}
+
+/// Sizes above 1 of variables that have some.
+Shape known_sizes(std::span<const Expr> nodes) {
+  Shape result;
+  constexpr std::size_t most = 16;
+  for (const Expr& node : nodes) {
+    if (!graphs::is_leaf(node)) continue;
+    for (const Dim dim : node.dims()) {
+      if (dim.known() && dim.size() > 1 && result.size() < most &&
+          std::ranges::find(result, dim.size()) == result.end())
+        result.push_back(dim.size());
+    }
+  }
+  return result;
+}
+
+/// Sizes that are not known are taken for different ones as far as the formula lets them be; where
+/// it does not, for others or for sizes of variables.
 Compiled compiled_for(const char* function, const compiling::Program& program,
-                      std::span<const Expr> roots, const std::vector<Shape>& wanted,
+                      std::span<const Expr> roots, const std::vector<Shape>& given,
                       const Lowering& options) {
-  const Symbols separate = symbols_of(function, program.inputs, wanted, options.unknown_sizes);
+  const Symbols separate = symbols_of(function, program.inputs, given, options.unknown_sizes);
+  const std::vector<Expr> nodes = topological(roots);
   // Primes, other than all sizes that there are.
   std::vector<std::int64_t> used, first, second;
-  for (const Expr& node : topological(roots)) {
+  for (const Expr& node : nodes) {
     for (const Dim dim : node.dims()) used.push_back(dim.known() ? dim.size() : 0);
   }
-  for (const Shape& shape : wanted) used.insert(used.end(), shape.begin(), shape.end());
+  for (const Shape& shape : given) used.insert(used.end(), shape.begin(), shape.end());
   std::int64_t next = std::max<std::int64_t>(options.batch, 11);
   const auto prime = [&] {
     while (!is_prime(next) || std::ranges::find(used, next) != used.end()) ++next;
@@ -156,21 +193,26 @@ Compiled compiled_for(const char* function, const compiling::Program& program,
     second.push_back(prime());
   }
   Symbols symbols;
+  std::vector<Shape> wanted;
   const auto compile = [&](const std::vector<std::int64_t>& primes) {
     const std::span<const std::int64_t> unknown(primes.data(), symbols.all.size());
     return sized(function, program, symbols, unknown, roots,
                  shapes_of(wanted, symbols, program.inputs, unknown));
   };
   Compiled result;
-  const std::vector<std::vector<int>> ways = partitions(separate.all.size());
+  const Shape numbers = known_sizes(nodes);
+  const std::vector<Way> ways = ways_for(separate.all.size(), numbers.size());
   for (std::size_t k = 0; k < ways.size(); ++k) {
     symbols = joined(separate, ways[k]);
+    wanted = numbered(given, program.inputs, separate, ways[k], numbers);
     try {
       result.graph = compile(first);
       break;
-    } catch (const TypeError&) {
-      // The last one says what is wrong whatever the sizes.
-      if (k + 1 == ways.size()) throw;
+    } catch (const TypeError& e) {
+      if (k + 1 < ways.size()) continue;
+      if (separate.all.empty()) throw;
+      throw TypeError(text(e.what(), "\n  Sizes that are not known were tried as ", first[0],
+                           " and other numbers: .sizes says which they are"));
     }
   }
   result.unknown = symbols.all;

@@ -25,8 +25,8 @@ struct Symbols {
 };
 
 /// `roots`, of `program`, for inputs of these shapes. Sizes that are not known are given by primes,
-/// `unknown`; where they are used as numbers their variables stand. Throws TypeError, in the name of
-/// `function`, for sizes that depend on values.
+/// `unknown`; where they are used as numbers their variables stand. Throws TypeError, in the name
+/// of `function`, for sizes that depend on values.
 Sized sized(const char* function, const compiling::Program& program, const Symbols& symbols,
             std::span<const std::int64_t> unknown, std::span<const Expr> roots,
             std::span<const Shape> shapes);
