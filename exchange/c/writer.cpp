@@ -1,7 +1,8 @@
+#include "cinch/exchange/c/writer.hpp"
+
 #include <algorithm>
 
 #include "cinch/core/graph/leaves.hpp"
-#include "cinch/exchange/c.hpp"
 #include "cinch/exchange/c/emitter.hpp"
 #include "cinch/io/file.hpp"
 #include "cinch/ops/random.hpp"
@@ -36,9 +37,8 @@ std::string copied(const std::string& to, const std::string& from, const Type& t
 
 }  // namespace
 
-CInterface write_c(const std::string& path, const FunctionSpec& spec, const COptions& options) {
-  if (!path.ends_with(".c") || path.size() < 3)
-    throw FileError("write_c: the file must be named like step.c, not " + printable(path));
+exchange::CSource exchange::c_source(const std::string& file, const FunctionSpec& spec,
+                                     const COptions& options) {
   const exchange::Lowered graph =
       exchange::lowered("write_c", spec, {.sizes = options.sizes, .outputs = options.outputs});
   exchange::require_counterparts("write_c", graph, "C", exchange::has_c_counterpart);
@@ -102,8 +102,7 @@ CInterface write_c(const std::string& path, const FunctionSpec& spec, const COpt
   }
   result.memory = bytes;
 
-  const std::string stem = path.substr(0, path.size() - 2);
-  const std::string file = stem.substr(stem.find_last_of('/') + 1), header = file + ".h";
+  const std::string header = file + ".h";
   const std::string guard = graph.name + "_H_";
   const std::string size = std::to_string(result.memory);
   const std::string head =
@@ -122,9 +121,18 @@ CInterface write_c(const std::string& path, const FunctionSpec& spec, const COpt
       " {\n  unsigned char *const bytes = (unsigned char *)memory;\n"
       "  (void)bytes;\n" +
       unused + emitter.statements() + "\n" + before + ends + late + "  return 0;\n}\n";
-  replace_file(stem + ".h", head);
-  replace_file(path, body);
-  return result;
+  return {std::move(result), head, body};
+}
+
+CInterface write_c(const std::string& path, const FunctionSpec& spec, const COptions& options) {
+  if (!path.ends_with(".c") || path.size() < 3)
+    throw FileError("write_c: the file must be named like step.c, not " + printable(path));
+  const std::string stem = path.substr(0, path.size() - 2);
+  exchange::CSource source =
+      exchange::c_source(stem.substr(stem.find_last_of('/') + 1), spec, options);
+  replace_file(stem + ".h", source.header);
+  replace_file(path, source.body);
+  return std::move(source.interface);
 }
 
 }  // namespace cinch

@@ -1,9 +1,11 @@
+#include "cinch/exchange/onnx/writer.hpp"
+
 #include <algorithm>
+#include <utility>
 
 #include "cinch/core/graph/leaves.hpp"
 #include "cinch/core/shared.hpp"
 #include "cinch/core/version.hpp"
-#include "cinch/exchange/onnx.hpp"
 #include "cinch/exchange/onnx/graph.hpp"
 #include "cinch/io/file.hpp"
 #include "cinch/ops/random.hpp"
@@ -73,8 +75,7 @@ void name_leaves(OnnxGraph& graph, const Lowered& lowered) {
 
 }  // namespace
 
-OnnxInterface write_onnx(const std::string& path, const FunctionSpec& spec,
-                         const OnnxOptions& options) {
+exchange::OnnxModel exchange::onnx_model(const FunctionSpec& spec, const OnnxOptions& options) {
   const Lowered lowered = exchange::lowered("write_onnx", spec,
                                             {.sizes = options.sizes,
                                              .outputs = options.outputs,
@@ -141,10 +142,16 @@ OnnxInterface write_onnx(const std::string& path, const FunctionSpec& spec,
   for (const OnnxValue& p : result.parameters) property("next of " + p.name, p.next);
   for (const OnnxValue& draw : result.draws)
     property("draw of " + draw.name, distribution_of(draw.value));
-  if (model.bytes().size() > 0x7fffffff)
+  return {std::move(result), model.bytes()};
+}
+
+OnnxInterface write_onnx(const std::string& path, const FunctionSpec& spec,
+                         const OnnxOptions& options) {
+  exchange::OnnxModel model = exchange::onnx_model(spec, options);
+  if (model.bytes.size() > 0x7fffffff)
     file_error(path, "an ONNX file holds at most 2 GB, and this one would be larger");
-  replace_file(path, model.bytes());
-  return result;
+  replace_file(path, model.bytes);
+  return std::move(model.interface);
 }
 
 }  // namespace cinch

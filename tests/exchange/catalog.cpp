@@ -16,7 +16,9 @@
 #include "cinch/core/run/interpret.hpp"
 #include "cinch/exchange/c.hpp"
 #include "cinch/exchange/c/emitter.hpp"
+#include "cinch/exchange/c/writer.hpp"
 #include "cinch/exchange/onnx/graph.hpp"
+#include "cinch/exchange/onnx/writer.hpp"
 #include "exchange/compiled.hpp"
 #include "exchange/onnx_runs.hpp"
 #include "io/temporary_folder.hpp"
@@ -61,12 +63,12 @@ Sample special_sample(const Op& op, DType real) {
   return s;
 }
 
-using Write = void (*)(const std::string& path, const FunctionSpec& spec);
+using Write = void (*)(const FunctionSpec& spec);
 
 /// Whether `write` writes y; where not, the message must say why.
-bool is_written(Write write, const std::string& path, const Sample& s) {
+bool is_written(Write write, const Sample& s) {
   try {
-    write(path, {.inputs = s.inputs, .outputs = {s.y}, .allow_unused_inputs = true});
+    write({.inputs = s.inputs, .outputs = {s.y}, .allow_unused_inputs = true});
     return true;
   } catch (const TypeError& e) {
     CAPTURE(s.label);
@@ -79,7 +81,7 @@ bool is_written(Write write, const std::string& path, const Sample& s) {
 }
 
 /// What `write` takes of the examples of all ops, each op with special values besides.
-std::vector<Case> cases_for(Write write, const std::string& path) {
+std::vector<Case> cases_for(Write write) {
   std::mt19937 random(6);
   std::vector<Case> result;
   for (const Op* op : all_ops()) {
@@ -97,7 +99,7 @@ std::vector<Case> cases_for(Write write, const std::string& path) {
       if (op->elementwise() && op->operands == Operands::real)
         samples.push_back(special_sample(*op, real));
       for (const Sample& s : samples) {
-        if (!is_written(write, path, s)) continue;
+        if (!is_written(write, s)) continue;
         c.inputs.insert(c.inputs.end(), s.inputs.begin(), s.inputs.end());
         c.values.insert(c.values.end(), s.values.begin(), s.values.end());
         c.outputs.push_back(s.y);
@@ -111,8 +113,9 @@ std::vector<Case> cases_for(Write write, const std::string& path) {
 
 bool is_draw(const Op& op) { return &op == &random_uniform_op || &op == &random_normal_op; }
 
-void write_as_c(const std::string& path, const FunctionSpec& spec) { write_c(path, spec); }
-void write_as_onnx(const std::string& path, const FunctionSpec& spec) { write_onnx(path, spec); }
+// Without files, each of which is waited for until it is on the disk.
+void write_as_c(const FunctionSpec& spec) { exchange::c_source("one", spec, {}); }
+void write_as_onnx(const FunctionSpec& spec) { exchange::onnx_model(spec, {}); }
 
 const char* const table_head =
     "# Ops in written files\n\n"
@@ -137,11 +140,14 @@ std::string cell(const Op& op, std::string_view own, const std::vector<Case>& ca
 
 TEST_CASE("every op written as C computes what its reference does") {
   const TemporaryFolder folder;
-  std::vector<Case> cases = cases_for(write_as_c, folder / "one.c");
+  std::vector<Case> cases = cases_for(write_as_c);
   std::vector<CInterface> written;
   for (const Case& c : cases) {
     CAPTURE(c.name);
-    written.push_back(write_c(folder / (c.name + ".c"), c.spec()));
+    const exchange::CSource source = exchange::c_source(c.name, c.spec(), {});
+    std::ofstream(folder / (c.name + ".h")) << source.header;
+    std::ofstream(folder / (c.name + ".c")) << source.body;
+    written.push_back(source.interface);
   }
   const Compiled compiled(folder, written, "-O0");
   for (std::size_t n = 0; n < cases.size(); ++n) {
@@ -161,13 +167,15 @@ TEST_CASE("every op written as C computes what its reference does") {
 
 TEST_CASE("every op written as ONNX computes what its reference does") {
   const TemporaryFolder folder;
-  const std::vector<Case> cases = cases_for(write_as_onnx, folder / "one.onnx");
+  const std::vector<Case> cases = cases_for(write_as_onnx);
   std::vector<std::string> files;
   std::vector<OnnxRun> runs;
   for (const Case& c : cases) {
     CAPTURE(c.name);
     files.push_back(folder / (c.name + ".onnx"));
-    runs.push_back({files.back(), write_onnx(files.back(), c.spec()), c.values, {}});
+    const exchange::OnnxModel model = exchange::onnx_model(c.spec(), {});
+    std::ofstream(files.back(), std::ios::binary) << model.bytes;
+    runs.push_back({files.back(), model.interface, c.values, {}});
   }
   check_onnx(files);
   const std::vector<OnnxResult> results = run_onnx(folder, runs);
@@ -200,9 +208,7 @@ TEST_CASE("every op written as ONNX computes what its reference does") {
 }
 
 TEST_CASE("docs/exchange.md says what becomes of every op in written files") {
-  const TemporaryFolder folder;
-  const std::vector<Case> in_c = cases_for(write_as_c, folder / "one.c"),
-                          in_onnx = cases_for(write_as_onnx, folder / "one.onnx");
+  const std::vector<Case> in_c = cases_for(write_as_c), in_onnx = cases_for(write_as_onnx);
   std::string table = table_head;
   for (const Op* op : all_ops())
     table += "| " + std::string(op->name) + " | " + cell(*op, exchange::c_counterpart(*op), in_c) +
