@@ -20,6 +20,7 @@
 #include "cinch/core/variables.hpp"
 #include "cinch/exchange/c.hpp"
 #include "cinch/exchange/onnx.hpp"
+#include "cinch/exchange/read_onnx.hpp"
 #include "cinch/io/bytes.hpp"
 #include "cinch/io/csv.hpp"
 #include "cinch/io/idx.hpp"
