@@ -16,10 +16,10 @@ namespace CINCH_PUBLIC cinch {
 ///     const Expr x = matrix("x"), h = encoder(x);
 ///     const Expr penalty = mean(jacobian_norm2(h, x));
 struct OnnxNetwork {
-  std::vector<Expr> inputs;         ///< Variables that are called as the file calls them.
-  std::vector<Expr> outputs;        ///< Of these.
-  std::vector<Shared> params;       ///< What may be trained: weights and biases, in their order.
-  std::vector<Shared> constants;    ///< What is kept: statistics of normalization.
+  std::vector<Expr> inputs;       ///< Variables that are called as the file calls them.
+  std::vector<Expr> outputs;      ///< Of these.
+  std::vector<Shared> params;     ///< What may be trained: weights and biases, in their order.
+  std::vector<Shared> constants;  ///< What is kept: statistics of normalization.
 
   /// The first output for an x in place of the only input. Throws TypeError where there are several
   /// inputs or x has another type.

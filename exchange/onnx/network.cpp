@@ -299,8 +299,8 @@ Expr constant_of(const Call& c) {
     return constant(Tensor::full(DType::float32, {}, one->real));
   if (const ReadAttribute* one = c.find("value_int")) return constant(Tensor(one->number));
   if (const ReadAttribute* all = c.find("value_ints"))
-    return constant(Tensor::from<std::int64_t>({static_cast<std::int64_t>(all->numbers.size())},
-                                               all->numbers));
+    return constant(
+        Tensor::from<std::int64_t>({static_cast<std::int64_t>(all->numbers.size())}, all->numbers));
   throw Wrong{"its value is of a kind that is not read"};
 }
 
@@ -360,8 +360,7 @@ const std::map<std::string_view, Operator>& operators() {
       {"Min", of_all<minimum>},
       {"Mul", [](const Call& c) { return c[0] * c[1]; }},
       {"Neg", [](const Call& c) { return -c[0]; }},
-      {"PRelu",
-       [](const Call& c) { return maximum(c[0], 0) + c[1] * minimum(c[0], 0); }},
+      {"PRelu", [](const Call& c) { return maximum(c[0], 0) + c[1] * minimum(c[0], 0); }},
       {"Pow", of_two<pow>},
       {"Reciprocal", [](const Call& c) { return 1 / c[0]; }},
       {"ReduceMax", reduced<max>},
@@ -378,7 +377,8 @@ const std::map<std::string_view, Operator>& operators() {
       {"Sqrt", of_one<sqrt>},
       {"Squeeze", squeezed},
       {"Sub", [](const Call& c) { return c[0] - c[1]; }},
-      {"Sum", [](const Call& c) {
+      {"Sum",
+       [](const Call& c) {
          Expr y = c[0];
          for (std::size_t k = 1; k < c.count(); ++k) y = y + c[k];
          return y;
@@ -456,8 +456,8 @@ class Importer {
   }
 
   void add(const ReadNode& node) {
-    const std::string where =
-        "the operator " + printable(node.op) + (node.name.empty() ? "" : " " + printable(node.name));
+    const std::string where = "the operator " + printable(node.op) +
+                              (node.name.empty() ? "" : " " + printable(node.name));
     const auto known = operators().find(node.op);
     if (known == operators().end() || !(node.domain.empty() || node.domain == "ai.onnx"))
       file_error(path_, where + " is not known: feed-forward networks are read");
@@ -487,8 +487,8 @@ Expr OnnxNetwork::operator()(const Arg& x) const {
                          " inputs is no function of one: put others in place of .inputs by "
                          "substitute()"));
   if (x->dtype() != inputs[0].dtype() || x->rank() != inputs[0].rank())
-    throw TypeError(text("the network takes ", text(inputs[0].type()), ", and it is given ",
-                         text(x->type())));
+    throw TypeError(
+        text("the network takes ", text(inputs[0].type()), ", and it is given ", text(x->type())));
   return substitute(std::span(outputs.data(), 1), {{inputs[0], x}})[0];
 }
 

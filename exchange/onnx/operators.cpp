@@ -115,7 +115,8 @@ std::string placed(OnnxGraph& g, const std::string& x, DType dtype, Sizes sizes,
 }
 
 std::string embedded(OnnxGraph& g, const Expr& y) {
-  const auto [axis, step] = Narrowing::of(y.attrs());
+  const Narrowing narrowing = Narrowing::of(y.attrs());
+  const std::int64_t axis = narrowing.axis, step = narrowing.step;
   const Expr& x = y.inputs()[0];
   const Size inner = g.sizes_of(x)[place(axis)], outer = g.sizes_of(y)[place(axis)];
   if (step == 1 && y.dtype() != DType::bool_) {

@@ -171,7 +171,8 @@ std::pair<std::string, Tensor> tensor_of(Fields f) {
     count *= static_cast<std::uint64_t>(n);
   }
   if (count * width != bytes.size() || sizes.size() > 64)
-    f.fail(text("the tensor ", printable(name), " has another number of elements than its sizes say"));
+    f.fail(
+        text("the tensor ", printable(name), " has another number of elements than its sizes say"));
   Tensor result(dtype, sizes);
   dispatch(dtype, [&]<class T> {
     if (code == 6) {

@@ -38,8 +38,7 @@ class Model {
       shape.message(1, dim);
     }
     graph_.message(11, Message().text(1, name).message(
-                           2, Message().message(
-                                  1, Message().number(1, dtype).message(2, shape))));
+                           2, Message().message(1, Message().number(1, dtype).message(2, shape))));
   }
   void tensor(const std::string& name, const Tensor& value) {
     Message tensor;
@@ -172,8 +171,8 @@ TEST_CASE("what write_onnx() writes of an encoder read_onnx() reads") {
   const OnnxNetwork encoder = read_onnx(folder / "e.onnx");
   CHECK(encoder.params.size() == 4);
   const Tensor value = random.uniform(-1, 1, {4, 6});
-  CHECK(testing::distance(evaluate(encoder(x), {{x, value}}),
-                          evaluate(m.encode(x), {{x, value}})) < 1e-14);
+  CHECK(testing::distance(evaluate(encoder(x), {{x, value}}), evaluate(m.encode(x), {{x, value}})) <
+        1e-14);
   CHECK_THROWS_WITH_AS(encoder(matrix("y")), doctest::Contains("the network takes float64 (?, 6)"),
                        TypeError);
 }
@@ -249,15 +248,17 @@ TEST_CASE("ONNX files that are no networks are errors that name the file and the
   CHECK(refused(with("Conv")).starts_with("the operator Conv Conv_y: it is neither of one"));
   Model loose;
   loose.node("Relu", {"x"}, "y");
-  CHECK(refused(loose.bytes("y")) ==
-        "the operator Relu Relu_y: there is no value x before it");
+  CHECK(refused(loose.bytes("y")) == "the operator Relu Relu_y: there is no value x before it");
   Model wrong;
   wrong.input("x", 1, {-1, 3});
   wrong.tensor("W", Tensor(DType::float32, {4, 2}));
   wrong.node("MatMul", {"x", "W"}, "y");
   CHECK(refused(wrong.bytes("y")).starts_with("the operator MatMul MatMul_y: "));
   Message few;
-  few.numbers(1, {std::int64_t{1} << 40, std::int64_t{1} << 40}).number(2, 1).text(8, "W").text(9, "abcd");
+  few.numbers(1, {std::int64_t{1} << 40, std::int64_t{1} << 40})
+      .number(2, 1)
+      .text(8, "W")
+      .text(9, "abcd");
   CHECK(refused(Message().message(7, Message().message(5, few)).bytes()) ==
         "no ONNX model: the tensor W has fewer elements than its sizes say");
   CHECK_THROWS_AS(read_onnx(folder / "missing.onnx"), FileError);
