@@ -22,7 +22,7 @@ if(NOT section MATCHES "`scripts/tables`")
 endif()
 
 set(file "")
-set(written docs/derivatives.md docs/manual/functions.md)  # By scripts/tables.
+set(written docs/derivatives.md docs/exchange.md docs/manual/functions.md)  # By scripts/tables.
 set(named ${written})
 set(shown "")
 foreach(line IN LISTS recipe)

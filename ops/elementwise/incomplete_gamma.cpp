@@ -32,13 +32,12 @@ constexpr Real quiet_nan = std::numeric_limits<Real>::quiet_NaN();
 namespace policies = boost::math::policies;
 using policies::ignore_error;
 /// What cannot be computed is NaN or infinite; nothing is promoted but by us.
-using Quiet =
-    policies::policy<policies::domain_error<ignore_error>, policies::pole_error<ignore_error>,
-                     policies::overflow_error<ignore_error>, policies::underflow_error<ignore_error>,
-                     policies::denorm_error<ignore_error>, policies::rounding_error<ignore_error>,
-                     policies::evaluation_error<ignore_error>, policies::promote_float<false>,
-                     policies::promote_double<false>,
-                     policies::discrete_quantile<policies::integer_round_up>>;
+using Quiet = policies::policy<
+    policies::domain_error<ignore_error>, policies::pole_error<ignore_error>,
+    policies::overflow_error<ignore_error>, policies::underflow_error<ignore_error>,
+    policies::denorm_error<ignore_error>, policies::rounding_error<ignore_error>,
+    policies::evaluation_error<ignore_error>, policies::promote_float<false>,
+    policies::promote_double<false>, policies::discrete_quantile<policies::integer_round_up>>;
 
 template <class Real>
 Real lower_tail(Real a, Real x) {
@@ -304,8 +303,9 @@ constinit const Op incomplete_gamma_op = of_each_pair<IncompleteGamma>({
     },
     .examples =
         [] {
-          return both(examples_of([](const Expr& a, const Expr& x) { return gammainc(a, x); }, 0.2, 4.2),
-                      examples_of([](const Expr& a, const Expr& x) { return gammaincc(a, x); }, 0.2, 4.2));
+          return both(
+              examples_of([](const Expr& a, const Expr& x) { return gammainc(a, x); }, 0.2, 4.2),
+              examples_of([](const Expr& a, const Expr& x) { return gammaincc(a, x); }, 0.2, 4.2));
         },
 });
 
@@ -316,7 +316,8 @@ constinit const Op gammaincinv_op = of_each_pair<GammaQuantile>({
     },
     .examples =
         [] {
-          return examples_of([](const Expr& a, const Expr& p) { return gammaincinv(a, p); }, 0.05, 0.95);
+          return examples_of([](const Expr& a, const Expr& p) { return gammaincinv(a, p); }, 0.05,
+                             0.95);
         },
 });
 
@@ -330,8 +331,10 @@ constinit const Op gamma_slope_op = of_each_pair<GammaSlope>({
     },
     .examples =
         [] {
-          return both(examples_of([](const Expr& a, const Expr& x) { return gamma_slope(1, a, x); }, 0.2, 4.2),
-                      examples_of([](const Expr& a, const Expr& x) { return gamma_slope(3, a, x); }, 0.2, 4.2));
+          return both(examples_of([](const Expr& a, const Expr& x) { return gamma_slope(1, a, x); },
+                                  0.2, 4.2),
+                      examples_of([](const Expr& a, const Expr& x) { return gamma_slope(3, a, x); },
+                                  0.2, 4.2));
         },
 });
 
@@ -339,7 +342,8 @@ constinit const Op poisson_quantile_op = of_each_pair<PoissonQuantile>({
     .name = "poisson_quantile",
     .examples =
         [] {
-          return examples_of([](const Expr& a, const Expr& p) { return poisson_quantile(a, p); }, 0.05, 0.95);
+          return examples_of([](const Expr& a, const Expr& p) { return poisson_quantile(a, p); },
+                             0.05, 0.95);
         },
 });
 

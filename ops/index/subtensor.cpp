@@ -9,6 +9,7 @@
 #include "cinch/ops/arithmetic.hpp"
 #include "cinch/ops/diagonal.hpp"
 #include "cinch/ops/index.hpp"
+#include "cinch/ops/records/attributes.hpp"
 #include "cinch/ops/records/operands.hpp"
 #include "cinch/ops/records/sizes.hpp"
 #include "cinch/ops/reference/positions.hpp"
@@ -19,19 +20,13 @@ namespace cinch {
 
 namespace {
 
+using records::IndexCheck;
+
 Type index_type(Args x, const Dims& dims) {
   if (x[0].dtype() != DType::int64) throw TypeError("the indices must be int64");
   records::dim_of(x[1]);  // Throws for anything but a size.
   return {DType::int64, dims};
 }
-
-/// Whether indices may count from the end.
-struct IndexCheck {
-  bool negatives;
-
-  static IndexCheck of(const Attrs& a) { return {a.ints[0] != 0}; }
-  Attrs attrs() const { return {.ints = {negatives}}; }
-};
 
 std::int64_t checked(std::int64_t index, std::int64_t n, bool negatives) {
   if (negatives) return references::row_of(index, n);

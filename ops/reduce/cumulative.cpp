@@ -11,6 +11,7 @@
 #include "cinch/ops/along.hpp"
 #include "cinch/ops/arithmetic.hpp"
 #include "cinch/ops/index.hpp"
+#include "cinch/ops/records/attributes.hpp"
 #include "cinch/ops/reference/positions.hpp"
 #include "cinch/ops/reference/xtensor_view.hpp"
 #include "cinch/ops/shape.hpp"
@@ -19,25 +20,10 @@ namespace cinch {
 
 namespace {
 
+using records::Running;
+using records::RunningExtreme;
+
 constexpr double inf = std::numeric_limits<double>::infinity();
-
-/// Along which axis sums run, and which way.
-struct Running {
-  std::int64_t axis;
-  bool backward;
-
-  static Running of(const Attrs& a) { return {a.ints[0], a.ints[1] != 0}; }
-  Attrs attrs() const { return {.ints = {axis, backward}}; }
-};
-
-/// The same of positions of what is the largest so far, or the smallest.
-struct RunningExtreme {
-  std::int64_t axis;
-  bool backward, smallest;
-
-  static RunningExtreme of(const Attrs& a) { return {a.ints[0], a.ints[1] != 0, a.ints[2] != 0}; }
-  Attrs attrs() const { return {.ints = {axis, backward, smallest}}; }
-};
 
 /// What running sums are kept in: float32 would lose digits in proportion to their number.
 template <class T>

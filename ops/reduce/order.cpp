@@ -8,21 +8,14 @@
 #include "cinch/core/run/cost.hpp"
 #include "cinch/core/run/team.hpp"
 #include "cinch/ops/along.hpp"
+#include "cinch/ops/records/attributes.hpp"
 #include "cinch/ops/reference/positions.hpp"
 
 namespace cinch {
 
 namespace {
 
-/// Along which axis elements are sorted, whether large ones come first, and how many are wanted.
-struct Sorting {
-  std::int64_t axis;
-  bool descending;
-  std::int64_t count;  ///< -1: all.
-
-  static Sorting of(const Attrs& a) { return {a.ints[0], a.ints[1] != 0, a.ints[2]}; }
-  Attrs attrs() const { return {.ints = {axis, descending, count}}; }
-};
+using records::Sorting;
 
 void require_enough(std::int64_t wanted, std::int64_t n) {
   if (wanted > n) throw ValueError(text("there are ", n, " elements along the axis, not ", wanted));

@@ -6,6 +6,7 @@
 #include "cinch/core/run/team.hpp"
 #include "cinch/ops/arithmetic.hpp"
 #include "cinch/ops/kernels/kernels.hpp"
+#include "cinch/ops/records/attributes.hpp"
 #include "cinch/ops/records/reduction.hpp"
 #include "cinch/ops/shape.hpp"
 
@@ -78,15 +79,7 @@ Expr prod(const Arg& x, const Axes& axes, bool keepdims) {
 
 namespace {
 
-/// Along which axis a recurrence goes, which way, and its first value.
-struct Recurrence {
-  std::int64_t axis;
-  bool backward;
-  std::int64_t start;
-
-  static Recurrence of(const Attrs& a) { return {a.ints[0], a.ints[1] != 0, a.ints[2]}; }
-  Attrs attrs() const { return {.ints = {axis, backward, start}}; }
-};
+using records::LinearRecurrence;
 
 Type recurrence_type(Args x, const Attrs& attrs) {
   if (x[0].rank() == 0) throw TypeError("the operands must have an axis to go along");
@@ -98,7 +91,7 @@ Type recurrence_type(Args x, const Attrs& attrs) {
     if (!dims[k].known()) dims[k] = other;
   }
   if (!same) throw TypeError("the operands must have the same shape");
-  const std::int64_t start = Recurrence::of(attrs).start;
+  const std::int64_t start = LinearRecurrence::of(attrs).start;
   if (start != 0 && start != 1) throw TypeError("a recurrence starts at 0 or 1");
   return {x[0].dtype(), std::move(dims)};
 }
@@ -122,7 +115,7 @@ T next_of(T a, T y, T b) {
 /// Element by element, in the order in which they lie.
 Tensor recurrence_reference(Values in, const Attrs& attrs) {
   const Shape& shape = in[0]->shape();
-  const Recurrence r = Recurrence::of(attrs);
+  const LinearRecurrence r = LinearRecurrence::of(attrs);
   const std::int64_t n = shape[r.axis], inner = inner_size(shape, r.axis);
   return dispatch(in[0]->dtype(), [&]<class T> {
     Tensor result(in[0]->dtype(), shape);
@@ -143,7 +136,7 @@ Tensor recurrence_reference(Values in, const Attrs& attrs) {
 /// Row after row of the elements that lie behind each other, blocks before the axis in parallel.
 void recurrence_kernel(std::span<const Operand> in, const Operand& out, const Attrs& attrs) {
   if (out.size() == 0) return;
-  const Recurrence r = Recurrence::of(attrs);
+  const LinearRecurrence r = LinearRecurrence::of(attrs);
   const std::int64_t n = out.shape[r.axis], inner = inner_size(out.shape, r.axis);
   const std::int64_t block = n * inner, blocks = out.size() / block;
   const std::int64_t parts =
@@ -167,7 +160,7 @@ void recurrence_kernel(std::span<const Operand> in, const Operand& out, const At
 }
 
 Expr like(const Expr& y, const Expr& a, const Expr& b, std::int64_t axis_shift) {
-  Recurrence r = Recurrence::of(y.attrs());
+  LinearRecurrence r = LinearRecurrence::of(y.attrs());
   r.axis += axis_shift;
   return apply(recurrence_op, {a, b}, r.attrs(), y->where);
 }
@@ -204,7 +197,7 @@ constinit const Op recurrence_op{
     .grad = [](Args x, const Expr& y, const Expr& gy) -> Grads {
       // What y[k + 1] and all after it owe to a[k] y[k] + b[k]: the same recurrence of gy, the
       // other way.
-      const Recurrence r = Recurrence::of(y.attrs());
+      const LinearRecurrence r = LinearRecurrence::of(y.attrs());
       const Direction back = r.backward ? Direction::forward : Direction::backward;
       const Expr later = recurrence(x[0], gy, r.axis, back, 0);
       return {y * later, later};
@@ -217,7 +210,7 @@ constinit const Op recurrence_op{
     .follow = [](Args, std::span<const std::int64_t> axes, const Expr& y) -> std::int64_t {
       const std::int64_t at = std::max(axes[0], axes[1]);
       const bool apart = axes[0] >= 0 && axes[1] >= 0 && axes[0] != axes[1];
-      return at == Recurrence::of(y.attrs()).axis || apart ? -1 : at;
+      return at == LinearRecurrence::of(y.attrs()).axis || apart ? -1 : at;
     },
     .runs = Kernel{.run = recurrence_kernel},
     .examples = recurrence_examples,
@@ -225,7 +218,7 @@ constinit const Op recurrence_op{
 
 Expr recurrence(const Arg& a, const Arg& b, std::int64_t axis, Direction direction, int start) {
   const Attribution as(a.where());
-  const Recurrence r{axis_of("recurrence", a, axis), direction == Direction::backward, start};
+  const LinearRecurrence r{axis_of("recurrence", a, axis), direction == Direction::backward, start};
   return apply(recurrence_op, {a, b}, r.attrs(), a.where());
 }
 

@@ -113,6 +113,7 @@ const std::vector<Reader> readers = {
     {"read_npy", [](const std::string& p) { read_npy(p); }},
     {"read_npz", [](const std::string& p) { read_npz(p); }},
     {"read_png", [](const std::string& p) { read_png(p); }},
+    {"read_onnx", [](const std::string& p) { read_onnx(p); }},
 };
 
 /// Mebibytes of memory that a child needs to read the file with all readers, and what they say.

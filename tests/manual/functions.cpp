@@ -261,7 +261,8 @@ Header read_header(const std::string& path) {
 
 std::vector<Header> read_headers() {
   std::vector<Header> result;
-  for (const char* folder : {"core", "ops", "models", "optim", "train", "audit", "io", "report"}) {
+  for (const char* folder :
+       {"core", "ops", "models", "optim", "train", "audit", "io", "report", "exchange"}) {
     std::vector<std::string> paths;
     for (const auto& entry :
          std::filesystem::directory_iterator(std::string(CINCH_SOURCE_DIR "/") + folder)) {

@@ -24,7 +24,8 @@ double at(Expr (*f)(const Arg&, const Arg&), double a, double x) {
   const double fast = function({u, v}, {y})({a, x})[0].item();
   const double checked =
       function({.inputs = {u, v}, .outputs = {y}, .mode = Mode::checked, .watch = Watch::nothing})(
-          {a, x})[0].item();
+          {a, x})[0]
+          .item();
   if (std::isfinite(fast)) CHECK(fast == doctest::Approx(checked).epsilon(1e-15));
   return fast;
 }
@@ -172,8 +173,8 @@ TEST_CASE("gamma draws have their distribution, mean and variance in both dtypes
       CHECK(values.front() > 0);
       // Kolmogorov's distance: over 2.2 / sqrt(n) once in 10^4 times.
       double apart = 0;
-      const Tensor below = evaluate(gammainc(
-          constant(Tensor(shape)), constant(Tensor::from<double>({count}, values)) / 2.0));
+      const Tensor below = evaluate(
+          gammainc(constant(Tensor(shape)), constant(Tensor::from<double>({count}, values)) / 2.0));
       for (std::int64_t k = 0; k < count; ++k)
         apart = std::max(apart, std::abs(below.at(k) - (double(k) + 0.5) / double(count)));
       CAPTURE(shape);
@@ -195,9 +196,8 @@ TEST_CASE("gradients of gamma draws are those of their moments, of two orders") 
   const std::vector<Expr> wrt{shape, scale};
   // E x = shape scale, E x^2 = shape (shape + 1) scale^2.
   const auto first = grad(mean(x), wrt), square_of = grad(mean(square(x)), wrt);
-  const auto values = function(
-      {}, {first[0], first[1], square_of[0], square_of[1], grad(first[0], shape),
-           grad(square_of[0], shape)})();
+  const auto values = function({}, {first[0], first[1], square_of[0], square_of[1],
+                                    grad(first[0], shape), grad(square_of[0], shape)})();
   const double expected[] = {1.5, 2.5, 6 * 2.25, 2 * 8.75 * 1.5, 0, 2 * 2.25};
   for (std::size_t k = 0; k < 6; ++k) {
     CAPTURE(k);
@@ -210,7 +210,8 @@ TEST_CASE("gradients of gamma draws are those of their moments, of two orders") 
                    {.order = 3}));
   // So small that the smallest normal number is drawn: its slope is 0.
   const Expr tiny = streams.gamma({1000}, a[0] * 1e-6, 1.0, DType::float32);
-  const auto least = function({a}, {min(tiny), grad(sum(tiny), a)})({Tensor::from<double>({1}, {1})});
+  const auto least =
+      function({a}, {min(tiny), grad(sum(tiny), a)})({Tensor::from<double>({1}, {1})});
   CHECK(least[0].item() == doctest::Approx(std::numeric_limits<float>::min()));
   CHECK(std::isfinite(least[1].at(0)));
 }
@@ -250,8 +251,8 @@ TEST_CASE("shapes, scales and means that no distribution has are errors") {
     CHECK_THROWS_WITH_AS(streams.poisson({4}, bad), doctest::Contains("mean must be finite"),
                          ValueError);
     for (const Mode mode : {Mode::fast, Mode::checked}) {
-      CHECK_THROWS_WITH_AS(run(streams.gamma({4}, b), bad, mode),
-                           doctest::Contains("gamma: shape"), ValueError);
+      CHECK_THROWS_WITH_AS(run(streams.gamma({4}, b), bad, mode), doctest::Contains("gamma: shape"),
+                           ValueError);
       CHECK_THROWS_WITH_AS(run(streams.gamma({4}, 1.0, b), bad, mode),
                            doctest::Contains("gamma: scale"), ValueError);
       CHECK_THROWS_WITH_AS(run(streams.poisson({4}, b), bad, mode),

@@ -1,0 +1,85 @@
+// The statements that compute a graph, in C99.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "cinch/core/graph.hpp"
+#include "cinch/exchange/c/formulas.hpp"
+#include "cinch/exchange/graph/lowered.hpp"
+
+namespace cinch::exchange {
+
+/// How the emitter writes nodes of `op`: as "arithmetic", as other "indices" of their operands, or
+/// in "loops" of their own; "" where it cannot.
+std::string_view c_counterpart(const Op& op);
+bool has_c_counterpart(const Expr& node);
+
+/// Whether this is a number or a scalar that the caller gives by value: it lies nowhere.
+bool is_value(const Expr& node);
+
+/// Writes each node once: what is elementwise and used once becomes part of the loop that uses it,
+/// what only moves elements becomes other indices.
+class Emitter {
+ public:
+  using Loops = void (Emitter::*)(const Expr&);
+  explicit Emitter(const Lowered& graph) : graph_(graph) {}
+
+  /// Statements of all nodes. Afterwards pointer() holds for roots.
+  void emit();
+
+  const std::string& statements() const { return statements_; }
+  const std::string& tables() const { return tables_; }
+  std::string functions() const { return functions_.text(); }
+  std::int64_t bytes() const { return bytes_; }
+  std::string pointer(const Expr& node) const { return pointer_.at(node.get()); }
+  /// Of an is_value().
+  std::string value(const Expr& node) const;
+
+  /// How an op that takes loops of its own is written; null for others.
+  static Loops loops_of(const Op& op);
+
+ private:
+  using Indices = std::vector<std::string>;
+
+  void decide();
+  void force(const Expr& node);
+  void store(const Expr& node);
+  void line(const std::string& text);
+  void open(const std::string& text);
+  void close();
+  Indices loops(const Shape& shape, const std::string& prefix);
+  std::string element(const Expr& node, const Indices& at);
+  std::string computed(const Expr& node, const Indices& at);
+  std::string stored_element(const Expr& node, const Indices& at) const;
+  std::string table(const Expr& node);
+  std::string local(DType dtype, const std::string& value);
+  void reduce(const Expr& node);
+  void product(const Expr& node);
+  void convolve(const Expr& node);
+  void scatter(const Expr& node);
+  void extreme_place(const Expr& node);
+  void pool(const Expr& node);
+  void window_argmax(const Expr& node);
+  void unpool(const Expr& node);
+  void add_along(const Expr& node);
+  void last_writer(const Expr& node);
+  void run_along(const Expr& node);
+  void argsort(const Expr& node);
+  void clear(const Expr& node, const std::string& value = "0");
+  void loop(const std::string& index, std::int64_t count);
+  std::string row_of(const Expr& node, const std::string& index, std::int64_t n, bool negatives);
+  static std::string exceeds(DType dtype, bool least);
+  std::string added(DType dtype, const std::string& a, const std::string& b);
+
+  const Lowered& graph_;
+  CFunctions functions_;
+  std::string statements_, tables_;
+  std::int64_t bytes_ = 0;
+  int depth_ = 1, next_ = 0;
+  NodeSet needed_, stored_;
+  NodeMap<std::string> pointer_, value_;
+  std::vector<std::pair<std::string, std::string>> known_;  // In the loop that is open.
+};
+
+}  // namespace cinch::exchange

@@ -1,0 +1,161 @@
+#include "cinch/exchange/graph/sized.hpp"
+
+#include <utility>
+
+#include "cinch/core/compile/pipeline.hpp"
+#include "cinch/core/graph/engine_ops.hpp"
+#include "cinch/core/graph/leaves.hpp"
+#include "cinch/core/graph/recurrence.hpp"
+#include "cinch/core/op.hpp"
+#include "cinch/core/refusal.hpp"
+#include "cinch/core/rewrite/rewrite.hpp"
+#include "cinch/exchange/graph/unroll.hpp"
+#include "cinch/ops/arithmetic.hpp"
+#include "cinch/ops/linalg.hpp"
+#include "cinch/ops/linalg/fused_products.hpp"
+#include "cinch/ops/random.hpp"
+
+namespace cinch::exchange {
+
+namespace {
+
+class Compiler {
+ public:
+  Compiler(const char* function, const compiling::Program& program, const Symbols& symbols,
+           std::span<const std::int64_t> unknown, std::span<const Expr> roots)
+      : function_(function),
+        program_(program),
+        symbols_(symbols),
+        unknown_(unknown),
+        roots_(roots) {}
+
+  Sized compile(std::span<const Shape> shapes) {
+    for (std::size_t k = 0; k < program_.inputs.size(); ++k) {
+      const Expr& input = program_.inputs[k];
+      result_.inputs.push_back(
+          variable(input.attrs().label, Type{input.dtype(), to_dims(shapes[k])}, input->where));
+      value_[input.get()] = number_[input.get()] = result_.inputs.back();
+    }
+    for (const Expr& node : topological(roots_)) visit(node);
+    for (const Expr& root : roots_) result_.roots.push_back(value_.at(root.get()));
+    compiling::Goals goals = compiling::goals_of(result_.roots);
+    compiling::run_passes(passes(), goals, nullptr, program_.name);
+    result_.roots = compiling::values_of(goals);
+    result_.order = topological(result_.roots);
+    return std::move(result_);
+  }
+
+ private:
+  /// All that are done when a plan is made, but for those whose results only plans can run.
+  static std::vector<compiling::Pass> passes() {
+    std::vector<compiling::Pass> result;
+    for (const compiling::Pass& pass : compiling::passes_with_sizes()) {
+      if (pass.name == "add in place") {
+        result.push_back({"plain", plain});
+      } else if (pass.name != "column norms") {
+        result.push_back(pass.name == "loops" ? compiling::Pass{"unroll", unroll} : pass);
+      }
+    }
+    return result;
+  }
+  /// What computes several things at once as these things, a choice of what is computed as one of
+  /// values.
+  static void plain(compiling::Goals& goals, compiling::Notes&) {
+    NodeMap<Expr> done;
+    const std::vector<Expr> values = rebuild(
+        compiling::values_of(goals),
+        [](const Expr& e) -> Expr {
+          const Attribution as(e->where, /*force=*/true);
+          const std::span<const Expr> x = e.inputs();
+          if (&e.op() == &add_dot_op) return x[0] + dot(x[1], x[2]);
+          if (&e.op() == &scaled_add_dot_op) return x[0] * x[1] + dot(x[2], x[3]);
+          if (&e.op() == &ifelse_op) return switch_(x[0], x[1], x[2]);
+          return e;
+        },
+        done);
+    for (std::size_t k = 0; k < goals.size(); ++k) goals[k].value = values[k];
+  }
+  static void unroll(compiling::Goals& goals, compiling::Notes&) {
+    const std::vector<Expr> values = unrolled(compiling::values_of(goals));
+    for (std::size_t k = 0; k < goals.size(); ++k) goals[k].value = values[k];
+  }
+
+  void visit(const Expr& node) {
+    if (value_.contains(node.get())) return;
+    const Attribution as(node->where, /*force=*/true);
+    std::vector<Expr> inputs, numbers;
+    for (std::size_t k = 0; k < node.inputs().size(); ++k) {
+      const Expr& input = node.inputs()[k];
+      const bool is_size = graphs::says_size(node, k);
+      if (is_size && !constant_value(number_.at(input.get()))) {
+        refuse(function_,
+               text("the size ", describe(input), " depends on a value that is not known yet\n  ",
+                    "Let it depend on the sizes of inputs, or make it a number."),
+               node->where);
+      }
+      inputs.push_back(is_size ? number_.at(input.get()) : value_.at(input.get()));
+    }
+    Expr value;
+    if (&node.op() == &size_op) {
+      const std::int64_t axis = AlongAxis::of(node.attrs()).axis;
+      number_[node.get()] = size(inputs[0], axis);
+      value = size_value(inputs[0].dims()[axis]);
+      value_[node.get()] = value;
+      return;
+    }
+    value = drawn(with_inputs(node, std::move(inputs)));
+    value_[node.get()] = value;
+    number_[node.get()] = value;
+    if (node.rank() != 0 || is_float(node.dtype()) || graphs::is_leaf(node)) return;
+    // The same with numbers for sizes.
+    for (const Expr& input : node.inputs()) numbers.push_back(number_.at(input.get()));
+    const Expr number = with_inputs(node, std::move(numbers));
+    number_[node.get()] = rewriting::rewrite(std::span(&number, 1)).front();
+  }
+
+  /// A size as a number, times variables for what is not known: it divides by its prime.
+  Expr size_value(Dim dim) const {
+    std::int64_t n = dim.size();
+    std::vector<Expr> factors;
+    for (std::size_t k = 0; k < unknown_.size(); ++k) {
+      for (; n > 0 && n % unknown_[k] == 0; n /= unknown_[k])
+        factors.push_back(symbols_.all[k].value);
+    }
+    Expr result = n == 1 && !factors.empty() ? factors.back() : constant(Tensor(n));
+    if (n == 1 && !factors.empty()) factors.pop_back();
+    for (const Expr& factor : factors) result = result * factor;
+    return result;
+  }
+
+  /// A variable in place of a draw.
+  Expr drawn(const Expr& node) {
+    if (&node.op() != &random_uniform_op && &node.op() != &random_normal_op) return node;
+    if (!is_shared(node.inputs()[0])) return node;  // No stream, and no counterpart.
+    for (const Draw& known : result_.draws) {
+      if (known.drawn.inputs()[0] == node.inputs()[0] && known.drawn.dims() == node.dims())
+        return known.variable;
+    }
+    const std::string& label = node.inputs()[0].attrs().label;
+    result_.draws.push_back({label, variable(label, node.type(), node->where), node});
+    return result_.draws.back().variable;
+  }
+
+  const char* function_;
+  const compiling::Program& program_;
+  const Symbols& symbols_;
+  std::span<const std::int64_t> unknown_;  // Primes in place of sizes that are not known.
+  std::span<const Expr> roots_;
+  Sized result_;
+  NodeMap<Expr> value_;   // Of each node, where unknown sizes are variables.
+  NodeMap<Expr> number_;  // The same where they are numbers.
+};
+
+}  // namespace
+
+Sized sized(const char* function, const compiling::Program& program, const Symbols& symbols,
+            std::span<const std::int64_t> unknown, std::span<const Expr> roots,
+            std::span<const Shape> shapes) {
+  return Compiler(function, program, symbols, unknown, roots).compile(shapes);
+}
+
+}  // namespace cinch::exchange

@@ -1,0 +1,63 @@
+// Written C files, compiled and run beside Cinch.
+#include "cinch/exchange/c.hpp"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "cinch/cinch.hpp"
+#include "exchange/compiled.hpp"
+#include "exchange/models.hpp"
+#include "io/temporary_folder.hpp"
+#include "support/samples.hpp"
+
+using namespace cinch;
+
+TEST_CASE("training steps written as C do what Cinch does, 100 of them") {
+  const testing::TemporaryFolder folder;
+  const std::vector<testing::TrainingStep> all = testing::training_steps();
+  std::vector<CInterface> written;
+  for (const testing::TrainingStep& model : all) {
+    CAPTURE(model.name);
+    written.push_back(write_c(folder / (model.name + ".c"), model.spec(),
+                              {.sizes = model.sizes(), .outputs = {"cost"}}));
+  }
+  const testing::Compiled compiled(folder, written, "-O3");
+  for (std::size_t k = 0; k < all.size(); ++k) {
+    const CInterface& f = written[k];
+    CAPTURE(f.name);
+    const Function step = function(all[k].spec());
+    std::vector<Tensor> parameters, constants, inputs = all[k].values;
+    std::vector<Tensor> outputs{Tensor(f.outputs[0].type.dtype, {})};
+    for (const CParameter& p : f.parameters) parameters.push_back(as_shared(p.value).get());
+    for (const CParameter& p : f.constants) constants.push_back(as_shared(p.value).get());
+    double first = 0;
+    for (int t = 0; t < 100; ++t) {
+      std::vector<Tensor> draws;
+      for (const CParameter& draw : f.draws)
+        draws.push_back(testing::next_draw(draw.value, draw.type.shape()[0]));
+      REQUIRE(compiled.run(f, inputs, draws, parameters, constants, outputs) == 0);
+      const double expected = step(all[k].values)[0].item(), cost = outputs[0].item();
+      CHECK(std::abs(cost - expected) <= 1e-5 * std::abs(expected));
+      if (t == 0) first = cost;
+    }
+    CHECK(first != outputs[0].item());
+    for (std::size_t i = 0; i < parameters.size(); ++i)
+      CHECK(testing::distance(parameters[i], as_shared(f.parameters[i].value).get()) < 1e-5);
+  }
+}
+
+TEST_CASE("what has no counterpart in C is refused before anything is written") {
+  const testing::TemporaryFolder folder;
+  const Expr a = dmatrix("a");
+  const std::string path = folder / "f.c";
+  CHECK_THROWS_WITH_AS(write_c(path, {.inputs = {a}, .outputs = {inverse(a)}}, {.sizes = {{3, 3}}}),
+                       doctest::Contains("the op inverse has no counterpart in C: inverse(a)"),
+                       TypeError);
+  CHECK_THROWS_WITH_AS(write_c(path, {.inputs = {a}, .outputs = {exp(a)}}),
+                       doctest::Contains("must be known"), TypeError);
+  CHECK_FALSE(std::ifstream(path).good());
+}
