@@ -468,7 +468,8 @@ class Auditor {
       what += text("\nWithout the stop the gradient's norm would be ", number(*mended), ", not ",
                    number(now), ".");
     }
-    auto& into = is_target(t, stops) ? result_.notes : result_.findings;
+    auto& into = is_target(t, stops) || is_left_to_others(t, stops, parameters) ? result_.notes
+                                                                                : result_.findings;
     into.push_back({partial ? Finding::partial_gradient : Finding::no_gradient, static_cast<int>(t),
                     names, stops[0]->where, what, mended});
   }
@@ -482,6 +483,23 @@ class Auditor {
            std::ranges::all_of(stops, [&](const Expr& stop) {
              return is_held(stop) ? reads_examples(stop)
                                   : !is_float(stop.dtype()) || !open.contains(stop.get());
+           });
+  }
+  /// Whether other terms train what this one only selects by, as the gate of a latent, or holds on
+  /// purpose, a parameter as such.
+  bool is_left_to_others(std::size_t t, const std::vector<Expr>& stops,
+                         const std::vector<std::size_t>& parameters) const {
+    const auto trained = [&](std::size_t k) {
+      for (std::size_t s = 0; s < result_.terms.size(); ++s)
+        if (s != t && flow_of(s, k).flows) return true;
+      return false;
+    };
+    return std::ranges::all_of(parameters, trained) &&
+           std::ranges::all_of(stops, [&](const Expr& stop) {
+             const bool frozen =
+                 &stop.op() == &stop_gradient_op &&
+                 std::ranges::find(at_.parameters, stop.inputs()[0]) != at_.parameters.end();
+             return frozen || searching::selects(stop, terms_[t].whole);
            });
   }
   /// The nodes of a term that stand outside of what it holds, by stop_gradient() or as a value with
@@ -617,7 +635,8 @@ class Auditor {
     // Of weights alone, as their decay, nothing is summed that could be a mean.
     bool any_sum = false;
     for (std::size_t t = 0; t < terms_.size(); ++t)
-      any_sum = any_sum || (term(t).mean_over == 1 && flows(t) && reads_examples(terms_[t].whole));
+      any_sum = any_sum || (term(t).mean_over == 1 && flows(t) && !is_share(t) &&
+                            reads_examples(terms_[t].whole));
     for (std::size_t t = 0; t < terms_.size(); ++t) {
       const AuditTerm& one = term(t);
       if (one.mean_over == 1 || !any_sum) continue;
@@ -630,6 +649,13 @@ class Auditor {
     }
   }
 
+  /// Whether a term is divided by another number that examples make, as an error is by the
+  /// variance: a share, in which sums and means over an example's values are the same.
+  bool is_share(std::size_t t) const {
+    const Expr& head = terms_[t].head;
+    return &head.op() == &div_op && head.inputs()[1].rank() == 0 &&
+           reads_examples(head.inputs()[1]);
+  }
   /// Whether a term's value depends on variables that hold examples.
   bool reads_examples(const Expr& term) const {
     std::vector<Expr> examples;
