@@ -51,9 +51,9 @@ Expr max_cosines(const Arg& truth, const Arg& learned) {
   return max(dot(unit_rows(truth), transpose(unit_rows(learned))), 1);
 }
 
-Expr Superposition::sample(std::int64_t batch, RandomStreams& random, double least,
-                           Source where) const {
-  const Attribution as(where);
+Expr Superposition::amounts(std::int64_t batch, RandomStreams& random, double least,
+                            Source where) const {
+  const Attribution as(where, /*force=*/false, "Superposition");
   if (batch < 1 || !(least >= 0)) {
     refuse<ValueError>(
         "Superposition",
@@ -63,10 +63,15 @@ Expr Superposition::sample(std::int64_t batch, RandomStreams& random, double lea
   const DType dtype = features.dtype();
   const Shape shape{batch, features.shape()[0]};
   const Expr active = random.uniform(shape, 0.0, 1.0, dtype) < constant(rates.cast(dtype));
-  const Expr a = abs(random.normal(shape, 0.0, 1.0, dtype)) + least;
-  const Expr x = dot(switch_(active, a, 0), constant(features));
+  return switch_(active, abs(random.normal(shape, 0.0, 1.0, dtype)) + least, 0);
+}
+
+Expr Superposition::sample(std::int64_t batch, RandomStreams& random, double least,
+                           Source where) const {
+  const Attribution as(where, /*force=*/false, "Superposition");
+  const Expr x = dot(amounts(batch, random, least, where), constant(features));
   if (noise == 0) return x;
-  return x + random.normal({batch, features.shape()[1]}, 0.0, noise, dtype);
+  return x + random.normal({batch, features.shape()[1]}, 0.0, noise, features.dtype());
 }
 
 Superposition superposition(std::int64_t count, std::int64_t n, RandomState& random,

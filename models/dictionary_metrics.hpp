@@ -35,8 +35,12 @@ struct Superposition {
   Tensor rates;     ///< (count): how probable it is that a feature is active.
   double noise = 0;
 
-  /// `batch` examples, (batch, n), new at each call. Each feature is active by itself with its
-  /// rate; magnitudes a_i are half-normal, |N(0, 1)|, plus `least`.
+  /// The a_i of `batch` examples, (batch, count), new at each call. Each feature is active by
+  /// itself with its rate; magnitudes are half-normal, |N(0, 1)|, plus `least`, others 0. Throws
+  /// ValueError unless batch is positive and `least` not negative.
+  Expr amounts(std::int64_t batch, RandomStreams& random, double least = 0.5,
+               Source where = Source::here()) const;
+  /// `batch` examples, (batch, n), new at each call, of such amounts. Throws as amounts().
   Expr sample(std::int64_t batch, RandomStreams& random, double least = 0.5,
               Source where = Source::here()) const;
 };

@@ -36,9 +36,9 @@ std::vector<Variant> dictionary_variants() {
        [](Setting& s) {
          const Dictionary d = small(s);
          const Expr p = d.pre_activations(s.x), z = d.decode(topk_code(p, 3));
-         return Trained{normalized_error(s.x, z) +
-                            auxiliary_error(d, p, s.x - z, every_third(9), 2) / 32,
-                        d.params()};
+         return Trained{
+             normalized_error(s.x, z) + auxiliary_error(d, p, s.x - z, every_third(9), 2) / 32,
+             d.params()};
        }},
       {"dictionary, multi-TopK",
        [](Setting& s) {
@@ -78,9 +78,8 @@ std::vector<Variant> dictionary_variants() {
        [](Setting& s) {
          const Dictionary d = small(s);
          const Expr f = relu(d.pre_activations(s.x));
-         return Trained{
-             mean(squared_error(s.x, d.decode(f))) + 0.1 * mean(weighted_l1(f, d.W_dec)),
-             d.params()};
+         return Trained{mean(squared_error(s.x, d.decode(f))) + 0.1 * mean(weighted_l1(f, d.W_dec)),
+                        d.params()};
        }},
       {"dictionary, Matryoshka",
        [](Setting& s) {
