@@ -5,6 +5,7 @@
 #include <functional>
 
 #include "cinch/audit/search/batch.hpp"
+#include "cinch/audit/search/constructions.hpp"
 #include "cinch/audit/search/flow.hpp"
 #include "cinch/audit/search/formula.hpp"
 #include "cinch/audit/search/suspects.hpp"
@@ -86,6 +87,10 @@ class Auditor {
     kinks_ = searching::kinked(root());
     terms_ = searching::split(root(), depends_, named);
     batch_ = searching::find_batch(at_, options.batch);
+    for (const auto& [variable, value] : at) {
+      if (std::ranges::find(at_.originals, variable) == at_.originals.end())
+        unused_.push_back(variable);
+    }
     result_.where = cost.expr()->where;
     result_.examples = batch_.examples;
     for (const std::size_t k : batch_.inputs) result_.batch.push_back(describe(at_.inputs[k]));
@@ -110,6 +115,9 @@ class Auditor {
     find_targets();
     find_squashed();
     find_mixing();
+    find_constructions();
+    find_summed_draws();
+    find_inputs();
     find_left_out();
     return std::move(result_);
   }
@@ -468,7 +476,11 @@ class Auditor {
       what += text("\nWithout the stop the gradient's norm would be ", number(*mended), ", not ",
                    number(now), ".");
     }
-    auto& into = is_target(t, stops) ? result_.notes : result_.findings;
+    const bool meant =
+        (is_target(t, stops) &&
+         std::ranges::all_of(parameters, [&](std::size_t k) { return is_reached(k); })) ||
+        is_left_to_others(t, stops, parameters);
+    auto& into = meant ? result_.notes : result_.findings;
     into.push_back({partial ? Finding::partial_gradient : Finding::no_gradient, static_cast<int>(t),
                     names, stops[0]->where, what, mended});
   }
@@ -482,6 +494,29 @@ class Auditor {
            std::ranges::all_of(stops, [&](const Expr& stop) {
              return is_held(stop) ? reads_examples(stop)
                                   : !is_float(stop.dtype()) || !open.contains(stop.get());
+           });
+  }
+  /// Whether any term trains a parameter.
+  bool is_reached(std::size_t parameter) const {
+    for (std::size_t s = 0; s < terms_.size(); ++s)
+      if (flow_of(s, parameter).flows) return true;
+    return false;
+  }
+  /// Whether other terms train what this one only selects by, as the gate of a latent, or holds on
+  /// purpose, a parameter as such.
+  bool is_left_to_others(std::size_t t, const std::vector<Expr>& stops,
+                         const std::vector<std::size_t>& parameters) const {
+    const auto trained = [&](std::size_t k) {
+      for (std::size_t s = 0; s < result_.terms.size(); ++s)
+        if (s != t && flow_of(s, k).flows) return true;
+      return false;
+    };
+    return std::ranges::all_of(parameters, trained) &&
+           std::ranges::all_of(stops, [&](const Expr& stop) {
+             const bool frozen =
+                 &stop.op() == &stop_gradient_op &&
+                 std::ranges::find(at_.parameters, stop.inputs()[0]) != at_.parameters.end();
+             return frozen || searching::selects(stop, terms_[t].whole);
            });
   }
   /// The nodes of a term that stand outside of what it holds, by stop_gradient() or as a value with
@@ -617,7 +652,8 @@ class Auditor {
     // Of weights alone, as their decay, nothing is summed that could be a mean.
     bool any_sum = false;
     for (std::size_t t = 0; t < terms_.size(); ++t)
-      any_sum = any_sum || (term(t).mean_over == 1 && flows(t) && reads_examples(terms_[t].whole));
+      any_sum = any_sum || (term(t).mean_over == 1 && flows(t) && !is_share(t) &&
+                            reads_examples(terms_[t].whole));
     for (std::size_t t = 0; t < terms_.size(); ++t) {
       const AuditTerm& one = term(t);
       if (one.mean_over == 1 || !any_sum) continue;
@@ -630,6 +666,13 @@ class Auditor {
     }
   }
 
+  /// Whether a term is divided by another number that examples make, as an error is by the
+  /// variance: a share, in which sums and means over an example's values are the same.
+  bool is_share(std::size_t t) const {
+    const Expr& head = terms_[t].head;
+    return &head.op() == &div_op && head.inputs()[1].rank() == 0 &&
+           reads_examples(head.inputs()[1]);
+  }
   /// Whether a term's value depends on variables that hold examples.
   bool reads_examples(const Expr& term) const {
     std::vector<Expr> examples;
@@ -753,6 +796,31 @@ class Auditor {
     return {};
   }
 
+  /// What puts (n, 1) and (n) together, each of them of the n examples; empty where nothing does.
+  Expr pairs_of_examples(std::size_t t) const {
+    const std::int64_t n = batch_.examples;
+    if (n < 2) return {};
+    for (const Expr& node : searching::value_nodes(terms_[t].whole)) {
+      if (node.inputs().size() != 2 || node.rank() != 2) continue;
+      const bool first = node.inputs()[0].rank() == 2;
+      const Expr &column = node.inputs()[first ? 0 : 1], &row = node.inputs()[first ? 1 : 0];
+      if (column.rank() != 2 || row.rank() != 1 || !is_float(column.dtype()) ||
+          !is_float(row.dtype()) || !reads_examples(column) || !reads_examples(row))
+        continue;
+      const Function run = function({.inputs = at_.inputs,
+                                     .outputs = {size(column, 0), size(column, 1), size(row, 0)},
+                                     .allow_unused_inputs = true});
+      const auto are = [&](const std::vector<Tensor>& values, std::int64_t count) {
+        const std::vector<Tensor> sizes = run(values);
+        return sizes[0].item() == static_cast<double>(count) && sizes[1].item() == 1 &&
+               sizes[2].item() == static_cast<double>(count);
+      };
+      if (are(at_.values, n) && are(searching::with_examples(at_, batch_, 0, n / 2), n / 2))
+        return node;
+    }
+    return {};
+  }
+
   void find_mixing() {
     if (std::ranges::find(mixes_, true) == mixes_.end()) return;
     const Expr softmax = softmax_over_examples();
@@ -766,11 +834,72 @@ class Auditor {
     }
     for (std::size_t t = 0; t < terms_.size(); ++t) {
       if (!mixes_[t] || softmax.has_value()) continue;
+      const Expr pairs = pairs_of_examples(t);
+      if (pairs.has_value()) {
+        add(Finding::examples_mix, static_cast<int>(t), {}, pairs->where,
+            text(title(t), " puts a column of ", batch_.examples,
+                 " examples, (n, 1), and a row of "
+                 "them, (n), together to (n, n): each is compared with all others. Give both one "
+                 "shape: squeeze(..., 1), or expand_dims(..., 1) where pairs are meant."));
+        continue;
+      }
       note(Finding::examples_mix, static_cast<int>(t), {}, term(t).where,
            text(title(t),
                 " is not made of what examples give apart: what one adds depends on the "
                 "others, as with batch normalisation, the mean activity of a unit, or "
                 "(n) against (n, 1). Right where that is meant."));
+    }
+  }
+
+  void find_constructions() {
+    const searching::Construction c{root(), depends_, at_.parameters,
+                                    [this](const Expr& e) { return value_tensor(e); }};
+    for (const auto search :
+         {searching::counted_twice, searching::moving_targets, searching::selected_twice,
+          searching::foreign_axes, searching::misplaced_epsilons, searching::hidden_nans,
+          searching::slow_thresholds}) {
+      for (const searching::Suspicion& s : search(c)) add(s.kind, -1, {}, s.where, s.text);
+    }
+  }
+
+  /// Sums over probes, of which there are several for each example.
+  void find_summed_draws() {
+    for (std::size_t t = 0; t < terms_.size(); ++t) {
+      const std::vector<double> sums = searching::summed_over(
+          terms_[t].whole, depends_, [this](const Expr& e) { return value(e); });
+      for (const Expr& node : searching::value_nodes(terms_[t].whole)) {
+        const bool drawn = &node.op() == &random_uniform_op || &node.op() == &random_normal_op;
+        if (!drawn || node.rank() < 3) continue;
+        const Tensor count = value_tensor(size(node, 0));
+        if (count.item() < 2 || count.item() == static_cast<double>(batch_.examples) ||
+            std::ranges::find(sums, count.item()) == sums.end())
+          continue;
+        note(Finding::summed_draws, static_cast<int>(t), {}, term(t).where,
+             text(title(t), " is a sum over ", number(count.item()),
+                  " draws: it grows with their number. An estimate is their mean."));
+        break;
+      }
+    }
+  }
+
+  /// Values that are given and not used, and one row where there are many examples.
+  void find_inputs() {
+    for (const Expr& variable : unused_) {
+      add(Finding::unused_input, -1, {describe(variable)}, variable->where,
+          text(describe(variable),
+               " is given a value, and the cost does not depend on it: a weight that is asked for "
+               "and never used, say. Use it, or leave it out."));
+    }
+    if (batch_.examples < 2) return;
+    for (std::size_t k = at_.parameters.size(); k < at_.inputs.size(); ++k) {
+      const Expr& original = at_.originals[k];
+      const Tensor& given = at_.values[k];
+      if (!is_variable(original) || original.rank() == 0 || original.dims()[0].known() ||
+          given.shape()[0] != 1)
+        continue;
+      add(Finding::single_target, -1, {describe(original)}, original->where,
+          text(describe(original), " has one row, ", text(given.shape()), ", for ", batch_.examples,
+               " examples: each is compared with the same one. Give a row for each example."));
     }
   }
 
@@ -799,7 +928,8 @@ class Auditor {
 
   const AuditOptions& options_;
   checking::Probe at_;
-  Expr stable_;  ///< The cost as it is differentiated.
+  std::vector<Expr> unused_;  ///< Variables with a value that the cost does not have.
+  Expr stable_;               ///< The cost as it is differentiated.
   NodeMap<std::string> names_;
   std::vector<Expr> constants_;
   NodeSet constant_set_;

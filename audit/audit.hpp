@@ -51,8 +51,18 @@ enum class Finding {
   examples_mix,      ///< What an example adds depends on the others; a finding where a softmax is
                      ///< taken over them, else a note.
   squashed_twice,    ///< A sigmoid or softmax of what is one already.
-  not_trained,       ///< A note: a stored variable has a gradient and is no parameter.
-  given_gradient,    ///< A note: with_gradient() gives one that is not the slope of the value.
+  counted_twice,     ///< A parameter is a summand of a held target and of what explains it.
+  moving_target,     ///< One term explains what another leaves over, and moves that as well.
+  selected_twice,    ///< A threshold is applied to what it has selected already.
+  foreign_axis,      ///< A dictionary's columns have the length 1, not its rows.
+  misplaced_epsilon,  ///< A small number stands outside of the root that it is to protect.
+  hidden_nan,         ///< Something else is chosen where a value is NaN.
+  slow_threshold,  ///< A threshold's logarithm is learnt, from far below what it is compared with.
+  unused_input,    ///< A variable has a value, and the cost does not depend on it.
+  single_target,   ///< One row is given for all examples.
+  summed_draws,    ///< A note: a term is a sum over several draws of one kind, not their mean.
+  not_trained,     ///< A note: a stored variable has a gradient and is no parameter.
+  given_gradient,  ///< A note: with_gradient() gives one that is not the slope of the value.
 };
 
 struct AuditFinding {

@@ -110,7 +110,10 @@ TermFlow flow(const Expr& root, const Expr& parameter, const NodeSet& constants,
 }
 
 bool is_choice(const Expr& stop, const Expr& root) {
-  if (is_comparison(stop)) return true;
+  return is_comparison(stop) || selects(stop, root);
+}
+
+bool selects(const Expr& stop, const Expr& root) {
   if (is_float(stop.dtype())) return false;
   NodeSet integers{stop.get()}, numbers;  // The latter are floats by cast: compared, they choose.
   for (const Expr& node : value_nodes(root)) {

@@ -35,6 +35,9 @@ TermFlow flow(const Expr& root, const Expr& parameter, const NodeSet& constants,
 /// Whether a stop is a choice that `root`, a formula, needs: a comparison, or an index that only
 /// selects, never made a float. Nobody expects a gradient through it.
 bool is_choice(const Expr& stop, const Expr& root);
+/// Whether a stop, comparisons too, is used only to select: as a condition or an index, never made
+/// a float that counts.
+bool selects(const Expr& stop, const Expr& root);
 /// What to do about a stop, one sentence.
 std::string remedy(const Expr& stop, const NodeSet& constants);
 

@@ -144,4 +144,27 @@ std::int64_t mean_over(const Expr& whole, const NodeSet& depends, std::int64_t e
   return factor == result ? 1 : static_cast<std::int64_t>(result);
 }
 
+std::vector<double> summed_over(const Expr& whole, const NodeSet& depends,
+                                const std::function<double(const Expr&)>& value) {
+  std::vector<double> sizes, divisors;
+  Expr at = whole;
+  for (int k; (k = linear_input(at, depends)) >= 0;) {
+    const Expr& next = at.inputs()[static_cast<std::size_t>(k)];
+    if (is(at, mul_op)) divisors.push_back(1 / value(at.inputs()[static_cast<std::size_t>(1 - k)]));
+    if (is(at, div_op)) divisors.push_back(value(at.inputs()[1]));
+    if (is(at, sum_op)) {
+      for (const std::int64_t axis : OverAxes::of(at.attrs()))
+        sizes.push_back(value(size(next, axis)));
+    }
+    at = next;
+  }
+  // A divisor may be the size of several axes together.
+  std::erase_if(sizes, [&](double length) {
+    return std::ranges::any_of(divisors, [&](double d) {
+      return length > 1 && std::abs(std::remainder(d, length)) < 1e-9;
+    });
+  });
+  return sizes;
+}
+
 }  // namespace cinch::searching

@@ -24,4 +24,9 @@ std::vector<Term> split(const Expr& cost, const NodeSet& depends, const NodeSet&
 std::int64_t mean_over(const Expr& whole, const NodeSet& depends, std::int64_t examples,
                        const std::function<double(const Expr&)>& value);
 
+/// The sizes of axes that a term is a sum over, outside of all that is not linear, and of which it
+/// is no mean.
+std::vector<double> summed_over(const Expr& whole, const NodeSet& depends,
+                                const std::function<double(const Expr&)>& value);
+
 }  // namespace cinch::searching

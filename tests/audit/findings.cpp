@@ -260,6 +260,33 @@ TEST_CASE_FIXTURE(Fixture, "audit notes what is held as a target, and does not a
   }
 }
 
+TEST_CASE_FIXTURE(Fixture, "audit notes what a term selects by or freezes and others train") {
+  const Shared T(random({4, 6}, 8), "T");
+  const Expr gated = mean(sum(square(x - dot(switch_(h > 0.5, slice(x, 0, 4, 1), 0), T)), 1));
+  const Expr frozen = mean(sum(square(x - dot(h, stop_gradient(V)) - stop_gradient(c)), 1));
+  for (const Expr& term : {gated, frozen}) {
+    const AuditReport report = audit(loss + term, {W, b, V, c, T}, at);
+    CAPTURE(report.text());
+    CHECK((find(report, Finding::unreached) != nullptr) == bool(term == frozen));
+    CHECK(find(report, Finding::no_gradient) == nullptr);
+    CHECK(find(report, Finding::partial_gradient) == nullptr);
+    CHECK((report.has(Finding::no_gradient) || report.has(Finding::partial_gradient)));
+  }
+  // How many are selected is a number, whose gradient is missed; and what no other term trains.
+  const Expr count = mean(sum(cast(h > 0.5, DType::float64), 1));
+  CHECK(find(audit(loss + count, params, at), Finding::no_gradient) != nullptr);
+  CHECK(find(audit(gated, {W, b, T}, at), Finding::no_gradient) != nullptr);
+  CHECK(find(audit(loss + sum(square(x - dot(h, stop_gradient(T)))), {W, b, V, c, T}, at),
+             Finding::no_gradient) != nullptr);
+}
+
+TEST_CASE_FIXTURE(Fixture, "audit compares no mean with an error that is a share of the variance") {
+  const Expr share = loss / stop_gradient(mean(sum(square(x - mean(x, 0, true)), 1)));
+  const Expr values = 0.1 * mean(square(dot(h, V)));
+  CHECK(find(audit(loss + values, params, at), Finding::mixed_means) != nullptr);
+  CHECK(find(audit(share + values, params, at), Finding::mixed_means) == nullptr);
+}
+
 TEST_CASE_FIXTURE(Fixture, "audit finds copies of parameters, whatever holds them") {
   const Tensor turned = evaluate(transpose(W));
   const Expr stored = Shared(W.get(), "copy");
@@ -607,7 +634,7 @@ TEST_CASE_FIXTURE(Fixture, "random draws are the same for an example that comes 
 }
 
 TEST_CASE_FIXTURE(Fixture, "what audit() prints fits the width asked for, and says the same") {
-  const Expr copied = mean(sum(square(x - dot(h, V) - stop_gradient(c)), 1));
+  const Expr copied = mean(sum(square(x - dot(h, V) - stop_gradient(2 * c)), 1));
   const Expr slopes = sum(square(exp(30 * dot(x, W)) * stop_gradient(h)));
   const AuditReport report =
       audit(loss + 0.1 * penalty + copied + 1e-3 * slopes + mean(square(V)), params, at);

@@ -34,6 +34,8 @@ inline const std::vector<SmallProgram> all_programs = {
      "--epochs 1 --batch 10 --hidden 5 --steps 2 --samples 2 --between 3"},
     {"score_matching_2d", "--epochs 1"},
     {"sparse", "--epochs 1 --batch 10 --hidden 5"},
+    {"sparse_dictionaries",
+     "--epochs 1 --inputs 6 --features 8 --latents 12 --hidden 8 --samples 400 --active 1 --k 2"},
     {"stacked_denoising_autoencoder",
      "--epochs 1 --batch 10 --hidden 5,4 --corruption 0.1,0.2 --pretraining-epochs 1"},
     {"vae", "--epochs 1 --batch 10 --hidden 5"},
@@ -54,11 +56,16 @@ inline std::string small_arguments(const std::string& program) {
   return std::ranges::find(all_programs, program, &SmallProgram::name)->arguments;
 }
 
+/// Whether a program makes its own data.
+inline bool makes_data(const std::string& program) {
+  return program == "score_matching_2d" || program == "sparse_dictionaries";
+}
+
 /// What says where its data are, and where to write, of those that ask.
 inline std::string own_options(const std::string& program, const std::string& data,
                                const std::string& out) {
   if (program == "bug_museum") return "";
-  return (program == "score_matching_2d" ? "" : " --data " + data) + " --output " + out;
+  return (makes_data(program) ? "" : " --data " + data) + " --output " + out;
 }
 
 }  // namespace cinch::testing

@@ -30,8 +30,10 @@ std::vector<Binding> Setting::values(const Expr& cost) const {
   return result;
 }
 
-const std::vector<Variant>& variants() {
-  static const std::vector<Variant> all{
+namespace {
+
+std::vector<Variant> autoencoder_variants() {
+  return {
       {"tied, cross-entropy",
        [](Setting& s) {
          const auto m = s.model({6, 4});
@@ -208,6 +210,16 @@ const std::vector<Variant>& variants() {
                         net.params()};
        }},
   };
+}
+
+}  // namespace
+
+const std::vector<Variant>& variants() {
+  static const std::vector<Variant> all = [] {
+    std::vector<Variant> result = autoencoder_variants();
+    for (Variant& v : dictionary_variants()) result.push_back(std::move(v));
+    return result;
+  }();
   return all;
 }
 

@@ -402,6 +402,67 @@ std::vector<PublicFunction> make() {
   add("k_sparse", {m}, [](Args x) { return k_sparse(x[0], 2); });
   add("winner_take_all", {m}, [](Args x) { return winner_take_all(x[0], 0.5); });
   add("spatial_winners", {four}, [](Args x) { return spatial_winners(x[0], 0.5); });
+  const auto with_dictionary = [&](const char* name, std::vector<Type> types, auto f) {
+    add(name, std::move(types), [f](Args x) {
+      RandomState random(1);
+      return f(dictionary(3, 3, random, {.dtype = DType::float64}), x);
+    });
+  };
+  add("topk_code", {m}, [](Args x) { return topk_code(x[0], 2); });
+  add("batch_topk_code", {m}, [](Args x) { return batch_topk_code(x[0], 2); });
+  add("thresholded", {m, s}, [](Args x) { return thresholded(x[0], x[1]); });
+  add("total_variance", {m}, [](Args x) { return total_variance(x[0]); });
+  add("normalized_error", {m, m}, [](Args x) { return normalized_error(x[0], x[1]); });
+  with_dictionary("auxiliary_error", {m, m, flag}, [](const Dictionary& d, Args x) {
+    return auxiliary_error(d, x[0], x[1], x[2], 2);
+  });
+  with_dictionary("multi_topk_error", {m},
+                  [](const Dictionary& d, Args x) { return multi_topk_error(d, x[0], 1, 2); });
+  with_dictionary("matryoshka_error", {m, m}, [](const Dictionary& d, Args x) {
+    return matryoshka_error(d, x[0], x[1], {1, 3});
+  });
+  add("weighted_l1", {m, m}, [](Args x) { return weighted_l1(x[0], x[1]); });
+  add("jumprelu", {m, v}, [](Args x) { return jumprelu(x[0], x[1]); });
+  add("jumprelu_l0", {m, v}, [](Args x) { return jumprelu_l0(x[0], x[1]); });
+  add("l0_target_error", {v}, [](Args x) { return l0_target_error(x[0], 2); });
+  add("tanh_sparsity", {m, m}, [](Args x) { return tanh_sparsity(x[0], x[1]); });
+  add("pre_activation_loss", {m, v, m},
+      [](Args x) { return pre_activation_loss(x[0], x[1], x[2]); });
+  add("gated_cost", {m, s}, [](Args x) {
+    RandomState random(1);
+    return gated_cost(gated_dictionary(3, 4, random, {.dtype = DType::float64}), x[0], x[1]).total;
+  });
+  add("crosscoder_error", {m, m}, [](Args x) {
+    RandomState random(1);
+    return crosscoder_error(crosscoder({3}, 3, random, {.dtype = DType::float64}), {x[0]}, x[1]);
+  });
+  add("crosscoder_l1", {m}, [](Args x) {
+    RandomState random(1);
+    return crosscoder_l1(crosscoder({3}, 3, random, {.dtype = DType::float64}), x[0]);
+  });
+  with_dictionary("latent_jacobian", {m}, [](const Dictionary& d, Args x) {
+    return latent_jacobian(
+        {d, d, 2}, [](const Arg& y) { return tanh(y); }, x[0]);
+  });
+  with_dictionary("jacobian_cost", {m, s}, [](const Dictionary& d, Args x) {
+    return jacobian_cost(
+               {d, d, 2}, [](const Arg& y) { return tanh(y); }, x[0], x[1])
+        .total;
+  });
+  with_dictionary("count_idle", {m}, [](const Dictionary& d, Args x) {
+    return values(count_idle(idle_counter(d), x[0]));
+  });
+  add("average_threshold", {m},
+      [](Args x) { return values(average_threshold(inference_threshold(DType::float64), x[0])); });
+  with_dictionary("resample", {flag, m, m}, [](const Dictionary& d, Args x) {
+    RandomStreams streams(1);
+    return values(resample(d, x[0], x[1], x[2], streams));
+  });
+  add("l0", {m}, [](Args x) { return l0(x[0]); });
+  add("dead_share", {flag}, [](Args x) { return dead_share(x[0]); });
+  add("explained_variance", {m, m}, [](Args x) { return explained_variance(x[0], x[1]); });
+  add("recovered_loss", {s, s, s}, [](Args x) { return recovered_loss(x[0], x[1], x[2]); });
+  add("max_cosines", {m, m}, [](Args x) { return max_cosines(x[0], x[1]); });
   add("tangents", {m}, [](Args x) { return tangents(tanh(x[0]), x[0], 2); });
   add("tangent_penalty", {m, Type{DType::float64, {3, 3, 2}}},
       [](Args x) { return tangent_penalty(tanh(x[0]), x[0], x[1]); });
@@ -429,6 +490,12 @@ std::vector<PublicFunction> make() {
   optimizer("adagrad", [](const auto&... a) { return adagrad(a...); });
   optimizer("rmsprop", [](const auto&... a) { return rmsprop(a...); });
   optimizer("adadelta", [](const auto&... a) { return adadelta(a...); });
+  add("constrained", {m}, [](Args x) {
+    const Shared p(Tensor::full(DType::float64, {3, 3}, 0.5), "p");
+    return values(
+        constrained(sum(square(x[0] - p)), {p}, {unit_norm(p, 1)},
+                    [](const auto& params, const auto& g) { return sgd(params, g, 0.1); }));
+  });
   add("clip_by_value", {m, s}, [](Args x) { return clip_by_value({x[0]}, x[1]); });
   add("clip_by_norm", {m, s}, [](Args x) { return clip_by_norm({x[0]}, x[1]); });
   add("clip_by_global_norm", {m, s}, [](Args x) { return clip_by_global_norm({x[0]}, x[1]); });
