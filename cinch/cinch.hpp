@@ -28,6 +28,8 @@
 #include "cinch/io/jsonl.hpp"
 #include "cinch/io/npy.hpp"
 #include "cinch/io/plot.hpp"
+#include "cinch/io/safetensors.hpp"
+#include "cinch/io/table.hpp"
 #include "cinch/io/tensorboard.hpp"
 #include "cinch/models/autoencoder.hpp"
 #include "cinch/models/boltzmann.hpp"

@@ -20,7 +20,7 @@ set(tools_package cinch-tools)
 # What every Debian package has to bring. Notices of what is compiled in are those of its packages.
 file(READ ${PROJECT_SOURCE_DIR}/LICENSE licence)
 file(WRITE ${folder}/copyright "Cinch ${PROJECT_VERSION}\n\n${licence}")
-foreach(part libxtensor-dev libxtensor-blas-dev libxtl-dev xtl-dev libboost-math-dev libcli11-dev)
+foreach(part libxtensor-dev libxtensor-blas-dev libxtl-dev xtl-dev libboost-math-dev nlohmann-json3-dev libcli11-dev)
   if(EXISTS /usr/share/doc/${part}/copyright)
     file(READ /usr/share/doc/${part}/copyright notice)
     file(APPEND ${folder}/copyright "\n\nParts are compiled in of ${part}, whose notice is:\n\n${notice}")

@@ -38,13 +38,13 @@ using Updates = std::vector<Update>;
 /// .updates = ...}).
 struct FunctionSpec {
   std::vector<Expr> inputs = {};  ///< Variables, in the order of the arguments.
-  /// Values for arguments that a call leaves out, {{rate, 0.1}}: the last ones in order, or any by
-  /// name. Copied here, and converted as arguments are.
-  std::vector<Binding> defaults = {};
   std::vector<Expr> outputs = {};
   Updates updates = {};       ///< All computed from the values before the call.
   Substitutions givens = {};  ///< {x, expression}: the expression is used in place of x.
   Mode mode = Mode::fast;
+  /// Values for arguments that a call leaves out, {{rate, 0.1}}: the last ones in order, or any by
+  /// name. Copied here, and converted as arguments are.
+  std::vector<Binding> defaults = {};
   /// What is an error, a ValueError that names the node whose value is wrong, its values and its
   /// line; after it no variable has changed. By default Watch::not_finite in Mode::checked and
   /// nothing in Mode::fast, where watching costs a copy of the variables that change. Results are

@@ -11,10 +11,11 @@
 
 namespace CINCH_PUBLIC cinch {
 
-// Element types: bool, int64, float32, float64, little endian; uint8 and int32 are read as int64.
-// Files of version 1 and 2 are read, in C or Fortran order; version 1 in C order is written.
-// Whatever cannot be read or written throws FileError, which names the file and, in an archive, the
-// array. A header that claims more data than there is costs no memory.
+// Element types: bool, int64, float32, float64 are written. Other integers are read as int64,
+// float16 as float32, in either byte order. Files of version 1 and 2 are read, in C or Fortran
+// order; version 1 in C order is written. Whatever cannot be read or written throws FileError,
+// which names the file and, in an archive, the array. A header that claims more data than there is
+// costs no memory.
 
 Tensor read_npy(const std::string& path);
 /// What np.load reads. The file is replaced as a whole.

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "cinch/core/error.hpp"
+#include "cinch/io/format/elements.hpp"
 
 namespace cinch::format {
 
@@ -162,38 +163,26 @@ void require_size(ByteStream& bytes, const Shape& shape, std::int64_t size) {
   }
 }
 
-/// The elements in the order of the file, stored as Stored and held as T.
-template <class Stored, class T>
-Tensor read_elements(ByteStream& bytes, const Shape& shape) {
-  require_size(bytes, shape, sizeof(Stored));
-  bytes.claim(element_count(shape), sizeof(T));
-  Tensor result(dtype_of<T>(), shape);
-  if constexpr (std::is_same_v<Stored, T>) {
-    bytes.read({static_cast<std::uint8_t*>(result.raw()), result.bytes()}, "the elements");
-  } else {
-    std::array<Stored, 4096> buffer;
-    for (std::span<T> left = result.data<T>(); !left.empty();) {
-      const auto part = std::span(buffer).first(std::min(left.size(), buffer.size()));
-      bytes.read({reinterpret_cast<std::uint8_t*>(part.data()), part.size_bytes()}, "the elements");
-      std::ranges::transform(part, left.begin(),
-                             [](Stored value) { return static_cast<T>(value); });
-      left = left.subspan(part.size());
-    }
+/// An element type as NumPy writes it, '<f4' or '|u1': a byte order, a kind and a size.
+Stored stored_type(const ByteStream& bytes, const std::string& type) {
+  static constexpr std::pair<std::string_view, Stored> types[] = {
+      {"b1", Stored::bool_},   {"u1", Stored::uint8},   {"i1", Stored::int8},
+      {"u2", Stored::uint16},  {"i2", Stored::int16},   {"u4", Stored::uint32},
+      {"i4", Stored::int32},   {"u8", Stored::uint64},  {"i8", Stored::int64},
+      {"f2", Stored::float16}, {"f4", Stored::float32}, {"f8", Stored::float64}};
+  for (const auto& [name, stored] : types) {
+    const bool ordered = type.starts_with('<') || type.starts_with('>');
+    if (type.size() == 3 && type.ends_with(name) && (ordered || (type[0] == '|' && type[2] == '1')))
+      return stored;
   }
-  return result;
+  bytes.fail("elements of type '" + type +
+             "' cannot be read: convert them to bool, an integer, float16, float32 or float64");
 }
 
 Tensor read_elements(ByteStream& bytes, const std::string& type, const Shape& shape) {
-  if (type == "|b1")
-    return read_elements<std::uint8_t, bool>(bytes, shape);  // any non-zero byte is true
-  if (type == "|u1") return read_elements<std::uint8_t, std::int64_t>(bytes, shape);
-  if (type == "<i4") return read_elements<std::int32_t, std::int64_t>(bytes, shape);
-  if (type == "<i8") return read_elements<std::int64_t, std::int64_t>(bytes, shape);
-  if (type == "<f4") return read_elements<float, float>(bytes, shape);
-  if (type == "<f8") return read_elements<double, double>(bytes, shape);
-  bytes.fail("elements of type '" + type +
-             "' cannot be read: convert them to bool, uint8, int32, int64, float32 or float64, "
-             "little endian");
+  const Stored stored = stored_type(bytes, type);
+  require_size(bytes, shape, size_of(stored));
+  return read_elements(bytes, stored, shape, /*big_endian=*/type[0] == '>');
 }
 
 /// From column-major to row-major: `columns` holds the elements of `shape` with the first axis

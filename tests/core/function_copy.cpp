@@ -117,9 +117,9 @@ TEST_CASE("arguments with defaults may be left out: the last in order, any by na
   for (const Mode mode : both_modes) {
     const Expr x = dscalar("x"), y = dscalar("y"), w = fscalar("w_by_name");
     const Function f = function({.inputs = {x, y, w},
-                                 .defaults = {{w, 2}, {y, 1.0}},
                                  .outputs = {(x + y) * w},
-                                 .mode = mode});
+                                 .mode = mode,
+                                 .defaults = {{w, 2}, {y, 1.0}}});
     // As in Theano's tutorial.
     CHECK(f({33.0})[0].item() == 68);
     CHECK(f({33.0, 2.0})[0].item() == 70);
@@ -135,7 +135,7 @@ TEST_CASE("arguments with defaults may be left out: the last in order, any by na
                          TypeError);
     // One in front has its default by name only.
     const Function g =
-        function({.inputs = {x, y}, .defaults = {{x, 5.0}}, .outputs = {x - y}, .mode = mode});
+        function({.inputs = {x, y}, .outputs = {x - y}, .mode = mode, .defaults = {{x, 5.0}}});
     CHECK(g.call({{"y", 1.0}})[0].item() == 4);
     CHECK_THROWS_WITH_AS(g({1.0}), doctest::Contains("takes 2 arguments, got 1"), TypeError);
     // Copies have them too.
@@ -146,20 +146,20 @@ TEST_CASE("arguments with defaults may be left out: the last in order, any by na
 TEST_CASE("defaults are values of their time, and checked as arguments are") {
   const Expr x = dvector("x"), y = dvector("y"), n = lscalar("n");
   Tensor value = numbers(3);
-  const Function f = function({.inputs = {x}, .defaults = {{x, value}}, .outputs = {sum(x)}});
+  const Function f = function({.inputs = {x}, .outputs = {sum(x)}, .defaults = {{x, value}}});
   value.data<double>()[0] = 100;
   CHECK(f()[0].item() == 3);
   CHECK(f({numbers(4)})[0].item() == 6);
   // A variable's memory as a default is a copy too.
   Shared w(numbers(3), "w");
   const Function g =
-      function({.inputs = {x}, .defaults = {{x, w.get()}}, .outputs = {}, .updates = {{w, w + x}}});
+      function({.inputs = {x}, .outputs = {}, .updates = {{w, w + x}}, .defaults = {{x, w.get()}}});
   g();
   g();
   CHECK(w.get() == evaluate(constant(numbers(3)) * 3.0));
   const auto refused = [&](const std::vector<Binding>& defaults, const char* what) {
     CHECK_THROWS_WITH_AS(
-        function({.inputs = {x, n}, .defaults = defaults, .outputs = {x * n}, .name = "step"}),
+        function({.inputs = {x, n}, .outputs = {x * n}, .defaults = defaults, .name = "step"}),
         doctest::Contains(what), TypeError);
   };
   refused({{n, 1.5}}, "step: default: argument n must be int64 (), got float64 () with value 1.5");

@@ -66,6 +66,10 @@ std::vector<Writer> writers() {
            [=](const std::string& path) {
              write_npz(path, {{"W", tensor}});
            }},
+          {"safetensors",
+           [=](const std::string& path) {
+             write_safetensors(path, {{"W", tensor}});
+           }},
           {"png", [=](const std::string& path) { write_png(path, noise); }},
           {"plot.png", draw},
           {"plot.svg", draw},

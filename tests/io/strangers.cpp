@@ -112,6 +112,8 @@ const std::vector<Reader> readers = {
     {"read_labels", [](const std::string& p) { read_labels(p); }},
     {"read_npy", [](const std::string& p) { read_npy(p); }},
     {"read_npz", [](const std::string& p) { read_npz(p); }},
+    {"read_safetensors", [](const std::string& p) { read_safetensors(p); }},
+    {"read_table", [](const std::string& p) { read_table(p); }},
     {"read_png", [](const std::string& p) { read_png(p); }},
     {"read_onnx", [](const std::string& p) { read_onnx(p); }},
 };
