@@ -165,12 +165,12 @@ std::string Emitter::table(const Expr& node) {
 void Emitter::emit() {
   decide();
   const auto named = [&](const std::vector<Named>& all) {
-    for (const Named& one : all) pointer_[one.value.get()] = one.name;
+    for (const Named& one : all) pointer_[one.value.get()] = "u_" + one.name;
   };
   named(graph_.inputs);
   named(graph_.parameters);
   named(graph_.constants);
-  for (const Draw& draw : graph_.draws) pointer_[draw.variable.get()] = draw.name;
+  for (const Draw& draw : graph_.draws) pointer_[draw.variable.get()] = "u_" + draw.name;
   value_ = pointer_;  // Of those that is_value() holds for.
   for (const Expr& node : graph_.order) {
     if (!needed_.contains(node.get())) continue;

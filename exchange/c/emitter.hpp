@@ -25,7 +25,8 @@ class Emitter {
   using Loops = void (Emitter::*)(const Expr&);
   explicit Emitter(const Lowered& graph) : graph_(graph) {}
 
-  /// Statements of all nodes. Afterwards pointer() holds for roots.
+  /// Statements of all nodes, in which a parameter x is called u_x: in inner blocks other things
+  /// may be called x. Afterwards pointer() holds for roots.
   void emit();
 
   const std::string& statements() const { return statements_; }

@@ -281,6 +281,7 @@ Lowered lowered(const char* function, const FunctionSpec& spec, const Lowering& 
 
   Names names;
   result.name = names.fresh(program.name, "function");
+  names.take(result.name + "_MEMORY");  // A macro of C files.
   for (std::size_t k = 0; k < graph.inputs.size(); ++k)
     result.inputs.push_back(
         {names.fresh(program.inputs[k].attrs().label, text("input_", k)), graph.inputs[k]});

@@ -56,13 +56,14 @@ std::string model() {
 
 TEST_CASE("docs/manual/contractive_model.js is the model of its page") {
   const std::string all = base64(model());
-  std::string text = "// The model of browser.md. Written by `scripts/tables`; do not edit.\n"
-                     "const cinch_contractive_model =\n";
+  std::string text =
+      "// The model of browser.md. Written by `scripts/tables`; do not edit.\n"
+      "const cinch_contractive_model =\n";
   for (std::size_t k = 0; k < all.size(); k += 100)
     text += "    '" + all.substr(k, 100) + (k + 100 < all.size() ? "' +\n" : "';\n");
   if (const char* docs = std::getenv("CINCH_TABLES"))
     std::ofstream(std::string(docs) + "/manual/contractive_model.js") << text;
-  // Operators are numbered in the order in which the compiler evaluates operands.
+    // Operators are numbered in the order in which the compiler evaluates operands.
 #if defined(__GNUC__) && !defined(__clang__)
   CHECK_MESSAGE(read(CINCH_SOURCE_DIR "/docs/manual/contractive_model.js") == text,
                 "docs/manual/contractive_model.js is not up to date: run scripts/tables");
@@ -77,9 +78,10 @@ TEST_CASE("the page docs/manual/browser.md trains in a browser") {
   }
   const std::string modules = testing::node_modules(folder);
   if (modules.empty()) return;
-  const int status = std::system((CINCH_SOURCE_DIR "/tests/exchange/browser.sh " CINCH_SOURCE_DIR " " +
-                                  modules + " " + folder.path())
-                                     .c_str());
+  const int status =
+      std::system((CINCH_SOURCE_DIR "/tests/exchange/browser.sh " CINCH_SOURCE_DIR " " + modules +
+                   " " + folder.path())
+                      .c_str());
   CHECK(WEXITSTATUS(status) == 0);
   MESSAGE(read(folder / "state"));
 }

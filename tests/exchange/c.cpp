@@ -61,3 +61,34 @@ TEST_CASE("what has no counterpart in C is refused before anything is written") 
                        doctest::Contains("must be known"), TypeError);
   CHECK_FALSE(std::ifstream(path).good());
 }
+
+TEST_CASE("whatever variables are called, C files compute what they should") {
+  const testing::TemporaryFolder folder;
+  const std::vector<std::string> labels{
+      "a",      "b",     "c",       "x",      "y",       "k",    "k0",     "k1",  "i0",
+      "i1",     "j",     "o",       "p",      "q",       "v0",   "v1",     "t0",  "t1",
+      "u_x",    "bytes", "total",   "exp",    "expf",    "x0",   "memory", "int", "main",
+      "linux",  "NAN",   "table_0", "best",   "now",     "most", "last",   "s",   "b0",
+      "memcpy", "f",     "rows",    "labels", "f_MEMORY"};
+  RandomState random(1);
+  std::vector<Expr> inputs, rows;
+  std::vector<Tensor> values;
+  for (const std::string& label : labels) {
+    inputs.push_back(dmatrix(label));
+    values.push_back(random.uniform(-1, 1, {5, 5}));
+  }
+  const std::size_t n = inputs.size();
+  for (std::size_t k = 0; k < n; ++k) {
+    const Expr y = dot(inputs[k], inputs[(k + n - 1) % n]);
+    rows.push_back(sum(exp(y), 0) + sum(cumsum(inputs[k], 1), 1) +
+                   cast(argmax(inputs[k], 0), DType::float64));
+  }
+  const Expr table = constant(random.uniform(-1, 1, {static_cast<std::int64_t>(n), 5}));
+  const FunctionSpec spec{.inputs = inputs, .outputs = {stack(rows) * table}, .name = "f"};
+  const std::vector<CInterface> written{
+      write_c(folder / "f.c", spec, {.sizes = std::vector<Shape>(n, {5, 5}), .outputs = {"v2"}})};
+  const testing::Compiled compiled(folder, written, "-O0");
+  std::vector<Tensor> none, outputs{Tensor(DType::float64, {static_cast<std::int64_t>(n), 5})};
+  REQUIRE(compiled.run(written[0], values, none, none, none, outputs) == 0);
+  CHECK(testing::distance(outputs[0], function(spec)(values)[0]) < 1e-12);
+}
