@@ -14,6 +14,7 @@ struct OnnxOptions {
   /// says; a size that it does not say is the runtime's, under one name for all axes that share it.
   std::vector<Shape> sizes = {};
   std::vector<std::string> outputs = {};  ///< Names of the outputs; output_0 and so on without.
+  bool lines = true;                      ///< Whether nodes and inputs carry the user's lines.
   std::int64_t batch = 20;  ///< What sizes that are not known are about, for the order of products.
 };
 
