@@ -11,7 +11,9 @@ namespace CINCH_PUBLIC cinch {
 
 struct OnnxOptions {
   /// Of each input, where its type does not say them: {{20, 784}}. -1, and none at all: as the type
-  /// says; a size that it does not say is the runtime's, under one name for all axes that share it.
+  /// says. A size that it does not say is that of a variable, if the formula fits no other, or the
+  /// runtime's: one name for axes whose sizes have to be the same. Where it is used it is taken not
+  /// to be 1, so that nothing is repeated along it.
   std::vector<Shape> sizes = {};
   std::vector<std::string> outputs = {};  ///< Names of the outputs; output_0 and so on without.
   bool lines = true;                      ///< Whether nodes and inputs carry the user's lines.
