@@ -102,10 +102,11 @@ Emitter::Loops Emitter::loops_of(const Op& op) {
 }
 
 void Emitter::line(const std::string& text) {
-  statements_ += std::string(static_cast<std::size_t>(depth_) * 2, ' ') + text + "\n";
+  if (!text.empty()) statements_ += std::string(static_cast<std::size_t>(depth_) * 2, ' ') + text;
+  statements_ += '\n';
 }
 void Emitter::open(const std::string& text) {
-  line(text + " {");
+  line(text.empty() ? "{" : text + " {");
   ++depth_;
 }
 void Emitter::close() {

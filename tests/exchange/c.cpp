@@ -62,6 +62,37 @@ TEST_CASE("what has no counterpart in C is refused before anything is written") 
   CHECK_FALSE(std::ifstream(path).good());
 }
 
+TEST_CASE("a C function says where an index is out of range, and has changed nothing") {
+  const testing::TemporaryFolder folder;
+  const Shared images(RandomState(1).uniform(0, 1, {15, 2}), "images"),
+      total(Tensor(DType::float64, {2}), "total");
+  const Expr k = lscalar("k"), part = slice(images, k * 5, (k + 1) * 5);
+  const Expr labels = lvector("labels");
+  const FunctionSpec spec{.inputs = {k, labels},
+                          .outputs = {sum(take(part, labels))},
+                          .updates = {{total, total + sum(part, 0)}},
+                          .name = "step"};
+  const std::vector<CInterface> written{write_c(folder / "step.c", spec, {.sizes = {{}, {2}}})};
+  const testing::Compiled compiled(folder, written, "-O2");
+  std::vector<Tensor> parameters{total.get()}, constants{images.get()}, none,
+      outputs{Tensor(DType::float64, {})};
+  const auto run = [&](std::int64_t batch, std::int64_t label) {
+    std::vector<Tensor> inputs{Tensor(batch), Tensor::from<std::int64_t>({2}, {label, 0})};
+    return compiled.run(written[0], inputs, none, parameters, constants, outputs);
+  };
+  CHECK(run(2, 4) == 0);
+  const Tensor expected =
+      function(spec)({Tensor(std::int64_t{2}), Tensor::from<std::int64_t>({2}, {4, 0})})[0];
+  CHECK(outputs[0].item() == doctest::Approx(expected.item()));
+  const double before = parameters[0].at(0);
+  CHECK(before == doctest::Approx(total.get().at(0)));
+  CHECK(run(3, 0) == 1);
+  CHECK(run(0, 5) == 1);
+  CHECK(run(0, -6) == 1);
+  CHECK(parameters[0].at(0) == before);
+  CHECK(run(0, -5) == 0);
+}
+
 TEST_CASE("whatever variables are called, C files compute what they should") {
   const testing::TemporaryFolder folder;
   const std::vector<std::string> labels{
