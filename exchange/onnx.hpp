@@ -11,9 +11,12 @@ namespace CINCH_PUBLIC cinch {
 
 struct OnnxOptions {
   /// Of each input, where its type does not say them: {{20, 784}}. -1, and none at all: as the type
-  /// says; a size that it does not say is the runtime's, under one name for all axes that share it.
+  /// says. A size that it does not say is that of a variable, if the formula fits no other, or the
+  /// runtime's: one name for axes whose sizes have to be the same. Where it is used it is taken not
+  /// to be 1, so that nothing is repeated along it.
   std::vector<Shape> sizes = {};
   std::vector<std::string> outputs = {};  ///< Names of the outputs; output_0 and so on without.
+  bool lines = true;                      ///< Whether nodes and inputs carry the user's lines.
   std::int64_t batch = 20;  ///< What sizes that are not known are about, for the order of products.
 };
 
@@ -39,10 +42,10 @@ struct OnnxInterface {
 /// the next call: the model's properties say "next of W": "W_next", and of each draw its
 /// distribution, "draw of x": "uniform in [0, 1)" or "standard normal". The file holds the values
 /// of shared variables that are only read. Products stand in the order that the compiler chose, and
-/// nodes carry the user's lines. Labels and indices out of range are whatever the runtime makes of
-/// them. Throws TypeError, before anything is written, for an op that has no counterpart and for
-/// what depends on sizes that are not known, FileError where the file cannot be written or would
-/// be larger than 2 GB, which no reader takes.
+/// nodes carry the user's lines. A minibatch slice(x, k * n, (k + 1) * n) has n rows. Labels and
+/// indices out of range are whatever the runtime makes of them. Throws TypeError, before anything
+/// is written, for an op that has no counterpart and for what depends on sizes that are not known,
+/// FileError where the file cannot be written or would be larger than 2 GB, which no reader takes.
 OnnxInterface write_onnx(const std::string& path, const FunctionSpec& spec,
                          const OnnxOptions& options = {});
 

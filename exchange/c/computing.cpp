@@ -85,8 +85,7 @@ void Emitter::reduce(const Expr& node) {
   std::string totals = name;
   if (wide && node.dtype() == DType::float32) {
     totals = name + "_wide";
-    line("double *const " + totals + " = (double *)(bytes + " + number(bytes_) + ");");
-    bytes_ += (std::max<std::int64_t>(count, 1) * 8 + 63) / 64 * 64;
+    reserve(totals, "double", count * 8);
   }
   line("for (int64_t k = 0; k < " + number(count) + "; ++k) " + totals + "[k] = " + start + ";");
   const int outside = depth_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <map>
 
 #include "cinch/core/graph/leaves.hpp"
@@ -38,6 +39,14 @@ std::string flat(const Shape& shape, const std::vector<std::string>& at) {
   return result;
 }
 Shape shape_of(const Expr& node) { return node.type().shape(); }
+/// The user's line, in a comment that no name of a file ends.
+std::string line_of(const Expr& node) {
+  std::string result = node->where.text();
+  for (char& c : result) {
+    if (c == '*' || c == '\\' || static_cast<unsigned char>(c) < ' ') c = '?';
+  }
+  return result;
+}
 /// The indices of an operand that is repeated to where `at` counts.
 std::vector<std::string> repeated(const Expr& operand, const std::vector<std::string>& at) {
   const Shape shape = shape_of(operand);
@@ -93,10 +102,11 @@ Emitter::Loops Emitter::loops_of(const Op& op) {
 }
 
 void Emitter::line(const std::string& text) {
-  statements_ += std::string(static_cast<std::size_t>(depth_) * 2, ' ') + text + "\n";
+  if (!text.empty()) statements_ += std::string(static_cast<std::size_t>(depth_) * 2, ' ') + text;
+  statements_ += '\n';
 }
 void Emitter::open(const std::string& text) {
-  line(text + " {");
+  line(text.empty() ? "{" : text + " {");
   ++depth_;
 }
 void Emitter::close() {
@@ -165,12 +175,12 @@ std::string Emitter::table(const Expr& node) {
 void Emitter::emit() {
   decide();
   const auto named = [&](const std::vector<Named>& all) {
-    for (const Named& one : all) pointer_[one.value.get()] = one.name;
+    for (const Named& one : all) pointer_[one.value.get()] = "u_" + one.name;
   };
   named(graph_.inputs);
   named(graph_.parameters);
   named(graph_.constants);
-  for (const Draw& draw : graph_.draws) pointer_[draw.variable.get()] = draw.name;
+  for (const Draw& draw : graph_.draws) pointer_[draw.variable.get()] = "u_" + draw.name;
   value_ = pointer_;  // Of those that is_value() holds for.
   for (const Expr& node : graph_.order) {
     if (!needed_.contains(node.get())) continue;
@@ -189,20 +199,73 @@ void Emitter::emit() {
       const std::string start = stored_element(node.inputs()[1], {});
       if (length > 0)
         line("if (" + start + " < " + std::to_string(least) + " || " + start + " > " +
-             std::to_string(most) + ") return 1;  /* " + node->where.text() + " */");
+             std::to_string(most) + ") return 1;  /* " + line_of(node) + " */");
     }
     if (stored_.contains(node.get())) store(node);
   }
+  place();
+}
+
+/// Declares `name`, a part of the memory, which is found a place later.
+std::string Emitter::reserve(const std::string& name, const std::string& type, std::int64_t bytes) {
+  line(type + " *const " + name + " = (" + type + " *)(bytes + \1" +
+       std::to_string(places_.size()) + "\1);");
+  const std::size_t now = stretches_.size() - 1;
+  places_.push_back({name, (std::max<std::int64_t>(bytes, 1) + 63) / 64 * 64, 0, now, now});
+  return name;
+}
+
+/// Finds a place for each part: those that are in use at the same time do not overlap.
+void Emitter::place() {
+  std::map<std::string_view, Place*> by_name;
+  for (Place& one : places_) by_name[one.name] = &one;
+  std::size_t now = 0;
+  const auto is_letter = [](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) || c == '_';
+  };
+  for (std::size_t k = 0; k < statements_.size();) {
+    while (now + 1 < stretches_.size() && stretches_[now + 1] <= k) ++now;
+    std::size_t end = k;
+    while (end < statements_.size() && is_letter(statements_[end])) ++end;
+    const auto found = by_name.find(std::string_view(statements_).substr(k, end - k));
+    if (found != by_name.end()) found->second->last = now;
+    k = std::max(end, k + 1);
+  }
+  for (const Expr& root : graph_.roots()) {
+    if (const auto found = by_name.find(pointer_[root.get()]); found != by_name.end())
+      found->second->last = stretches_.size();
+  }
+  std::vector<const Place*> used;  // In the order of their offsets.
+  for (Place& one : places_) {
+    std::erase_if(used, [&](const Place* other) { return other->last < one.first; });
+    auto next = used.begin();
+    for (; next != used.end() && (*next)->offset < one.offset + one.bytes; ++next)
+      one.offset = std::max(one.offset, (*next)->offset + (*next)->bytes);
+    used.insert(next, &one);
+    bytes_ = std::max(bytes_, one.offset + one.bytes);
+  }
+  std::string placed;
+  for (std::size_t k = 0; k < statements_.size();) {
+    const std::size_t mark = std::min(statements_.find('\1', k), statements_.size());
+    placed += statements_.substr(k, mark - k);
+    if (mark == statements_.size()) break;
+    const std::size_t end = statements_.find('\1', mark + 1);
+    const auto number = std::stoul(statements_.substr(mark + 1, end - mark - 1));
+    placed += std::to_string(places_[number].offset);
+    k = end + 1;
+  }
+  statements_ = std::move(placed);
 }
 
 void Emitter::store(const Expr& node) {
-  const std::string name = "v" + std::to_string(next_++), type = c_type(node.dtype());
+  const std::string name = "v" + std::to_string(next_++);
   const std::int64_t count = std::max<std::int64_t>(element_count(shape_of(node)), 1);
+  stretches_.push_back(statements_.size());
   line("");
   line("/* " + std::string(node.op().name) + " " + text(node.dims()) +
-       (node->where.line ? ", " + node->where.text() : "") + " */");
-  line(type + " *const " + name + " = (" + type + " *)(bytes + " + std::to_string(bytes_) + ");");
-  bytes_ += (count * static_cast<std::int64_t>(cinch::size_of(node.dtype())) + 63) / 64 * 64;
+       (node->where.line ? ", " + line_of(node) : "") + " */");
+  reserve(name, c_type(node.dtype()),
+          count * static_cast<std::int64_t>(cinch::size_of(node.dtype())));
   known_.clear();
   const int outside = depth_;
   if (computes(node)) {
@@ -385,7 +448,7 @@ std::string Emitter::row_of(const Expr& node, const std::string& index, std::int
                             bool negatives) {
   const std::string given = local(DType::int64, index), size = std::to_string(n);
   line("if (" + given + " < " + (negatives ? "-" + size : "0") + " || " + given + " >= " + size +
-       ") return 1;  /* " + node->where.text() + " */");
+       ") return 1;  /* " + line_of(node) + " */");
   return negatives ? local(DType::int64, given + " < 0 ? " + given + " + " + size + " : " + given)
                    : given;
 }

@@ -25,7 +25,8 @@ class Emitter {
   using Loops = void (Emitter::*)(const Expr&);
   explicit Emitter(const Lowered& graph) : graph_(graph) {}
 
-  /// Statements of all nodes. Afterwards pointer() holds for roots.
+  /// Statements of all nodes, in which a parameter x is called u_x: in inner blocks other things
+  /// may be called x. Afterwards pointer() holds for roots.
   void emit();
 
   const std::string& statements() const { return statements_; }
@@ -66,6 +67,8 @@ class Emitter {
   void last_writer(const Expr& node);
   void run_along(const Expr& node);
   void argsort(const Expr& node);
+  std::string reserve(const std::string& name, const std::string& type, std::int64_t bytes);
+  void place();
   void clear(const Expr& node, const std::string& value = "0");
   void loop(const std::string& index, std::int64_t count);
   std::string row_of(const Expr& node, const std::string& index, std::int64_t n, bool negatives);
@@ -74,7 +77,16 @@ class Emitter {
 
   const Lowered& graph_;
   CFunctions functions_;
+  /// Part of the memory, and the stretches of statements that it is used in.
+  struct Place {
+    std::string name;
+    std::int64_t bytes, offset = 0;
+    std::size_t first, last;
+  };
+
   std::string statements_, tables_;
+  std::vector<Place> places_;
+  std::vector<std::size_t> stretches_{0};  // Where in the statements they begin.
   std::int64_t bytes_ = 0;
   int depth_ = 1, next_ = 0;
   NodeSet needed_, stored_;

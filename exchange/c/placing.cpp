@@ -163,8 +163,7 @@ void Emitter::argsort(const Expr& node) {
   const Lanes lanes(shape_of(x), s.axis), wanted(shape_of(node), s.axis);
   const std::string sort = functions_.need("sort", x.dtype()), order = pointer(node) + "_order",
                     inner = number(lanes.inner);
-  line("int64_t *const " + order + " = (int64_t *)(bytes + " + number(bytes_) + ");");
-  bytes_ += (std::max<std::int64_t>(lanes.n, 1) * 8 + 63) / 64 * 64;
+  reserve(order, "int64_t", lanes.n * 8);
   loop("o", lanes.outer);
   loop("j", lanes.inner);
   line(sort + "(" + pointer(x) + " + o * " + number(lanes.n * lanes.inner) + " + j, " + inner +

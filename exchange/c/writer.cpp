@@ -55,12 +55,16 @@ exchange::CSource exchange::c_source(const std::string& file, const FunctionSpec
   for (const Named& y : graph.outputs) result.outputs.push_back(parameter_of(y));
   result.memory = std::max<std::int64_t>(emitter.bytes(), 64);
 
-  std::string list, documented, unused;
+  std::string list, documented, renamed;
   const auto add = [&](const std::vector<CParameter>& all, const char* what, bool changes,
-                       bool by_value) {
+                       bool by_value, bool is_output = false) {
     for (const CParameter& p : all) {
       list += (list.empty() ? "" : ", ") + declared(p, changes, by_value);
-      unused += "  (void)" + p.name + ";\n";
+      const bool value = by_value && p.type.rank() == 0;
+      if (!is_output)
+        renamed += "  " + std::string(changes ? "" : "const ") + exchange::c_type(p.type.dtype) +
+                   (value ? " " : " *const ") + "u_" + p.name + " = " + p.name + ";\n  (void)u_" +
+                   p.name + ";\n";
       documented += "   " + p.name + ": " + (*what ? what : drawn(p)) + ", " + text(p.type) + "\n";
     }
   };
@@ -68,7 +72,7 @@ exchange::CSource exchange::c_source(const std::string& file, const FunctionSpec
   add(result.draws, "", false, true);
   add(result.parameters, "parameter, changed", true, false);
   add(result.constants, "parameter, read", false, false);
-  add(result.outputs, "output", true, false);
+  add(result.outputs, "output", true, false, /*is_output=*/true);
   const std::string signature =
       "int " + graph.name + "(" + list + (list.empty() ? "" : ", ") + "void *memory)";
 
@@ -120,7 +124,7 @@ exchange::CSource exchange::c_source(const std::string& file, const FunctionSpec
       emitter.functions() + emitter.tables() + "\n" + signature +
       " {\n  unsigned char *const bytes = (unsigned char *)memory;\n"
       "  (void)bytes;\n" +
-      unused + emitter.statements() + "\n" + before + ends + late + "  return 0;\n}\n";
+      renamed + emitter.statements() + "\n" + before + ends + late + "  return 0;\n}\n";
   return {std::move(result), head, body};
 }
 

@@ -102,10 +102,13 @@ struct Compiled {
 /// in order of appearance, or a number, -1 - k for the k-th of those that there are.
 using Way = std::vector<int>;
 
-/// All ways, those with most classes first. Where there are too many, that each is its own, and
-/// that all are one.
-std::vector<Way> ways_for(std::size_t count, std::size_t numbers) {
-  Way own(count), one(count, 0);
+/// All ways, those with most classes first. Numbers are for axes behind the first, where examples
+/// are, and for vectors. Where there are too many ways, that each is its own: the user has to say
+/// more.
+std::vector<Way> ways_for(const Symbols& symbols, std::span<const Expr> inputs,
+                          std::size_t numbers) {
+  const std::size_t count = symbols.all.size();
+  Way own(count);
   std::iota(own.begin(), own.end(), 0);
   const auto classes_of = [](const Way& way) {
     return way.empty() ? 0 : std::max(*std::ranges::max_element(way), -1) + 1;
@@ -113,14 +116,17 @@ std::vector<Way> ways_for(std::size_t count, std::size_t numbers) {
   constexpr std::size_t most = 4096;
   std::vector<Way> result{{}};
   for (std::size_t k = 0; k < count; ++k) {
+    const UnknownSize& size = symbols.all[k];
+    const bool examples = size.axis == 0 && inputs[size.input].rank() > 1;
+    const int least = examples ? 0 : -static_cast<int>(numbers);
     std::vector<Way> longer;
     for (const Way& shorter : result) {
-      for (int c = classes_of(shorter); c >= -static_cast<int>(numbers); --c) {
+      for (int c = classes_of(shorter); c >= least; --c) {
         longer.push_back(shorter);
         longer.back().push_back(c);
       }
     }
-    if (longer.size() > most) return {own, one};
+    if (longer.size() > most) return {own};
     result = std::move(longer);
   }
   std::ranges::stable_sort(
@@ -201,7 +207,7 @@ Compiled compiled_for(const char* function, const compiling::Program& program,
   };
   Compiled result;
   const Shape numbers = known_sizes(nodes);
-  const std::vector<Way> ways = ways_for(separate.all.size(), numbers.size());
+  const std::vector<Way> ways = ways_for(separate, program.inputs, numbers.size());
   for (std::size_t k = 0; k < ways.size(); ++k) {
     symbols = joined(separate, ways[k]);
     wanted = numbered(given, program.inputs, separate, ways[k], numbers);
@@ -281,6 +287,7 @@ Lowered lowered(const char* function, const FunctionSpec& spec, const Lowering& 
 
   Names names;
   result.name = names.fresh(program.name, "function");
+  names.take(result.name + "_MEMORY");  // A macro of C files.
   for (std::size_t k = 0; k < graph.inputs.size(); ++k)
     result.inputs.push_back(
         {names.fresh(program.inputs[k].attrs().label, text("input_", k)), graph.inputs[k]});

@@ -1,8 +1,11 @@
 #include "cinch/exchange/graph/sized.hpp"
 
+#include <optional>
 #include <utility>
 
 #include "cinch/core/compile/pipeline.hpp"
+#include "cinch/core/function.hpp"
+#include "cinch/core/graph.hpp"
 #include "cinch/core/graph/engine_ops.hpp"
 #include "cinch/core/graph/leaves.hpp"
 #include "cinch/core/graph/recurrence.hpp"
@@ -18,6 +21,54 @@
 namespace cinch::exchange {
 
 namespace {
+
+/// A size, or a position, before it was clipped to what there is; empty where it was not.
+Expr before_clipping(Expr e) {
+  const auto other_than_number = [](const Expr& x) {
+    return constant_value(x.inputs()[0]) ? x.inputs()[1] : x.inputs()[0];
+  };
+  // maximum(minimum(switch(p < 0, p + n, p), n), 0)
+  if (&e.op() != &maximum_op) return {};
+  e = other_than_number(e);
+  if (&e.op() != &minimum_op) return {};
+  for (const Expr& side : e.inputs()) {
+    if (&side.op() == &switch_op) return side.inputs()[2];
+  }
+  return {};
+}
+
+/// The length of a slice from one position to another, as from k n to (k + 1) n, whose distance is
+/// the same wherever they are.
+std::optional<std::int64_t> length_of_slice(const Expr& node) {
+  if (&node.op() != &maximum_op || node.rank() != 0 || node.dtype() != DType::int64)
+    return std::nullopt;
+  for (const Expr& side : node.inputs()) {
+    if (&side.op() != &sub_op) continue;
+    const Expr to = before_clipping(side.inputs()[0]), from = before_clipping(side.inputs()[1]);
+    if (!from.get() || !to.get()) return std::nullopt;
+    const Expr distance = to - from;
+    std::vector<Expr> places;
+    for (const Expr& leaf : topological(std::span(&distance, 1))) {
+      if (!graphs::is_leaf(leaf) || constant_value(leaf)) continue;
+      if (!is_variable(leaf) || leaf.rank() != 0 || leaf.dtype() != DType::int64)
+        return std::nullopt;
+      places.push_back(leaf);
+    }
+    // Polynomials that agree at numbers like these are the same.
+    std::optional<std::int64_t> result;
+    for (const std::int64_t scale : {0, 1, 7919, 104729}) {
+      std::vector<Binding> bindings;
+      std::int64_t next = scale;
+      for (const Expr& place : places)
+        bindings.emplace_back(place, Tensor(next = next * 3 + scale));
+      const std::int64_t found = evaluate(distance, bindings).data<std::int64_t>()[0];
+      if (result && *result != found) return std::nullopt;
+      result = found;
+    }
+    if (*result > 0) return result;
+  }
+  return std::nullopt;
+}
 
 class Compiler {
  public:
@@ -84,13 +135,19 @@ class Compiler {
     if (value_.contains(node.get())) return;
     const Attribution as(node->where, /*force=*/true);
     std::vector<Expr> inputs, numbers;
+    // A minibatch beyond the examples there are would be shorter; here it is out of range.
+    if (const std::optional<std::int64_t> length = length_of_slice(node)) {
+      value_[node.get()] = number_[node.get()] = constant(Tensor(*length));
+      return;
+    }
     for (std::size_t k = 0; k < node.inputs().size(); ++k) {
       const Expr& input = node.inputs()[k];
       const bool is_size = graphs::says_size(node, k);
       if (is_size && !constant_value(number_.at(input.get()))) {
         refuse(function_,
                text("the size ", describe(input), " depends on a value that is not known yet\n  ",
-                    "Let it depend on the sizes of inputs, or make it a number."),
+                    "Let it depend on the sizes of inputs, or make it a number, as the last in "
+                    "rows(x, k * 20, 20)."),
                node->where);
       }
       inputs.push_back(is_size ? number_.at(input.get()) : value_.at(input.get()));

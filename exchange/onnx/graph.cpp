@@ -55,7 +55,7 @@ int onnx_type(DType dtype) {
   return 11;
 }
 
-OnnxGraph::OnnxGraph(const Lowered& graph) : lowered_(graph) {
+OnnxGraph::OnnxGraph(const Lowered& graph, bool lines) : lowered_(graph), lines_(lines) {
   for (const auto* all :
        {&graph.inputs, &graph.parameters, &graph.constants, &graph.outputs, &graph.updates}) {
     for (const Named& one : *all) names_.take(one.name);
@@ -65,7 +65,8 @@ OnnxGraph::OnnxGraph(const Lowered& graph) : lowered_(graph) {
 
 void OnnxGraph::at(const Expr& node) {
   node_ = node;
-  line_ = node->where.line ? text(node.op().name, ", ", node->where.text()) : std::string();
+  line_ =
+      lines_ && node->where.line ? text(node.op().name, ", ", node->where.text()) : std::string();
 }
 
 void OnnxGraph::add_as(const std::string& result, std::string_view op, const Names& inputs,

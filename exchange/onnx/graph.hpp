@@ -29,7 +29,7 @@ class OnnxGraph {
   using Names = std::vector<std::string>;
   using Sizes = std::vector<Size>;
 
-  explicit OnnxGraph(const Lowered& graph);
+  OnnxGraph(const Lowered& graph, bool lines);
 
   /// Nodes from here on are of this line.
   void at(const Expr& node);
@@ -88,6 +88,7 @@ class OnnxGraph {
   std::map<std::pair<int, std::string>, std::string> constants_;
   std::map<int, std::string> unknown_;
   Expr node_;
+  const bool lines_;
   std::string line_;  // Of that node, for who reads the file.
   int next_ = 0;
 };

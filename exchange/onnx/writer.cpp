@@ -84,7 +84,7 @@ exchange::OnnxModel exchange::onnx_model(const FunctionSpec& spec, const OnnxOpt
   exchange::require_counterparts("write_onnx", lowered, "ONNX", exchange::has_onnx_counterpart);
 
   OnnxInterface result{lowered.name, {}, {}, {}, {}, {}};
-  OnnxGraph graph(lowered);
+  OnnxGraph graph(lowered, options.lines);
   name_leaves(graph, lowered);
   // What is needed: operands that only say sizes or shapes are none.
   NodeSet needed;
@@ -104,7 +104,7 @@ exchange::OnnxModel exchange::onnx_model(const FunctionSpec& spec, const OnnxOpt
   message.text(2, lowered.name);
   const auto input = [&](const std::string& name, const Expr& value, const Expr& shown,
                          const char* what) {
-    const std::string line = line_of(shown);
+    const std::string line = options.lines ? line_of(shown) : "";
     message.message(11,
                     described(lowered, name, value, line.empty() ? what : text(what, ", ", line)));
     return OnnxValue{name, open_type(lowered, value), shown, ""};

@@ -35,7 +35,7 @@ std::string read(const std::string& path) {
   return all.str();
 }
 
-/// As docs/manual/browser.md has it; without lines, which are this file's.
+/// As docs/manual/browser.md has it, without lines, which are this file's.
 std::string model() {
   const Shared W(Tensor(DType::float32, {784, 100}), "W");
   const Shared b(Tensor(DType::float32, {100}), "b"), c(Tensor(DType::float32, {784}), "c");
@@ -48,7 +48,7 @@ std::string model() {
                                .outputs = {cost, mean(loss)},
                                .updates = sgd(cost, {W, b, c}, 0.1),
                                .name = "contractive"},
-                              {.outputs = {"cost", "loss"}})
+                              {.outputs = {"cost", "loss"}, .lines = false})
       .bytes;
 }
 

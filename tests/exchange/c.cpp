@@ -61,3 +61,65 @@ TEST_CASE("what has no counterpart in C is refused before anything is written") 
                        doctest::Contains("must be known"), TypeError);
   CHECK_FALSE(std::ifstream(path).good());
 }
+
+TEST_CASE("a C function says where an index is out of range, and has changed nothing") {
+  const testing::TemporaryFolder folder;
+  const Shared images(RandomState(1).uniform(0, 1, {15, 2}), "images"),
+      total(Tensor(DType::float64, {2}), "total");
+  const Expr k = lscalar("k"), part = slice(images, k * 5, (k + 1) * 5);
+  const Expr labels = lvector("labels");
+  const FunctionSpec spec{.inputs = {k, labels},
+                          .outputs = {sum(take(part, labels))},
+                          .updates = {{total, total + sum(part, 0)}},
+                          .name = "step"};
+  const std::vector<CInterface> written{write_c(folder / "step.c", spec, {.sizes = {{}, {2}}})};
+  const testing::Compiled compiled(folder, written, "-O2");
+  std::vector<Tensor> parameters{total.get()}, constants{images.get()}, none,
+      outputs{Tensor(DType::float64, {})};
+  const auto run = [&](std::int64_t batch, std::int64_t label) {
+    std::vector<Tensor> inputs{Tensor(batch), Tensor::from<std::int64_t>({2}, {label, 0})};
+    return compiled.run(written[0], inputs, none, parameters, constants, outputs);
+  };
+  CHECK(run(2, 4) == 0);
+  const Tensor expected =
+      function(spec)({Tensor(std::int64_t{2}), Tensor::from<std::int64_t>({2}, {4, 0})})[0];
+  CHECK(outputs[0].item() == doctest::Approx(expected.item()));
+  const double before = parameters[0].at(0);
+  CHECK(before == doctest::Approx(total.get().at(0)));
+  CHECK(run(3, 0) == 1);
+  CHECK(run(0, 5) == 1);
+  CHECK(run(0, -6) == 1);
+  CHECK(parameters[0].at(0) == before);
+  CHECK(run(0, -5) == 0);
+}
+
+TEST_CASE("whatever variables are called, C files compute what they should") {
+  const testing::TemporaryFolder folder;
+  const std::vector<std::string> labels{
+      "a",      "b",     "c",       "x",      "y",       "k",    "k0",     "k1",  "i0",
+      "i1",     "j",     "o",       "p",      "q",       "v0",   "v1",     "t0",  "t1",
+      "u_x",    "bytes", "total",   "exp",    "expf",    "x0",   "memory", "int", "main",
+      "linux",  "NAN",   "table_0", "best",   "now",     "most", "last",   "s",   "b0",
+      "memcpy", "f",     "rows",    "labels", "f_MEMORY"};
+  RandomState random(1);
+  std::vector<Expr> inputs, rows;
+  std::vector<Tensor> values;
+  for (const std::string& label : labels) {
+    inputs.push_back(dmatrix(label));
+    values.push_back(random.uniform(-1, 1, {5, 5}));
+  }
+  const std::size_t n = inputs.size();
+  for (std::size_t k = 0; k < n; ++k) {
+    const Expr y = dot(inputs[k], inputs[(k + n - 1) % n]);
+    rows.push_back(sum(exp(y), 0) + sum(cumsum(inputs[k], 1), 1) +
+                   cast(argmax(inputs[k], 0), DType::float64));
+  }
+  const Expr table = constant(random.uniform(-1, 1, {static_cast<std::int64_t>(n), 5}));
+  const FunctionSpec spec{.inputs = inputs, .outputs = {stack(rows) * table}, .name = "f"};
+  const std::vector<CInterface> written{
+      write_c(folder / "f.c", spec, {.sizes = std::vector<Shape>(n, {5, 5}), .outputs = {"v2"}})};
+  const testing::Compiled compiled(folder, written, "-O0");
+  std::vector<Tensor> none, outputs{Tensor(DType::float64, {static_cast<std::int64_t>(n), 5})};
+  REQUIRE(compiled.run(written[0], values, none, none, none, outputs) == 0);
+  CHECK(testing::distance(outputs[0], function(spec)(values)[0]) < 1e-12);
+}

@@ -43,9 +43,11 @@ Compiled::Compiled(const TemporaryFolder& folder, const std::vector<CInterface>&
   }
   std::ofstream(folder / "wrappers.c") << wrappers;
   sources += " " + (folder / "wrappers.c");
+  // -Bsymbolic: the C library has functions of its own, as step().
   const std::string library = folder / "all.so", all = " -std=c99 -Wall -Wextra -Werror " + options;
-  REQUIRE(std::system(("gcc -fPIC -shared" + all + sources + " -o " + library + " -lm").c_str()) ==
-          0);
+  REQUIRE(
+      std::system(("gcc -fPIC -shared -Wl,-Bsymbolic" + all + sources + " -o " + library + " -lm")
+                      .c_str()) == 0);
   if (std::system("command -v clang > /dev/null") == 0) {
     CHECK(std::system(("clang -fsyntax-only" + all + sources).c_str()) == 0);
   } else {

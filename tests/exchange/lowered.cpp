@@ -71,4 +71,14 @@ TEST_CASE("a size that depends on a value is refused by name") {
   CHECK_THROWS_WITH_AS(exchange::lowered("test", {.inputs = {a, n}, .outputs = {slice(a, 0, n)}},
                                          {.sizes = {{5}, {}}}),
                        doctest::Contains("depends on a value"), TypeError);
+  // From k n to (k + 1) n is n, wherever it begins; from n to n^2 it is not.
+  const Expr x = dvector("x");
+  const auto rows = [&](const Expr& from, const Expr& to) {
+    return exchange::lowered("test", {.inputs = {x, n}, .outputs = {slice(x, from, to)}},
+                             {.sizes = {{20}, {}}});
+  };
+  CHECK(text(rows(n * 5, (n + 1) * 5).outputs[0].value.dims()) == "(5,)");
+  CHECK(text(rows(n, n + 3).outputs[0].value.dims()) == "(3,)");
+  CHECK_THROWS_AS(rows(n, n * n), TypeError);
+  CHECK_THROWS_AS(rows(n, n * 2), TypeError);
 }

@@ -102,6 +102,19 @@ std::vector<TrainingStep> training_steps() {
     add("second_order", x, cost, sgd(cost, m.params(), 0.05));
   }
   {
+    // Minibatches of images that stay where they are, as in README.md.
+    const auto m = network();
+    const Shared images(initial.uniform(0, 1, {15, 6}), "images");
+    const Expr x = batch_of("x", 6), k = lscalar("k");
+    const Expr cost = reconstruction_cost(m, x, cross_entropy);
+    result.push_back({"minibatches",
+                      {k},
+                      {Tensor(std::int64_t{2})},
+                      cost,
+                      sgd(cost, m.params(), 0.1),
+                      {{x, slice(images, k * 5, (k + 1) * 5)}}});
+  }
+  {
     // Predicts each row of a sequence from those before it.
     const Shared W(initial.uniform(-0.5, 0.5, {3, 4}), "W"),
         U(initial.uniform(-0.5, 0.5, {4, 4}), "U"), V(initial.uniform(-0.5, 0.5, {4, 3}), "V");

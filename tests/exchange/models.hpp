@@ -14,9 +14,11 @@ struct TrainingStep {
   std::vector<Tensor> values;
   Expr cost;
   Updates updates;
+  Substitutions givens = {};
 
   FunctionSpec spec() const {
-    return {.inputs = inputs, .outputs = {cost}, .updates = updates, .name = name};
+    return {
+        .inputs = inputs, .outputs = {cost}, .updates = updates, .givens = givens, .name = name};
   }
   std::vector<Shape> sizes() const;
 };
