@@ -35,6 +35,7 @@
 #include "cinch/ops/solve.hpp"
 #include "cinch/ops/special.hpp"
 #include "cinch/ops/subtensor.hpp"
+#include "cinch/ops/spanning_tree.hpp"
 #include "cinch/ops/svd.hpp"
 #include "cinch/ops/trigonometry.hpp"
 #include "cinch/ops/with_gradient.hpp"
@@ -137,6 +138,7 @@ std::span<const Op* const> all_ops() {
       &running_argmax_op,
       // order
       &argsort_op,
+      &minimum_spanning_tree_op,
       // shape
       &size_op,
       &dimshuffle_op,
