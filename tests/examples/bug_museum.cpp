@@ -22,9 +22,9 @@ TEST_CASE("bug_museum: audit() catches every published mistake, at the line that
         "floor_div stops it", "write a / b", "Without the stop the gradient's norm would be",
         "the slope of a sigmoid, of what relu computes", "is a sum over the examples",
         "is a mean over the 64 values", "it is counted twice", "Hold it: stop_gradient(",
-        "half of what there is", "they hardly move", "take the norm along axis 1",
-        "adds a small", "nobody learns of it", "beta is given a value",
-        "each is compared with all others", "bug_museum.cpp:"}) {
+        "half of what there is", "they hardly move", "take the norm along axis 1", "adds a small",
+        "nobody learns of it", "beta is given a value", "each is compared with all others",
+        "bug_museum.cpp:"}) {
     CAPTURE(expected);
     CHECK(all.output.find(expected) != std::string::npos);
   }
