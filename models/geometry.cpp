@@ -5,11 +5,13 @@
 
 #include "cinch/core/derivatives.hpp"
 #include "cinch/core/grad.hpp"
+#include "cinch/core/graph.hpp"
 #include "cinch/core/refusal.hpp"
 #include "cinch/models/losses.hpp"
 #include "cinch/ops/arithmetic.hpp"
 #include "cinch/ops/determinant.hpp"
 #include "cinch/ops/diagonal.hpp"
+#include "cinch/ops/factor.hpp"
 #include "cinch/ops/index.hpp"
 #include "cinch/ops/linalg.hpp"
 #include "cinch/ops/norm.hpp"
@@ -102,6 +104,20 @@ Expr curvature(const Arg& z, const Expr& h) {
   // G^-1 S for each direction: (n, batch, m, m).
   const Expr raised = solve(G, dimshuffle(S, {1, 0, 2, 3}));
   return sum(raised * dimshuffle(raised, {0, 1, 3, 2}), {0, 2, 3});
+}
+
+Expr curvature_estimate(const Arg& z, const Expr& h, RandomStreams& random) {
+  const Attribution as(z.where());
+  require_codes("curvature_estimate", z, h);
+  const Expr J = jacobian(z, h), G = metric_of(J), root = turned(cholesky(G));
+  // Directions of covariance G^-1.
+  const auto probe = [&] { return solve(root, random.normal(sizes(h), 0.0, 1.0, h.dtype())); };
+  const Expr v = variable("v", h.type()), w = variable("w", h.type());
+  const Expr along = Rop(Rop(z, h, v), h, w);  // Of directions that are constant.
+  const Expr second = substitute(std::span(&along, 1), {{v, probe()}, {w, probe()}}).front();
+  const Expr column = expand_dims(second, 2);
+  const Expr tangent = batched_dot(J, solve(G, batched_dot(turned(J), column)));
+  return sum(square(column - tangent), {1, 2});
 }
 
 Expr rectangular_flow_cost(const Arg& z, const Expr& h) {

@@ -51,6 +51,11 @@ Expr volume_variance(const Arg& z, const Expr& h);
 /// Exact, with m^2 numbers for each of z: for few latents. Errors as log_volume().
 Expr curvature(const Arg& z, const Expr& h);
 
+/// The same from two normal probes for each example, whose images have unit covariance in the
+/// tangent space: |S(v, w)|^2, without second derivatives but along them. For a decoder of many
+/// outputs, or of many latents. Errors as log_volume().
+Expr curvature_estimate(const Arg& z, const Expr& h, RandomStreams& random);
+
 /// -log p(h) + log det(G) / 2 for p = N(0, I), in nats: minus the log density of z on the decoded
 /// surface, to be added to a reconstruction error. Caterini, Loaiza-Ganem, Pleiss, Cunningham,
 /// "Rectangular Flows for Manifold Learning", NeurIPS 2021; exact. Errors as log_volume().

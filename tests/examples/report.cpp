@@ -35,6 +35,7 @@ const std::vector<Reported> programs = {
     {"features_for_classification", {"Audit of the cost, CAE, 5 units"}},
     {"hinton_deep_autoencoder", {">PCA</text>", "Training: layer1_log.csv"}},
     {"k_sparse", {"winner_take_all"}},
+    {"latent_geometry", {"Metric of the decoder: topological", "as far in the images"}},
     {"linear_autoencoder_is_pca", {"Bases of one span"}},
     {"logistic_regression", {"validation error", "Weights of each class"}, "--epochs 2 --batch 10"},
     {"manifold", {"Singular values of dh/dx", "Two forces", "Tangents of the CAE", "\"λ = 0.3\""}},

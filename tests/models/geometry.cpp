@@ -239,6 +239,13 @@ TEST_CASE(
         doctest::Approx(evaluate(scaled_isometry_error(s.z(), s.h), {{s.h, many}}).item())
             .epsilon(0.05));
 
+  const Surface two(2);
+  const Expr bend = mean(curvature_estimate(two.z(), two.h, streams));
+  const Tensor here = evaluate(slice(constant(two.codes), 0, 1)),
+               often = evaluate(take(constant(here), constant(Tensor(DType::int64, {40000}))));
+  CHECK(evaluate(bend, {{two.h, often}}).item() ==
+        doctest::Approx(evaluate(curvature(two.z(), two.h), {{two.h, here}}).at(0)).epsilon(0.05));
+
   // Where decoder and encoder are inverse, E of the surrogate's gradient is that of -log |det|.
   const Shared W(Tensor::from({{2.0, 0.3}, {-0.4, 1.0}}), "W");
   const Expr x = dmatrix("x"), code = dot(x, W);

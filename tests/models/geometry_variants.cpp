@@ -36,6 +36,10 @@ std::vector<Variant> geometry_variants() {
                 [](Setting&, const Expr& z, const Expr& h) { return volume_variance(z, h); }),
       penalised("minimum curvature",
                 [](Setting&, const Expr& z, const Expr& h) { return 0.1 * mean(curvature(z, h)); }),
+      penalised("minimum curvature by probes",
+                [](Setting& s, const Expr& z, const Expr& h) {
+                  return 0.1 * mean(curvature_estimate(z, h, s.random));
+                }),
       penalised(
           "rectangular flow",
           [](Setting&, const Expr& z, const Expr& h) { return mean(rectangular_flow_cost(z, h)); }),

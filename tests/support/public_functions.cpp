@@ -478,6 +478,8 @@ std::vector<PublicFunction> make() {
   add("log_volume", {m}, [](Args x) { return log_volume(tanh(x[0]), x[0]); });
   add("volume_variance", {m}, [](Args x) { return volume_variance(tanh(x[0]), x[0]); });
   add("curvature", {m}, [](Args x) { return curvature(tanh(x[0]), x[0]); });
+  drawn("curvature_estimate", {m},
+        [](Args x, auto& r) { return curvature_estimate(tanh(x[0]), x[0], r); });
   add("rectangular_flow_cost", {m}, [](Args x) { return rectangular_flow_cost(tanh(x[0]), x[0]); });
   drawn("free_form_volume", {m}, [](Args x, auto& r) {
     const Expr h = tanh(x[0]);
