@@ -23,6 +23,7 @@ struct Reported {
 /// Every program that trains, but for what the page of each is like.
 const std::vector<Reported> programs = {
     {"cae_h", {"CAE+H, gamma 1", "E ‖J(x) − J(x + e)‖²"}, "--epochs 2 --batch 10 --hidden 5"},
+    {"classifier_dictionary", {"Images on which latents are most active", "latent "}},
     {"contractive_autoencoder",
      {"<title>Contractive autoencoder</title>", ">reconstruction</text>",
       "\"name\":\"jacobian_norm\""},

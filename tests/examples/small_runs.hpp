@@ -16,6 +16,7 @@ struct SmallProgram {
 inline const std::vector<SmallProgram> all_programs = {
     {"bug_museum", ""},
     {"cae_h", "--epochs 1 --batch 10 --hidden 5"},
+    {"classifier_dictionary", "--epochs 1 --batch 10 --hidden 5 --latents 12 --k 3"},
     {"contractive_autoencoder", "--epochs 1 --batch 10 --hidden 5"},
     {"contractive_keras", "--epochs 1 --batch 10 --hidden 5"},
     {"deep_contractive_fashion", "--epochs 1 --batch 10 --layers 6,4"},
