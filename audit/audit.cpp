@@ -513,9 +513,10 @@ class Auditor {
     };
     return std::ranges::all_of(parameters, trained) &&
            std::ranges::all_of(stops, [&](const Expr& stop) {
-             const bool frozen =
-                 &stop.op() == &stop_gradient_op &&
-                 std::ranges::find(at_.parameters, stop.inputs()[0]) != at_.parameters.end();
+             Expr held = stop.inputs()[0];
+             while (&held.op() == &dimshuffle_op) held = held.inputs()[0];
+             const bool frozen = &stop.op() == &stop_gradient_op &&
+                                 std::ranges::find(at_.parameters, held) != at_.parameters.end();
              return frozen || searching::selects(stop, terms_[t].whole);
            });
   }
@@ -650,9 +651,11 @@ class Auditor {
     }
     // A sum over an example's values in one term, and their mean in another.
     // Of weights alone, as their decay, nothing is summed that could be a mean.
+    // Nor is something of the batch as a whole, a covariance of units, a sum over an example's
+    // values.
     bool any_sum = false;
     for (std::size_t t = 0; t < terms_.size(); ++t)
-      any_sum = any_sum || (term(t).mean_over == 1 && flows(t) && !is_share(t) &&
+      any_sum = any_sum || (term(t).mean_over == 1 && flows(t) && !is_share(t) && !mixes_[t] &&
                             reads_examples(terms_[t].whole));
     for (std::size_t t = 0; t < terms_.size(); ++t) {
       const AuditTerm& one = term(t);

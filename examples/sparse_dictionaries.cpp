@@ -18,13 +18,14 @@
 //         --features 1024 --active 16 --k 32 --batch 256 --samples 102400 --rate 0.002
 //     sparse_dictionaries --kinds jacobian --inputs 256 --hidden 1024 --latents 2048
 //         --features 512 --active 8 --k 32 --batch 256 --samples 51200 --rate 0.002
-//         --sparse-jacobian 40
+//         --epochs 14 --sparse-jacobian 30
 //
 // Writes: cosines.png; *_log.csv, *_parameters.npz, *_checkpoint.npz.
 //
 // Expect: nearly all features are found, by matryoshka five of six. Penalties on the code shrink
 // it: l1 explains 82 % where gated explains 93 %. The Jacobian falls to a third. The second command
-// takes three minutes and finds all of 1024 features. Takes half a minute.
+// takes three minutes and finds all of 1024 features; the third eight, and the Jacobian falls to a
+// fifth while four points less are explained. Takes half a minute.
 #include <algorithm>
 #include <functional>
 #include <vector>

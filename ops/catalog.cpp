@@ -34,6 +34,7 @@
 #include "cinch/ops/scan.hpp"
 #include "cinch/ops/shape.hpp"
 #include "cinch/ops/solve.hpp"
+#include "cinch/ops/spanning_tree.hpp"
 #include "cinch/ops/special.hpp"
 #include "cinch/ops/subtensor.hpp"
 #include "cinch/ops/svd.hpp"
@@ -142,6 +143,7 @@ std::span<const Op* const> all_ops() {
       &running_argmax_op,
       // order
       &argsort_op,
+      &minimum_spanning_tree_op,
       // shape
       &size_op,
       &dimshuffle_op,

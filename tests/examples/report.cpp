@@ -23,6 +23,7 @@ struct Reported {
 /// Every program that trains, but for what the page of each is like.
 const std::vector<Reported> programs = {
     {"cae_h", {"CAE+H, gamma 1", "E ‖J(x) − J(x + e)‖²"}, "--epochs 2 --batch 10 --hidden 5"},
+    {"classifier_dictionary", {"Images on which latents are most active", "latent "}},
     {"contractive_autoencoder",
      {"<title>Contractive autoencoder</title>", ">reconstruction</text>",
       "\"name\":\"jacobian_norm\""},
@@ -35,6 +36,7 @@ const std::vector<Reported> programs = {
     {"features_for_classification", {"Audit of the cost, CAE, 5 units"}},
     {"hinton_deep_autoencoder", {">PCA</text>", "Training: layer1_log.csv"}},
     {"k_sparse", {"winner_take_all"}},
+    {"latent_geometry", {"Metric of the decoder: topological", "as far in the images"}},
     {"linear_autoencoder_is_pca", {"Bases of one span"}},
     {"logistic_regression", {"validation error", "Weights of each class"}, "--epochs 2 --batch 10"},
     {"manifold", {"Singular values of dh/dx", "Two forces", "Tangents of the CAE", "\"λ = 0.3\""}},

@@ -16,6 +16,7 @@ struct SmallProgram {
 inline const std::vector<SmallProgram> all_programs = {
     {"bug_museum", ""},
     {"cae_h", "--epochs 1 --batch 10 --hidden 5"},
+    {"classifier_dictionary", "--epochs 1 --batch 10 --hidden 5 --latents 12 --k 3"},
     {"contractive_autoencoder", "--epochs 1 --batch 10 --hidden 5"},
     {"contractive_keras", "--epochs 1 --batch 10 --hidden 5"},
     {"deep_contractive_fashion", "--epochs 1 --batch 10 --layers 6,4"},
@@ -23,6 +24,7 @@ inline const std::vector<SmallProgram> all_programs = {
     {"features_for_classification", "--epochs 1 --batch 10 --units 5 --probe-epochs 1"},
     {"hinton_deep_autoencoder", "--epochs 1 --batch 10 --hidden 6,4 --pretraining-epochs 1"},
     {"k_sparse", "--epochs 1 --batch 10 --hidden 8 --k 3"},
+    {"latent_geometry", "--epochs 1 --batch 10 --hidden 5 --grid 3 --kinds plain,topological"},
     {"linear_autoencoder_is_pca", "--epochs 20 --code 3"},
     {"logistic_regression", "--epochs 1 --batch 10"},
     {"manifold", "--epochs 1 --batch 10 --hidden 8 --examples 5 --tangents 3"},

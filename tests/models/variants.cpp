@@ -218,6 +218,7 @@ const std::vector<Variant>& variants() {
   static const std::vector<Variant> all = [] {
     std::vector<Variant> result = autoencoder_variants();
     for (Variant& v : dictionary_variants()) result.push_back(std::move(v));
+    for (Variant& v : geometry_variants()) result.push_back(std::move(v));
     return result;
   }();
   return all;

@@ -62,6 +62,8 @@ struct Variant {
 const std::vector<Variant>& variants();
 /// Those of them that are sparse dictionaries.
 std::vector<Variant> dictionary_variants();
+/// Those that are penalties on geometry, neighbourhoods and scores.
+std::vector<Variant> geometry_variants();
 
 /// The variant with biases other than 0, at which relu has its kink.
 Trained moved(const Variant& variant, Setting& s);

@@ -463,6 +463,50 @@ std::vector<PublicFunction> make() {
   add("explained_variance", {m, m}, [](Args x) { return explained_variance(x[0], x[1]); });
   add("recovered_loss", {s, s, s}, [](Args x) { return recovered_loss(x[0], x[1], x[2]); });
   add("max_cosines", {m, m}, [](Args x) { return max_cosines(x[0], x[1]); });
+  add("metric", {m}, [](Args x) { return metric(tanh(x[0]), x[0]); });
+  const auto drawn = [&](const char* name, std::vector<Type> types, auto f) {
+    add(name, std::move(types), [f](Args x) {
+      RandomStreams streams(1);
+      return f(x, streams);
+    });
+  };
+  drawn("mixed_codes", {m}, [](Args x, auto& r) { return mixed_codes(x[0], 0.1, r); });
+  add("scaled_isometry_error", {m}, [](Args x) { return scaled_isometry_error(tanh(x[0]), x[0]); });
+  drawn("scaled_isometry_estimate", {m},
+        [](Args x, auto& r) { return scaled_isometry_estimate(tanh(x[0]), x[0], r); });
+  add("conformal_error", {m}, [](Args x) { return conformal_error(tanh(x[0]), x[0]); });
+  add("log_volume", {m}, [](Args x) { return log_volume(tanh(x[0]), x[0]); });
+  add("volume_variance", {m}, [](Args x) { return volume_variance(tanh(x[0]), x[0]); });
+  add("curvature", {m}, [](Args x) { return curvature(tanh(x[0]), x[0]); });
+  drawn("curvature_estimate", {m},
+        [](Args x, auto& r) { return curvature_estimate(tanh(x[0]), x[0], r); });
+  add("rectangular_flow_cost", {m}, [](Args x) { return rectangular_flow_cost(tanh(x[0]), x[0]); });
+  drawn("free_form_volume", {m}, [](Args x, auto& r) {
+    const Expr h = tanh(x[0]);
+    return free_form_volume(sigmoid(h), h, x[0], r);
+  });
+  drawn("free_form_cost", {m, s}, [](Args x, auto& r) {
+    const Expr h = tanh(x[0]);
+    return free_form_cost(sigmoid(h), h, x[0], x[1], r);
+  });
+  add("squared_distances", {m}, [](Args x) { return squared_distances(x[0]); });
+  add("nearest_examples", {m}, [](Args x) { return nearest_examples(x[0], 2); });
+  add("minimum_spanning_tree", {m}, [](Args x) { return minimum_spanning_tree(x[0]); });
+  add("topological_error", {m, m}, [](Args x) { return topological_error(x[0], x[1]); });
+  add("neighbourhood_error", {m, m}, [](Args x) {
+    const Expr near = constant(Tensor(DType::int64, {3, 2}));
+    return neighbourhood_error(x[0], tanh(x[1]), x[1], near, 2);
+  });
+  add("vicreg", {m, m}, [](Args x) { return vicreg(x[0], x[1]).total; });
+  drawn("denoising_score_error", {m}, [](Args x, auto& r) {
+    return denoising_score_error([](const Expr& e, const Expr&) { return e; }, x[0], {1, 0.1}, r);
+  });
+  drawn("sliced_score_error", {m},
+        [](Args x, auto& r) { return sliced_score_error(tanh(x[0]), x[0], r); });
+  add("spectral_norm", {m}, [](Args x) {
+    RandomState random(1);
+    return spectral_norm(x[0], random).norm;
+  });
   add("tangents", {m}, [](Args x) { return tangents(tanh(x[0]), x[0], 2); });
   add("tangent_penalty", {m, Type{DType::float64, {3, 3, 2}}},
       [](Args x) { return tangent_penalty(tanh(x[0]), x[0], x[1]); });
