@@ -68,8 +68,7 @@ std::vector<std::int64_t> whole_numbers(const ByteStream& bytes, const std::stri
 Part parse_part(const ByteStream& bytes, const std::string& name, const Json& entry) {
   const auto member = [&](const char* key) {
     const auto found = entry.is_object() ? entry.find(key) : entry.end();
-    if (found == entry.end())
-      bytes.fail("bad safetensors header: '" + name + "' has no " + key);
+    if (found == entry.end()) bytes.fail("bad safetensors header: '" + name + "' has no " + key);
     return *found;
   };
   const Json type = member("dtype");

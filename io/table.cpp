@@ -127,7 +127,9 @@ class TextTable {
     const bool named = k < columns.size() && columns[k] != cell;
     bytes_.fail(text("line ", line_, ", column ", k + 1, named ? " (" + columns[k] + ")" : "", ": ",
                      cell.empty() ? "there is nothing" : "'" + cell + "'",
-                     number(row[k]) ? " is not finite" : cell.empty() ? "" : " is no number"));
+                     number(row[k]) ? " is not finite"
+                     : cell.empty() ? ""
+                                    : " is no number"));
   }
 
   ByteStream& bytes_;
@@ -160,7 +162,8 @@ NumberTable read_table(const std::string& path, DType dtype) {
   if (content.starts_with("\x93NUMPY")) {
     const Tensor array = read_npy(path);
     if (array.rank() < 1 || array.rank() > 2 || array.size() == 0)
-      bytes->fail(text("holds an array of shape ", text(array.shape()), ", a table has rows and columns"));
+      bytes->fail(
+          text("holds an array of shape ", text(array.shape()), ", a table has rows and columns"));
     const std::int64_t rows = array.shape()[0];
     const Tensor values = array.reshaped({rows, array.size() / rows}).cast(dtype);
     for (std::int64_t k = 0; k < values.size(); ++k) {

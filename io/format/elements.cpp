@@ -48,19 +48,32 @@ struct Bfloat16 {
 template <class F>
 auto dispatch(Stored type, F&& f) {
   switch (type) {
-    case Stored::bool_: return f.template operator()<std::uint8_t, bool>();
-    case Stored::uint8: return f.template operator()<std::uint8_t, std::int64_t>();
-    case Stored::int8: return f.template operator()<std::int8_t, std::int64_t>();
-    case Stored::uint16: return f.template operator()<std::uint16_t, std::int64_t>();
-    case Stored::int16: return f.template operator()<std::int16_t, std::int64_t>();
-    case Stored::uint32: return f.template operator()<std::uint32_t, std::int64_t>();
-    case Stored::int32: return f.template operator()<std::int32_t, std::int64_t>();
-    case Stored::uint64: return f.template operator()<std::uint64_t, std::int64_t>();
-    case Stored::int64: return f.template operator()<std::int64_t, std::int64_t>();
-    case Stored::float16: return f.template operator()<Half, float>();
-    case Stored::bfloat16: return f.template operator()<Bfloat16, float>();
-    case Stored::float32: return f.template operator()<float, float>();
-    case Stored::float64: break;
+    case Stored::bool_:
+      return f.template operator()<std::uint8_t, bool>();
+    case Stored::uint8:
+      return f.template operator()<std::uint8_t, std::int64_t>();
+    case Stored::int8:
+      return f.template operator()<std::int8_t, std::int64_t>();
+    case Stored::uint16:
+      return f.template operator()<std::uint16_t, std::int64_t>();
+    case Stored::int16:
+      return f.template operator()<std::int16_t, std::int64_t>();
+    case Stored::uint32:
+      return f.template operator()<std::uint32_t, std::int64_t>();
+    case Stored::int32:
+      return f.template operator()<std::int32_t, std::int64_t>();
+    case Stored::uint64:
+      return f.template operator()<std::uint64_t, std::int64_t>();
+    case Stored::int64:
+      return f.template operator()<std::int64_t, std::int64_t>();
+    case Stored::float16:
+      return f.template operator()<Half, float>();
+    case Stored::bfloat16:
+      return f.template operator()<Bfloat16, float>();
+    case Stored::float32:
+      return f.template operator()<float, float>();
+    case Stored::float64:
+      break;
   }
   return f.template operator()<double, double>();
 }

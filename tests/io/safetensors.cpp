@@ -13,8 +13,8 @@
 namespace cinch {
 namespace {
 
-using testing::contains, testing::error_of, testing::flipped, testing::from_hex,
-    testing::read_file, testing::TemporaryFolder, testing::write_file;
+using testing::contains, testing::error_of, testing::flipped, testing::from_hex, testing::read_file,
+    testing::TemporaryFolder, testing::write_file;
 
 /// A file with this header and these bytes behind it.
 std::string file(const std::string& header, const std::string& data = "") {
@@ -25,8 +25,8 @@ std::string file(const std::string& header, const std::string& data = "") {
 
 std::string entry(const std::string& name, const std::string& type, const std::string& shape,
                   int begin, int end) {
-  return "\"" + name + "\":{\"dtype\":\"" + type + "\",\"shape\":" + shape +
-         ",\"data_offsets\":[" + std::to_string(begin) + "," + std::to_string(end) + "]}";
+  return "\"" + name + "\":{\"dtype\":\"" + type + "\",\"shape\":" + shape + ",\"data_offsets\":[" +
+         std::to_string(begin) + "," + std::to_string(end) + "]}";
 }
 
 TEST_CASE("safetensors files give back every tensor, and equal tensors give equal files") {
@@ -75,9 +75,9 @@ TEST_CASE("every element type is read, as the library that made the format lays 
            {"F64", "0 0 0 0 0 0 f0 3f 0 0 0 0 0 0 4 c0", Tensor::from<double>({2}, {1, -2.5})}}) {
     CAPTURE(row.type);
     const std::string data = from_hex(row.bytes);
-    write_file(folder / "a",
-               file("{" + entry("x", row.type, "[2]", 0, static_cast<int>(data.size())) + "}  ",
-                    data));
+    write_file(
+        folder / "a",
+        file("{" + entry("x", row.type, "[2]", 0, static_cast<int>(data.size())) + "}  ", data));
     CHECK(read_safetensors(folder / "a").at("x") == row.expected);
   }
   write_file(folder / "a", file("{" + entry("x", "F16", "[]", 0, 2) + "}", from_hex("1 7e")));
@@ -102,7 +102,8 @@ TEST_CASE("a malformed safetensors file is named together with what is wrong") {
            {file("{" + x + "," + x + "}", four), "'x' occurs twice"},
            {file("{\"x\":3}"), "'x' has no dtype"},
            {file("{\"x\":{\"dtype\":\"F32\"}}"), "'x' has no shape"},
-           {file("{" + entry("x", "F8_E4M3", "[4]", 0, 4) + "}", four), "\"F8_E4M3\", which cannot"},
+           {file("{" + entry("x", "F8_E4M3", "[4]", 0, 4) + "}", four),
+            "\"F8_E4M3\", which cannot"},
            {file("{" + entry("x", "F32", "[-1]", 0, 4) + "}", four), "no whole number"},
            {file("{" + entry("x", "F32", "[1.5]", 0, 4) + "}", four), "no whole number"},
            {file("{" + entry("x", "F32", "7", 0, 4) + "}", four), "no whole number"},
