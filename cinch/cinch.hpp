@@ -46,6 +46,7 @@
 #include "cinch/models/layer.hpp"
 #include "cinch/models/losses.hpp"
 #include "cinch/models/neighbours.hpp"
+#include "cinch/models/normalisation.hpp"
 #include "cinch/models/penalties.hpp"
 #include "cinch/models/sampling.hpp"
 #include "cinch/models/score_matching.hpp"

@@ -181,7 +181,6 @@ Tensor reference(Values in, const Attrs& attrs) {
 
 /// Both brought to one dtype and their common sizes, which the ops below want.
 Expr of_pair(const Op& op, const Arg& a, const Arg& x, Attrs attrs) {
-  const Attribution as(a.where());
   Expr first = is_float(a->dtype()) ? a.expr() : cast(a, DType::float64);
   const Expr both = first + x;
   first = broadcast_like(cast(first, both.dtype()), both);
@@ -348,17 +347,24 @@ constinit const Op poisson_quantile_op = of_each_pair<PoissonQuantile>({
 });
 
 Expr gammainc(const Arg& a, const Arg& x) {
+  const Attribution as(a.where());
   return of_pair(incomplete_gamma_op, a, x, Tail{false}.attrs());
 }
 Expr gammaincc(const Arg& a, const Arg& x) {
+  const Attribution as(a.where());
   return of_pair(incomplete_gamma_op, a, x, Tail{true}.attrs());
 }
-Expr gammaincinv(const Arg& a, const Arg& p) { return of_pair(gammaincinv_op, a, p, {}); }
+Expr gammaincinv(const Arg& a, const Arg& p) {
+  const Attribution as(a.where());
+  return of_pair(gammaincinv_op, a, p, {});
+}
 Expr poisson_quantile(const Arg& mean, const Arg& p) {
+  const Attribution as(mean.where());
   return of_pair(poisson_quantile_op, mean, p, {});
 }
 
 Expr gamma_slope(std::int64_t order, const Arg& a, const Arg& x) {
+  const Attribution as(a.where());
   if (order < 1 || order > most_order) {
     refuse<ValueError>("gamma_slope",
                        text("the order must be in [1, ", most_order, "], it is ", order), a);

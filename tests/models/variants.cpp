@@ -55,6 +55,17 @@ std::vector<Variant> autoencoder_variants() {
       {"salt and pepper",
        [](Setting& s) { return s.denoising(salt_and_pepper(s.x, 0.3, s.random)); }},
       {"gaussian noise", [](Setting& s) { return s.denoising(gaussian(s.x, 0.3, s.random)); }},
+      {"dropout, layer norm",
+       [](Setting& s) {
+         const auto m = s.smooth({6, 4});
+         const Expr h = layer_norm(m.encode(dropout(s.x, 0.3, s.random)));
+         return Trained{mean(squared_error(s.x, m.decode(h))), m.params()};
+       }},
+      {"root-mean-square norm",
+       [](Setting& s) {
+         const auto m = s.smooth({6, 4});
+         return Trained{mean(squared_error(s.x, m.decode(rms_norm(m.encode(s.x))))), m.params()};
+       }},
       {"emphasis on what was corrupted",
        [](Setting& s) {
          const auto m = s.model({6, 4});

@@ -193,11 +193,12 @@ Tensor own_blocks(const Tensor& full, std::int64_t outputs, std::int64_t inputs,
 /// Whether what an op's examples do with their own axes is all to be found. Not where known sizes
 /// decide and there are none; not where an example's axis is divided into groups of filters, where
 /// a window of one element slides, where Q R is the matrix again, and where an example is in a row
-/// and in a column. What no formula holds has no rules.
+/// and in a column, nor where the examples together choose a side, which draws need not show. What
+/// no formula holds has no rules.
 bool decided(const Op& op, bool symbolic) {
   if (!op.elementwise() && !op.batch) return false;
-  static const std::set<std::string_view> never{"convolution", "convolution_data", "qr", "diagonal",
-                                                "embed_diagonal"};
+  static const std::set<std::string_view> never{"convolution", "convolution_data", "qr",
+                                                "diagonal",    "embed_diagonal",   "ifelse"};
   return !never.contains(op.name) && !(symbolic && op.name == "reshape");
 }
 

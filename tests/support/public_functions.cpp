@@ -366,6 +366,17 @@ std::vector<PublicFunction> make() {
   corrupted("masking_count", [](const Arg& x, auto& r) { return masking_count(x, 2, r); });
   corrupted("salt_and_pepper", [](const Arg& x, auto& r) { return salt_and_pepper(x, 0.3, r); });
   corrupted("gaussian", [](const Arg& x, auto& r) { return gaussian(x, 0.3, r); });
+  add("dropout", {m}, [](Args x) {
+    RandomStreams streams(1);
+    return dropout(x[0], 0.3, streams);
+  });
+  add("layer_norm", {m, v, v}, [](Args x) { return layer_norm(x[0], x[1], x[2]); });
+  add("rms_norm", {m, v}, [](Args x) { return rms_norm(x[0], x[1]); });
+  add("gammainc", {m, m}, [](Args x) { return gammainc(x[0], x[1]); });
+  add("gammaincc", {m, m}, [](Args x) { return gammaincc(x[0], x[1]); });
+  add("gammaincinv", {m, m}, [](Args x) { return gammaincinv(x[0], x[1]); });
+  add("gamma_slope", {m, m}, [](Args x) { return gamma_slope(1, x[0], x[1]); });
+  add("poisson_quantile", {m, m}, [](Args x) { return poisson_quantile(x[0], x[1]); });
   add("emphasized", {m, s, s}, [](Args x) {
     RandomStreams streams(1);
     return emphasized(x[0], masking(x[0], 0.3, streams), x[1], x[2]);
