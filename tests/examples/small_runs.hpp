@@ -19,13 +19,16 @@ inline const std::vector<SmallProgram> all_programs = {
     {"classifier_dictionary", "--epochs 1 --batch 10 --hidden 5 --latents 12 --k 3"},
     {"contractive_autoencoder", "--epochs 1 --batch 10 --hidden 5"},
     {"contractive_keras", "--epochs 1 --batch 10 --hidden 5"},
+    {"deep_belief_network", "--epochs 1 --batch 10 --hidden 5,4 --pretraining-epochs 1"},
     {"deep_contractive_fashion", "--epochs 1 --batch 10 --layers 6,4"},
     {"denoising_autoencoder", "--epochs 1 --batch 10 --hidden 5"},
     {"features_for_classification", "--epochs 1 --batch 10 --units 5 --probe-epochs 1"},
     {"hinton_deep_autoencoder", "--epochs 1 --batch 10 --hidden 6,4 --pretraining-epochs 1"},
+    {"hybrid_monte_carlo", "--chains 10 --moves 20"},
     {"k_sparse", "--epochs 1 --batch 10 --hidden 8 --k 3"},
     {"latent_geometry", "--epochs 1 --batch 10 --hidden 5 --grid 3 --kinds plain,topological"},
     {"linear_autoencoder_is_pca", "--epochs 20 --code 3"},
+    {"lista", "--epochs 1 --batch 10 --inputs 6 --atoms 8 --active 2 --samples 40 --steps 1,2"},
     {"logistic_regression", "--epochs 1 --batch 10"},
     {"manifold", "--epochs 1 --batch 10 --hidden 8 --examples 5 --tangents 3"},
     {"mlp", "--epochs 1 --batch 10 --hidden 5"},
@@ -60,7 +63,8 @@ inline std::string small_arguments(const std::string& program) {
 
 /// Whether a program makes its own data.
 inline bool makes_data(const std::string& program) {
-  return program == "score_matching_2d" || program == "sparse_dictionaries";
+  return program == "score_matching_2d" || program == "sparse_dictionaries" ||
+         program == "hybrid_monte_carlo" || program == "lista";
 }
 
 /// What says where its data are, and where to write, of those that ask.

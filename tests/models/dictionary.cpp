@@ -137,7 +137,7 @@ TEST_CASE("TopK: code, error, auxiliary and multi-TopK errors agree with long do
   Rows asleep = c.pre();
   for (auto& row : asleep)
     for (std::size_t j = 0; j < 9; ++j)
-      if (!dead.at(static_cast<std::int64_t>(j))) row[j] = -1e300L;
+      if (dead.at(static_cast<std::int64_t>(j)) == 0) row[j] = -1e300L;
   const Rows auxiliary = product(top(asleep, 2), rows_of(c.d.W_dec.get()));
   Rows residual = x;
   for (std::size_t i = 0; i < x.size(); ++i)
