@@ -24,4 +24,14 @@ struct TopK {
 };
 TopK topk(const Arg& x, std::int64_t k, std::int64_t axis = -1, bool largest = true);
 
+/// The parts of x along `axis` for which `mask`, a bool vector, holds: x[mask] of NumPy, but of a
+/// size that does not depend on values. The first `count` of them, in their order; where there are
+/// fewer, `fill` follows. The gradient goes to the parts that were chosen.
+struct Compressed {
+  Expr values;  ///< x's sizes, but `count` along the axis.
+  Expr chosen;  ///< How many the mask holds for, an int64 scalar, which may be more than `count`.
+};
+Compressed compress(const Arg& x, const Arg& mask, std::int64_t count, std::int64_t axis = 0,
+                    double fill = 0);
+
 }  // namespace cinch

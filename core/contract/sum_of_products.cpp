@@ -346,6 +346,7 @@ bool to_diagonal(Factor& factor) {
     const auto row = static_cast<std::size_t>(std::ranges::find(factor.axes, factor.axes[column]) -
                                               factor.axes.begin());
     if (row == column) continue;
+    const Attribution as(factor.value->where, /*force=*/true);
     factor.value = diagonal(factor.value, 0, static_cast<std::int64_t>(row),
                             static_cast<std::int64_t>(column));
     factor.axes.push_back(factor.axes[column]);

@@ -7,8 +7,12 @@
 #include "cinch/core/refusal.hpp"
 #include "cinch/core/run/cost.hpp"
 #include "cinch/core/run/team.hpp"
+#include "cinch/ops/activation.hpp"
 #include "cinch/ops/along.hpp"
+#include "cinch/ops/arithmetic.hpp"
+#include "cinch/ops/index.hpp"
 #include "cinch/ops/records/attributes.hpp"
+#include "cinch/ops/reduce.hpp"
 #include "cinch/ops/reference/positions.hpp"
 
 namespace cinch {
@@ -203,6 +207,28 @@ TopK topk(const Arg& x, std::int64_t k, std::int64_t axis, bool largest) {
   }
   const Expr indices = sorted_positions("topk", x, axis, largest, k);
   return {take_along_axis(x, indices, axis), indices};
+}
+
+Compressed compress(const Arg& x, const Arg& mask, std::int64_t count, std::int64_t axis,
+                    double fill) {
+  const Attribution as(x.where());
+  axis = axis_of("compress", x, axis);
+  const Dim along = x->dims()[static_cast<std::size_t>(axis)];
+  const auto agree = [](Dim a, Dim b) { return a == b || !a.known() || !b.known(); };
+  if (mask->dtype() != DType::bool_ || mask->rank() != 1 || !agree(mask->dims()[0], along)) {
+    refuse("compress",
+           text("the mask must be a bool for each part of x along axis ", axis, ", x is ",
+                x->type(), ", the mask ", mask->type()),
+           x);
+  }
+  if (count < 0) refuse<ValueError>("compress", text("cannot give ", count, " parts"), x);
+  const Expr numbers = cast(mask, DType::int64), chosen = sum(numbers);
+  // Of equal ones the earlier comes first.
+  const Expr parts = take(x, topk(numbers, count, 0).indices, axis);
+  std::vector<std::int64_t> pattern(static_cast<std::size_t>(x->rank()), -1);
+  pattern[static_cast<std::size_t>(axis)] = 0;
+  const Expr held = dimshuffle(arange(count) < chosen, pattern);
+  return {switch_(held, parts, cast(literal(fill), x->dtype())), chosen};
 }
 
 }  // namespace cinch

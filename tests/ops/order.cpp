@@ -124,3 +124,38 @@ TEST_CASE("more elements than there are is an error") {
   CHECK_THROWS_WITH_AS(cinch::running::interpret(std::span(&y, 1), given, true),
                        doctest::Contains("there are 3 elements"), Error);
 }
+
+TEST_CASE("compress takes what a mask holds for, in its order, and fills up") {
+  const Tensor x = Tensor::from<double>({4, 2}, {1, 2, 3, 4, 5, 6, 7, 8});
+  const Expr v = dmatrix("x"), mask = variable("mask", DType::bool_, {-1});
+  for (const Mode mode : {Mode::fast, Mode::checked}) {
+    const Compressed two = compress(v, mask, 2, 0, -1);
+    const Function f =
+        function({.inputs = {v, mask},
+                  .outputs = {two.values, two.chosen, grad(sum(square(two.values)), v)},
+                  .mode = mode});
+    const auto some = f({x, Tensor::from<bool>({4}, {false, true, false, true})});
+    CHECK(some[0] == Tensor::from<double>({2, 2}, {3, 4, 7, 8}));
+    CHECK(some[1].item() == 2);
+    CHECK(some[2] == Tensor::from<double>({4, 2}, {0, 0, 6, 8, 0, 0, 14, 16}));
+    const auto one = f({x, Tensor::from<bool>({4}, {false, false, true, false})});
+    CHECK(one[0] == Tensor::from<double>({2, 2}, {5, 6, -1, -1}));
+    CHECK(one[2] == Tensor::from<double>({4, 2}, {0, 0, 0, 0, 10, 12, 0, 0}));
+    const auto all = f({x, Tensor::full(DType::bool_, {4}, 1)});
+    CHECK(all[0] == Tensor::from<double>({2, 2}, {1, 2, 3, 4}));
+    CHECK(all[1].item() == 4);
+  }
+  const Tensor columns = evaluate(
+      compress(constant(x), constant(Tensor::from<bool>({2}, {false, true})), 1, -1).values);
+  CHECK(columns == Tensor::from<double>({4, 1}, {2, 4, 6, 8}));
+  CHECK(evaluate(compress(constant(x), constant(Tensor::full(DType::bool_, {4}, 1)), 0).values)
+            .size() == 0);
+  CHECK_THROWS_WITH_AS(compress(v, v, 2), doctest::Contains("the mask must be a bool"), TypeError);
+  CHECK_THROWS_AS(compress(constant(x), constant(Tensor::full(DType::bool_, {3}, 1)), 2),
+                  TypeError);
+  CHECK_THROWS_AS(compress(v, mask, -1), ValueError);
+  CHECK_THROWS_AS(
+      evaluate(compress(constant(x), constant(Tensor::full(DType::bool_, {4}, 1)), 5).values),
+      TypeError);
+  CHECK_THROWS_AS(compress(v, mask, 1, 2), TypeError);
+}
