@@ -82,3 +82,23 @@ TEST_CASE("a size that depends on a value is refused by name") {
   CHECK_THROWS_AS(rows(n, n * n), TypeError);
   CHECK_THROWS_AS(rows(n, n * 2), TypeError);
 }
+
+TEST_CASE("variables of free rows have in files the rows that they have now") {
+  const Expr x = variable("x", DType::float64, {2, 3});
+  const Shared data = Shared::with_free_rows(Tensor(DType::float64, {4, 3}), "data");
+  const auto known = [](const Expr& e) { return e.type().is_static(); };
+  const exchange::Lowered read =
+      exchange::lowered("test", {.inputs = {x}, .outputs = {dot(x, transpose(data))}}, {});
+  CHECK(std::ranges::all_of(read.order, known));
+  REQUIRE(read.constants.size() == 1);
+  CHECK(text(read.constants[0].value.type()) == "float64 (4, 3)");
+  const exchange::Lowered changed = exchange::lowered(
+      "test", {.inputs = {x}, .outputs = {}, .updates = {{data, data + sum(x)}}}, {});
+  REQUIRE(changed.parameters.size() == 1);
+  CHECK_THROWS_WITH_AS(
+      exchange::lowered(
+          "test", {.inputs = {x}, .outputs = {}, .updates = {{data, concatenate({data, x}, 0)}}},
+          {}),
+      doctest::Contains("updated variable data is float64 (4, 3), its new value is float64 (6, 3)"),
+      TypeError);
+}
