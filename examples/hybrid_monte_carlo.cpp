@@ -94,7 +94,8 @@ int main(int argc, char** argv) {
   Options o{.output = "out/hybrid_monte_carlo"};
   Settings s;
   CLI::App app{"Samples of densities by hybrid Monte Carlo.\n"};
-  add_options(app, o, {"--data", "--images", "--epochs", "--batch", "--rate", "--dtype"});
+  add_options(app, o,
+              {"--data", "--images", "--epochs", "--batch", "--rate", "--dtype", "--log-format"});
   app.add_option("--kinds", s.kinds, "Which densities: gaussian, ring")
       ->delimiter(',')
       ->check(CLI::IsMember({"gaussian", "ring"}))

@@ -46,6 +46,7 @@ const std::vector<Reported> programs = {
     {"mlp", {"Multilayer perceptron"}, "--epochs 2 --batch 10 --hidden 5"},
     {"pretraining_compared", {"Filters, each on a scale of its own: ae", "Training: "}},
     {"recurrent_autoencoder", {"each row from those before"}},
+    {"recurrent_classifier", {"Recurrent classifiers"}},
     {"restricted_boltzmann_machine", {"Samples, pcd", "pseudo-likelihood"}},
     {"score_matching_2d", {"∇ log p", "\"equal\":true", "\"mark\":\"arrows\""}},
     {"sparse", {"Filters, each on a scale of its own, penalty"}},

@@ -35,6 +35,7 @@ inline const std::vector<SmallProgram> all_programs = {
     {"pretraining_compared",
      "--epochs 1 --batch 10 --hidden 5 --pretraining-epochs 1 --kinds ae --runs 1"},
     {"recurrent_autoencoder", "--epochs 1 --batch 10 --hidden 5"},
+    {"recurrent_classifier", "--epochs 1 --batch 10 --hidden 5"},
     {"restricted_boltzmann_machine",
      "--epochs 1 --batch 10 --hidden 5 --steps 2 --samples 2 --between 3"},
     {"score_matching_2d", "--epochs 1"},
@@ -65,6 +66,11 @@ inline std::string small_arguments(const std::string& program) {
 inline bool makes_data(const std::string& program) {
   return program == "score_matching_2d" || program == "sparse_dictionaries" ||
          program == "hybrid_monte_carlo" || program == "lista";
+}
+
+/// Whether what a program does is train()'s, with logs and checkpoints.
+inline bool trains(const std::string& program) {
+  return program != "linear_autoencoder_is_pca" && program != "hybrid_monte_carlo";
 }
 
 /// What says where its data are, and where to write, of those that ask.

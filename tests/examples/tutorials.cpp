@@ -80,3 +80,23 @@ TEST_CASE("lista: few learned steps come as near as many of the algorithm") {
   check_refused_alone("lista", {{"--active 9 --atoms 8", "--active 9: there are only 8 atoms"},
                                 {"--samples 50", "--batch 100: there are only 50 samples"}});
 }
+
+TEST_CASE("recurrent_classifier: each kind of network learns from the rows") {
+  const Scratch scratch;
+  const std::string out = scratch.path + "/out";
+  const Ran ran = run_example("recurrent_classifier", "--data " + small_data(scratch) +
+                                                          " --hidden 8 --epochs 12 --batch 10 "
+                                                          "--rate 0.03 --output " +
+                                                          out);
+  INFO(ran.output);
+  REQUIRE(ran.status == 0);
+  for (const std::string kind : {"elman", "gru", "lstm"}) {
+    CAPTURE(kind);
+    const auto log = read_csv(out + "/" + kind + "_log.csv");
+    REQUIRE(log.size() == 13);
+    CHECK(std::stod(log[12][2]) < std::stod(log[1][2]));
+    CHECK(std::filesystem::exists(out + "/" + kind + "_parameters.npz"));
+  }
+  CHECK(fault_of_figure(out + "/training_curve", {"elman", "gru", "lstm"}) == "");
+  check_refused("recurrent_classifier", {{"--hidden 0", "--hidden"}, {"--kinds x", "--kinds"}});
+}
