@@ -1,4 +1,5 @@
-# Debian's packages: libxtensor-dev libxtensor-blas-dev libboost-math-dev libopenblas-dev zlib1g-dev libzip-dev libpng-dev nlohmann-json3-dev pkg-config.
+# Debian's packages: libxtensor-dev libxtensor-blas-dev libboost-math-dev libopenblas-dev zlib1g-dev libzip-dev libpng-dev
+# nlohmann-json3-dev pkg-config.
 # OpenBLAS and libzip by pkg-config: their own CMake files name, on Debian 13, a folder that is not there, and programs
 # that the -dev package does not bring.
 set(BLA_VENDOR OpenBLAS)  # For xtensor-blas.
@@ -24,7 +25,8 @@ endif()
 if(cinch_missing)
   list(JOIN cinch_missing ", " cinch_missing)
   message(FATAL_ERROR "cinch needs what is not found here: ${cinch_missing}\nOn Debian: apt-get install g++ pkg-config "
-                      "libxtensor-dev libxtensor-blas-dev libboost-math-dev libopenblas-dev zlib1g-dev libzip-dev libpng-dev nlohmann-json3-dev")
+                      "libxtensor-dev libxtensor-blas-dev libboost-math-dev libopenblas-dev zlib1g-dev libzip-dev "
+                      "libpng-dev nlohmann-json3-dev")
 endif()
 
 add_library(cinch_dependencies INTERFACE)

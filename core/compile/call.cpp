@@ -329,7 +329,6 @@ std::vector<Tensor> Function::call(const std::map<std::string, Tensor>& argument
                                    Source where) const {
   const compiling::Program& program = compiled(where).program;
   std::vector<const Tensor*> pointers;
-  std::size_t left_out = 0;
   for (std::size_t k = 0; k < program.inputs.size(); ++k) {
     const Expr& input = program.inputs[k];
     const auto same = [&](const Expr& other) { return describe(other) == describe(input); };
@@ -344,17 +343,14 @@ std::vector<Tensor> Function::call(const std::map<std::string, Tensor>& argument
       throw TypeError(program.name + ": argument " + describe(input) + " is missing\n  called at " +
                       where.text());
     pointers.push_back(found == arguments.end() ? &*otherwise : &found->second);
-    if (found == arguments.end()) ++left_out;
   }
-  if (arguments.size() + left_out != pointers.size()) {
-    for (const auto& argument : arguments) {
-      const std::string& label = argument.first;
-      const bool known =
-          std::ranges::any_of(program.inputs, [&](const Expr& x) { return describe(x) == label; });
-      if (!known)
-        throw TypeError(program.name + ": there is no input named " + label + "\n  called at " +
-                        where.text());
-    }
+  for (const auto& argument : arguments) {
+    const std::string& label = argument.first;
+    const bool known =
+        std::ranges::any_of(program.inputs, [&](const Expr& x) { return describe(x) == label; });
+    if (!known)
+      throw TypeError(program.name + ": there is no input named " + label + "\n  called at " +
+                      where.text());
   }
   return call(pointers);
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "cinch/core/compile/compiled.hpp"
+#include "cinch/core/compile/inspect.hpp"
 #include "cinch/core/compile/pipeline.hpp"
 #include "cinch/core/graph/derivation.hpp"
 #include "cinch/core/graph/shared_state.hpp"
@@ -157,6 +158,25 @@ Function function(FunctionSpec spec) {
   return result;
 }
 
+FunctionSpec compiling::replaced(FunctionSpec spec, const Substitutions& by) {
+  if (by.empty()) return spec;
+  std::vector<Expr> formulas = spec.outputs;
+  for (const auto& [target, value] : spec.updates) formulas.insert(formulas.end(), {target, value});
+  for (const auto& [from, to] : spec.givens) formulas.insert(formulas.end(), {from, to});
+  formulas = substitute(formulas, by);
+  auto next = formulas.begin();
+  for (Expr& output : spec.outputs) output = *next++;
+  for (auto& [target, value] : spec.updates) {
+    target = as_shared(*next++);
+    value = *next++;
+  }
+  for (auto& [from, to] : spec.givens) {
+    from = *next++;
+    to = *next++;
+  }
+  return spec;
+}
+
 Function Function::copy(const CopySpec& copy, Source where) const {
   const Compiled& mine = compiled(where);
   const std::string& name = mine.program.name;
@@ -180,28 +200,9 @@ Function Function::copy(const CopySpec& copy, Source where) const {
                        ": both must have one dtype and shape"));
     swap.emplace_back(from, to);
   }
-  FunctionSpec spec = mine.spec;
+  FunctionSpec spec = compiling::replaced(mine.spec, swap);
   if (copy.delete_updates) spec.updates.clear();
   if (!copy.name.empty()) spec.name = copy.name;
-  // All at once: what is one node in two formulas stays one.
-  std::vector<Expr> formulas = spec.outputs;
-  for (const auto& [target, value] : spec.updates) formulas.push_back(value);
-  for (const auto& [replaced, by] : spec.givens) {
-    formulas.push_back(replaced);
-    formulas.push_back(by);
-  }
-  if (!swap.empty()) formulas = substitute(formulas, swap);
-  auto next = formulas.begin();
-  for (Expr& output : spec.outputs) output = *next++;
-  for (auto& [target, value] : spec.updates) {
-    const auto swapped = std::ranges::find(swap, target, &Substitutions::value_type::first);
-    if (swapped != swap.end()) target = as_shared(swapped->second);
-    value = *next++;
-  }
-  for (auto& [replaced, by] : spec.givens) {
-    replaced = *next++;
-    by = *next++;
-  }
   // What only an update needed is no longer used.
   spec.allow_unused_inputs = spec.allow_unused_inputs || copy.delete_updates;
   return function(std::move(spec));

@@ -17,6 +17,10 @@ struct PlanRecord {
   double nanoseconds;  ///< Of these calls, together.
 };
 
+/// The specification with these replaced in all its formulas, at once, so that what is one node in
+/// two of them stays one. Variables that are updated are replaced by others.
+FunctionSpec replaced(FunctionSpec spec, const Substitutions& by);
+
 }  // namespace cinch::compiling
 
 namespace cinch {

@@ -172,19 +172,13 @@ void Emitter::convolve(const Expr& node) {
   loop("c", in[lead + 1]);
   loop("k0", filter[lead + 2]);
   loop("k1", filter[lead + 3]);
-  const auto seen = [&](std::size_t axis, const char* o, const char* k) {
-    return std::string(o) + " * " + number(windows[axis].stride) + " - " +
-           number(windows[axis].before) + " + " + k + " * " + number(windows[axis].dilation);
-  };
   // A sum of its own for each example: float32 loses less in two short sums than in a long one.
   if (filters) line(type + " total = 0;");
   const int before = depth_;
   loop("o0", out[lead + 2]);
-  line("const int64_t i0 = " + seen(0, "o0", "k0") + ";");
-  line("if (i0 < 0 || i0 >= " + number(in[lead + 2]) + ") continue;");
+  in_map("0", windows[0], in[lead + 2]);
   loop("o1", out[lead + 3]);
-  line("const int64_t i1 = " + seen(1, "o1", "k1") + ";");
-  line("if (i1 < 0 || i1 >= " + number(in[lead + 3]) + ") continue;");
+  in_map("1", windows[1], in[lead + 3]);
   const auto inner = [](Shape shape, std::size_t from) {
     shape.erase(shape.begin(), shape.begin() + static_cast<std::ptrdiff_t>(from));
     shape.insert(shape.begin(), 1);

@@ -8,6 +8,10 @@
 #include "cinch/exchange/c/formulas.hpp"
 #include "cinch/exchange/graph/lowered.hpp"
 
+namespace cinch::windows {
+struct Window;
+}  // namespace cinch::windows
+
 namespace cinch::exchange {
 
 /// How the emitter writes nodes of `op`: as "arithmetic", as other "indices" of their operands, or
@@ -62,6 +66,7 @@ class Emitter {
   void extreme_place(const Expr& node);
   void pool(const Expr& node);
   void window_argmax(const Expr& node);
+  void in_map(const std::string& axis, const windows::Window& w, std::int64_t size);
   void unpool(const Expr& node);
   void add_along(const Expr& node);
   void last_writer(const Expr& node);

@@ -25,13 +25,14 @@ struct Maps {
   }
 };
 
-/// Where the element k of the window o lies.
-std::string seen(const windows::Window& w, const char* o, const char* k) {
-  return std::string(o) + " * " + number(w.stride) + " - " + number(w.before) + " + " + k + " * " +
-         number(w.dilation);
-}
-
 }  // namespace
+
+/// Where along an axis, i, the element k of the window o lies: nothing is done outside of the map.
+void Emitter::in_map(const std::string& axis, const windows::Window& w, std::int64_t size) {
+  line("const int64_t i" + axis + " = o" + axis + " * " + number(w.stride) + " - " +
+       number(w.before) + " + k" + axis + " * " + number(w.dilation) + ";");
+  line("if (i" + axis + " < 0 || i" + axis + " >= " + number(size) + ") continue;");
+}
 
 /// Sums over windows, in double where they are floats, and the other way round.
 void Emitter::pool(const Expr& node) {
@@ -47,11 +48,9 @@ void Emitter::pool(const Expr& node) {
   if (!spreads) line(held + " total = 0;");
   const int before = depth_;
   loop("k0", w[0].width);
-  line("const int64_t i0 = " + seen(w[0], "o0", "k0") + ";");
-  line("if (i0 < 0 || i0 >= " + number(large.rows) + ") continue;");
+  in_map("0", w[0], large.rows);
   loop("k1", w[1].width);
-  line("const int64_t i1 = " + seen(w[1], "o1", "k1") + ";");
-  line("if (i1 < 0 || i1 >= " + number(large.columns) + ") continue;");
+  in_map("1", w[1], large.columns);
   const std::string i = large.at("m", "i0", "i1"), o = small.at("m", "o0", "o1"),
                     to = spreads ? pointer(node) + i : "total";
   line(to + " = " + added(node.dtype(), to, pointer(x) + (spreads ? o : i)) + ";");
@@ -72,11 +71,9 @@ void Emitter::window_argmax(const Expr& node) {
   line("int64_t best = -1;");
   const int before = depth_;
   loop("k0", w[0].width);
-  line("const int64_t i0 = " + seen(w[0], "o0", "k0") + ";");
-  line("if (i0 < 0 || i0 >= " + number(large.rows) + ") continue;");
+  in_map("0", w[0], large.rows);
   loop("k1", w[1].width);
-  line("const int64_t i1 = " + seen(w[1], "o1", "k1") + ";");
-  line("if (i1 < 0 || i1 >= " + number(large.columns) + ") continue;");
+  in_map("1", w[1], large.columns);
   line("const int64_t k = i0 * " + number(large.columns) + " + i1;");
   line("const " + c_type(x.dtype()) + " now = x[k], most = x[best < 0 ? k : best];");
   line("if (best < 0 || " + exceeds(x.dtype(), false) + ") best = k;");

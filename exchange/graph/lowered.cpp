@@ -258,46 +258,24 @@ std::vector<Expr> Lowered::roots() const {
 
 namespace {
 
-/// The specification for the numbers of rows that variables have now: files keep them.
-FunctionSpec for_rows_now(FunctionSpec spec) {
-  std::vector<Expr> all = spec.outputs;
-  for (const auto& [target, value] : spec.updates) {
-    all.push_back(target);
-    all.push_back(value);
-  }
-  for (const auto& [replaced, by] : spec.givens) {
-    all.push_back(replaced);
-    all.push_back(by);
-  }
-  if (std::ranges::any_of(all, [](const Expr& e) { return !e.has_value(); })) return spec;
+/// The function for the numbers of rows that variables have now: files keep them.
+Function compiled_now(const FunctionSpec& spec) {
+  const Function f = function(spec);
   Substitutions now;
-  for (const Expr& variable : shared_variables(all)) {
-    const SharedState& state = *variable.attrs().state;
-    if (state.free_rows)
-      now.emplace_back(variable, graphs::with_rows(variable, state.value.shape()[0]));
+  for (const Expr& variable : Inspect::program(f).free_rows) {
+    const std::int64_t rows = variable.attrs().state->value.shape()[0];
+    now.emplace_back(variable, graphs::with_rows(variable, rows));
   }
-  if (now.empty()) return spec;
-  all = substitute(all, now);
-  auto next = all.begin();
-  for (Expr& output : spec.outputs) output = *next++;
-  for (auto& [target, value] : spec.updates) {
-    target = as_shared(*next++);
-    value = *next++;
-  }
-  for (auto& [replaced, by] : spec.givens) {
-    replaced = *next++;
-    by = *next++;
-  }
-  return spec;
+  return now.empty() ? f : function(compiling::replaced(spec, now));
 }
 
 }  // namespace
 
 Lowered lowered(const char* function, const FunctionSpec& spec, const Lowering& options) {
-  FunctionSpec fast = for_rows_now(spec);
+  FunctionSpec fast = spec;
   fast.mode = Mode::fast;
   fast.watch = {};
-  const Function f = cinch::function(std::move(fast));
+  const Function f = compiled_now(fast);
   const compiling::Program& program = Inspect::program(f);
   if (!options.outputs.empty() && options.outputs.size() != program.output_count) {
     throw TypeError(text(function, ": there are ", options.outputs.size(), " names for ",
