@@ -79,17 +79,8 @@ void fit(const Options& o, const Settings& settings) {
   const Network model = classifier(features, logistic_regression(below, data.classes, o.type()));
   const Expr x = matrix("x", o.type()), labels = lvector("labels");
   const Expr cost = classification_cost(labels, model(x)), error = error_rate(labels, model(x));
-  TrainOptions t = o.training("finetuning_");
-  t.step = function({.inputs = {x, labels},
-                     .outputs = {cost},
-                     .updates = sgd(cost, model.params(), o.rate),
-                     .name = "fine-tuning"});
-  t.validate = function({.inputs = {x, labels}, .outputs = {error}, .name = "error"});
-  t.data = {&data.training.images, &data.training.labels};
-  t.validation_data = {&data.validation.images, &data.validation.labels};
-  t.validation_batch = 1000;
-  t.names = {"cost"};
-  t.validation_names = {"validation error"};
+  TrainOptions t = training_of({x, labels, cost, error}, sgd(cost, model.params(), o.rate),
+                               "fine-tuning", data, o, "finetuning_");
   const auto steps = static_cast<double>(data.training.images.shape()[0] / o.batch);
   t.early_stopping = EarlyStopping{.patience = settings.patience_epochs * steps};
   t.params = model.params();

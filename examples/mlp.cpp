@@ -29,18 +29,9 @@ void fit(const Options& o, const Settings& settings) {
       classification_cost(labels, model(x)) + settings.decay * weight_decay(model.params());
   const Expr error = error_rate(labels, model(x));
 
-  TrainOptions t = o.training();
-  t.step = function({.inputs = {x, labels},
-                     .outputs = {cost},
-                     .updates = sgd(cost, model.params(), o.rate),
-                     .name = "step"});
-  t.validate = function({.inputs = {x, labels}, .outputs = {error}, .name = "error"});
-  t.data = {&data.training.images, &data.training.labels};
-  t.validation_data = {&data.validation.images, &data.validation.labels};
-  t.validation_batch = 1000;
+  TrainOptions t =
+      training_of({x, labels, cost, error}, sgd(cost, model.params(), o.rate), "step", data, o);
   t.drop_last = true;  // As the tutorial does.
-  t.names = {"cost"};
-  t.validation_names = {"validation error"};
   t.early_stopping = EarlyStopping{.patience = 10000};
   t.params = model.params();
   t.restore_best = true;

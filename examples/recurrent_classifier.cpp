@@ -87,17 +87,9 @@ Curve fit(const Options& o, const Settings& settings, const DataSets& data, cons
   for (const Shared& p : top.params()) params.push_back(p);
 
   if (!o.quiet) std::printf("%s\n", kind.c_str());
-  TrainOptions t = o.training(kind + "_");
-  t.step = function({.inputs = {x, labels},
-                     .outputs = {cost},
-                     .updates = adam(params, clip_by_global_norm(grad(cost, params), 5), o.rate),
-                     .name = "step"});
-  t.validate = function({.inputs = {x, labels}, .outputs = {error}, .name = "error"});
-  t.data = {&data.training.images, &data.training.labels};
-  t.validation_data = {&data.validation.images, &data.validation.labels};
-  t.validation_batch = 1000;
-  t.names = {"cost"};
-  t.validation_names = {"validation error"};
+  TrainOptions t = training_of({x, labels, cost, error},
+                               adam(params, clip_by_global_norm(grad(cost, params), 5), o.rate),
+                               "step", data, o, kind + "_");
   t.shuffle = o.seed;
   t.params = params;
   const TrainResult trained = train_to_end(t);

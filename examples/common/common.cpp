@@ -135,6 +135,20 @@ void Record::keep() {
   replace_file(folder_ + "/run.ini", configuration_);
 }
 
+TrainOptions training_of(const Classification& model, const Updates& updates, const char* name,
+                         const DataSets& data, const Options& options, const std::string& part) {
+  TrainOptions t = options.training(part);
+  const std::vector<Expr> inputs{model.x, model.labels};
+  t.step = function({.inputs = inputs, .outputs = {model.cost}, .updates = updates, .name = name});
+  t.validate = function({.inputs = inputs, .outputs = {model.error}, .name = "error"});
+  t.data = {&data.training.images, &data.training.labels};
+  t.validation_data = {&data.validation.images, &data.validation.labels};
+  t.validation_batch = 1000;
+  t.names = {"cost"};
+  t.validation_names = {"validation error"};
+  return t;
+}
+
 TrainOptions Options::training(const std::string& part) const {
   if (record) record->keep();
   TrainOptions result;

@@ -114,6 +114,16 @@ class Interrupted : public Error {
 };
 /// Throws Interrupted where the training was.
 void require_whole(const TrainResult& trained);
+/// Formulas of a classifier of images.
+struct Classification {
+  Expr x, labels;    ///< Inputs: (batch, pixels), (batch).
+  Expr cost, error;  ///< What is trained, and the share of labels that are missed.
+};
+/// Training by these updates on all training images, validated by the error; `name` is the step's
+/// in messages, `part` begins the names of files.
+TrainOptions training_of(const Classification& model, const Updates& updates, const char* name,
+                         const DataSets& data, const Options& options,
+                         const std::string& part = "");
 /// train() for a program that goes on with what came of it. Throws Interrupted where Ctrl-C ended
 /// it.
 TrainResult train_to_end(const TrainOptions& options);

@@ -3,28 +3,11 @@
 
 #include <filesystem>
 #include <string>
-#include <vector>
 
 #include "support/programs.hpp"
 
 using namespace cinch;
 using namespace cinch::testing;
-
-namespace {
-
-/// As check_refused(), of a program that takes no data.
-void check_refused_alone(const std::string& program, const std::vector<Refused>& rows) {
-  const Scratch scratch;
-  for (const Refused& row : rows) {
-    const Ran ran = run_example(program, row.arguments + (" --output " + scratch.path + "/none"));
-    CAPTURE(ran.output);
-    CHECK(ran.status > 0);
-    CHECK(ran.output.find(row.says) != std::string::npos);
-    CHECK_FALSE(std::filesystem::exists(scratch.path + "/none/results.md"));
-  }
-}
-
-}  // namespace
 
 TEST_CASE("deep_belief_network: machines are trained one on the other, then the network") {
   const Scratch scratch;

@@ -97,24 +97,37 @@ Ran interrupt_example(const std::string& program, const std::string& arguments) 
                      program + " " + arguments);
 }
 
+namespace {
+
+void check_one_refused(const std::string& program, const std::string& arguments,
+                       const std::string& says, const Scratch& scratch) {
+  const std::string out = scratch.path + "/none";
+  const Ran ran = run_example(program, arguments + " --output " + out);
+  CAPTURE(program);
+  CAPTURE(arguments);
+  CAPTURE(ran.output);
+  CHECK(ran.status > 0);
+  CHECK(ran.status < 128);  // No signal ended it.
+  CHECK(ran.output.find(says) != std::string::npos);
+  const bool logged = fs::exists(out) && !fs::is_empty(out);
+  CHECK_FALSE(logged);
+}
+
+}  // namespace
+
+void check_refused_alone(const std::string& program, const std::vector<Refused>& rows) {
+  const Scratch scratch;
+  for (const Refused& row : rows) check_one_refused(program, row.arguments, row.says, scratch);
+}
+
 void check_refused(const std::string& program, const std::vector<Refused>& rows) {
   const Scratch scratch;
-  const std::string data = small_data(scratch), out = scratch.path + "/none";
-  const auto check = [&](const std::string& arguments, const std::string& says) {
-    const Ran ran = run_example(program, arguments + " --output " + out);
-    CAPTURE(program);
-    CAPTURE(arguments);
-    CAPTURE(ran.output);
-    CHECK(ran.status > 0);
-    CHECK(ran.status < 128);  // No signal ended it.
-    CHECK(ran.output.find(says) != std::string::npos);
-    const bool logged = fs::exists(out) && !fs::is_empty(out);
-    CHECK_FALSE(logged);
-  };
-  for (const Refused& row : rows) check(row.arguments + (" --data " + data), row.says);
-  check("--data /no/such/folder", "/no/such/folder");
+  const std::string data = small_data(scratch);
+  for (const Refused& row : rows)
+    check_one_refused(program, row.arguments + (" --data " + data), row.says, scratch);
+  check_one_refused(program, "--data /no/such/folder", "/no/such/folder", scratch);
   fs::resize_file(data + "/train-images-idx3-ubyte", 1000);
-  check("--data " + data, "train-images-idx3-ubyte");
+  check_one_refused(program, "--data " + data, "train-images-idx3-ubyte", scratch);
 }
 
 std::string contents(const std::string& path) {

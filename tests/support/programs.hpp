@@ -51,6 +51,8 @@ struct Refused {
 /// Checks that each ends with a status other than 0, says what it should, and trains nothing:
 /// there is no log. Also a folder of data that does not exist, and images that are cut short.
 void check_refused(const std::string& program, const std::vector<Refused>& rows);
+/// The same of a program that makes its own data.
+void check_refused_alone(const std::string& program, const std::vector<Refused>& rows);
 
 /// All bytes of a file; "" where there is none.
 std::string contents(const std::string& path);
