@@ -40,7 +40,8 @@ struct CInterface {
 ///
 /// It computes the outputs and the new values of the parameters as the compiled function does, with
 /// products in the order that the compiler chose. It returns 0, and 1 where an index or a label is
-/// out of range: then nothing has changed. `memory` is NAME_MEMORY bytes, aligned as malloc()
+/// out of range, or a fixed point is not found: then nothing has changed. A scan() is a loop of C,
+/// which ends where its `until` does. `memory` is NAME_MEMORY bytes, aligned as malloc()
 /// aligns. A minibatch slice(x, k * n, (k + 1) * n) has n rows, and is out of range where there are
 /// fewer. Draws are arguments: checks of their parameters are left out. Of an ifelse() both sides
 /// are computed. Throws TypeError, before anything is written, for sizes that are not known and for

@@ -42,8 +42,10 @@ struct OnnxInterface {
 /// the next call: the model's properties say "next of W": "W_next", and of each draw its
 /// distribution, "draw of x": "uniform in [0, 1)" or "standard normal". The file holds the values
 /// of shared variables that are only read. Products stand in the order that the compiler chose, and
-/// nodes carry the user's lines. A minibatch slice(x, k * n, (k + 1) * n) has n rows. Labels and
-/// indices out of range are whatever the runtime makes of them. Throws TypeError, before anything
+/// nodes carry the user's lines. A minibatch slice(x, k * n, (k + 1) * n) has n rows. A scan()
+/// is a Scan, of as many steps as its sequences have rows; past its `until` nothing is computed. A
+/// fixed point that is not found is NaN. Labels and indices out of range are whatever the runtime
+/// makes of them. Throws TypeError, before anything
 /// is written, for an op that has no counterpart and for what depends on sizes that are not known,
 /// FileError where the file cannot be written or would be larger than 2 GB, which no reader takes.
 OnnxInterface write_onnx(const std::string& path, const FunctionSpec& spec,

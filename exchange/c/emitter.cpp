@@ -4,10 +4,12 @@
 #include <array>
 #include <cctype>
 #include <map>
+#include <utility>
 
 #include "cinch/core/graph/leaves.hpp"
 #include "cinch/core/graph/recurrence.hpp"
 #include "cinch/core/op.hpp"
+#include "cinch/ops/index.hpp"
 #include "cinch/ops/records/attributes.hpp"
 
 namespace cinch::exchange {
@@ -96,6 +98,8 @@ Emitter::Loops Emitter::loops_of(const Op& op) {
       {"running_argmax", &Emitter::run_along},
       {"recurrence", &Emitter::run_along},
       {"argsort", &Emitter::argsort},
+      {"loop", &Emitter::run_loop},
+      {"converged", &Emitter::check_converged},
   };
   const auto found = all.find(op.name);
   return found == all.end() ? nullptr : found->second;
@@ -133,14 +137,13 @@ void Emitter::force(const Expr& node) {
   if (!graphs::is_leaf(node) || is_value(node)) stored_.insert(node.get());
 }
 
-void Emitter::decide() {
-  std::vector<Expr> left = graph_.roots();
+void Emitter::decide(const std::vector<Expr>& order, const std::vector<Expr>& roots) {
   NodeMap<int> uses;
-  for (const Expr& root : left) {
+  for (const Expr& root : roots) {
     if (!graphs::is_leaf(root)) stored_.insert(root.get());
     needed_.insert(root.get());
   }
-  for (auto node = graph_.order.rbegin(); node != graph_.order.rend(); ++node) {
+  for (auto node = order.rbegin(); node != order.rend(); ++node) {
     if (!needed_.contains(node->get())) continue;
     if (computes(*node)) stored_.insert(node->get());
     for (std::size_t k = 0; k < node->inputs().size(); ++k) {
@@ -173,7 +176,6 @@ std::string Emitter::table(const Expr& node) {
 }
 
 void Emitter::emit() {
-  decide();
   const auto named = [&](const std::vector<Named>& all) {
     for (const Named& one : all) pointer_[one.value.get()] = "u_" + one.name;
   };
@@ -182,28 +184,40 @@ void Emitter::emit() {
   named(graph_.constants);
   for (const Draw& draw : graph_.draws) pointer_[draw.variable.get()] = "u_" + draw.name;
   value_ = pointer_;  // Of those that is_value() holds for.
-  for (const Expr& node : graph_.order) {
+  decide(graph_.order, graph_.roots());
+  compute(graph_.order);
+  place();
+}
+
+/// Statements for what is needed of these nodes.
+void Emitter::compute(const std::vector<Expr>& order) {
+  std::vector<Expr> around = std::exchange(order_, order);
+  for (const Expr& node : order) {
     if (!needed_.contains(node.get())) continue;
     if (const Tensor* value = constant_value(node); value && value->size() != 1)
       pointer_[node.get()] = table(node);
   }
-  for (const Expr& node : graph_.order) {
+  for (const Expr& node : order) {
     if (!needed_.contains(node.get())) continue;
-    if (node.op().name == "narrow" && !constant_value(node.inputs()[1])) {
-      const auto [axis, step] = Narrowing::of(node.attrs());
-      const std::int64_t length = shape_of(node)[static_cast<std::size_t>(axis)],
-                         n = shape_of(node.inputs()[0])[static_cast<std::size_t>(axis)],
-                         reach = (std::max<std::int64_t>(length, 1) - 1) * step,
-                         least = std::max<std::int64_t>(-reach, 0),
-                         most = n - 1 - std::max<std::int64_t>(reach, 0);
-      const std::string start = stored_element(node.inputs()[1], {});
-      if (length > 0)
-        line("if (" + start + " < " + std::to_string(least) + " || " + start + " > " +
-             std::to_string(most) + ") return 1;  /* " + line_of(node) + " */");
-    }
-    if (stored_.contains(node.get())) store(node);
+    if (&node.op() == &narrow_op) check_slice(node);
+    if (stored_.contains(node.get()) && !made_.contains(node.get())) store(node);
   }
-  place();
+  order_ = std::move(around);
+}
+
+/// The function ends where a slice that begins where a value says is beyond the axis.
+void Emitter::check_slice(const Expr& node) {
+  if (constant_value(node.inputs()[1])) return;
+  const auto [axis, step] = Narrowing::of(node.attrs());
+  const std::int64_t length = shape_of(node)[static_cast<std::size_t>(axis)],
+                     n = shape_of(node.inputs()[0])[static_cast<std::size_t>(axis)],
+                     reach = (std::max<std::int64_t>(length, 1) - 1) * step,
+                     least = std::max<std::int64_t>(-reach, 0),
+                     most = n - 1 - std::max<std::int64_t>(reach, 0);
+  if (length == 0) return;
+  const std::string start = stored_element(node.inputs()[1], {});
+  line("if (" + start + " < " + std::to_string(least) + " || " + start + " > " +
+       std::to_string(most) + ") return 1;  /* " + line_of(node) + " */");
 }
 
 /// Declares `name`, a part of the memory, which is found a place later.
@@ -234,6 +248,12 @@ void Emitter::place() {
   for (const Expr& root : graph_.roots()) {
     if (const auto found = by_name.find(pointer_[root.get()]); found != by_name.end())
       found->second->last = stretches_.size();
+  }
+  // What a loop finds when it begins has to be there at each step.
+  for (const auto& [begin, end] : repeated_) {
+    for (Place& one : places_) {
+      if (one.first < begin && one.last >= begin && one.last < end) one.last = end;
+    }
   }
   std::vector<const Place*> used;  // In the order of their offsets.
   for (Place& one : places_) {
@@ -353,8 +373,9 @@ std::string Emitter::computed(const Expr& node, const Indices& at) {
     std::int64_t stride = 1;
     for (std::size_t k = from.size(); k-- > 0; stride *= std::max<std::int64_t>(from[k], 1)) {
       if (from[k] == 1) continue;
-      inner[k] = local(DType::int64, number + " / " + std::to_string(stride) + " % " +
-                                         std::to_string(std::max<std::int64_t>(from[k], 1)));
+      // No variable: what repeats its operand has no use for it.
+      inner[k] = "(" + number + " / " + std::to_string(stride) + " % " +
+                 std::to_string(std::max<std::int64_t>(from[k], 1)) + ")";
     }
     return element(in[0], inner);
   }

@@ -47,7 +47,9 @@ class Emitter {
  private:
   using Indices = std::vector<std::string>;
 
-  void decide();
+  void decide(const std::vector<Expr>& order, const std::vector<Expr>& roots);
+  void compute(const std::vector<Expr>& order);
+  void check_slice(const Expr& narrow);
   void force(const Expr& node);
   void store(const Expr& node);
   void line(const std::string& text);
@@ -72,6 +74,11 @@ class Emitter {
   void last_writer(const Expr& node);
   void run_along(const Expr& node);
   void argsort(const Expr& node);
+  void run_loop(const Expr& node);
+  void check_converged(const Expr& node);
+  void take_row(const Expr& variable, const Expr& operand, const std::string& place);
+  void put(const std::string& to, const Expr& value);
+  void copy(const std::string& to, const std::string& from, const Type& type);
   std::string reserve(const std::string& name, const std::string& type, std::int64_t bytes);
   void place();
   void clear(const Expr& node, const std::string& value = "0");
@@ -92,9 +99,11 @@ class Emitter {
   std::string statements_, tables_;
   std::vector<Place> places_;
   std::vector<std::size_t> stretches_{0};  // Where in the statements they begin.
+  std::vector<std::pair<std::size_t, std::size_t>> repeated_;  // Stretches of loops, inner first.
   std::int64_t bytes_ = 0;
   int depth_ = 1, next_ = 0;
-  NodeSet needed_, stored_;
+  NodeSet needed_, stored_, made_;  ///< Made: by the statements of another node.
+  std::vector<Expr> order_;         ///< Of the graph, or the loop, that is being written.
   NodeMap<std::string> pointer_, value_;
   std::vector<std::pair<std::string, std::string>> known_;  // In the loop that is open.
 };

@@ -41,7 +41,7 @@ exchange::CSource exchange::c_source(const std::string& file, const FunctionSpec
                                      const COptions& options) {
   const exchange::Lowered graph =
       exchange::lowered("write_c", spec, {.sizes = options.sizes, .outputs = options.outputs});
-  exchange::require_counterparts("write_c", graph, "C", exchange::has_c_counterpart);
+  exchange::require_counterparts("write_c", graph.order, "C", exchange::has_c_counterpart);
   exchange::Emitter emitter(graph);
   emitter.emit();
 
@@ -110,8 +110,8 @@ exchange::CSource exchange::c_source(const std::string& file, const FunctionSpec
   const std::string guard = graph.name + "_H_";
   const std::string size = std::to_string(result.memory);
   const std::string head =
-      "/* Written by Cinch. Returns 0, or 1 where an index is out of range: then nothing has\n"
-      "   changed. memory: " +
+      "/* Written by Cinch. Returns 0, or 1 where an index is out of range, or a\n"
+      "   fixed point is not found: then nothing has changed. memory: " +
       graph.name + "_MEMORY bytes, aligned as malloc() aligns.\n" + documented + "*/\n#ifndef " +
       guard + "\n#define " + guard +
       "\n\n#include <stdint.h>\n\n#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n#define " +

@@ -333,10 +333,12 @@ Lowered lowered(const char* function, const FunctionSpec& spec, const Lowering& 
   return result;
 }
 
-void require_counterparts(const char* function, const Lowered& graph, const char* format,
+void require_counterparts(const char* function, const std::vector<Expr>& order, const char* format,
                           bool (*known)(const Expr&)) {
-  for (const Expr& node : graph.order) {
-    if (graphs::is_leaf(node) || known(node)) continue;
+  for (const Expr& node : order) {
+    if (graphs::is_leaf(node)) continue;
+    require_counterparts(function, topological(node.attrs().formula), format, known);
+    if (known(node)) continue;
     refuse(function,
            text("the op ", node.op().name, " has no counterpart in ", format, ": ", describe(node)),
            node->where);

@@ -42,8 +42,9 @@ struct Lowering {
 /// form: a size that depends on a value, sizes that are unknown where they may not be.
 Lowered lowered(const char* function, const FunctionSpec& spec, const Lowering& options);
 
-/// Throws TypeError, with the user's line, for the first node that `known` does not accept.
-void require_counterparts(const char* function, const Lowered& graph, const char* format,
+/// Throws TypeError, with the user's line, for the first of these nodes, or of what steps of loops
+/// compute, that `known` does not accept.
+void require_counterparts(const char* function, const std::vector<Expr>& order, const char* format,
                           bool (*known)(const Expr&));
 
 }  // namespace cinch::exchange

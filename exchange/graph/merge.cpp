@@ -15,11 +15,12 @@ namespace cinch::exchange {
 
 namespace {
 
-/// The same elements, but for axes of other sizes, along which both repeat theirs.
+/// The same elements, but for axes of other sizes, along which both repeat theirs, or count.
 bool same_values(const Tensor& a, const Tensor& b) {
   std::vector<bool> differ;
   for (std::size_t axis = 0; axis < a.shape().size(); ++axis)
     differ.push_back(a.shape()[axis] != b.shape()[axis]);
+  if (counts_along(a, differ) && counts_along(b, differ)) return a.dtype() == b.dtype();
   const std::optional<Tensor> x = unrepeated(a, differ), y = unrepeated(b, differ);
   if (!x || !y) return false;
   const auto bytes = static_cast<std::size_t>(x->size()) * cinch::size_of(x->dtype());
@@ -45,15 +46,19 @@ class Merge {
   }
 
  private:
+  static void add(std::size_t& all, std::size_t one) {
+    all ^= one + 0x9e3779b97f4a7c15 + (all << 6) + (all >> 2);
+  }
+
   /// Numbers that tell what nodes compute, whatever the sizes.
   void mark(const Sized& sized) {
-    const auto add = [](std::size_t& all, std::size_t one) {
-      all ^= one + 0x9e3779b97f4a7c15 + (all << 6) + (all >> 2);
-    };
     for (std::size_t k = 0; k < sized.inputs.size(); ++k) mark_[sized.inputs[k].get()] = k + 1;
     for (const Draw& draw : sized.draws)
       mark_[draw.variable.get()] = std::hash<const void*>()(draw.drawn.inputs()[0].get());
-    for (const Expr& node : sized.order) {
+    mark(sized.order);
+  }
+  void mark(const std::vector<Expr>& nodes) {
+    for (const Expr& node : nodes) {
       if (mark_.contains(node.get())) continue;
       std::size_t all = std::hash<const void*>()(&node.op());
       add(all, static_cast<std::size_t>(node.rank()) * 8 + static_cast<std::size_t>(node.dtype()));
@@ -64,6 +69,12 @@ class Merge {
       } else if (graphs::is_leaf(node)) {
         add(all, std::hash<const void*>()(node.get()));
       }
+      // What a step of a loop computes, in variables of its own.
+      const std::vector<Expr>& formula = node.attrs().formula;
+      for (std::size_t k = 0; !formula.empty() && k < node.inputs().size(); ++k)
+        mark_[formula[k].get()] = k + 1;
+      mark(topological(formula));
+      for (const Expr& inner : formula) add(all, mark_.at(inner.get()));
       std::size_t inputs = 0;
       for (const Expr& input : node.inputs()) {
         const std::size_t one = mark_.at(input.get());
@@ -93,6 +104,7 @@ class Merge {
           !same_values(*value, *constant_value(its)))
         refuse_graph(one);
     }
+    compare_steps(one.attrs().formula, other.attrs().formula);
     std::vector<Size> sizes;
     bool any = false;
     for (std::size_t axis = 0; axis < one.dims().size(); ++axis) {
@@ -100,6 +112,15 @@ class Merge {
       any = any || !sizes.back().is_number();
     }
     if (any) result_[one.get()] = std::move(sizes);
+  }
+
+  /// Of loops; both are the same in number, as the marks are equal.
+  void compare_steps(const std::vector<Expr>& one, const std::vector<Expr>& other) {
+    NodeMap<Expr> pairs;
+    for (std::size_t k = 0; k < one.size(); ++k) pairs.try_emplace(one[k].get(), other[k]);
+    const std::vector<Expr> nodes = topological(one);
+    for (auto node = nodes.rbegin(); node != nodes.rend(); ++node)
+      compare(*node, pairs.at(node->get()), pairs);
   }
 
   Size size_of(const Expr& node, std::int64_t one, std::int64_t other) const {
@@ -168,6 +189,17 @@ std::optional<Tensor> unrepeated(const Tensor& x, const std::vector<bool>& axes)
     }
   }
   return result;
+}
+
+bool counts_along(const Tensor& x, const std::vector<bool>& axes) {
+  if (std::ranges::count(axes, true) != 1) return false;
+  for (std::size_t axis = 0; axis < axes.size(); ++axis) {
+    if (!axes[axis] && x.shape()[axis] != 1) return false;
+  }
+  for (std::int64_t k = 0; k < x.size(); ++k) {
+    if (x.at(k) != static_cast<double>(k)) return false;
+  }
+  return true;
 }
 
 }  // namespace cinch::exchange

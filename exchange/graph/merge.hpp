@@ -20,4 +20,7 @@ NodeMap<std::vector<Size>> merged_sizes(const char* function, const Sized& a, co
 /// `x` with the first of its elements along these axes; none where others differ from them.
 std::optional<Tensor> unrepeated(const Tensor& x, const std::vector<bool>& axes);
 
+/// Whether `x` is 0, 1, 2, ... along the one of these axes, and has no other axis.
+bool counts_along(const Tensor& x, const std::vector<bool>& axes);
+
 }  // namespace cinch::exchange

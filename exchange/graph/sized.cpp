@@ -1,18 +1,20 @@
 #include "cinch/exchange/graph/sized.hpp"
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
 #include "cinch/core/compile/pipeline.hpp"
 #include "cinch/core/function.hpp"
 #include "cinch/core/graph.hpp"
+#include "cinch/core/graph/derivation.hpp"
 #include "cinch/core/graph/engine_ops.hpp"
 #include "cinch/core/graph/leaves.hpp"
 #include "cinch/core/graph/recurrence.hpp"
 #include "cinch/core/op.hpp"
 #include "cinch/core/refusal.hpp"
 #include "cinch/core/rewrite/rewrite.hpp"
-#include "cinch/exchange/graph/unroll.hpp"
+#include "cinch/exchange/graph/loop.hpp"
 #include "cinch/ops/arithmetic.hpp"
 #include "cinch/ops/linalg.hpp"
 #include "cinch/ops/linalg/fused_products.hpp"
@@ -89,9 +91,7 @@ class Compiler {
     }
     for (const Expr& node : topological(roots_)) visit(node);
     for (const Expr& root : roots_) result_.roots.push_back(value_.at(root.get()));
-    compiling::Goals goals = compiling::goals_of(result_.roots);
-    compiling::run_passes(passes(), goals, nullptr, program_.name);
-    result_.roots = compiling::values_of(goals);
+    result_.roots = passed(result_.roots);
     result_.order = topological(result_.roots);
     return std::move(result_);
   }
@@ -104,7 +104,7 @@ class Compiler {
       if (pass.name == "add in place") {
         result.push_back({"plain", plain});
       } else if (pass.name != "column norms") {
-        result.push_back(pass.name == "loops" ? compiling::Pass{"unroll", unroll} : pass);
+        result.push_back(pass.name == "loops" ? compiling::Pass{"loops", loops} : pass);
       }
     }
     return result;
@@ -126,9 +126,15 @@ class Compiler {
         done);
     for (std::size_t k = 0; k < goals.size(); ++k) goals[k].value = values[k];
   }
-  static void unroll(compiling::Goals& goals, compiling::Notes&) {
-    const std::vector<Expr> values = unrolled(compiling::values_of(goals));
+  /// What a step of a loop computes goes through all passes by itself.
+  static void loops(compiling::Goals& goals, compiling::Notes&) {
+    const std::vector<Expr> values = with_loops(compiling::values_of(goals), passed);
     for (std::size_t k = 0; k < goals.size(); ++k) goals[k].value = values[k];
+  }
+  static std::vector<Expr> passed(const std::vector<Expr>& roots) {
+    compiling::Goals goals = compiling::goals_of(roots);
+    compiling::run_passes(passes(), goals, nullptr, "loop");
+    return compiling::values_of(goals);
   }
 
   void visit(const Expr& node) {
@@ -160,7 +166,8 @@ class Compiler {
       value_[node.get()] = value;
       return;
     }
-    value = drawn(with_inputs(node, std::move(inputs)));
+    value = &node.op() == &scan_op ? loop(node, std::move(inputs))
+                                   : drawn(with_inputs(node, std::move(inputs)));
     value_[node.get()] = value;
     number_[node.get()] = value;
     if (node.rank() != 0 || is_float(node.dtype()) || graphs::is_leaf(node)) return;
@@ -184,6 +191,31 @@ class Compiler {
     return result;
   }
 
+  /// A scan whose steps use sizes as numbers as the graph around it does: what stands for one that
+  /// is not known is one operand more.
+  Expr loop(const Expr& node, std::vector<Expr> inputs) {
+    graphs::Recurrence r = graphs::Recurrence::of(node.attrs()).fitted(inputs);
+    kept_.push_back(r);
+    for (const Expr& v : r.variables) value_[v.get()] = number_[v.get()] = v;
+    std::vector<Expr> roots = r.updates;
+    roots.push_back(r.value);
+    for (const Expr& inner : topological(roots)) visit(inner);
+    for (Expr& root : roots) root = value_.at(root.get());
+    Substitutions within;
+    for (const Expr& inner : topological(roots)) {
+      const auto is_size = [&](const UnknownSize& size) { return size.value == inner; };
+      if (std::ranges::none_of(symbols_.all, is_size)) continue;
+      r.variables.push_back(variable(inner.attrs().label, inner.type()));
+      inputs.push_back(inner);
+      within.emplace_back(inner, r.variables.back());
+    }
+    roots = graphs::replaced(roots, within);
+    r.value = roots.back();
+    roots.pop_back();
+    r.updates = std::move(roots);
+    return apply(scan_op, inputs, r.attrs());
+  }
+
   /// A variable in place of a draw.
   Expr drawn(const Expr& node) {
     if (&node.op() != &random_uniform_op && &node.op() != &random_normal_op) return node;
@@ -203,8 +235,9 @@ class Compiler {
   std::span<const std::int64_t> unknown_;  // Primes in place of sizes that are not known.
   std::span<const Expr> roots_;
   Sized result_;
-  NodeMap<Expr> value_;   // Of each node, where unknown sizes are variables.
-  NodeMap<Expr> number_;  // The same where they are numbers.
+  NodeMap<Expr> value_;                   // Of each node, where unknown sizes are variables.
+  NodeMap<Expr> number_;                  // The same where they are numbers.
+  std::vector<graphs::Recurrence> kept_;  // Nodes that have values.
 };
 
 }  // namespace

@@ -1,7 +1,10 @@
 #include "cinch/exchange/onnx/graph.hpp"
 
 #include <algorithm>
+#include <iterator>
+#include <utility>
 
+#include "cinch/core/graph/leaves.hpp"
 #include "cinch/core/op.hpp"
 #include "cinch/core/refusal.hpp"
 #include "cinch/exchange/graph/merge.hpp"
@@ -26,10 +29,20 @@ Message attribute_message(const Attribute& a) {
     result.number(3, *one).number(20, 2);
   } else if (const auto* text = std::get_if<std::string_view>(&a.value)) {
     result.text(4, *text).number(20, 3);
+  } else if (const auto* graph = std::get_if<Message>(&a.value)) {
+    result.message(6, *graph).number(20, 5);
   } else {
     for (const std::int64_t k : std::get<std::vector<std::int64_t>>(a.value)) result.number(8, k);
     result.number(20, 7);
   }
+  return result;
+}
+
+/// A size that is not known, or a product of such, by name.
+std::string size_name(const Lowered& graph, const Size& size) {
+  std::string result = size.factor == 1 ? "" : std::to_string(size.factor);
+  for (const int k : size.unknown)
+    result += (result.empty() ? "" : "_") + graph.unknown[static_cast<std::size_t>(k)].name;
   return result;
 }
 
@@ -69,12 +82,11 @@ void OnnxGraph::at(const Expr& node) {
       lines_ && node->where.line ? text(node.op().name, ", ", node->where.text()) : std::string();
 }
 
-void OnnxGraph::add_as(const std::string& result, std::string_view op, const Names& inputs,
-                       const std::vector<Attribute>& attributes, const std::string& second) {
+void OnnxGraph::add_as(const Names& results, std::string_view op, const Names& inputs,
+                       const std::vector<Attribute>& attributes) {
   Message node;
   for (const std::string& input : inputs) node.text(1, input);
-  node.text(2, result);
-  if (!second.empty()) node.text(2, second);
+  for (const std::string& result : results) node.text(2, result);
   node.text(3, std::string(op) + "_" + std::to_string(next_++)).text(4, op);
   for (const Attribute& a : attributes) node.message(5, attribute_message(a));
   if (!line_.empty()) node.text(6, line_);
@@ -83,29 +95,85 @@ void OnnxGraph::add_as(const std::string& result, std::string_view op, const Nam
 
 std::string OnnxGraph::add(std::string_view op, const Names& inputs,
                            const std::vector<Attribute>& attributes) {
-  const std::string result = names_.fresh(text("v", next_), "");
-  add_as(result, op, inputs, attributes);
+  const std::string result = fresh();
+  add_as({result}, op, inputs, attributes);
   return result;
 }
 
 std::string OnnxGraph::sorted(const std::string& x, const std::string& count, std::int64_t axis,
                               bool descending) {
-  const std::string values = names_.fresh(text("v", next_), ""),
-                    places = names_.fresh(text("v", next_, "_places"), "");
-  add_as(values, "TopK", {x, count}, {{"axis", axis}, {"largest", std::int64_t{descending}}},
-         places);
+  const std::string values = fresh(), places = names_.fresh(text("v", next_, "_places"), "");
+  add_as({values, places}, "TopK", {x, count},
+         {{"axis", axis}, {"largest", std::int64_t{descending}}});
   return places;
 }
 
 std::string OnnxGraph::largest_places(const std::string& x, const std::vector<Attribute>& windows) {
-  const std::string values = names_.fresh(text("v", next_), ""),
-                    places = names_.fresh(text("v", next_, "_places"), "");
-  add_as(values, "MaxPool", {x}, windows, places);
+  const std::string values = fresh(), places = names_.fresh(text("v", next_, "_places"), "");
+  add_as({values, places}, "MaxPool", {x}, windows);
   return places;
 }
 
+void OnnxGraph::add_nodes(const std::vector<Expr>& order, const std::vector<Expr>& roots) {
+  // Operands that only say sizes or shapes are not needed.
+  NodeSet needed;
+  for (const Expr& root : roots) needed.insert(root.get());
+  for (auto node = order.rbegin(); node != order.rend(); ++node) {
+    if (!needed.contains(node->get())) continue;
+    for (std::size_t k = 0; k < node->inputs().size(); ++k) {
+      if (node->op().reads(k) && !node->op().is_size(k)) needed.insert(node->inputs()[k].get());
+    }
+  }
+  std::vector<Expr> mine;
+  std::ranges::copy_if(order, std::back_inserter(mine),
+                       [&](const Expr& node) { return needed.contains(node.get()); });
+  std::vector<Expr> around = std::exchange(order_, mine);
+  for (const Expr& node : mine) {
+    if (!graphs::is_leaf(node) && !name_.contains(node.get())) add_node(*this, node);
+  }
+  order_ = std::move(around);
+}
+
+Message OnnxGraph::body(const std::string& called, const Values& inputs,
+                        const std::function<Values()>& add) {
+  const Message around = std::exchange(message_, {});
+  const auto names = name_;
+  const auto unknown = unknown_;
+  const Expr node = node_;
+  message_.text(2, called);
+  const auto declare = [&](int field, const Values& values) {
+    for (const auto& [name, value] : values) {
+      Message untyped;
+      message_.message(field, value.has_value() ? declared(name, value) : untyped.text(1, name));
+    }
+  };
+  declare(11, inputs);
+  declare(12, add());
+  // What is computed within has no name outside.
+  name_ = names;
+  unknown_ = unknown;
+  at(node);
+  return std::exchange(message_, around);
+}
+
+Message OnnxGraph::declared(const std::string& name, const Expr& value,
+                            const std::string& doc) const {
+  Message shape;
+  for (const Size& size : sizes_of(value)) {
+    Message dim;
+    size.is_number() ? dim.number(1, size.factor) : dim.text(2, size_name(lowered_, size));
+    shape.message(1, dim);
+  }
+  Message tensor, type, result;
+  tensor.number(1, onnx_type(value.dtype())).message(2, shape);
+  type.message(1, tensor);
+  result.text(1, name).message(2, type);
+  if (!doc.empty()) result.text(3, doc);
+  return result;
+}
+
 void OnnxGraph::initializer(const std::string& name, const Tensor& value) {
-  message_.message(5, tensor_message(value, name));
+  initializers_.message(5, tensor_message(value, name));
 }
 
 std::string OnnxGraph::constant(const Tensor& value) {
@@ -133,6 +201,12 @@ std::string OnnxGraph::leaf(const Expr& node) {
   std::vector<bool> open;
   for (const Size& size : sizes) open.push_back(!size.is_number());
   if (std::ranges::find(open, true) == open.end()) return constant(value);
+  if (counts_along(value, open)) {
+    const auto axis = std::ranges::find(open, true) - open.begin();
+    const std::string all = counted(sizes[static_cast<std::size_t>(axis)]);
+    const std::string values = value.dtype() == DType::int64 ? all : cast(all, value.dtype());
+    return node.rank() == 1 ? values : reshaped(values, sizes);
+  }
   // It repeats itself there, as was seen to when the sizes were found unknown.
   return expanded(constant(*unrepeated(value, open)), sizes);
 }

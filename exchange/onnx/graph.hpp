@@ -1,6 +1,7 @@
 // A graph of ONNX operators that is being put together.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <string>
 #include <string_view>
@@ -20,7 +21,7 @@ int onnx_type(DType dtype);
 
 struct Attribute {
   std::string_view name;
-  std::variant<std::int64_t, std::vector<std::int64_t>, std::string_view> value;
+  std::variant<std::int64_t, std::vector<std::int64_t>, std::string_view, Message> value;
 };
 
 /// Values have names. Each function that adds an operator returns the name of what it computes.
@@ -35,9 +36,23 @@ class OnnxGraph {
   void at(const Expr& node);
   std::string add(std::string_view op, const Names& inputs,
                   const std::vector<Attribute>& attributes = {});
-  /// The same with its result under a given name.
-  void add_as(const std::string& result, std::string_view op, const Names& inputs,
-              const std::vector<Attribute>& attributes = {}, const std::string& second = {});
+  /// The same with its results under given names.
+  void add_as(const Names& results, std::string_view op, const Names& inputs,
+              const std::vector<Attribute>& attributes = {});
+  std::string fresh() { return text("v", next_++); }  ///< No user's name is like it.
+
+  /// Writes what `roots` need of these nodes.
+  void add_nodes(const std::vector<Expr>& order, const std::vector<Expr>& roots);
+  /// The nodes that are being written, as far as they are needed.
+  const std::vector<Expr>& order() const { return order_; }
+
+  /// A value of a graph, and what has its type.
+  using Values = std::vector<std::pair<std::string, Expr>>;
+  /// A graph within this one, where whatever has a name here has it too. `add` writes its nodes and
+  /// returns what it results in. Without an expression a value's type is left to the runtime.
+  Message body(const std::string& called, const Values& inputs, const std::function<Values()>& add);
+  /// How a graph declares an input or a result of this type.
+  Message declared(const std::string& name, const Expr& value, const std::string& doc = {}) const;
 
   /// Of operators with two results the second: positions.
   std::string sorted(const std::string& x, const std::string& count, std::int64_t axis,
@@ -74,19 +89,20 @@ class OnnxGraph {
   [[noreturn]] void refuse_node(const std::string& why) const;
 
   const Lowered& lowered() const { return lowered_; }
-  const Message& message() const { return message_; }
-  Message& message() { return message_; }
-  exchange::Names& taken() { return names_; }
+  /// All that has been added, initializers included.
+  Message message() const { return Message(message_).append(initializers_); }
 
  private:
   std::string leaf(const Expr& node);
 
   const Lowered& lowered_;
-  Message message_;
+  Message message_;       // Of the nodes of the graph that is being written.
+  Message initializers_;  // Of all, in the outermost graph: those within find them there.
   exchange::Names names_;
   NodeMap<std::string> name_;
   std::map<std::pair<int, std::string>, std::string> constants_;
   std::map<int, std::string> unknown_;
+  std::vector<Expr> order_;
   Expr node_;
   const bool lines_;
   std::string line_;  // Of that node, for who reads the file.
@@ -106,6 +122,9 @@ void add_node(OnnxGraph& graph, const Expr& node);
 bool has_onnx_formula(const Expr& node);
 std::string onnx_formula(const Op& op);
 std::string add_formula(OnnxGraph& graph, const Expr& node);
+std::string add_loop(OnnxGraph& graph, const Expr& node);
+std::string add_recurrence(OnnxGraph& graph, const Expr& node);
+std::string add_running_extreme(OnnxGraph& graph, const Expr& node);
 std::string onnx_windows(const Op& op);
 std::string add_windows(OnnxGraph& graph, const Expr& node);
 

@@ -132,13 +132,19 @@ std::string embedded(OnnxGraph& g, const Expr& y) {
     const std::string pads = g.add("Concat", {along(start), along(rest)}, {axis_attribute(0)});
     return g.add("Pad", {g.name_of(x), pads, g.number(y.dtype(), 0)});
   }
-  const Tensor* start = constant_value(y.inputs()[2]);
-  if (!start) g.refuse_node("steps are not of 1 and begin where a value says");
-  const std::int64_t count = g.known(x, place(axis)), n = g.known(y, place(axis)),
-                     first = start->data<std::int64_t>()[0];
-  Axes from(place(n), -1);
-  for (std::int64_t k = 0; k < count; ++k) from[place(first + k * step)] = k;
-  return placed(g, g.name_of(x), y.dtype(), g.sizes_of(x), axis, from);
+  // Which row of x each row is, counted in steps: none before the first, after the last, between.
+  const std::string by = g.numbers({step}), count = g.size(inner),
+                    at = g.add("Sub", {g.counted(outer), operand(g, y, 2)}),
+                    row = g.add("Div", {at, by}),
+                    between = g.add("Not", {g.add("Equal", {g.add("Mul", {row, by}), at})}),
+                    beyond = g.add("Or", {g.add("Less", {row, g.numbers({0})}),
+                                          g.add("Not", {g.add("Less", {row, count})})});
+  Sizes none = g.sizes_of(x);
+  none[place(axis)] = {1, {}};
+  const std::string rows =
+      g.add("Concat", {g.name_of(x), g.zeros(y.dtype(), none)}, {axis_attribute(axis)});
+  return g.add("Gather", {rows, g.add("Where", {g.add("Or", {between, beyond}), count, row})},
+               {axis_attribute(axis)});
 }
 
 /// The elements of two axes as one, which comes last.
@@ -250,6 +256,15 @@ std::string checked_index(OnnxGraph& g, const Expr& y) {
   return g.add("Where", {g.add("Less", {x, g.number(DType::int64, 0)}), from_end, x});
 }
 
+/// A fixed point; NaN where it was not found.
+std::string converged(OnnxGraph& g, const Expr& y) {
+  const DType dtype = y.inputs()[1].dtype();
+  const std::string tolerance = g.number(dtype, y.attrs().value->item()),
+                    found = g.add("LessOrEqual", {operand(g, y, 1), tolerance});
+  return g.add("Where", {found, operand(g, y, 0),
+                         g.number(y.dtype(), std::numeric_limits<double>::quiet_NaN())});
+}
+
 struct Operator {
   Write write;
   std::string_view operators;
@@ -283,6 +298,10 @@ const std::map<std::string_view, Operator>& operators() {
       {"argsort", {argsort, "TopK"}},
       {"checked_label", {itself, "Identity"}},
       {"checked_index", {checked_index, "Where"}},
+      {"loop", {add_loop, "Scan"}},
+      {"recurrence", {add_recurrence, "Scan"}},
+      {"running_argmax", {add_running_extreme, "Scan"}},
+      {"converged", {converged, "Where"}},
   };
   return all;
 }

@@ -16,6 +16,9 @@ class Message {
   Message& message(int field, const Message& value) { return text(field, value.bytes_); }
   Message& numbers(int field, const std::vector<std::int64_t>& values);  ///< Packed.
 
+  /// The fields of another one too.
+  Message& append(const Message& other) { return bytes_ += other.bytes_, *this; }
+
   const std::string& bytes() const { return bytes_; }
 
  private:

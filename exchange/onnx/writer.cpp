@@ -20,30 +20,6 @@ using exchange::Named;
 using exchange::OnnxGraph;
 using exchange::Size;
 
-/// A size that is not known, or a product of such, by name.
-std::string size_name(const Lowered& graph, const Size& size) {
-  std::string result = size.factor == 1 ? "" : std::to_string(size.factor);
-  for (const int k : size.unknown)
-    result += (result.empty() ? "" : "_") + graph.unknown[static_cast<std::size_t>(k)].name;
-  return result;
-}
-
-Message described(const Lowered& graph, const std::string& name, const Expr& value,
-                  const std::string& doc) {
-  Message shape;
-  for (const Size& size : graph.sizes_of(value)) {
-    Message dim;
-    size.is_number() ? dim.number(1, size.factor) : dim.text(2, size_name(graph, size));
-    shape.message(1, dim);
-  }
-  Message tensor, type, result;
-  tensor.number(1, exchange::onnx_type(value.dtype())).message(2, shape);
-  type.message(1, tensor);
-  result.text(1, name).message(2, type);
-  if (!doc.empty()) result.text(3, doc);
-  return result;
-}
-
 std::string line_of(const Expr& e) { return e->where.line ? e->where.text() : std::string(); }
 
 /// The type with sizes that are not known left open.
@@ -81,32 +57,21 @@ exchange::OnnxModel exchange::onnx_model(const FunctionSpec& spec, const OnnxOpt
                                              .outputs = options.outputs,
                                              .batch = options.batch,
                                              .unknown_sizes = true});
-  exchange::require_counterparts("write_onnx", lowered, "ONNX", exchange::has_onnx_counterpart);
+  exchange::require_counterparts("write_onnx", lowered.order, "ONNX",
+                                 exchange::has_onnx_counterpart);
 
   OnnxInterface result{lowered.name, {}, {}, {}, {}, {}};
   OnnxGraph graph(lowered, options.lines);
   name_leaves(graph, lowered);
-  // What is needed: operands that only say sizes or shapes are none.
-  NodeSet needed;
-  for (const Expr& root : lowered.roots()) needed.insert(root.get());
-  for (auto node = lowered.order.rbegin(); node != lowered.order.rend(); ++node) {
-    if (!needed.contains(node->get())) continue;
-    for (std::size_t k = 0; k < node->inputs().size(); ++k) {
-      if (node->op().reads(k) && !node->op().is_size(k)) needed.insert(node->inputs()[k].get());
-    }
-  }
-  for (const Expr& node : lowered.order) {
-    if (!needed.contains(node.get())) continue;
-    if (!graphs::is_leaf(node)) add_node(graph, node);
-  }
+  graph.add_nodes(lowered.order, lowered.roots());
 
-  Message& message = graph.message();
-  message.text(2, lowered.name);
+  Message declarations;
+  declarations.text(2, lowered.name);
   const auto input = [&](const std::string& name, const Expr& value, const Expr& shown,
                          const char* what) {
     const std::string line = options.lines ? line_of(shown) : "";
-    message.message(11,
-                    described(lowered, name, value, line.empty() ? what : text(what, ", ", line)));
+    declarations.message(11,
+                         graph.declared(name, value, line.empty() ? what : text(what, ", ", line)));
     return OnnxValue{name, open_type(lowered, value), shown, ""};
   };
   for (const Named& x : lowered.inputs)
@@ -123,8 +88,8 @@ exchange::OnnxModel exchange::onnx_model(const FunctionSpec& spec, const OnnxOpt
     result.constants.push_back({p.name, p.value.type(), p.value, ""});
   const auto output = [&](const Named& y) {
     graph.at(y.value);
-    graph.add_as(y.name, "Identity", {graph.name_of(y.value)});
-    message.message(12, described(lowered, y.name, y.value, ""));
+    graph.add_as({y.name}, "Identity", {graph.name_of(y.value)});
+    declarations.message(12, graph.declared(y.name, y.value));
   };
   for (const Named& y : lowered.outputs) {
     output(y);
@@ -134,7 +99,11 @@ exchange::OnnxModel exchange::onnx_model(const FunctionSpec& spec, const OnnxOpt
 
   Message opset, model;
   opset.text(1, "").number(2, 17);
-  model.number(1, 8).text(2, "cinch").text(3, version()).message(7, message).message(8, opset);
+  model.number(1, 8)
+      .text(2, "cinch")
+      .text(3, version())
+      .message(7, graph.message().append(declarations))
+      .message(8, opset);
   const auto property = [&](const std::string& key, const std::string& value) {
     Message entry;
     model.message(14, entry.text(1, key).text(2, value));
