@@ -173,6 +173,7 @@ std::span<const Op* const> all_ops() {
       &batched_dot_op,
       &add_dot_op,
       &scaled_add_dot_op,
+      &chosen_dot_op,
       &dot_squares_op,
       // convolution
       &convolution_op,

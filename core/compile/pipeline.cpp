@@ -1,6 +1,7 @@
 #include "cinch/core/compile/pipeline.hpp"
 
 #include "cinch/core/compile/accumulate.hpp"
+#include "cinch/core/compile/chosen.hpp"
 #include "cinch/core/compile/loops.hpp"
 #include "cinch/core/contract/contraction.hpp"
 #include "cinch/core/graph.hpp"
@@ -49,14 +50,25 @@ void expand(Goals& goals, Notes&) {
                         done));
 }
 
-/// Sums of products in the order that costs least.
+/// Sums of products in the order that costs least. What is read may be the diagonal of a sum, of
+/// which only diagonals have to be computed, so that products in it are read anew.
 void contract(Goals& goals, Notes& notes) {
-  set_values(goals, contraction::contract(values_of(goals),
-                                          notes.log ? &notes.log->contractions : nullptr));
+  constexpr int most_rounds = 4;
+  for (int round = 0; round < most_rounds; ++round) {
+    set_values(goals, contraction::contract(values_of(goals),
+                                            notes.log ? &notes.log->contractions : nullptr));
+    if (!contraction::has_diagonals_of_arithmetic(values_of(goals))) return;
+    simplify(goals, notes);
+  }
 }
 
 /// Products that are added to a parameter where it stands.
 void add_in_place(Goals& goals, Notes&) { accumulate_products(goals); }
+
+/// Products of which few elements are used.
+void chosen_products(Goals& goals, Notes&) {
+  set_values(goals, with_chosen_products(values_of(goals)));
+}
 
 void column_norms(Goals& goals, Notes&) { set_values(goals, join_column_norms(values_of(goals))); }
 
@@ -70,6 +82,7 @@ constexpr Pass with_sizes[] = {
     {"contract", contract},
     {"simplify", simplify},
     {"add in place", add_in_place},
+    {"chosen products", chosen_products},
     {"column norms", column_norms},
     {"simplify", simplify},
     {"expand the rest", expand},  // What rules have found in expansions of others.

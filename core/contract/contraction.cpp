@@ -309,4 +309,10 @@ std::vector<Expr> contract(std::span<const Expr> roots, std::vector<ContractionR
   return result;
 }
 
+bool has_diagonals_of_arithmetic(std::span<const Expr> roots) {
+  return std::ranges::any_of(topological(roots), [](const Expr& e) {
+    return e.op().algebra == Algebra::diagonal && e.inputs()[0].op().elementwise();
+  });
+}
+
 }  // namespace cinch::contraction

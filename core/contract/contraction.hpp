@@ -17,4 +17,7 @@ namespace cinch::contraction {
 std::vector<Expr> contract(std::span<const Expr> roots,
                            std::vector<ContractionReport>* reports = nullptr);
 
+/// Whether a diagonal is taken of what is computed element by element.
+bool has_diagonals_of_arithmetic(std::span<const Expr> roots);
+
 }  // namespace cinch::contraction

@@ -11,7 +11,7 @@ namespace cinch {
 /// The op behind stop_gradient().
 extern const Op stop_gradient_op;
 /// Ops that the engine looks for in formulas.
-extern const Op switch_op, cast_op, sum_op, sum_like_op, equal_op;
+extern const Op switch_op, cast_op, sum_op, sum_like_op, equal_op, scatter_add_op, add_along_op;
 /// The op behind size(x, axis).
 extern const Op size_op;
 /// The op behind scan(): graph/recurrence.hpp says what it computes.
@@ -37,6 +37,7 @@ Expr batched_dot(const Arg& a, const Arg& b);
 Expr add_dot(const Arg& c, const Arg& a, const Arg& b);
 Expr scaled_add_dot(const Arg& c, const Arg& scale, const Arg& a, const Arg& b);
 Expr dot_squares(const Arg& a, const Arg& b);
+Expr chosen_dot(const Arg& chosen, const Arg& a, const Arg& b);
 Expr concatenate(const std::vector<Expr>& parts, std::int64_t axis, Source where);
 Expr narrow(const Arg& x, std::int64_t axis, const Arg& start, const Arg& length,
             std::int64_t step);

@@ -103,7 +103,7 @@ class Compiler {
     for (const compiling::Pass& pass : compiling::passes_with_sizes()) {
       if (pass.name == "add in place") {
         result.push_back({"plain", plain});
-      } else if (pass.name != "column norms") {
+      } else if (pass.name != "column norms" && pass.name != "chosen products") {
         result.push_back(pass.name == "loops" ? compiling::Pass{"loops", loops} : pass);
       }
     }
@@ -120,6 +120,7 @@ class Compiler {
           const std::span<const Expr> x = e.inputs();
           if (&e.op() == &add_dot_op) return x[0] + dot(x[1], x[2]);
           if (&e.op() == &scaled_add_dot_op) return x[0] * x[1] + dot(x[2], x[3]);
+          if (&e.op() == &chosen_dot_op) return switch_(x[0], dot(x[1], x[2]), 0);
           if (&e.op() == &ifelse_op) return switch_(x[0], x[1], x[2]);
           return e;
         },

@@ -16,6 +16,7 @@
 #include "cinch/core/run/cost.hpp"
 #include "cinch/core/run/team.hpp"
 #include "cinch/ops/kernels/kernels.hpp"
+#include "cinch/ops/linalg/sparse.hpp"
 
 namespace cinch::blas {
 
@@ -189,6 +190,7 @@ void multiply(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T
     }
     return;
   }
+  if (sparse_product(a, b, c, accumulate)) return;
   const simd::UpdateStart start = accumulate ? simd::UpdateStart::old : simd::UpdateStart::zero;
   if (!accumulate && skinny(a, b, c)) return;
   if (shallow_update<T>(start, a, b, nullptr, c)) return;

@@ -1,10 +1,13 @@
 #include "cinch/ops/linalg/fused_products.hpp"
 
+#include <vector>
+
 #include "cinch/core/run/team.hpp"
 #include "cinch/ops/arithmetic.hpp"
 #include "cinch/ops/index.hpp"
 #include "cinch/ops/linalg.hpp"
 #include "cinch/ops/linalg/matrix_operand.hpp"
+#include "cinch/ops/linalg/sparse.hpp"
 #include "cinch/ops/reduce.hpp"
 #include "cinch/ops/shape.hpp"
 
@@ -120,6 +123,31 @@ void dot_squares_kernel(std::span<const Operand> in, const Operand& out, const A
   });
 }
 
+void chosen_dot_kernel(std::span<const Operand> in, const Operand& out, const Attrs&) {
+  const std::int64_t rows = out.shape[0], columns = out.shape[1];
+  const bool* chosen = in[0].as<const bool>();
+  std::vector<char> copied;  // In row-major order.
+  if ((in[0].strides[1] != 1 && columns > 1) || (in[0].strides[0] != columns && rows > 1)) {
+    copied.resize(static_cast<std::size_t>(rows * columns));
+    for (std::int64_t i = 0; i < rows; ++i) {
+      for (std::int64_t j = 0; j < columns; ++j)
+        copied[static_cast<std::size_t>(i * columns + j)] =
+            static_cast<char>(chosen[i * in[0].strides[0] + j * in[0].strides[1]]);
+    }
+    chosen = reinterpret_cast<const bool*>(copied.data());
+  }
+  for_floats(out.dtype, [&]<class T> {
+    const auto a = linalg::matrix<const T>(in[1]), b = linalg::matrix<const T>(in[2]);
+    blas::Matrix<T> c = linalg::matrix<T>(out);
+    c.row = columns;  // Where there is one row only, too.
+    c.column = 1;
+    if (blas::chosen_product(chosen, a, b, c)) return;
+    blas::product(a, b, c);
+    T* const y = out.as<T>();
+    for (std::int64_t k = 0; k < rows * columns; ++k) y[k] = chosen[k] ? y[k] : T(0);
+  });
+}
+
 Expr transposed(const Expr& x) { return dimshuffle(x, {1, 0}); }
 
 Type real(const Shape& shape) { return {DType::float64, to_dims(shape)}; }
@@ -217,6 +245,44 @@ constinit const Op dot_squares_op{
     },
 };
 
+constinit const Op chosen_dot_op{
+    .name = "chosen_dot",
+    .type =
+        [](Args x, const Attrs&) {
+          const Type product = product_type(x[1], x[2]);
+          if (x[0].dtype() != DType::bool_ || x[0].rank() != 2 ||
+              !same(x[0].dims()[0], product.dims[0]) || !same(x[0].dims()[1], product.dims[1]))
+            throw TypeError("what is chosen must be a bool for each element of the product");
+          return product;
+        },
+    .reference =
+        [](Values in, const Attrs&) {
+          Tensor result = product_reference(*in[1], *in[2]);
+          for_floats(result.dtype(), [&]<class T> {
+            for (std::int64_t k = 0; k < result.size(); ++k) {
+              if (in[0]->at(k) == 0) result.data<T>()[static_cast<std::size_t>(k)] = 0;
+            }
+          });
+          return result;
+        },
+    .operands = Operands::choice,
+    .grad = [](Args x, const Expr&, const Expr& gy) -> Grads {
+      const Expr g = switch_(x[0], gy, 0);
+      return {Expr(), dot(g, transposed(x[2])), dot(transposed(x[1]), g)};
+    },
+    .runs =
+        Kernel{.run = chosen_dot_kernel, .accepts = linalg::accepts_matrix, .flops = product_flops},
+    .examples = []() -> std::vector<Example> {
+      const auto chosen = [](const Shape& shape) { return Type{DType::bool_, to_dims(shape)}; };
+      const Type a = real({3, 4}), b = real({4, 2});
+      const auto f = [](Args x) { return chosen_dot(x[0], x[1], x[2]); };
+      const auto turned = [](Args x) { return chosen_dot(transpose(x[0]), x[1], transpose(x[2])); };
+      return {{{chosen({3, 2}), a, b}, f},
+              {{chosen({2, 3}), a, real({2, 4})}, turned},
+              {{chosen({3, 2}), real({3, 0}), real({0, 2})}, f}};
+    },
+};
+
 Expr add_dot(const Arg& c, const Arg& a, const Arg& b) {
   return apply(add_dot_op, {c, a, b}, {}, c.where());
 }
@@ -225,6 +291,10 @@ Expr scaled_add_dot(const Arg& c, const Arg& scale, const Arg& a, const Arg& b) 
 }
 Expr dot_squares(const Arg& a, const Arg& b) {
   return apply(dot_squares_op, {a, b}, {}, a.where());
+}
+
+Expr chosen_dot(const Arg& chosen, const Arg& a, const Arg& b) {
+  return apply(chosen_dot_op, {chosen, a, b}, {}, a.where());
 }
 
 }  // namespace cinch

@@ -187,6 +187,35 @@ deriving::Place trace_embed_diagonal(const deriving::Flow& flow) {
   }
 }
 
+/// The diagonal of what is computed element by element, computed from diagonals.
+Expr of_diagonals(const Expr& y) {
+  const Expr& x = y.inputs()[0];
+  const auto [row, column, offset] = DiagonalAxes::of(y.attrs());
+  if (!x.op().elementwise() || x.op().observes || offset != 0 || !x.type().is_static()) return {};
+  const Shape shape = x.type().shape();
+  if (shape[static_cast<std::size_t>(row)] != shape[static_cast<std::size_t>(column)]) return {};
+  std::vector<Expr> operands;
+  for (const Expr& a : x.inputs()) {
+    const std::int64_t lead = x.rank() - a.rank();
+    const auto varies = [&](std::int64_t axis) {
+      return axis >= lead && a.dims()[axis - lead].size() != 1;
+    };
+    if (varies(row) && varies(column)) {
+      operands.push_back(
+          apply(diagonal_op, {a}, DiagonalAxes{row - lead, column - lead, 0}.attrs()));
+      continue;
+    }
+    // It repeats itself along one of them, or both.
+    std::vector<std::int64_t> pattern;
+    for (std::int64_t axis = 0; axis < x.rank(); ++axis) {
+      if (axis != row && axis != column) pattern.push_back(axis < lead ? -1 : axis - lead);
+    }
+    pattern.push_back(varies(row) ? row - lead : varies(column) ? column - lead : -1);
+    operands.push_back(a.rank() == 0 ? a : dimshuffle(a, pattern));
+  }
+  return apply(x.op(), std::move(operands), x.attrs());
+}
+
 const Type matrix45{DType::float64, {4, 5}}, batch{DType::float64, {2, 3, 4}};
 
 }  // namespace
@@ -205,6 +234,7 @@ constinit const Op diagonal_op{
     .batch = [](Args x, const std::vector<bool>&,
                 const Expr& y) { return apply(diagonal_op, {x[0]}, with_batch(y.attrs())); },
     .trace = trace_diagonal,
+    .simplify = of_diagonals,
     .size_of =
         [](const Expr& y, std::int64_t) {
           const Diagonal d(DiagonalAxes::of(y.attrs()));
@@ -224,6 +254,8 @@ constinit const Op diagonal_op{
               {{batch}, f(1, 1, 2)},
               {{batch}, f(0, -1, 0)},
               {{Type{DType::float64, {3, 3}}}, [](Args x) { return diagonal(x[0] * x[0]); }},
+              {{Type{DType::float64, {2, 3, 3}}, Type{DType::float64, {3}}},
+               [](Args x) { return diagonal((x[0] + x[1]) * expand_dims(x[1], 1), 0, 1, 2); }},
               {{Type{DType::float64, {1, 1}}}, f(0, 0, 1)},
               {{Type{DType::float64, {0, 3}}}, f(0, 0, 1)},
               {{Type{DType::float64, {3, 3}}},

@@ -153,6 +153,21 @@ const std::vector<Case>& cases() {
        {{8, 24}, {24, 10}},
        [](Args x) { return sum(hessian_norm2(sigmoid(dot(x[0], x[1])), x[0])); },
        16 * kib},  // 360 kB.
+      {"second derivatives of a decoder",
+       {{10, 2}, {2, 24}, {24, 24}, {24, 60}},
+       [](Args x) {
+         const Expr z = dot(tanh(dot(tanh(dot(x[0], x[1])), x[2])), x[3]);
+         return sum(hessian_norm2(z, x[0]));
+       },
+       2500 * kib},  // By pairs of outputs they would be 14 MB.
+      {"norms of each example's gradients through three layers",
+       {{30, 100}, {100, 40}, {40, 30}, {30, 100}},
+       [](Args x) {
+         const Expr z = tanh(dot(tanh(dot(tanh(dot(x[0], x[1])), x[2])), x[3]));
+         const Expr loss = sum(square(z - x[0]), 1);
+         return sum(per_example_grad_norms(loss, {x[1], x[2], x[3]}));
+       },
+       1200 * kib},  // The gradients themselves are 2 MB.
       {"a sum over an index that no factor has",
        {{5, 4}},
        [](Args x) {
