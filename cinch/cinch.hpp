@@ -99,6 +99,7 @@
 #include "cinch/ops/subtensor.hpp"
 #include "cinch/ops/svd.hpp"
 #include "cinch/ops/trigonometry.hpp"
+#include "cinch/ops/widened.hpp"
 #include "cinch/ops/with_gradient.hpp"
 #include "cinch/optim/adam.hpp"
 #include "cinch/optim/adaptive.hpp"
