@@ -29,6 +29,7 @@
 #include "cinch/io/npy.hpp"
 #include "cinch/io/plot.hpp"
 #include "cinch/io/safetensors.hpp"
+#include "cinch/io/shards.hpp"
 #include "cinch/io/table.hpp"
 #include "cinch/io/tensorboard.hpp"
 #include "cinch/models/autoencoder.hpp"
