@@ -1,5 +1,5 @@
-// How fast an autoencoder trains on shards, beside the same data in memory, and what memory it takes.
-// Usage: bench_shards FOLDER [MB] [memory|shards|write] [float32|uint8]
+// How fast an autoencoder trains on shards, beside the same data in memory, and what memory it
+// takes. Usage: bench_shards FOLDER [MB] [memory|shards|write] [float32|uint8]
 #include <sys/resource.h>
 
 #include <chrono>
@@ -21,8 +21,8 @@ void write(const std::string& folder, std::int64_t megabytes, DType dtype) {
   RandomState random(1);
   const auto width = static_cast<std::int64_t>(size_of(dtype));
   for (std::int64_t part = 0; part * 64 < megabytes; ++part) {
-    const std::int64_t rows = std::min<std::int64_t>(64, megabytes - part * 64) * 1000000 /
-                              (columns * width);
+    const std::int64_t rows =
+        std::min<std::int64_t>(64, megabytes - part * 64) * 1000000 / (columns * width);
     const double high = dtype == DType::uint8 ? 256 : 1;
     write_npy(folder + "/part" + std::to_string(1000 + part) + ".npy",
               random.uniform(0, high, {rows, columns}, DType::float32).cast(dtype));
@@ -38,7 +38,8 @@ double peak_megabytes() {
 }  // namespace
 
 int main(int argc, char** argv) try {
-  if (argc < 2) throw Error("Usage: bench_shards FOLDER [MB] [memory|shards|write] [float32|uint8]");
+  if (argc < 2)
+    throw Error("Usage: bench_shards FOLDER [MB] [memory|shards|write] [float32|uint8]");
   const std::string folder = argv[1], how = argc > 3 ? argv[3] : "shards";
   const std::int64_t megabytes = argc > 2 ? std::stoll(argv[2]) : 1000;
   const DType dtype = argc > 4 && std::string(argv[4]) == "uint8" ? DType::uint8 : DType::float32;
@@ -75,9 +76,8 @@ int main(int argc, char** argv) try {
   const TrainResult result = train(options);
   const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - begun;
   const double steps = static_cast<double>(result.state.step) / 2;
-  std::cout << "{\"how\":\"" << how << "\",\"dtype\":\"" << dtype
-            << "\",\"rows\":" << shards.rows() << ",\"data_mb\":"
-            << shards.rows() * shards.row_bytes() / 1000000
+  std::cout << "{\"how\":\"" << how << "\",\"dtype\":\"" << dtype << "\",\"rows\":" << shards.rows()
+            << ",\"data_mb\":" << shards.rows() * shards.row_bytes() / 1000000
             << ",\"step_us\":" << taken.count() / steps * 1e6
             << ",\"rss_peak_mb\":" << peak_megabytes() << "}\n";
 } catch (const std::exception& e) {

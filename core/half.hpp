@@ -7,8 +7,8 @@
 
 namespace CINCH_PUBLIC cinch {
 
-/// IEEE 754 binary16: a sign, 5 bits of the exponent, 10 of the fraction. Up to 65504, whole numbers
-/// up to 2048, three digits.
+/// IEEE 754 binary16: a sign, 5 bits of the exponent, 10 of the fraction. Up to 65504, whole
+/// numbers up to 2048, three digits.
 struct Float16 {
   std::uint16_t bits = 0;
 

@@ -215,11 +215,13 @@ Shard open_shard(const std::string& path, const std::string& array) {
     std::array<std::uint8_t, 2> start{};
     if (read_some(file.get(), path, start) == start.size()) {
       if (start[0] == 0x1f && start[1] == 0x8b)
-        file_error(path, "is compressed, and its rows cannot be read one by one: unpack it, by "
-                         "gunzip, say");
+        file_error(path,
+                   "is compressed, and its rows cannot be read one by one: unpack it, by "
+                   "gunzip, say");
       if (start[0] == 'P' && start[1] == 'K')
-        file_error(path, "is an archive: write the array alone, np.save(path, np.load(archive)"
-                         "[name])");
+        file_error(path,
+                   "is an archive: write the array alone, np.save(path, np.load(archive)"
+                   "[name])");
     }
   }
   const std::unique_ptr<ByteStream> bytes = open_bytes(path);
@@ -245,11 +247,13 @@ Shard open_shard(const std::string& path, const std::string& array) {
   } else {
     const format::NpyHeader header = format::read_npy_header(*bytes);
     if (header.fortran_order && header.shape.size() > 1)
-      bytes->fail("is in Fortran order, rows are not together in it: write it again, "
-                  "np.save(path, np.ascontiguousarray(x))");
+      bytes->fail(
+          "is in Fortran order, rows are not together in it: write it again, "
+          "np.save(path, np.ascontiguousarray(x))");
     if (header.big_endian)
-      bytes->fail("has its bytes in the other order: write it again, np.save(path, "
-                  "x.astype(x.dtype.newbyteorder('<')))");
+      bytes->fail(
+          "has its bytes in the other order: write it again, np.save(path, "
+          "x.astype(x.dtype.newbyteorder('<')))");
     result.type = header.type;
     shape = header.shape;
     behind = bytes->remaining();
@@ -348,8 +352,9 @@ void Shards::State::read_bytes(const Shard& shard, std::int64_t offset,
   // would go unnoticed.
   const FileHandle file = open_file(shard.path, "rb");
   if (!(stamp_of(fileno(file.get()), shard.path) == shard.stamp))
-    file_error(shard.path, "has been changed or replaced since it was opened: leave the files of a "
-                           "data set alone while they are read, or begin again");
+    file_error(shard.path,
+               "has been changed or replaced since it was opened: leave the files of a "
+               "data set alone while they are read, or begin again");
   while (!to.empty()) {
     const ssize_t count =
         pread(fileno(file.get()), to.data(), to.size(), static_cast<off_t>(shard.offset + offset));
@@ -375,8 +380,8 @@ const std::vector<std::string>& Shards::paths() const { return state_->paths; }
 Tensor Shards::read(std::int64_t begin, std::int64_t count) const {
   const State& s = *state_;
   if (begin < 0 || count < 0 || begin > s.rows || count > s.rows - begin)
-    throw ValueError(text("Shards: there are ", s.rows, " rows, asked for ", count,
-                          " from number ", begin));
+    throw ValueError(
+        text("Shards: there are ", s.rows, " rows, asked for ", count, " from number ", begin));
   Shape shape = s.row;
   shape.insert(shape.begin(), count);
   Tensor result(s.dtype, std::move(shape));
@@ -447,7 +452,8 @@ std::uint64_t Shards::fingerprint() const {
     const std::int64_t last = std::max<std::int64_t>(size - length, 0);
     const std::int64_t count = std::min(pieces, size / length + 1);
     for (std::int64_t k = 0; k < count && size > 0; ++k) {
-      const std::int64_t at = count > 1 ? last / (count - 1) * k + (k == count - 1) * (last % (count - 1)) : 0;
+      const std::int64_t at =
+          count > 1 ? last / (count - 1) * k + (k == count - 1) * (last % (count - 1)) : 0;
       const auto part = std::span(buffer).first(static_cast<std::size_t>(std::min(length, size)));
       std::ranges::fill(buffer, std::byte{});
       s.read_bytes(shard, at, part);

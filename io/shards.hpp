@@ -33,18 +33,18 @@ struct ShardOptions {
 class Shards {
  public:
   /// .npy and .safetensors files: those of a folder, in the order of their names, or a single one.
-  /// Each is looked at now, its header and its size. Throws FileError, which names the file and says
-  /// what would do, for one that is missing, empty, cut short, compressed, an archive or in Fortran
-  /// order, and where elements or sizes of rows differ; TypeError for a dtype that files of this
-  /// type are not given in, ValueError unless the divisor is positive and finite.
+  /// Each is looked at now, its header and its size. Throws FileError, which names the file and
+  /// says what would do, for one that is missing, empty, cut short, compressed, an archive or in
+  /// Fortran order, and where elements or sizes of rows differ; TypeError for a dtype that files of
+  /// this type are not given in, ValueError unless the divisor is positive and finite.
   explicit Shards(const std::string& path, const ShardOptions& options = {});
   /// The same for these files, in this order.
   explicit Shards(const std::vector<std::string>& paths, const ShardOptions& options = {});
 
-  std::int64_t rows() const;        ///< Of all files.
-  const Shape& row_shape() const;   ///< Sizes of a row: {784}; {} for labels.
-  DType dtype() const;              ///< Of the rows as they are given.
-  std::int64_t row_bytes() const;   ///< That a row takes in a file.
+  std::int64_t rows() const;       ///< Of all files.
+  const Shape& row_shape() const;  ///< Sizes of a row: {784}; {} for labels.
+  DType dtype() const;             ///< Of the rows as they are given.
+  std::int64_t row_bytes() const;  ///< That a row takes in a file.
   const std::vector<std::string>& paths() const;
 
   /// Rows [begin, begin + count). Throws ValueError where there are none such; FileError where a

@@ -178,10 +178,9 @@ void ShardRows::read_ahead(std::int64_t w) {
   if (w >= order_.windows()) return;
   const WithoutSignals here;
   next_number_ = w;
-  next_ = std::async(std::launch::async,
-                     [this, w, reused = std::move(spare_)]() mutable {
-                       return load(w, std::move(reused));
-                     });
+  next_ = std::async(std::launch::async, [this, w, reused = std::move(spare_)]() mutable {
+    return load(w, std::move(reused));
+  });
 }
 
 void ShardRows::require(std::int64_t w) {
@@ -205,7 +204,8 @@ void ShardRows::read(std::int64_t first, std::int64_t count, std::span<Tensor> i
     if (now_.number < 0 || place < order_.first(now_.number) ||
         place >= order_.first(now_.number + 1))
       require(order_.window_of(place));
-    const std::size_t row = now_.within[static_cast<std::size_t>(place - order_.first(now_.number))];
+    const std::size_t row =
+        now_.within[static_cast<std::size_t>(place - order_.first(now_.number))];
     for (std::size_t s = 0; s < sources_.size(); ++s) {
       const std::size_t width = into[s].bytes() / static_cast<std::size_t>(count);
       sources_[s].convert(

@@ -24,8 +24,8 @@ std::uint16_t nearest(double value, int fraction, int least, int beyond) {
   // Exact: a power of two, of a number that has more bits than are kept.
   const double steps = std::nearbyint(std::ldexp(size, fraction - exponent));
   // The leading one adds 1 to the exponent, and so does a fraction that was rounded up to 2.
-  const auto bits = (static_cast<unsigned>(exponent - least) << fraction) +
-                    static_cast<unsigned>(steps);
+  const auto bits =
+      (static_cast<unsigned>(exponent - least) << fraction) + static_cast<unsigned>(steps);
   return static_cast<std::uint16_t>(sign | bits);
 }
 
@@ -53,8 +53,8 @@ Float16::operator float() const {
   const unsigned exponent = bits >> 10 & 31u, fraction = bits & 1023u;
   float size = 0;
   if (exponent == 31) {
-    size = fraction ? std::numeric_limits<float>::quiet_NaN()
-                    : std::numeric_limits<float>::infinity();
+    size =
+        fraction ? std::numeric_limits<float>::quiet_NaN() : std::numeric_limits<float>::infinity();
   } else if (exponent == 0) {
     size = static_cast<float>(fraction) * 0x1p-24F;
   } else {

@@ -96,7 +96,7 @@ std::vector<SafetensorsPart> read_safetensors_header(ByteStream& bytes) {
   for (std::size_t k = length_bytes.size(); k-- > 0;) length = length << 8 | length_bytes[k];
   if (length > longest_header || static_cast<std::int64_t>(length) > bytes.remaining()) {
     bytes.fail(text("is no safetensors file, or cut short: its first 8 bytes say that ", length,
-                     " bytes of header follow, there are ", bytes.remaining()));
+                    " bytes of header follow, there are ", bytes.remaining()));
   }
   bytes.claim(static_cast<std::int64_t>(length), 1);
   std::vector<std::uint8_t> header(static_cast<std::size_t>(length));
@@ -115,15 +115,15 @@ std::vector<SafetensorsPart> read_safetensors_header(ByteStream& bytes) {
   for (const SafetensorsPart& part : parts) {
     if (part.begin != at) {
       bytes.fail(text("bad safetensors header: '", part.name, "' begins at ", part.begin, ", ",
-                       part.begin < at ? "within what stands before it" : "behind a hole", ", at ",
-                       at));
+                      part.begin < at ? "within what stands before it" : "behind a hole", ", at ",
+                      at));
     }
     at = part.end;
   }
   const std::int64_t there = bytes.remaining();
   if (at != there) {
     bytes.fail(at > there ? text("ends early: its header needs ", at, " bytes, there are ", there)
-                           : text("has ", there - at, " bytes after its end"));
+                          : text("has ", there - at, " bytes after its end"));
   }
   return parts;
 }

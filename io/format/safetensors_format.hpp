@@ -22,8 +22,8 @@ struct SafetensorsPart {
   std::int64_t begin, end;
 };
 
-/// The arrays of a file as they lie in it, one behind the other to its end. Reads the header. Throws
-/// FileError where that is damaged or does not fit what remains.
+/// The arrays of a file as they lie in it, one behind the other to its end. Reads the header.
+/// Throws FileError where that is damaged or does not fit what remains.
 std::vector<SafetensorsPart> read_safetensors_header(ByteStream& bytes);
 
 }  // namespace cinch::format

@@ -170,7 +170,9 @@ TEST_CASE("shards that do not fit are refused before anything is read of them") 
       {{good, folder / "missing.npy"}, {}, {"missing.npy: there is no such file"}},
       {made("empty.npy", ""), {}, {"empty.npy: is empty"}},
       {made("empty.safetensors", ""), {}, {"empty.safetensors: is empty"}},
-      {made("short.npy", bytes.substr(0, bytes.size() - 1)), {}, {"short.npy: ends early", "(4, 3)"}},
+      {made("short.npy", bytes.substr(0, bytes.size() - 1)),
+       {},
+       {"short.npy: ends early", "(4, 3)"}},
       {made("long.npy", bytes + "x"), {}, {"long.npy: has 1 bytes after its end"}},
       {made("text.npy", "1,2,3,4,5,6\n"), {}, {"text.npy", "is not an npy file"}},
       {made("packed.npy", gzip(bytes)), {}, {"packed.npy: is compressed", "gunzip"}},
@@ -182,7 +184,9 @@ TEST_CASE("shards that do not fit are refused before anything is read of them") 
        {},
        {"other.npy: its elements are float64, those of", "good.npy are float32"}},
       {written("scalar.npy", Tensor(1.0)), {}, {"scalar.npy: holds a single number"}},
-      {written("narrow.npy", Tensor(DType::float32, {2, 0})), {}, {"rows without elements, its shape is (2, 0)"}},
+      {written("narrow.npy", Tensor(DType::float32, {2, 0})),
+       {},
+       {"rows without elements, its shape is (2, 0)"}},
       {made("fortran.npy", npy("<f4", "(2, 3)", std::string(24, '\0'), "True")),
        {},
        {"fortran.npy: is in Fortran order", "np.ascontiguousarray"}},
@@ -218,8 +222,7 @@ TEST_CASE("shards that do not fit are refused before anything is read of them") 
 
 TEST_CASE("a NaN, an infinity and a number too large are named with file and row") {
   const double nan = std::nan(""), infinity = std::numeric_limits<double>::infinity();
-  for (const DType dtype :
-       {DType::float16, DType::bfloat16, DType::float32, DType::float64}) {
+  for (const DType dtype : {DType::float16, DType::bfloat16, DType::float32, DType::float64}) {
     for (const double bad : {nan, infinity, -infinity}) {
       CAPTURE(dtype);
       const TemporaryFolder folder;
@@ -237,8 +240,9 @@ TEST_CASE("a NaN, an infinity and a number too large are named with file and row
   }
   const TemporaryFolder folder;
   write_file(folder / "a.npy", npy("<u8", "(1,)", std::string("\0\0\0\0\0\0\0\x80", 8)));
-  CHECK(contains(error_of<FileError>([&] { static_cast<void>(Shards(folder / "a.npy").read(0, 1)); }),
-                 "row 0 is 9.22337e+18, larger than any int64"));
+  CHECK(
+      contains(error_of<FileError>([&] { static_cast<void>(Shards(folder / "a.npy").read(0, 1)); }),
+               "row 0 is 9.22337e+18, larger than any int64"));
 }
 
 TEST_CASE("a file that changes, goes or is cut short while its rows are read is an error") {
@@ -252,7 +256,9 @@ TEST_CASE("a file that changes, goes or is cut short while its rows are read is 
       {[](const std::string& path) { std::filesystem::remove(path); }, "No such file"},
       {[](const std::string& path) { std::filesystem::resize_file(path, 130); },
        "changed or replaced since it was opened"},
-      {[](const std::string& path) { write_npy(path, numbers(DType::float32, {4, 3}, 1)); },
+      {[](const std::string& path) {
+         write_npy(path, numbers(DType::float32, {4, 3}, 1));
+       },
        "changed or replaced since it was opened"},
   };
   for (const Row& row : table) {
@@ -281,7 +287,8 @@ TEST_CASE("fingerprints tell data apart, not where they lie") {
   CHECK(first.fingerprint() != Shards(turned).fingerprint());
   Tensor other = all;
   other.data<std::uint8_t>()[0] ^= 1;
-  CHECK(first.fingerprint() != Shards(write_parts(folder / "b", other, {40, 60}, false)).fingerprint());
+  CHECK(first.fingerprint() !=
+        Shards(write_parts(folder / "b", other, {40, 60}, false)).fingerprint());
 }
 
 }  // namespace cinch

@@ -82,10 +82,10 @@ TEST_CASE("every stored number is widened to what its definition says, with any 
     const Shared x(all, "x");
     for (const double divisor : {1.0, 255.0, 256.0, 0.3, 3.0, 1e-30, 1e30, 1e-300, 1e300}) {
       for (const Mode mode : {Mode::fast, Mode::checked}) {
-        const Function f = function({.outputs = {widened(x, divisor),
-                                                 widened(x, divisor, DType::float64)},
-                                     .mode = mode,
-                                     .watch = Watch::nothing});
+        const Function f =
+            function({.outputs = {widened(x, divisor), widened(x, divisor, DType::float64)},
+                      .mode = mode,
+                      .watch = Watch::nothing});
         const auto both = f();
         check_widened<float>(all, divisor, both[0]);
         check_widened<double>(all, divisor, both[1]);
@@ -183,7 +183,8 @@ TEST_CASE("a step over images stored as bytes widens a minibatch of them and no 
   const std::int64_t rows = 60000, columns = 784, batch = 100;
   const Shared images(bytes_of_images(rows, columns), "images");
   CHECK(images.value().bytes() == 47040000);
-  const Expr all = widened(images, 255), x = matrix("x"), k = lscalar("k"), picked = lvector("rows");
+  const Expr all = widened(images, 255), x = matrix("x"), k = lscalar("k"),
+             picked = lvector("rows");
   RandomState random(1);
   const Shared W(random.uniform(-0.1, 0.1, {columns, 20}, DType::float32), "W");
   const Expr h = sigmoid(dot(x, W)), z = sigmoid(dot(h, transpose(W)));
@@ -198,21 +199,28 @@ TEST_CASE("a step over images stored as bytes widens a minibatch of them and no 
       {"slice", {k}, slice(all, k * batch, (k + 1) * batch), Tensor(7)},
       {"rows", {k}, cinch::rows(all, k, batch), Tensor(700)},
       {"take", {picked}, take(all, picked), Tensor::from(std::vector<std::int64_t>(100, 5))},
-      {"subscript", {k}, all[k].rank() == 1 ? slice(slice(all, k, k + 200), 0, batch) : Expr(),
+      {"subscript",
+       {k},
+       all[k].rank() == 1 ? slice(slice(all, k, k + 200), 0, batch) : Expr(),
        Tensor(7)},
-      {"reshaped", {k},
-       reshape(cinch::rows(reshape(all, {rows, 28, 28}), k, batch), {batch, columns}), Tensor(3)},
+      {"reshaped",
+       {k},
+       reshape(cinch::rows(reshape(all, {rows, 28, 28}), k, batch), {batch, columns}),
+       Tensor(3)},
   };
   for (const Row& row : table) {
     CAPTURE(row.how);
-    const Function step = function(
-        {.inputs = row.inputs, .outputs = {cost}, .updates = sgd(cost, {W}, 0.01),
-         .givens = {{x, row.part}}});
+    const Function step = function({.inputs = row.inputs,
+                                    .outputs = {cost},
+                                    .updates = sgd(cost, {W}, 0.01),
+                                    .givens = {{x, row.part}}});
     step({row.argument});
     CHECK(explain(step).temporary_bytes < 10 * 4 * batch * columns);
     // In checked mode, which computes what is written, a call takes no data set either.
-    const Function checked = function({.inputs = row.inputs, .outputs = {mean(x)},
-                                       .givens = {{x, row.part}}, .mode = Mode::checked});
+    const Function checked = function({.inputs = row.inputs,
+                                       .outputs = {mean(x)},
+                                       .givens = {{x, row.part}},
+                                       .mode = Mode::checked});
     CHECK(checked({row.argument})[0].item() == doctest::Approx(0.5).epsilon(0.02));
   }
 }
@@ -308,7 +316,10 @@ TEST_CASE("arithmetic refuses what is stored narrow, and says what computes with
       {[&] { static_cast<void>(dot(x, v)); }, {"stored as uint8", "widened(x"}},
       {[&] { static_cast<void>(sum(x)); }, {"stored as uint8", "images"}},
       {[&] { static_cast<void>(mean(w)); }, {"stored as float16", "(3,)"}},
-      {[&] { static_cast<void>(concatenate({x, x}, 0)); }, {"stored as uint8"}},
+      {[&] {
+         static_cast<void>(concatenate({x, x}, 0));
+       },
+       {"stored as uint8"}},
       {[&] { static_cast<void>(switch_(v > 0, x, x)); }, {"stored as uint8"}},
       {[&] { static_cast<void>(grad(cost, w)); }, {"cannot differentiate by w", "data", "float32"}},
       {[&] { static_cast<void>(sgd(cost, {w}, 0.1)); }, {"w", "float16", "data"}},
@@ -318,10 +329,16 @@ TEST_CASE("arithmetic refuses what is stored narrow, and says what computes with
       {[&] { static_cast<void>(widened(w, 1, DType::int64)); }, {"float16 is widened to float32"}},
       {[&] { static_cast<void>(widened(x, 1, DType::float16)); }, {"not to float16"}},
       {[&] { static_cast<void>(widened(x, 2, DType::int64)); }, {"not divided, got 2"}},
-      {[&] { static_cast<void>(cast(v, DType::float16)); }, {"storage alone", "t.cast(DType::float16)"}},
-      {[&] { static_cast<void>(function({.outputs = {cost}, .updates = {{w, v}}})); }, {"w"}},
-      {[&] { function({.inputs = {matrix("x")}, .outputs = {Expr(v)}, .allow_unused_inputs = true})(
-                 {Tensor(DType::uint8, {2, 2})}); },
+      {[&] { static_cast<void>(cast(v, DType::float16)); },
+       {"storage alone", "t.cast(DType::float16)"}},
+      {[&] {
+         static_cast<void>(function({.outputs = {cost}, .updates = {{w, v}}}));
+       },
+       {"w"}},
+      {[&] {
+         function({.inputs = {matrix("x")}, .outputs = {Expr(v)}, .allow_unused_inputs = true})(
+             {Tensor(DType::uint8, {2, 2})});
+       },
        {"must be float32 (?, ?), got uint8 (2, 2)"}},
       {[&] { static_cast<void>(dispatch(DType::bfloat16, []<class T> { return sizeof(T); })); },
        {"bfloat16 is for storage alone"}},

@@ -39,7 +39,8 @@ struct Training {
       validation = evaluate(widened(constant(validation), 255));
     }
     const Expr cost = mean(sum(square(sigmoid(dot(sigmoid(dot(x, W)), transpose(W))) - x), 1));
-    options.step = function({.inputs = {pixels}, .outputs = {cost}, .updates = sgd(cost, {W}, 0.1)});
+    options.step =
+        function({.inputs = {pixels}, .outputs = {cost}, .updates = sgd(cost, {W}, 0.1)});
     options.validate = function({.inputs = {pixels}, .outputs = {cost}});
     options.data = {&images};
     options.validation_data = {&validation};

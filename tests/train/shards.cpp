@@ -57,7 +57,8 @@ double deviation(const std::vector<double>& counts) {
   const double mean =
       std::accumulate(counts.begin(), counts.end(), 0.0) / static_cast<double>(counts.size());
   double result = 0;
-  for (const double count : counts) result = std::max(result, std::abs(count - mean) / std::sqrt(mean));
+  for (const double count : counts)
+    result = std::max(result, std::abs(count - mean) / std::sqrt(mean));
   return result;
 }
 
@@ -91,7 +92,8 @@ struct Training {
     W = Shared(random.uniform(-0.01, 0.01, {width, 2}, DType::float32), "W");
     const Expr x = matrix("x");
     const Expr cost = mean(sum(square(x - dot(tanh(dot(x, W)), transpose(W))), 1));
-    options.step = function({.inputs = {x}, .outputs = {cost}, .updates = momentum(cost, {W}, 1e-4)});
+    options.step =
+        function({.inputs = {x}, .outputs = {cost}, .updates = momentum(cost, {W}, 1e-4)});
     options.shards = {&data};
     options.epochs = 2;
     options.batch = batch;
@@ -268,7 +270,10 @@ TEST_CASE("trainings on shards refuse what does not fit") {
       {[&](Training& t) { t.options.rows = 5; }, "give shards or rows, not both"},
       {[&](Training& t) { t.options.shards = {nullptr}; }, "null pointer"},
       {[&](Training& t) { t.options.shards = {}; }, "its data are 0 tensors"},
-      {[&](Training& t) { t.options.shards = {&t.data, &t.data}; }, "its data are 2 tensors"},
+      {[&](Training& t) {
+         t.options.shards = {&t.data, &t.data};
+       },
+       "its data are 2 tensors"},
       {[&](Training& t) {
          const Expr x = matrix("x"), y = matrix("y");
          const Expr cost = mean(square(dot(x, t.W))) + mean(y);
