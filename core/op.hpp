@@ -138,6 +138,7 @@ struct Op {
   int sizes_from = -1;      ///< Inputs from here on are int64 scalars that only say sizes.
   unsigned shape_only = 0;  ///< Bit k: only the shape of input k matters.
   bool observes = false;    ///< It shows its operand to the user: once a call, and never ahead.
+  bool moves = false;       ///< It only moves elements, of any type: those for storage alone too.
 
   // Derivatives.
   Grads (*grad)(Args x, const Expr& y,

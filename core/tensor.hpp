@@ -134,7 +134,9 @@ class Tensor {
     return at({static_cast<std::int64_t>(indices)...});
   }
   /// The same elements converted to `dtype`; a float becomes an integer by truncation, NaN and what
-  /// int64 does not hold -2^63, a bool by "is not zero".
+  /// int64 does not hold -2^63, a bool by "is not zero". float16 and bfloat16 are rounded to the
+  /// nearest, ties to even, and beyond their range infinite. Throws ValueError where the whole part
+  /// is none that uint8 holds, 0 to 255.
   Tensor cast(DType dtype) const;
   /// The same elements in another shape. Throws TypeError when the sizes differ.
   Tensor reshaped(Shape shape) const;

@@ -103,8 +103,18 @@ Tensor convert_images(OpenIdx& file, DType dtype, double divisor, ExampleRange r
   if (!(divisor > 0) || !std::isfinite(divisor)) {
     throw ValueError(text("read_images: the divisor must be positive, got ", divisor));
   }
+  if (dtype == DType::uint8 && divisor != 1)
+    throw ValueError(text("read_images: bytes are not divided, got the divisor ", divisor,
+                          ": pass 1, and divide by widened(images, ", divisor, ")"));
   range = fit(range, file);
   const std::int64_t pixels = file.example_size();
+  if (dtype == DType::uint8) {
+    file.bytes->claim(range.count * pixels, 1);
+    Tensor images(dtype, {range.count, pixels});
+    file.bytes->skip(range.begin * pixels, "the images");
+    file.bytes->read(images.data<std::uint8_t>(), "the images");
+    return images;
+  }
   return dispatch_float(dtype, [&]<class T> {
     std::array<T, 256> value_of{};
     for (std::size_t byte = 0; byte < value_of.size(); ++byte) {

@@ -119,7 +119,9 @@ void write_bytes(const std::string& path, const std::string& temporary,
 
 }  // namespace
 
-Tensor read_npy(const std::string& path) { return format::parse_npy(*open_bytes(path)); }
+Tensor read_npy(const std::string& path, Elements elements) {
+  return format::parse_npy(*open_bytes(path), elements == Elements::as_stored);
+}
 
 void write_npy(const std::string& path, const Tensor& tensor) {
   AtomicFile file(path);
@@ -146,12 +148,13 @@ Tensor& Arrays::at(const std::string& name) {
   return const_cast<Tensor&>(std::as_const(*this).at(name));
 }
 
-Arrays read_npz(const std::string& path) {
+Arrays read_npz(const std::string& path, Elements elements) {
   require_regular_file(path);
   const auto size = static_cast<std::int64_t>(std::filesystem::file_size(path));
   if (size == 0) file_error(path, "is empty");  // a valid archive to libzip
   const std::int64_t limit = limit_for(size);
   std::int64_t claimed = 0;
+  const bool narrow = elements == Elements::as_stored;
   const ZipHandle archive = open_zip(path, path, ZIP_RDONLY | ZIP_CHECKCONS);
   Arrays arrays(path);
   const zip_int64_t count = zip_get_num_entries(archive.get(), 0);
@@ -162,7 +165,7 @@ Arrays read_npz(const std::string& path) {
       file_error(path, "its member '" + name + "' is not an npy file");
     name.resize(name.size() - extension.size());
     ZipMember member(archive.get(), i, path + ": " + name, limit, claimed);
-    if (!arrays.try_emplace(name, format::parse_npy(member)).second) {
+    if (!arrays.try_emplace(name, format::parse_npy(member, narrow)).second) {
       file_error(path, "the array '" + name + "' occurs twice");
     }
     claimed = member.claimed();

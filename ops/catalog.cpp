@@ -39,6 +39,7 @@
 #include "cinch/ops/subtensor.hpp"
 #include "cinch/ops/svd.hpp"
 #include "cinch/ops/trigonometry.hpp"
+#include "cinch/ops/widened.hpp"
 #include "cinch/ops/with_gradient.hpp"
 
 namespace cinch {
@@ -75,6 +76,7 @@ std::span<const Op* const> all_ops() {
       &is_nan_op,
       &switch_op,
       &cast_op,
+      &widen_op,
       &copy_op,
       &stop_gradient_op,
       // activation

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "cinch/core/compile/inspect.hpp"
+#include "cinch/train/shard_rows.hpp"
 
 namespace cinch {
 
@@ -30,6 +31,50 @@ Minibatches::Minibatches(std::string what, std::int64_t rows, std::int64_t size,
   full_.pointers.push_back(&full_.tensors[0]);
 }
 
+Minibatches::Minibatches(std::string what, std::vector<const Shards*> data, std::int64_t size,
+                         bool drop_last)
+    : shards_(std::make_unique<training::ShardRows>(what, data)),
+      rows_(shards_->rows()),
+      size_(size) {
+  count_minibatches(what, drop_last);
+}
+
+Minibatches::~Minibatches() = default;
+Minibatches::Minibatches(Minibatches&&) noexcept = default;
+Minibatches& Minibatches::operator=(Minibatches&&) noexcept = default;
+
+void Minibatches::shuffle(std::int64_t seed, std::int64_t epoch) {
+  if (!shards_)
+    throw ValueError("Minibatches: only data in files are shuffled so: get() takes an order");
+  shards_->restart();
+  shards_->order().shuffle(static_cast<std::uint64_t>(seed), static_cast<std::uint64_t>(epoch));
+}
+
+std::pair<std::int64_t, std::int64_t> Minibatches::blocks() const {
+  if (!shards_) return {0, 0};
+  return {shards_->order().block(), shards_->order().window()};
+}
+
+Minibatches::Buffer& Minibatches::buffer_for(std::int64_t rows) {
+  Buffer& buffer = rows == size_ ? full_ : last_;
+  if (!buffer.tensors.empty()) return buffer;
+  const auto add = [&](DType dtype, Shape shape) {
+    buffer.tensors.emplace_back(dtype, std::move(shape));
+  };
+  for (const Tensor* source : data_) {
+    Shape shape = source->shape();
+    shape[0] = rows;
+    add(source->dtype(), std::move(shape));
+  }
+  for (const Shards& source : shards_ ? shards_->sources() : std::span<const Shards>()) {
+    Shape shape = source.row_shape();
+    shape.insert(shape.begin(), rows);
+    add(source.dtype(), std::move(shape));
+  }
+  for (const Tensor& tensor : buffer.tensors) buffer.pointers.push_back(&tensor);
+  return buffer;
+}
+
 void Minibatches::count_minibatches(const std::string& what, bool drop_last) {
   if (size_ <= 0) throw ValueError(text(what, ": a minibatch must have rows, got size ", size_));
   count_ = drop_last ? rows_ / size_ : (rows_ + size_ - 1) / size_;
@@ -40,19 +85,15 @@ void Minibatches::count_minibatches(const std::string& what, bool drop_last) {
 
 std::span<const Tensor* const> Minibatches::get(std::int64_t k,
                                                 std::span<const std::int64_t> order) {
-  if (data_.empty()) {
+  if (data_.empty() && !shards_) {
     full_.tensors[0].data<std::int64_t>()[0] = k;
     return full_.pointers;
   }
   const std::int64_t rows = rows_of(k);
-  Buffer& buffer = rows == size_ ? full_ : last_;
-  if (buffer.tensors.empty()) {
-    for (const Tensor* source : data_) {
-      Shape shape = source->shape();
-      shape[0] = rows;
-      buffer.tensors.emplace_back(source->dtype(), std::move(shape));
-    }
-    for (const Tensor& tensor : buffer.tensors) buffer.pointers.push_back(&tensor);
+  Buffer& buffer = buffer_for(rows);
+  if (shards_) {
+    shards_->read(k * size_, rows, buffer.tensors);
+    return buffer.pointers;
   }
   const auto first = static_cast<std::size_t>(k * size_), count = static_cast<std::size_t>(rows);
   for (std::size_t t = 0; t < data_.size(); ++t) {
@@ -69,9 +110,9 @@ std::span<const Tensor* const> Minibatches::get(std::int64_t k,
   return buffer.pointers;
 }
 
-std::vector<double> mean_over(const Function& f, const std::vector<const Tensor*>& data,
-                              std::int64_t batch) {
-  Minibatches batches("mean_over", data, batch);
+namespace {
+
+std::vector<double> mean_of(const Function& f, Minibatches batches) {
   std::vector<double> result;
   std::vector<Tensor> outputs;
   for (std::int64_t k = 0; k < batches.count(); ++k) {
@@ -86,6 +127,18 @@ std::vector<double> mean_over(const Function& f, const std::vector<const Tensor*
   }
   for (double& sum : result) sum /= static_cast<double>(batches.rows());
   return result;
+}
+
+}  // namespace
+
+std::vector<double> mean_over(const Function& f, const std::vector<const Tensor*>& data,
+                              std::int64_t batch) {
+  return mean_of(f, Minibatches("mean_over", data, batch));
+}
+
+std::vector<double> mean_over(const Function& f, const std::vector<const Shards*>& data,
+                              std::int64_t batch) {
+  return mean_of(f, Minibatches("mean_over", data, batch));
 }
 
 }  // namespace cinch

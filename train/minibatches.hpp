@@ -3,12 +3,19 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "cinch/core/function.hpp"
 #include "cinch/core/visibility.hpp"
+#include "cinch/io/shards.hpp"
+
+namespace cinch::training {
+class ShardRows;
+}
 
 namespace CINCH_PUBLIC cinch {
 
@@ -25,6 +32,21 @@ class Minibatches {
   /// Of data that a function holds itself, as a shared variable: minibatch k is the number k, an
   /// int64 scalar, for the function to slice by.
   Minibatches(std::string what, std::int64_t rows, std::int64_t size, bool drop_last = false);
+
+  /// Of data in files, so many of them that belong together: images and their labels. A window of
+  /// them is in memory, some 16 MB, and the next one. Throws as above, and get() as Shards::read().
+  Minibatches(std::string what, std::vector<const Shards*> data, std::int64_t size,
+              bool drop_last = false);
+  ~Minibatches();
+  Minibatches(Minibatches&&) noexcept;
+  Minibatches& operator=(Minibatches&&) noexcept;
+
+  /// Of data in files: from now on in an order that these two numbers decide, each row once. get()
+  /// needs no order then.
+  void shuffle(std::int64_t seed, std::int64_t epoch);
+  /// Rows that data in files keep together when they are shuffled, and how many of such blocks are
+  /// shuffled among each other; 0, 0 for other data.
+  std::pair<std::int64_t, std::int64_t> blocks() const;
 
   std::int64_t rows() const { return rows_; }    ///< Of the data.
   std::int64_t count() const { return count_; }  ///< Of minibatches.
@@ -43,8 +65,10 @@ class Minibatches {
   };
 
   void count_minibatches(const std::string& what, bool drop_last);
+  Buffer& buffer_for(std::int64_t rows);
 
-  std::vector<const Tensor*> data_;  ///< Empty: minibatches are numbers.
+  std::vector<const Tensor*> data_;  ///< Empty: minibatches are numbers, or rows of shards.
+  std::unique_ptr<training::ShardRows> shards_;
   std::int64_t rows_ = 0, size_, count_ = 0;
   Buffer full_, last_;
 };
@@ -54,6 +78,9 @@ class Minibatches {
 /// for one call: {error} = mean_over(f, {&images, &labels}). Throws as Minibatches and f.call() do,
 /// TypeError where an output is not a scalar.
 std::vector<double> mean_over(const Function& f, const std::vector<const Tensor*>& data,
+                              std::int64_t batch = 1000);
+/// The same over data in files: {error} = mean_over(f, {&images, &labels}).
+std::vector<double> mean_over(const Function& f, const std::vector<const Shards*>& data,
                               std::int64_t batch = 1000);
 
 }  // namespace cinch

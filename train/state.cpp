@@ -46,7 +46,8 @@ Tensor table(const std::vector<EpochReport>& history) {
 /// The arrays of a file, asked for one by one.
 class SavedArrays {
  public:
-  explicit SavedArrays(const std::string& path) : path_(path), arrays_(read_npz(path)) {
+  explicit SavedArrays(const std::string& path)
+      : path_(path), arrays_(read_npz(path, Elements::as_stored)) {
     if (!arrays_.contains("training/version")) fail("is not a checkpoint of a training");
     const std::int64_t found = integers("training/version", 1)[0];
     if (found != version)

@@ -101,16 +101,22 @@ void require_settings(const TrainOptions& o) {
   require_positive("validation_frequency", o.validation_frequency, 0);
   require_positive("validation_batch", o.validation_batch, 0);
   if (o.rows != 0 && !o.data.empty()) throw ValueError("train: give data or rows, not both");
+  if (o.rows != 0 && !o.shards.empty()) throw ValueError("train: give shards or rows, not both");
+  if (!o.data.empty() && !o.shards.empty())
+    throw ValueError("train: give data or shards, not both");
+  if (!o.validation_data.empty() && !o.validation_shards.empty())
+    throw ValueError("train: give validation_data or validation_shards, not both");
   if (o.rows != 0) {
     require_number(o);
   } else {
-    require_fitting("the step", o.step, o.data.size());
+    require_fitting("the step", o.step, o.data.size() + o.shards.size());
   }
   checks::require_updates(o.step);
-  if (!o.validate != o.validation_data.empty())
+  const std::size_t validation = o.validation_data.size() + o.validation_shards.size();
+  if (!o.validate != (validation == 0))
     throw ValueError("train: validate and validation_data belong together: one of them is missing");
   if (o.validate) {
-    require_fitting("the validation", o.validate, o.validation_data.size());
+    require_fitting("the validation", o.validate, validation);
     checks::require_no_training(o.validate, o.step, o.params);
   }
   const std::size_t validated = o.validate ? Inspect::program(o.validate).output_count : 0;
@@ -124,6 +130,13 @@ void require_settings(const TrainOptions& o) {
   }
   if (o.restore_best && (o.params.empty() || !o.validate))
     throw ValueError("train: restore_best needs params and validation");
+  if (!o.checkpoint.empty()) {
+    for (const Shared& variable : all_variables(o)) {
+      if (variable.dtype() == DType::bfloat16)
+        throw TypeError("train: a checkpoint holds no bfloat16, of which " + describe(variable) +
+                        " is: store it as float16 or float32");
+    }
+  }
   if (o.resume != Resume::never && o.checkpoint.empty())
     throw ValueError("train: resume needs the path of a checkpoint");
   if (!o.log.empty() && !o.checkpoint.empty() &&
@@ -159,6 +172,18 @@ std::int64_t fingerprint(std::span<const Tensor* const> data) {
   }
   for (std::size_t k = 1; k < sums.size(); ++k) mix(sums[0], sums[k]);
   return static_cast<std::int64_t>(sums[0] >> 1);
+}
+
+Minibatches minibatches(const TrainOptions& o) {
+  if (o.rows != 0) return {"train", o.rows, o.batch, o.drop_last};
+  if (!o.shards.empty()) return {"train", o.shards, o.batch, o.drop_last};
+  return {"train", o.data, o.batch, o.drop_last};
+}
+
+Minibatches validation_minibatches(const TrainOptions& o) {
+  const std::int64_t size = o.validation_batch > 0 ? o.validation_batch : o.batch;
+  if (!o.validation_shards.empty()) return {"train, validation", o.validation_shards, size};
+  return {"train, validation", o.validation_data, size};
 }
 
 class Run {
@@ -207,16 +232,14 @@ class Run {
 Run::Run(const TrainOptions& options)
     : o_((require_settings(options), options)),
       names_(output_names(o_)),
-      data_(o_.rows != 0 ? Minibatches("train", o_.rows, o_.batch, o_.drop_last)
-                         : Minibatches("train", o_.data, o_.batch, o_.drop_last)),
+      data_(minibatches(o_)),
       variables_(named(all_variables(o_))),
       params_(named(o_.params)),
       random_(o_.shuffle.value_or(0)),
       snapshot_(all_variables(o_)) {
   frequency_ = o_.validation_frequency;
   if (o_.validate) {
-    const std::int64_t size = o_.validation_batch > 0 ? o_.validation_batch : o_.batch;
-    validation_ = std::make_unique<Minibatches>("train, validation", o_.validation_data, size);
+    validation_ = std::make_unique<Minibatches>(validation_minibatches(o_));
     const std::size_t count = Inspect::program(o_.validate).output_count;
     validation_names_ = o_.validation_names;
     for (std::size_t k = validation_names_.size(); k < count; ++k)
@@ -242,6 +265,15 @@ Run::Run(const TrainOptions& options)
     std::vector<const Tensor*> data = o_.data;
     data.insert(data.end(), o_.validation_data.begin(), o_.validation_data.end());
     setup_.emplace_back("hash of the data", fingerprint(data));
+    std::vector<const Shards*> shards = o_.shards;
+    shards.insert(shards.end(), o_.validation_shards.begin(), o_.validation_shards.end());
+    for (std::size_t k = 0; k < shards.size(); ++k)
+      setup_.emplace_back(text("hash of shards ", k),
+                          static_cast<std::int64_t>(shards[k]->fingerprint() >> 1));
+    if (!o_.shards.empty()) {
+      setup_.emplace_back("rows in a block", data_.blocks().first);
+      setup_.emplace_back("blocks in a window", data_.blocks().second);
+    }
   }
 
   if (!o_.checkpoint.empty()) lock_ = std::make_unique<FileLock>(o_.checkpoint);
@@ -325,7 +357,9 @@ std::vector<double> Run::means() const {
 }
 
 void Run::begin_epoch() {
-  if (o_.shuffle) {
+  if (o_.shuffle && !o_.shards.empty()) {
+    data_.shuffle(*o_.shuffle, state_.epoch);
+  } else if (o_.shuffle) {
     state_.random = random_.state();
     const Tensor order = random_.permutation(data_.rows());
     order_.assign(order.data<std::int64_t>().begin(), order.data<std::int64_t>().end());

@@ -12,6 +12,7 @@
 #include "cinch/core/function.hpp"
 #include "cinch/core/interruption.hpp"
 #include "cinch/core/visibility.hpp"
+#include "cinch/io/shards.hpp"
 #include "cinch/train/early_stopping.hpp"
 #include "cinch/train/state.hpp"
 
@@ -36,6 +37,9 @@ struct TrainOptions {
   /// scalars, means over these rows, the first of which is called the loss.
   Function step;
   std::vector<const Tensor*> data = {};  ///< Not copied.
+  /// Instead, data in files, which may be larger than memory. Shuffled, blocks of rows that lie
+  /// together are, and then the rows of some hundred blocks among each other: see Minibatches.
+  std::vector<const Shards*> shards = {};
   /// With no `data`, how many rows the step's own have. Its input is then the number k of the
   /// minibatch, counted from 0 in each epoch, and the step slices a shared variable:
   /// .givens = {{x, slice(X, k * batch, (k + 1) * batch)}}.
@@ -49,6 +53,7 @@ struct TrainOptions {
   /// stopping watches.
   Function validate = {};
   std::vector<const Tensor*> validation_data = {};
+  std::vector<const Shards*> validation_shards = {};  ///< Instead.
   /// Of all its outputs; "validation " and `names` without.
   std::vector<std::string> validation_names = {};
   std::int64_t validation_batch = 0;  ///< 0: as `batch`.
@@ -94,12 +99,13 @@ struct TrainResult {
 ///
 /// Throws ValueError when an output or a variable becomes NaN or infinite: with the epoch, the
 /// minibatch and the line of the user's program that made it. The variables are then as they were
-/// before that step, and the checkpoint is the last good one. Throws TypeError where functions and
-/// data do not fit, ValueError for settings that make no sense, FileError. What can be seen before
-/// the first step is said then: a step without updates, a checkpoint that cannot be written,
-/// targets of a cross-entropy outside [0, 1] in the first minibatch (ValueError). A variable that
-/// is left alone beside one that is trained, a bias beside its weights, may be meant: a line on
-/// `out` says so.
+/// before that step, and the checkpoint is the last good one. So it is where a file of shards is
+/// missing or changed, or holds a NaN: FileError names the file and the row. Throws TypeError where
+/// functions and data do not fit, ValueError for settings that make no sense, FileError. What can
+/// be seen before the first step is said then: a step without updates, a checkpoint that cannot be
+/// written, targets of a cross-entropy outside [0, 1] in the first minibatch (ValueError). A
+/// variable that is left alone beside one that is trained, a bias beside its weights, may be meant:
+/// a line on `out` says so.
 TrainResult train(const TrainOptions& options);
 
 }  // namespace cinch

@@ -43,6 +43,9 @@ const Tensor* fitted(const Expr& x, const Tensor& value, Tensor& converted,
   };
   const Tensor* result = &value;
   if (value.dtype() != x.dtype()) {
+    if (is_storage(value.dtype()) && !is_storage(x.dtype()))
+      refuse(text(": declare it as DType::", value.dtype(), " and compute with widened(",
+                  describe(x), "), or convert it with cast()"));
     if (value.rank() != 0 || x.rank() != 0) refuse(": convert it with cast()");
     const double before = value.item();
     const bool to_integer = !is_float(x.dtype()) && !(std::abs(before) < 0x1p63);

@@ -6,6 +6,7 @@
 #include "cinch/core/compile/inspect.hpp"
 #include "cinch/core/compile/pipeline.hpp"
 #include "cinch/core/graph/derivation.hpp"
+#include "cinch/core/graph/engine_ops.hpp"
 #include "cinch/core/graph/shared_state.hpp"
 #include "cinch/core/refusal.hpp"
 #include "cinch/core/threads.hpp"
@@ -143,6 +144,9 @@ Function function(FunctionSpec spec) {
     compiled->host = planning::HostProgram(roots, spec.inputs);
     program.sizes = compiled->host.sizes();
     program.positions = compiled->host.positions();
+  } else {
+    // As written, a step of a minibatch would widen the whole data set.
+    roots = widening::parts_first(roots);
   }
   for (const Expr& input : spec.inputs) compiled->converted.emplace_back(input.dtype(), Shape{});
   compiled->given.resize(spec.inputs.size());

@@ -290,7 +290,9 @@ std::vector<Expr> Lop(const Arg& y, const Parameters& wrt, const Expr& v,
     if (!is_float(w.dtype())) {
       refuse("grad",
              "cannot differentiate by " + describe(w) + ", it is " + text(w.type()) +
-                 ": only floats change by small steps",
+                 (is_storage(w.dtype()) ? ": what is stored narrow is data; a parameter, and what "
+                                          "widened() gives, is float32 or float64"
+                                        : ": only floats change by small steps"),
              y, {w});
     }
   }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "cinch/core/expr.hpp"
@@ -48,6 +49,14 @@ Expr embed_diagonal(const Arg& x, const Arg& like, std::int64_t offset, std::int
                     std::int64_t axis2);
 /// Sum over these axes, ascending, which go.
 Expr sum_axes(const Expr& x, const std::vector<std::int64_t>& axes);
+
+namespace widening {
+/// The same formulas with parts of what is stored narrow taken before they are widened, not after.
+std::vector<Expr> parts_first(std::span<const Expr> roots);
+/// `y`, an op that takes a part of its first operand, in that order; empty where its operand is not
+/// widened, views of it apart.
+Expr part_first(const Expr& y);
+}  // namespace widening
 
 namespace records {
 /// `x` of the same shape as `other`: refused in the name of `function` where it is not, when the

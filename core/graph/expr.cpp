@@ -91,6 +91,16 @@ bool prepare(const Op& op, std::vector<Expr>& x) {
   return false;
 }
 
+/// Throws TypeError where an operand is stored narrow.
+void require_widened(std::span<const Expr> x) {
+  for (const Expr& e : x) {
+    if (!is_storage(e.dtype())) continue;
+    throw TypeError(text("an operand is stored as ", e.dtype(),
+                         ", which can be sliced and taken from only: compute with widened(x), or "
+                         "widened(x, 255) for bytes of images"));
+  }
+}
+
 /// Whether a line is one of this library's own, which tells a user nothing.
 bool is_ours(Source where) {
   const std::string_view here = __FILE__, root = here.substr(0, here.rfind("core/"));
@@ -273,6 +283,7 @@ Expr apply(const Op& op, std::vector<Expr> inputs, Attrs attrs, Source where) {
                            inputs.size() > 1 ? text(" (number ", k + 1, ")") : "",
                            ": assign one before, Expr() is none"));
     }
+    if (!op.moves) require_widened(inputs);
     const bool weak = prepare(op, inputs);
     Type type = op.type(inputs, attrs);
     type.weak = weak;

@@ -58,7 +58,7 @@ bool HostProgram::compute(const Expr& root, std::span<const Expr> inputs) {
                         is_shared(leaf) ? leaf.attrs().state.get() : nullptr, axis, leaf.dtype()});
       return true;
     };
-    const bool scalar = node.rank() == 0 && !is_float(node.dtype());
+    const bool scalar = node.rank() == 0 && !is_float(node.dtype()) && !is_storage(node.dtype());
     bool known = false;
     if (const Tensor* value = constant_value(node); value && scalar) {
       slots_.push_back(0);

@@ -123,7 +123,12 @@ void Loop::turn_axes() {
 
 void Loop::choose_tile() {
   std::size_t widest = 1;
-  for (const auto& in : spec_.inputs) widest = std::max(widest, size_of(in.dtype));
+  // A single number fills no register, whatever its type.
+  for (const auto& in : spec_.inputs) {
+    const bool single =
+        std::ranges::all_of(in.where.strides, [](std::int64_t s) { return s == 0; });
+    if (!single) widest = std::max(widest, size_of(in.dtype));
+  }
   for (const auto& i : spec_.instructions) widest = std::max(widest, size_of(i.result));
   const auto most = static_cast<std::int64_t>(register_bytes / widest);
   // An operand that lies the other way round is read in squares, so that the cache lines it touches
@@ -307,6 +312,8 @@ void Loop::load(const Block& block) const {
       gather<std::uint64_t>(to, from, block.rows, block.columns, row_stride, stride);
     } else if (width == 4) {
       gather<std::uint32_t>(to, from, block.rows, block.columns, row_stride, stride);
+    } else if (width == 2) {
+      gather<std::uint16_t>(to, from, block.rows, block.columns, row_stride, stride);
     } else {
       gather<std::uint8_t>(to, from, block.rows, block.columns, row_stride, stride);
     }

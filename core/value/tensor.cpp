@@ -30,14 +30,26 @@ std::string_view name(DType dtype) {
       return "int64";
     case DType::float32:
       return "float32";
+    case DType::uint8:
+      return "uint8";
+    case DType::float16:
+      return "float16";
+    case DType::bfloat16:
+      return "bfloat16";
     case DType::float64:
       break;
   }
   return "float64";
 }
 
+void refuse_storage(DType dtype) {
+  throw TypeError(text(name(dtype),
+                       " is for storage alone: compute with widened(x) of an expression, or "
+                       "x.cast(DType::float32) of a tensor"));
+}
+
 std::size_t size_of(DType dtype) {
-  return dispatch(dtype, []<class T> { return sizeof(T); });
+  return dispatch_all(dtype, []<class T> { return sizeof(T); });
 }
 
 std::int64_t element_count(const Shape& shape) {
@@ -86,6 +98,7 @@ void Tensor::allocate() {
 }
 
 Tensor Tensor::full(DType dtype, Shape shape, double value) {
+  if (is_storage(dtype)) return full(DType::float64, std::move(shape), value).cast(dtype);
   Tensor result(dtype, std::move(shape));
   dispatch(dtype, [&]<class T> { std::ranges::fill(result.data<T>(), static_cast<T>(value)); });
   return result;
@@ -109,6 +122,42 @@ void Tensor::throw_moved() {
       "another");
 }
 
+namespace {
+
+/// What arithmetic is done with.
+template <class T>
+auto widest(T value) {
+  if constexpr (std::is_same_v<T, Float16> || std::is_same_v<T, BFloat16>) {
+    return static_cast<float>(value);
+  } else {
+    return value;
+  }
+}
+
+template <class To, class From>
+To converted(From value, std::size_t at) {
+  if constexpr (std::is_same_v<To, std::uint8_t>) {
+    const auto whole = static_cast<double>(value);
+    if (!(whole > -1 && whole < 256))
+      throw ValueError(text("element ", at, " is ", whole,
+                            ", uint8 holds whole numbers from 0 to 255: scale them before"));
+    return static_cast<To>(whole);
+  } else if constexpr (std::is_same_v<To, Float16> || std::is_same_v<To, BFloat16>) {
+    if constexpr (std::is_floating_point_v<From>) {
+      return To(static_cast<double>(value));
+    } else {
+      return To(static_cast<std::int64_t>(value));
+    }
+  } else if constexpr (std::is_floating_point_v<From> && std::is_same_v<To, std::int64_t>) {
+    const bool fits = value >= static_cast<From>(-0x1p63) && value < static_cast<From>(0x1p63);
+    return fits ? static_cast<To>(value) : std::numeric_limits<To>::min();
+  } else {
+    return static_cast<To>(value);
+  }
+}
+
+}  // namespace
+
 double Tensor::item() const {
   require_value();
   if (size_ != 1) throw TypeError("item() needs exactly one element, the shape is " + text(shape_));
@@ -120,8 +169,9 @@ double Tensor::at(std::int64_t index) const {
   if (index < 0 || index >= size_) {
     throw TypeError(text("element ", index, " of a tensor with ", size_, " elements"));
   }
-  return dispatch(dtype_, [&]<class T> {
-    return static_cast<double>(data<T>()[static_cast<std::size_t>(index)]);
+  return dispatch_all(dtype_, [&]<class T> {
+    const T value = data<T>()[static_cast<std::size_t>(index)];
+    return static_cast<double>(widest(value));
   });
 }
 
@@ -144,17 +194,15 @@ double Tensor::at(std::initializer_list<std::int64_t> indices) const {
 
 Tensor Tensor::cast(DType dtype) const {
   Tensor result(dtype, shape_);
-  dispatch(dtype_, [&]<class From> {
-    dispatch(dtype, [&]<class To> {
-      std::ranges::transform(data<From>(), result.data<To>().begin(), [](From value) {
-        if constexpr (std::is_floating_point_v<From> && std::is_same_v<To, std::int64_t>) {
-          const bool fits =
-              value >= static_cast<From>(-0x1p63) && value < static_cast<From>(0x1p63);
-          return fits ? static_cast<To>(value) : std::numeric_limits<To>::min();
-        } else {
-          return static_cast<To>(value);
-        }
-      });
+  if (dtype == dtype_) {
+    std::memcpy(result.raw(), raw(), bytes());
+    return result;
+  }
+  dispatch_all(dtype_, [&]<class From> {
+    dispatch_all(dtype, [&]<class To> {
+      const std::span<const From> from = data<From>();
+      const std::span<To> to = result.data<To>();
+      for (std::size_t i = 0; i < from.size(); ++i) to[i] = converted<To>(widest(from[i]), i);
     });
   });
   return result;
@@ -191,8 +239,10 @@ void Tensor::require_size(std::size_t count) const {
 }
 
 bool operator==(const Tensor& a, const Tensor& b) {
-  return a.dtype() == b.dtype() && a.shape() == b.shape() &&
-         dispatch(a.dtype(), [&]<class T> { return std::ranges::equal(a.data<T>(), b.data<T>()); });
+  return a.dtype() == b.dtype() && a.shape() == b.shape() && dispatch_all(a.dtype(), [&]<class T> {
+           // By ==, which the spans' own elements have: NaN differs from everything.
+           return std::equal(a.data<T>().begin(), a.data<T>().end(), b.data<T>().begin());
+         });
 }
 
 std::ostream& operator<<(std::ostream& out, const Shape& shape) { return out << text(shape); }

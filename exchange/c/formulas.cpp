@@ -214,9 +214,14 @@ std::string c_type(DType dtype) {
     case DType::int64:
       return "int64_t";
     case DType::bool_:
+      return "unsigned char";
+    case DType::uint8:
+    case DType::float16:
+    case DType::bfloat16:
       break;
   }
-  return "unsigned char";
+  throw TypeError(
+      text(dtype, " has no counterpart in C: write the function of the float32 tensor"));
 }
 
 std::string c_suffix(DType dtype) {
@@ -228,9 +233,14 @@ std::string c_suffix(DType dtype) {
     case DType::int64:
       return "i64";
     case DType::bool_:
+      return "b8";
+    case DType::uint8:
+    case DType::float16:
+    case DType::bfloat16:
       break;
   }
-  return "b8";
+  throw TypeError(
+      text(dtype, " has no counterpart in C: write the function of the float32 tensor"));
 }
 
 std::string c_number(DType dtype, double value) {

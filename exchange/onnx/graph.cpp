@@ -63,9 +63,15 @@ int onnx_type(DType dtype) {
     case DType::bool_:
       return 9;
     case DType::float64:
+      return 11;
+    case DType::uint8:
+      return 2;
+    case DType::float16:
+      return 10;
+    case DType::bfloat16:
       break;
   }
-  return 11;
+  return 16;
 }
 
 OnnxGraph::OnnxGraph(const Lowered& graph, bool lines) : lowered_(graph), lines_(lines) {

@@ -30,9 +30,10 @@ enum class Stored : std::uint8_t {
 std::int64_t size_of(Stored type);
 
 /// Reads that many of them as the dtype that holds them all: bools as bool, whole numbers as int64,
-/// float16, bfloat16 and float32 as float32. Any byte but 0 is true. Throws FileError where there
-/// are fewer, for a uint64 that no int64 holds, and where they are more than file_limit() lets be
-/// held.
-Tensor read_elements(ByteStream& bytes, Stored type, const Shape& shape, bool big_endian = false);
+/// float16, bfloat16 and float32 as float32; or, `narrow`, bytes as uint8, float16 and bfloat16 as
+/// such. Any byte but 0 is true. Throws FileError where there are fewer, for a uint64 that no int64
+/// holds, and where they are more than file_limit() lets be held.
+Tensor read_elements(ByteStream& bytes, Stored type, const Shape& shape, bool big_endian = false,
+                     bool narrow = false);
 
 }  // namespace cinch::format

@@ -179,12 +179,6 @@ Stored stored_type(const ByteStream& bytes, const std::string& type) {
              "' cannot be read: convert them to bool, an integer, float16, float32 or float64");
 }
 
-Tensor read_elements(ByteStream& bytes, const std::string& type, const Shape& shape) {
-  const Stored stored = stored_type(bytes, type);
-  require_size(bytes, shape, size_of(stored));
-  return read_elements(bytes, stored, shape, /*big_endian=*/type[0] == '>');
-}
-
 /// From column-major to row-major: `columns` holds the elements of `shape` with the first axis
 /// running fastest.
 Tensor to_row_major(const Tensor& columns, const Shape& shape) {
@@ -194,7 +188,7 @@ Tensor to_row_major(const Tensor& columns, const Shape& shape) {
   std::vector<std::size_t> strides(rank, 1);
   for (std::size_t axis = 1; axis < rank; ++axis)
     strides[axis] = strides[axis - 1] * sizes[axis - 1];
-  dispatch(columns.dtype(), [&]<class T> {
+  dispatch_all(columns.dtype(), [&]<class T> {
     const std::span<const T> from = columns.data<T>();
     std::vector<std::size_t> index(rank, 0);
     std::size_t offset = 0;
@@ -213,15 +207,25 @@ Tensor to_row_major(const Tensor& columns, const Shape& shape) {
 
 }  // namespace
 
-Tensor parse_npy(ByteStream& bytes) {
-  const Header header = read_header(bytes);
-  Tensor elements = read_elements(bytes, header.type, header.shape);
+NpyHeader read_npy_header(ByteStream& bytes) {
+  Header header = read_header(bytes);
+  const Stored stored = stored_type(bytes, header.type);
+  require_size(bytes, header.shape, size_of(stored));
+  return {stored, header.type[0] == '>', header.fortran_order, std::move(header.shape)};
+}
+
+Tensor parse_npy(ByteStream& bytes, bool narrow) {
+  const NpyHeader header = read_npy_header(bytes);
+  Tensor elements = read_elements(bytes, header.type, header.shape, header.big_endian, narrow);
   if (!header.fortran_order || header.shape.size() < 2) return elements;
   return to_row_major(elements, header.shape);
 }
 
 std::vector<std::uint8_t> npy_header(const Tensor& tensor) {
-  static constexpr std::array<const char*, 4> types = {"|b1", "<i8", "<f4", "<f8"};
+  static constexpr std::array<const char*, 6> types = {"|b1", "<i8", "<f4", "<f8", "|u1", "<f2"};
+  if (tensor.dtype() == DType::bfloat16)
+    throw FileError(
+        "npy: NumPy has no bfloat16: write_safetensors() does, or write t.cast(DType::float32)");
   constexpr std::size_t length_end = 10;  // magic, version, length
   std::string header = text("{'descr': '", types[static_cast<std::size_t>(tensor.dtype())],
                             "', 'fortran_order': False, 'shape': ", text(tensor.shape()), ", }");

@@ -1,9 +1,12 @@
 #include "cinch/ops/arithmetic.hpp"
 
+#include <cstring>
+#include <memory>
 #include <xtensor/xmath.hpp>
 
 #include "cinch/core/derive/derivative_of.hpp"
 #include "cinch/core/graph/leaves.hpp"
+#include "cinch/core/refusal.hpp"
 #include "cinch/core/rewrite/rewrite.hpp"
 #include "cinch/ops/activation.hpp"
 #include "cinch/ops/records/elementwise.hpp"
@@ -19,6 +22,7 @@
 #include "cinch/ops/shape.hpp"
 #include "cinch/ops/special.hpp"
 #include "cinch/ops/trigonometry.hpp"
+#include "cinch/ops/widened.hpp"
 
 namespace cinch {
 
@@ -342,10 +346,37 @@ constinit const Op or_op =
     records::elementwise<formula::Or>({.name = "logical_or", .commutative = true});
 constinit const Op not_op = records::elementwise<formula::Not>({.name = "logical_not"});
 constinit const Op is_nan_op = records::elementwise<formula::IsNan>({.name = "is_nan"});
-constinit const Op copy_op = records::elementwise<formula::Identity>({
-    .name = "copy",
-    .grad = [](Args, const Expr&, const Expr& gy) -> Grads { return {gy}; },
-});
+namespace {
+
+/// Elements of so many bytes, whatever they mean.
+template <std::size_t width>
+void copy_bytes(void* out, const void* const* in, unsigned splat, std::size_t n) {
+  auto* to = static_cast<std::byte*>(out);
+  if (!splat) {
+    std::memcpy(to, in[0], n * width);
+    return;
+  }
+  for (std::size_t i = 0; i < n; ++i) std::memcpy(to + i * width, in[0], width);
+}
+
+constexpr Op made_to_copy() {
+  Op op = records::elementwise<formula::Identity>({
+      .name = "copy",
+      .moves = true,
+      .grad = [](Args, const Expr&, const Expr& gy) -> Grads { return {gy}; },
+  });
+  op.reference = [](Values in, const Attrs&) { return *in[0]; };
+  std::construct_at(&op.runs, Elementwise{[](DType in, DType) -> BlockFn {
+    if (is_storage(in)) return in == DType::uint8 ? copy_bytes<1> : copy_bytes<2>;
+    return simd::kernels()
+        .elementwise[formula::formula_index<formula::Identity>()][static_cast<std::size_t>(in)];
+  }});
+  return op;
+}
+
+}  // namespace
+
+constinit const Op copy_op = made_to_copy();
 constinit const Op stop_gradient_op = records::elementwise<formula::Identity>({
     .name = "stop_gradient",
     .expand = [](const Expr& e) { return e.inputs()[0]; },
@@ -495,6 +526,12 @@ Expr cast(const Arg& x, DType dtype) {
   if (const Tensor* value = constant_value(x); value && x->type().weak)
     return constant(value->cast(dtype), x.where());
   if (x->dtype() == dtype && !x->type().weak) return x;
+  if (is_storage(dtype))
+    refuse("cast",
+           text(dtype, " is for storage alone: cast() the tensor, as in Shared(t.cast(DType::",
+                dtype, ")), and compute with widened()"),
+           x);
+  if (is_storage(x->dtype())) return widened(x, 1, dtype);
   return apply(cast_op, {x}, {.dtype = dtype}, x.where());
 }
 

@@ -6,6 +6,7 @@
 #include <xtensor/xbuilder.hpp>
 
 #include "cinch/core/derive/examples.hpp"
+#include "cinch/core/graph/engine_ops.hpp"
 #include "cinch/core/graph/leaves.hpp"
 #include "cinch/core/refusal.hpp"
 #include "cinch/ops/along.hpp"
@@ -72,7 +73,7 @@ Tensor narrow_reference(Values in, const Attrs& attrs) {
   require_inside(start, length, part.step, in[0]->shape()[part.axis]);
   Shape shape = in[0]->shape();
   shape[part.axis] = length;
-  return dispatch(in[0]->dtype(), [&]<class T> {
+  return dispatch_all(in[0]->dtype(), [&]<class T> {
     Tensor result(dtype_of<T>(), shape);
     auto to = references::view<T>(result);
     const auto from = references::view<T>(*in[0]);
@@ -103,7 +104,7 @@ Expr simplify_narrow(const Expr& y) {
   const Expr& x = y.inputs()[0];
   const bool whole = Narrowing::of(y.attrs()).step == 1 && graphs::is_constant(y.inputs()[1], 0) &&
                      x.dims() == y.dims();
-  return whole ? x : Expr();
+  return whole ? x : widening::part_first(y);
 }
 
 // embed: inputs x, like, start; a Narrowing
@@ -210,7 +211,7 @@ Tensor take_reference(Values in, const Attrs&) {
   require_rows(*in[1], in[0]->shape()[0]);
   Shape shape = in[1]->shape();
   shape.insert(shape.end(), in[0]->shape().begin() + 1, in[0]->shape().end());
-  return dispatch(in[0]->dtype(), [&]<class T> {
+  return dispatch_all(in[0]->dtype(), [&]<class T> {
     Tensor result(dtype_of<T>(), shape);
     auto to = references::view<T>(result);
     const auto from = references::view<T>(*in[0]);
@@ -372,6 +373,7 @@ constinit const Op narrow_op{
     .type = narrow_type,
     .reference = narrow_reference,
     .sizes_from = 2,
+    .moves = true,
     .grad = [](Args x, const Expr& y, const Expr& gy) -> Grads {
       const auto [axis, step] = Narrowing::of(y.attrs());
       return {embed(gy, x[0], axis, x[1], step), Expr(), Expr()};
@@ -427,6 +429,7 @@ constinit const Op take_op{
     .name = "take",
     .type = take_type,
     .reference = take_reference,
+    .moves = true,
     .grad = [](Args x, const Expr&, const Expr& gy) -> Grads {
       return {scatter_add(gy, x[1], x[0]), Expr()};
     },
@@ -444,6 +447,7 @@ constinit const Op take_op{
                           flow.inputs()[0].rank() == 1;
       return counts ? flow.digits(1) : std::vector<deriving::Digit>{};
     },
+    .simplify = widening::part_first,
     .runs = Kernel{.run = take_kernel},
     .examples = []() -> std::vector<Example> {
       const Type m{DType::float64, {5, 3}}, i{DType::int64, {4}};

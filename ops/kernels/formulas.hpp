@@ -209,6 +209,35 @@ struct Cast {
   }
 };
 
+/// Bits of a binary16 and of the upper half of a float32.
+struct Half {
+  std::uint16_t bits;
+};
+struct UpperHalf {
+  std::uint16_t bits;
+};
+
+/// What is stored narrow, exactly.
+struct Widen {
+  template <class To>
+  static inline __attribute__((always_inline)) To f(std::uint8_t a) {
+    return static_cast<To>(a);
+  }
+  template <class To>
+  static inline __attribute__((always_inline)) To f(UpperHalf a) {
+    return static_cast<To>(std::bit_cast<float>(static_cast<std::uint32_t>(a.bits) << 16));
+  }
+  /// The exponent is moved by a product, which makes subnormal numbers normal ones as well.
+  template <class To>
+  static inline __attribute__((always_inline)) To f(Half a) {
+    const std::uint32_t size = (a.bits & 0x7fffu) << 13, sign = (a.bits & 0x8000u) << 16;
+    const auto bits = std::bit_cast<std::uint32_t>(std::bit_cast<float>(size) * 0x1p112F);
+    // Infinity and NaN have the largest exponent in both.
+    const std::uint32_t special = size >= 0x0f800000u ? 0x7f800000u : 0u;
+    return static_cast<To>(std::bit_cast<float>(bits | special | sign));
+  }
+};
+
 /// All formulas of one element type; an op is found in the kernel tables by its place here.
 using Formulas = std::tuple<
     formula::Add, formula::Sub, formula::Mul, formula::Div, formula::FloorDiv, formula::Mod,

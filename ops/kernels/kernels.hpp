@@ -66,6 +66,9 @@ struct KernelTable {
   BlockFn elementwise[formula::formula_count][dtype_count];
   BlockFn choose[dtype_count];
   BlockFn cast[dtype_count][dtype_count];  ///< [from][to]
+  /// From uint8, float16, bfloat16 to int64, float32, float64. The first operand is the divisor, a
+  /// float64, the second what is stored; null where there is none.
+  BlockFn widen[3][3];
   FoldKernels sum, max, min, prod;
   WideSums wide_sum;
   SkinnyProducts skinny;

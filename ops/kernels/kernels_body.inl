@@ -111,6 +111,36 @@ void cast(void* out, const void* const* in, unsigned splat, std::size_t n) {
   for (std::size_t i = 0; i < n; ++i) o[i] = formula::Cast::f<To>(a[splat ? 0 : i]);
 }
 
+/// Divided as if in double, whose quotients round to the same floats. In float alone that holds for
+/// numbers of few digits that stay far from the ends of its range; it is several times as fast.
+template <class From, class To>
+void widen(void* out, const void* const* in, unsigned splat, std::size_t n) {
+  using formula::Widen;
+  To* o = static_cast<To*>(out);
+  const double divisor = *static_cast<const double*>(in[0]);
+  const From* a = static_cast<const From*>(in[1]);
+  if (splat & 2u) {
+    const double wide = Widen::f<double>(*a);
+    const To one = static_cast<To>(divisor == 1 ? wide : wide / divisor);
+    CINCH_INDEPENDENT
+    for (std::size_t i = 0; i < n; ++i) o[i] = one;
+    return;
+  }
+  const float narrow = static_cast<float>(divisor);
+  const bool is_narrow = static_cast<double>(narrow) == divisor && divisor > 0x1p-60 &&
+                         divisor < 0x1p60 && !std::is_same_v<From, formula::UpperHalf>;
+  if (divisor == 1) {
+    CINCH_INDEPENDENT
+    for (std::size_t i = 0; i < n; ++i) o[i] = Widen::f<To>(a[i]);
+  } else if (std::is_same_v<To, float> && is_narrow) {
+    CINCH_INDEPENDENT
+    for (std::size_t i = 0; i < n; ++i) o[i] = static_cast<To>(Widen::f<float>(a[i]) / narrow);
+  } else {
+    CINCH_INDEPENDENT
+    for (std::size_t i = 0; i < n; ++i) o[i] = static_cast<To>(Widen::f<double>(a[i]) / divisor);
+  }
+}
+
 /// 256 bytes of partial results: four registers of the widest vectors.
 template <class F, class T>
 void fold(void* out, const void* in, std::size_t n) {
@@ -200,6 +230,9 @@ constexpr KernelTable make_table(std::index_sequence<I...>) {
         cast<std::int64_t, double>},
        {cast<float, bool>, cast<float, std::int64_t>, cast<float, float>, cast<float, double>},
        {cast<double, bool>, cast<double, std::int64_t>, cast<double, float>, cast<double, double>}},
+      {{widen<std::uint8_t, std::int64_t>, widen<std::uint8_t, float>, widen<std::uint8_t, double>},
+       {nullptr, widen<formula::Half, float>, widen<formula::Half, double>},
+       {nullptr, widen<formula::UpperHalf, float>, widen<formula::UpperHalf, double>}},
       fold_kernels<formula::Add>(),
       fold_kernels<formula::Maximum>(),
       fold_kernels<formula::Minimum>(),

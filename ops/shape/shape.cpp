@@ -98,7 +98,7 @@ Tensor dimshuffle_reference(Values in, const Attrs& attrs) {
   for (std::size_t axis = 0; axis < in[0]->shape().size(); ++axis) {
     if (std::ranges::find(order, axis) == order.end()) order.push_back(axis);
   }
-  return dispatch(in[0]->dtype(), [&]<class T> {
+  return dispatch_all(in[0]->dtype(), [&]<class T> {
     const xt::xarray<T> moved = xt::transpose(references::view<T>(*in[0]), order);
     return references::to_tensor<T>(moved).reshaped(shape);
   });
@@ -261,6 +261,7 @@ constinit const Op size_op{
           return Tensor(in[0]->shape()[AlongAxis::of(attrs).axis]);
         },
     .shape_only = 1,
+    .moves = true,
     .simplify = simplify_size,
 };
 
@@ -269,6 +270,7 @@ constinit const Op dimshuffle_op{
     .type = dimshuffle_type,
     .reference = dimshuffle_reference,
     .algebra = Algebra::permute,
+    .moves = true,
     .grad = dimshuffle_grad,
     .batch = batch_dimshuffle,
     .follow = follow_dimshuffle,
@@ -299,6 +301,7 @@ constinit const Op reshape_op{
                     const Attrs&) { return in[0]->reshaped(records::shape_of(in.subspan(1))); },
     .algebra = Algebra::regroup,
     .sizes_from = 1,
+    .moves = true,
     .grad = [](Args x, const Expr&, const Expr& gy) -> Grads { return {reshape(gy, sizes(x[0]))}; },
     .batch = batch_reshape,
     .trace = trace_reshape,

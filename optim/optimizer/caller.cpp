@@ -49,7 +49,9 @@ void Caller::require_parameters(const std::vector<Shared>& params) const {
       refuse_type(text("parameter ", p - params.begin(), " is an empty expression"));
     if (!is_float(p->dtype()))
       refuse_type(text("parameter ", describe(*p), " is ", text(p->type()),
-                       ", which takes no small steps: cast it to a float"));
+                       is_storage(p->dtype())
+                           ? ", which is for data: a parameter is float32 or float64"
+                           : ", which takes no small steps: cast it to a float"));
     if (std::find(params.begin(), p, *p) != p)
       refuse_value(text("parameter ", describe(*p), " is listed twice"));
   }

@@ -11,6 +11,8 @@
 #include <string>
 #include <vector>
 
+#include "cinch/core/function.hpp"
+#include "cinch/ops/widened.hpp"
 #include "support/mnist.hpp"
 #include "temporary_folder.hpp"
 
@@ -67,6 +69,27 @@ TEST_CASE("a pixel is its byte divided by the divisor, one image a row") {
       CHECK(rounded.at(i) == static_cast<float>(i / divisor));
     }
   }
+}
+
+TEST_CASE("bytes of images stay bytes where that is asked for, and divided are the same numbers") {
+  const TemporaryFolder folder;
+  std::string content = from_hex("0 0 8 3  0 0 0 2  0 0 0 8  0 0 0 10");
+  for (int i = 0; i < 256; ++i) content += static_cast<char>(i);
+  for (const std::string& file : {content, gzip(content)}) {
+    write_file(folder / "images", file);
+    const Tensor bytes = read_images(folder / "images", DType::uint8, 1);
+    CHECK(bytes.shape() == Shape{2, 128});
+    CHECK(bytes.bytes() == 256);
+    for (int i = 0; i < 256; ++i) CHECK(bytes.at(i) == i);
+    CHECK(read_images(folder / "images", DType::uint8, 1, {1, 1}).at(3) == 131);
+    for (const double divisor : {255.0, 256.0, 0.7}) {
+      for (const DType dtype : {DType::float32, DType::float64})
+        CHECK(evaluate(widened(bytes, divisor, dtype)) ==
+              read_images(folder / "images", dtype, divisor));
+    }
+  }
+  CHECK(contains(error_of<ValueError>([&] { read_images(folder / "images", DType::uint8, 255); }),
+                 "divide by widened(images, 255)"));
 }
 
 TEST_CASE("a range takes only its examples") {

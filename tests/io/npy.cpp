@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <limits>
 #include <map>
 #include <string>
@@ -46,6 +47,50 @@ TEST_CASE("npy files give back every tensor") {
     CHECK((read_file(folder / "a.npy").size() - sample.second.bytes()) % 64 ==
           0);  // aligned as NumPy does
   }
+}
+
+TEST_CASE("bytes and numbers of 16 bits are written as such, and kept where that is asked for") {
+  const TemporaryFolder folder;
+  Tensor halves(DType::float16, {65536}), bytes(DType::uint8, {2, 128});
+  for (std::size_t k = 0; k < 65536; ++k)
+    halves.data<Float16>()[k].bits = static_cast<std::uint16_t>(k);
+  for (std::size_t k = 0; k < 256; ++k)
+    bytes.data<std::uint8_t>()[k] = static_cast<std::uint8_t>(k);
+  const auto same_bits = [](const Tensor& a, const Tensor& b) {
+    return a.dtype() == b.dtype() && a.shape() == b.shape() &&
+           std::memcmp(a.raw(), b.raw(), a.bytes()) == 0;
+  };
+  write_npz(folder / "a.npz", {{"halves", halves}, {"bytes", bytes}});
+  const Arrays kept = read_npz(folder / "a.npz", Elements::as_stored);
+  CHECK(same_bits(kept.at("halves"), halves));
+  CHECK(same_bits(kept.at("bytes"), bytes));
+  const Arrays wide = read_npz(folder / "a.npz");
+  CHECK(wide.at("bytes") == bytes.cast(DType::int64));
+  CHECK(wide.at("halves").dtype() == DType::float32);
+  write_npy(folder / "a.npy", bytes);
+  CHECK(contains(read_file(folder / "a.npy"), "'descr': '|u1'"));
+  CHECK(same_bits(read_npy(folder / "a.npy", Elements::as_stored), bytes));
+  write_npy(folder / "h.npy", halves);
+  CHECK(contains(read_file(folder / "h.npy"), "'descr': '<f2'"));
+  CHECK(same_bits(read_npy(folder / "h.npy", Elements::as_stored), halves));
+  // In the other byte order and in columns.
+  std::string big = npy(
+      "{'descr': '>f2', 'fortran_order': True, 'shape': (2, 3), }                                 "
+      "          \n",
+      from_hex("3c 0 40 0 42 0 44 0 45 0 46 0"));
+  write_file(folder / "big.npy", big);
+  const Tensor turned = read_npy(folder / "big.npy", Elements::as_stored);
+  CHECK(turned == Tensor::from<double>({2, 3}, {1, 3, 5, 2, 4, 6}).cast(DType::float16));
+  // Everything else is as without.
+  for (const auto& sample : samples()) {
+    write_npy(folder / "s.npy", sample.second);
+    CHECK(read_npy(folder / "s.npy", Elements::as_stored) == sample.second);
+  }
+  const std::string before = read_file(folder / "a.npy");
+  CHECK(contains(
+      error_of<FileError>([&] { write_npy(folder / "a.npy", Tensor(DType::bfloat16, {2})); }),
+      "NumPy has no bfloat16"));
+  CHECK(read_file(folder / "a.npy") == before);
 }
 
 TEST_CASE("npz archives give back every tensor, and equal tensors give equal files") {

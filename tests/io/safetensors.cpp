@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <cstring>
 #include <limits>
 #include <string>
 #include <vector>
@@ -82,6 +83,35 @@ TEST_CASE("every element type is read, as the library that made the format lays 
   }
   write_file(folder / "a", file("{" + entry("x", "F16", "[]", 0, 2) + "}", from_hex("1 7e")));
   CHECK(std::isnan(read_safetensors(folder / "a").at("x").item()));
+}
+
+TEST_CASE("U8, F16 and BF16 are written as such, and kept where that is asked for") {
+  const TemporaryFolder folder;
+  Tensor halves(DType::float16, {65536}), upper(DType::bfloat16, {256, 256});
+  for (std::size_t k = 0; k < 65536; ++k)
+    halves.data<Float16>()[k].bits = upper.data<BFloat16>()[k].bits = static_cast<std::uint16_t>(k);
+  const Tensor bytes = Tensor::from({0, 1, 254, 255}).cast(DType::uint8);
+  write_safetensors(folder / "a", {{"bytes", bytes}, {"halves", halves}, {"upper", upper}});
+  const std::string content = read_file(folder / "a");
+  for (const char* type : {"\"U8\"", "\"F16\"", "\"BF16\""}) CHECK(contains(content, type));
+  const Arrays kept = read_safetensors(folder / "a", Elements::as_stored);
+  const auto same_bits = [](const Tensor& a, const Tensor& b) {
+    return a.dtype() == b.dtype() && a.shape() == b.shape() &&
+           std::memcmp(a.raw(), b.raw(), a.bytes()) == 0;
+  };
+  CHECK(same_bits(kept.at("bytes"), bytes));
+  CHECK(same_bits(kept.at("halves"), halves));
+  CHECK(same_bits(kept.at("upper"), upper));
+  const Arrays wide = read_safetensors(folder / "a");
+  CHECK(wide.at("bytes") == bytes.cast(DType::int64));
+  for (const auto& [name, narrow] : {std::pair("halves", &halves), std::pair("upper", &upper)}) {
+    const Tensor& read = wide.at(name);
+    REQUIRE(read.dtype() == DType::float32);
+    for (std::int64_t k = 0; k < 65536; ++k) {
+      const double a = read.at(k), b = narrow->at(k);
+      if (!(a == b || (std::isnan(a) && std::isnan(b)))) FAIL_CHECK(name, " ", k);
+    }
+  }
 }
 
 TEST_CASE("a malformed safetensors file is named together with what is wrong") {
