@@ -46,6 +46,21 @@ std::span<const Tensor* const> Minibatches::get(std::int64_t k,
   }
   const std::int64_t rows = rows_of(k);
   Buffer& buffer = rows == size_ ? full_ : last_;
+  fill(buffer, k * size_, rows, order);
+  return buffer.pointers;
+}
+
+std::span<const Tensor* const> Minibatches::part(std::int64_t k, std::int64_t first,
+                                                 std::int64_t count,
+                                                 std::span<const std::int64_t> order) {
+  if (data_.empty()) return get(k);
+  Buffer& buffer = parts_[count];
+  fill(buffer, k * size_ + first, count, order);
+  return buffer.pointers;
+}
+
+void Minibatches::fill(Buffer& buffer, std::int64_t first_row, std::int64_t rows,
+                       std::span<const std::int64_t> order) const {
   if (buffer.tensors.empty()) {
     for (const Tensor* source : data_) {
       Shape shape = source->shape();
@@ -54,7 +69,7 @@ std::span<const Tensor* const> Minibatches::get(std::int64_t k,
     }
     for (const Tensor& tensor : buffer.tensors) buffer.pointers.push_back(&tensor);
   }
-  const auto first = static_cast<std::size_t>(k * size_), count = static_cast<std::size_t>(rows);
+  const auto first = static_cast<std::size_t>(first_row), count = static_cast<std::size_t>(rows);
   for (std::size_t t = 0; t < data_.size(); ++t) {
     const std::size_t row = data_[t]->bytes() / static_cast<std::size_t>(rows_);
     const auto* from = static_cast<const std::byte*>(data_[t]->raw());
@@ -66,7 +81,6 @@ std::span<const Tensor* const> Minibatches::get(std::int64_t k,
     for (std::size_t i = 0; i < count; ++i)
       std::memcpy(to + i * row, from + static_cast<std::size_t>(order[first + i]) * row, row);
   }
-  return buffer.pointers;
 }
 
 std::vector<double> mean_over(const Function& f, const std::vector<const Tensor*>& data,

@@ -1,0 +1,216 @@
+#include "cinch/train/parallel/sums.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "cinch/core/run/team.hpp"
+
+namespace cinch::parallel {
+
+namespace {
+
+/// Elements that one thread adds at a time: few enough to share, many enough to be worth it.
+constexpr std::size_t block = std::size_t{1} << 15;
+
+std::size_t at(int rank) { return static_cast<std::size_t>(rank); }
+
+}  // namespace
+
+void add_elements(DType dtype, std::byte* a, const std::byte* b, std::size_t n) {
+  dispatch(dtype, [&]<class T> {
+    T* to = reinterpret_cast<T*>(a);
+    const T* from = reinterpret_cast<const T*>(b);
+    const std::size_t parts = (n + block - 1) / block;
+    const auto add = [&](std::int64_t part) {
+      const std::size_t begin = static_cast<std::size_t>(part) * block;
+      const std::size_t end = std::min(n, begin + block);
+      for (std::size_t i = begin; i < end; ++i) to[i] = static_cast<T>(to[i] + from[i]);
+    };
+    if (parts == 1) return add(0);
+    running::share_work(static_cast<std::int64_t>(parts), add);
+  });
+}
+
+void gather_values(Distribution& ranks, std::vector<double>& values, std::size_t width) {
+  const auto count = static_cast<std::size_t>(ranks.ranks());
+  std::string mine;
+  for (std::size_t k = at(ranks.rank()); k * width < values.size(); k += count)
+    mine.append(reinterpret_cast<const char*>(&values[k * width]), width * sizeof(double));
+  const std::vector<std::string> all = all_gathered(ranks, mine);
+  for (std::size_t r = 0; r < count; ++r) {
+    const char* from = all[r].data();
+    for (std::size_t k = r; k * width < values.size(); k += count, from += width * sizeof(double))
+      std::memcpy(&values[k * width], from, width * sizeof(double));
+  }
+}
+
+void Sums::add(std::int64_t parts, const Part& compute, std::vector<Tensor>& result, int& flag) {
+  const int ranks = ranks_->ranks(), own = ranks_->rank();
+  if (ranks == 1) return sum_own(compute, {0, parts}, 0, result);
+  parts_ = parts;
+  pieces_.clear();
+  for (int r = 0; r < ranks; ++r) pieces_.push_back(pieces_of(parts, r));
+  own_.resize(std::max(own_.size(), pieces_[at(own)].size()));
+  for (std::size_t k = 0; k < pieces_[at(own)].size(); ++k)
+    sum_own(compute, pieces_[at(own)][k], 0, own_[k]);
+  if (!pieces_[at(own)].empty()) {
+    if (like_.empty()) like_ = own_[0];
+  } else if (like_.empty()) {
+    compute(0, like_);  // This rank has no part of so small a minibatch, but must know the sizes.
+  }
+  if (result.empty()) result = like_;
+  scatter();
+  const Slices sums = sum_slices(0, parts);
+  for (std::size_t t = 0; t < result.size(); ++t) {
+    const std::size_t begin = slice_begin(like_[t], own);
+    const std::size_t bytes = slice_begin(like_[t], own + 1) - begin;
+    if (bytes > 0) std::memcpy(static_cast<std::byte*>(result[t].raw()) + begin, sums[t], bytes);
+  }
+  gather(result, flag);
+}
+
+void Sums::sum_own(const Part& compute, Piece piece, std::size_t depth,
+                   std::vector<Tensor>& result) {
+  if (piece.end - piece.begin == 1) return compute(piece.begin, result);
+  const std::int64_t middle = middle_of(piece.begin, piece.end);
+  sum_own(compute, {piece.begin, middle}, depth + 1, result);
+  if (scratch_.size() <= depth) scratch_.resize(depth + 1);
+  std::vector<Tensor> other = std::move(scratch_[depth]);
+  sum_own(compute, {middle, piece.end}, depth + 1, other);
+  for (std::size_t t = 0; t < result.size(); ++t) {
+    add_elements(result[t].dtype(), static_cast<std::byte*>(result[t].raw()),
+                 static_cast<const std::byte*>(other[t].raw()),
+                 static_cast<std::size_t>(result[t].size()));
+  }
+  scratch_[depth] = std::move(other);
+}
+
+/// The largest subtrees of which a rank computes all parts, from left to right.
+std::vector<Sums::Piece> Sums::pieces_of(std::int64_t parts, int rank) const {
+  const PartRange own = parts_of_rank(parts, rank, ranks_->ranks());
+  std::vector<Piece> result, pending{{0, parts}};
+  while (!pending.empty()) {
+    const Piece piece = pending.back();
+    pending.pop_back();
+    if (piece.end <= own.begin || piece.begin >= own.end) continue;
+    if (piece.begin >= own.begin && piece.end <= own.end) {
+      result.push_back(piece);
+      continue;
+    }
+    const std::int64_t middle = middle_of(piece.begin, piece.end);
+    pending.push_back({middle, piece.end});
+    pending.push_back({piece.begin, middle});
+  }
+  return result;
+}
+
+/// In bytes.
+std::size_t Sums::slice_begin(const Tensor& t, int rank) const {
+  const auto n = static_cast<std::size_t>(t.size()), ranks = at(ranks_->ranks());
+  return n * at(rank) / ranks * size_of(t.dtype());
+}
+
+std::size_t Sums::slice_bytes(int rank) const {
+  std::size_t result = 0;
+  for (const Tensor& t : like_) result += slice_begin(t, rank + 1) - slice_begin(t, rank);
+  return result;
+}
+
+/// Where the slices of a rank lie in memory that has one after the other.
+Sums::Slices Sums::slices(std::byte* packed, int rank) const {
+  Slices result;
+  for (const Tensor& t : like_) {
+    result.push_back(packed);
+    packed += slice_begin(t, rank + 1) - slice_begin(t, rank);
+  }
+  return result;
+}
+
+/// Each rank gets, of each piece of each other rank, the slices that it adds up.
+void Sums::scatter() {
+  const int ranks = ranks_->ranks(), own = ranks_->rank();
+  out_.resize(at(ranks));
+  in_.resize(at(ranks));
+  std::vector<Distribution::Outgoing> out;
+  std::vector<Distribution::Incoming> in;
+  for (int k = 1; k < ranks; ++k) {
+    const int r = (own + k) % ranks;
+    std::vector<std::byte>& to = out_[at(r)];
+    to.resize(pieces_[at(own)].size() * slice_bytes(r));
+    std::byte* next = to.data();
+    for (std::size_t p = 0; p < pieces_[at(own)].size(); ++p) {
+      for (const Tensor& t : own_[p]) {
+        const std::size_t begin = slice_begin(t, r), end = slice_begin(t, r + 1);
+        if (end > begin)
+          std::memcpy(next, static_cast<const std::byte*>(t.raw()) + begin, end - begin);
+        next += end - begin;
+      }
+    }
+    in_[at(r)].resize(pieces_[at(r)].size() * slice_bytes(own));
+    out.push_back({r, to});
+    in.push_back({r, in_[at(r)]});
+  }
+  ranks_->exchange(out, in);
+}
+
+/// This rank's slices of the sums of parts [begin, end), where they may be written over.
+Sums::Slices Sums::sum_slices(std::int64_t begin, std::int64_t end) {
+  const int own = ranks_->rank();
+  for (int r = 0; r < ranks_->ranks(); ++r) {
+    const PartRange range = parts_of_rank(parts_, r, ranks_->ranks());
+    if (begin < range.begin || end > range.end) continue;
+    std::size_t p = 0;
+    while (pieces_[at(r)][p].begin != begin) ++p;
+    if (r != own) return slices(in_[at(r)].data() + p * slice_bytes(own), own);
+    Slices result;
+    for (Tensor& t : own_[p])
+      result.push_back(static_cast<std::byte*>(t.raw()) + slice_begin(t, own));
+    return result;
+  }
+  const std::int64_t middle = middle_of(begin, end);
+  const Slices left = sum_slices(begin, middle), right = sum_slices(middle, end);
+  for (std::size_t t = 0; t < like_.size(); ++t) {
+    const std::size_t bytes = slice_begin(like_[t], own + 1) - slice_begin(like_[t], own);
+    if (bytes > 0)
+      add_elements(like_[t].dtype(), left[t], right[t], bytes / size_of(like_[t].dtype()));
+  }
+  return left;
+}
+
+/// All slices of the sums, and a byte for the flag, from each rank to all.
+void Sums::gather(std::vector<Tensor>& result, int& flag) {
+  const int ranks = ranks_->ranks(), own = ranks_->rank();
+  std::vector<std::byte>& mine = out_[at(own)];
+  mine.resize(slice_bytes(own) + 1);
+  std::byte* next = mine.data();
+  for (const Tensor& t : result) {
+    const std::size_t begin = slice_begin(t, own), bytes = slice_begin(t, own + 1) - begin;
+    if (bytes > 0) std::memcpy(next, static_cast<const std::byte*>(t.raw()) + begin, bytes);
+    next += bytes;
+  }
+  *next = static_cast<std::byte>(flag);
+  std::vector<Distribution::Outgoing> out;
+  std::vector<Distribution::Incoming> in;
+  for (int k = 1; k < ranks; ++k) {
+    const int r = (own + k) % ranks;
+    in_[at(r)].resize(slice_bytes(r) + 1);
+    out.push_back({r, mine});
+    in.push_back({r, in_[at(r)]});
+  }
+  ranks_->exchange(out, in);
+  for (int r = 0; r < ranks; ++r) {
+    if (r == own) continue;
+    std::byte* from = in_[at(r)].data();
+    flag = std::max(flag, std::to_integer<int>(from[slice_bytes(r)]));
+    const Slices theirs = slices(from, r);
+    for (std::size_t t = 0; t < result.size(); ++t) {
+      const std::size_t begin = slice_begin(result[t], r);
+      const std::size_t bytes = slice_begin(result[t], r + 1) - begin;
+      if (bytes > 0)
+        std::memcpy(static_cast<std::byte*>(result[t].raw()) + begin, theirs[t], bytes);
+    }
+  }
+}
+
+}  // namespace cinch::parallel
