@@ -5,10 +5,13 @@
 //
 // Kinds: contractive, denoising, variational, stacked, normalised. Options: epochs, batch, threads,
 // seed, rows, hidden; distribute=mpi, one or none; checkpoint=FILE, resume=0 or 1; limit, of mpi();
-// sleep, seconds that the rank `who` takes for each step.
+// sleep, seconds that the rank `who` takes for each step; die, seconds after which it is killed;
+// halt, the step after which it is stopped, as by SIGSTOP; stop=1, early stopping; validate=0,
+// none; log=FILE, out=1, what train() shows; time=1, how long a step took.
 #include <chrono>
 #include <cinch/cinch.hpp>
 #include <cinch/mpi/mpi.hpp>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <iostream>
@@ -22,10 +25,11 @@ namespace {
 using Settings = std::map<std::string, std::string>;
 
 Settings settings_of(int argc, char** argv) {
-  Settings result{{"epochs", "3"},       {"batch", "64"},  {"threads", "1"}, {"seed", "1"},
-                  {"rows", "200"},       {"hidden", "24"}, {"limit", "60"},  {"sleep", "0"},
-                  {"distribute", "mpi"}, {"resume", "0"},  {"who", "-1"},    {"checkpoint", ""},
-                  {"log", ""},           {"out", "0"},     {"stop", "0"},    {"visible", "36"}};
+  Settings result{{"epochs", "3"},       {"batch", "64"},  {"threads", "1"},  {"seed", "1"},
+                  {"rows", "200"},       {"hidden", "24"}, {"limit", "60"},   {"sleep", "0"},
+                  {"distribute", "mpi"}, {"resume", "0"},  {"who", "-1"},     {"checkpoint", ""},
+                  {"log", ""},           {"time", "0"},    {"validate", "1"}, {"die", "0"},
+                  {"halt", "0"},         {"out", "0"},     {"stop", "0"},     {"visible", "36"}};
   for (int k = 2; k < argc; ++k) {
     const std::string option = argv[k];
     const std::size_t equals = option.find('=');
@@ -99,7 +103,19 @@ TrainOptions options_of(const Settings& s, std::shared_ptr<Distribution> distrib
     o.after_step = [seconds](const StepReport&) {
       std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
     };
+  if (const auto halt = whole(s, "halt"); halt > 0 && rank == whole(s, "who"))
+    o.after_step = [halt](const StepReport& r) {
+      if (r.step + 1 == halt) std::raise(SIGSTOP);
+    };
   return o;
+}
+
+/// Ends this process as kill -9 does, at a moment that nobody has chosen.
+void die_after(double seconds) {
+  std::thread([seconds] {
+    std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
+    std::raise(SIGKILL);
+  }).detach();
 }
 
 /// Layers one after the other, each on the codes of those before.
@@ -135,16 +151,23 @@ std::vector<Shared> train_one(const std::string& kind, const Tensor& data, const
                               : sgd(m.cost, m.params, 0.1);
   o.step = function({.inputs = {x}, .outputs = {m.cost}, .updates = updates});
   o.data = {&data};
-  o.validate = function({.inputs = {x}, .outputs = {m.cost}});
-  o.validation_data = {&data};
-  o.validation_batch = 30;
+  if (s.at("validate") == "1") {
+    o.validate = function({.inputs = {x}, .outputs = {m.cost}});
+    o.validation_data = {&data};
+    o.validation_batch = 30;
+  }
   o.params = m.params;
   if (s.at("stop") == "1") o.early_stopping = EarlyStopping{4, 2, 0.9};
   const TrainResult result = train(o);
-  if (!distribution || distribution->rank() == 0)
-    std::printf("steps %lld loss %.17g validation %.17g\n",
-                static_cast<long long>(result.state.step), result.state.history.back().training[0],
-                result.state.history.back().validation[0]);
+  if (!distribution || distribution->rank() == 0) {
+    std::printf("steps %lld", static_cast<long long>(result.state.step));
+    for (const double mean : result.state.history.back().training) std::printf(" %.17g", mean);
+    for (const double mean : result.state.history.back().validation) std::printf(" %.17g", mean);
+    std::printf("\n");
+  }
+  if (s.at("time") == "1" && (!distribution || distribution->rank() == 0))
+    std::printf("milliseconds a step %.2f\n",
+                1e3 * result.state.seconds / static_cast<double>(result.state.step));
   return m.params;
 }
 
@@ -157,6 +180,9 @@ int main(int argc, char** argv) try {
   std::shared_ptr<Distribution> distribution;
   if (s.at("distribute") == "mpi") distribution = mpi({.limit = std::stod(s.at("limit"))});
   if (s.at("distribute") == "one") distribution = one_process();
+  const int rank = distribution ? distribution->rank() : 0;
+  if (const double seconds = std::stod(s.at("die")); seconds > 0 && rank == whole(s, "who"))
+    die_after(seconds);
   const Tensor data = images(whole(s, "rows"), whole(s, "visible"));
   const std::vector<Shared> trained = std::string(argv[1]) == "stacked"
                                           ? train_stack(data, s, distribution)

@@ -54,6 +54,17 @@ Expr with_known_sizes(const Expr& node) {
   return dim.known() ? constant(Tensor(dim.size()), node->where) : node;
 }
 
+/// Of few elements, or of sizes that are not known yet.
+bool is_small(const Expr& sum) {
+  constexpr std::int64_t few = 1024;
+  std::int64_t n = 1;
+  for (const Dim dim : sum.dims()) {
+    if (!dim.known()) return true;
+    n *= dim.size();
+  }
+  return n < few;
+}
+
 class Cutter {
  public:
   Cutter(const char* what, const Function& step, const std::vector<const Tensor*>& data);
@@ -79,7 +90,7 @@ class Cutter {
   Kind kind(const Expr& node) const { return kinds_.at(node.get()); }
   [[noreturn]] void refuse_mixing(const Expr& node) const;
 
-  Function part_of(const std::vector<Expr>& sums);
+  Stage part_of(const std::vector<Expr>& sums);
   Expr part_of_draw(const Draw& draw, NodeMap<Expr>& done);
   std::vector<Expr> built(std::span<const Expr> roots, NodeMap<Expr>& done);
   Expr whole(const Expr& size, NodeMap<Expr>& done);
@@ -421,7 +432,8 @@ FunctionSpec Cutter::spec(std::vector<Expr> inputs, std::string name) const {
   return result;
 }
 
-Function Cutter::part_of(const std::vector<Expr>& sums) {
+/// `needed_` of a part's rows, those of unknown or few elements first.
+Stage Cutter::part_of(const std::vector<Expr>& sums) {
   const Attribution as(Source{});
   NodeMap<Expr> done;
   for (std::size_t k = 0; k < states_.size(); ++k)
@@ -439,15 +451,25 @@ Function Cutter::part_of(const std::vector<Expr>& sums) {
   inputs.insert(inputs.end(), state_values_.begin(), state_values_.end());
   inputs.insert(inputs.end(), sums_.begin(), sums_.end());
   FunctionSpec result = spec(std::move(inputs), program_.name + ", a part");
-  result.outputs = built(sums, done);
-  return function(std::move(result));
+  std::vector<Shared> slots;
+  for (const Expr& sum : built(sums, done)) {
+    if (is_small(sum)) {
+      result.outputs.push_back(sum);
+    } else {
+      slots.emplace_back(Tensor(sum.dtype(), sum.type().shape()), "sum");
+      result.updates.push_back({slots.back(), sum});
+    }
+  }
+  const std::size_t outputs = result.outputs.size();
+  return {function(std::move(result)), std::move(slots), outputs};
 }
 
 StagedStep Cutter::cut() {
   StagedStep result;
   result.draws = states_;
   while (classify(Separation(roots_, given(), examples_))) {
-    result.stages.push_back({part_of(needed_), needed_.size()});
+    std::ranges::stable_partition(needed_, is_small);
+    result.stages.push_back(part_of(needed_));
     NodeMap<Expr> done;
     for (const Expr& sum : needed_) {
       sums_.push_back(variable("sum", sum.type(), sum->where));
@@ -472,6 +494,24 @@ StagedStep Cutter::cut() {
 }
 
 }  // namespace
+
+Stage::Stage(Function part, std::vector<Shared> slots, std::size_t outputs)
+    : part_(std::move(part)), slots_(std::move(slots)), outputs_(outputs) {}
+
+void Stage::compute(std::span<const Tensor* const> arguments, std::vector<Tensor>& result) {
+  const std::size_t outputs = outputs_.size();
+  result.resize(outputs + slots_.size());
+  const auto value = [](const Shared& slot) -> Tensor& { return slot.attrs().state->value; };
+  for (std::size_t k = 0; k < outputs; ++k) std::swap(outputs_[k], result[k]);
+  for (std::size_t k = 0; k < slots_.size(); ++k) {
+    Tensor& place = result[outputs + k];
+    if (place.shape() != value(slots_[k]).shape()) place = value(slots_[k]);
+    std::swap(place, value(slots_[k]));
+  }
+  part_.call(arguments, outputs_);
+  for (std::size_t k = 0; k < outputs; ++k) std::swap(outputs_[k], result[k]);
+  for (std::size_t k = 0; k < slots_.size(); ++k) std::swap(result[outputs + k], value(slots_[k]));
+}
 
 StagedStep staged(const char* what, const Function& step, const std::vector<const Tensor*>& data) {
   return Cutter(what, step, data).cut();

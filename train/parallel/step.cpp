@@ -49,7 +49,7 @@ void Step::make(std::int64_t rows, const Rows& of, std::vector<Tensor>& outputs,
       for (std::size_t before = 0; before < k; ++before) {
         for (const Tensor& sum : sums_[before]) arguments.push_back(&sum);
       }
-      step_.stages[k].part.call(arguments, result);
+      step_.stages[k].compute(arguments, result);
     };
     adders_[k].add(parts, compute, sums_[k], flag);
   }
