@@ -182,6 +182,40 @@ TEST_CASE("means of the minibatch that its rows are compared with are summed fir
   CHECK(distance(step_with(true), step_with(false)) < 1e-4);
 }
 
+TEST_CASE("the largest and the smallest of the rows, and softmax over them, are put together") {
+  const Tensor data = numbers({70, 5}, 0);
+  const auto trained_with = [&](bool parts) {
+    const Shared W(numbers({5, 4}, 1), "W");
+    const Expr x = matrix("x"), h = dot(x, W);
+    const Expr ranged = (h - min(h, 0)) / (max(h, 0) - min(h, 0));
+    const Expr attention = sum(softmax(h, 0) * ranged, 0);
+    const Expr cost =
+        mean(square(ranged - 0.3)) + mean(square(attention)) + mean(logsumexp(h, 0)) + 0.1 * max(h);
+    TrainOptions o;
+    o.step = function({.inputs = {x}, .outputs = {cost}, .updates = sgd(cost, {W}, 0.1)});
+    o.data = {&data};
+    o.batch = 70;
+    o.epochs = 3;
+    o.out = nullptr;
+    if (parts) o.distribute = one_process();
+    train(o);
+    return W.get();
+  };
+  CHECK(distance(trained_with(true), trained_with(false)) < 1e-4);
+
+  const double nan = std::nan("");
+  for (const auto& [how, expected] :
+       {std::pair(parallel::Combine::max, 3.0), std::pair(parallel::Combine::min, 2.0)}) {
+    double a[] = {2, 3, nan, 1}, b[] = {3, 2, 1, nan};
+    parallel::combine_elements(how, DType::float64, reinterpret_cast<std::byte*>(a),
+                               reinterpret_cast<const std::byte*>(b), 4);
+    CHECK(a[0] == expected);
+    CHECK(a[1] == expected);
+    CHECK(std::isnan(a[2]));
+    CHECK(std::isnan(a[3]));
+  }
+}
+
 TEST_CASE("what mixes rows otherwise is refused with its line") {
   const Tensor data = numbers({70, 5}, 0);
   const Shared W(numbers({5, 4}, 1), "W");

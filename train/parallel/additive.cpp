@@ -11,6 +11,7 @@
 #include "cinch/ops/convolution.hpp"
 #include "cinch/ops/index.hpp"
 #include "cinch/ops/records/operands.hpp"
+#include "cinch/ops/reduce.hpp"
 
 namespace cinch::parallel {
 
@@ -49,16 +50,17 @@ bool filters_add(const Expr& node, const std::vector<Place>& places) {
   return places[0].axis == axis && places[1].axis == axis && places[0] == places[1];
 }
 
-}  // namespace
+/// Of a reduction whose result has no rows.
+bool reduces_examples(const Expr& node, const Place& place) {
+  const auto& axes = OverAxes::of(node.attrs());
+  // What is repeated for each example is reduced over that axis: no other has its size.
+  return !place.found() || std::ranges::find(axes, place.axis) != axes.end();
+}
 
 bool adds_examples(const Expr& node, const std::vector<Place>& places,
                    const std::vector<bool>& local) {
   const Op& op = node.op();
-  if (op.algebra == Algebra::sum) {
-    const auto& axes = OverAxes::of(node.attrs());
-    // What is repeated for each example is summed over that axis: no other has its size.
-    return !places[0].found() || std::ranges::find(axes, places[0].axis) != axes.end();
-  }
+  if (op.algebra == Algebra::sum) return reduces_examples(node, places[0]);
   if (op.algebra == Algebra::matrix_product) return product_adds(node, places, local);
   if (&op == &sum_like_op) return !local[1] && sum_like_adds(node, places[0]);
   if (&op == &convolution_filters_op) return filters_add(node, places);
@@ -67,6 +69,17 @@ bool adds_examples(const Expr& node, const std::vector<Place>& places,
     return places[0] == rows && places[1] == rows && !local[2];
   }
   return false;
+}
+
+}  // namespace
+
+std::optional<Combine> combination(const Expr& node, const std::vector<Place>& places,
+                                   const std::vector<bool>& local) {
+  const Op& op = node.op();
+  if (adds_examples(node, places, local)) return Combine::add;
+  if (&op == &max_op && reduces_examples(node, places[0])) return Combine::max;
+  if (&op == &min_op && reduces_examples(node, places[0])) return Combine::min;
+  return {};
 }
 
 bool is_linear(const Expr& node, const std::vector<bool>& partial) {

@@ -22,6 +22,9 @@ struct PartRange {
 };
 PartRange parts_of_rank(std::int64_t parts, int rank, int ranks);
 
+/// How results of parts are put together.
+enum class Combine : std::uint8_t { add, max, min };
+
 /// Sums of parts are added along a binary tree: parts [begin, end) are those before the middle plus
 /// those from it on. The middle leaves the largest power of two on the left.
 std::int64_t middle_of(std::int64_t begin, std::int64_t end);

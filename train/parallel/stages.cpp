@@ -1,6 +1,7 @@
 #include "cinch/train/parallel/stages.hpp"
 
 #include <algorithm>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -36,6 +37,7 @@ enum class Kind : std::uint8_t {
             ///< the whole minibatch, as in a mean.
   local,    ///< Has an axis of the part's rows.
   sum,      ///< A sum over the rows, of which each part knows its own.
+  extreme,  ///< The largest or smallest of the rows, likewise.
   blocked,  ///< Needs such a sum, whole.
 };
 
@@ -111,6 +113,8 @@ class Cutter {
   NodeMap<Kind> kinds_;
   NodeMap<Count> counts_;  // Of sizes: how many there are of each example.
   NodeSet counting_;       // Integers that number rows.
+  NodeMap<Combine> extremes_;
+  Expr replaced_, expanded_;  // What mixes rows, and the same of simpler ops.
   std::vector<Expr> needed_;
 };
 
@@ -225,15 +229,17 @@ std::vector<Separation::Given> Cutter::given() const {
 
 /// False where no sum is needed any more: all is the same for all parts.
 bool Cutter::classify(const Separation& all) {
-  kinds_.clear(), counts_.clear(), counting_.clear(), needed_.clear();
+  kinds_.clear(), counts_.clear(), counting_.clear(), extremes_.clear(), needed_.clear();
+  expanded_ = {};
   for (const Expr& x : rows_) kinds_[x.get()] = Kind::local;
   for (const Draw& draw : draws_) kinds_[draw.stands_for.get()] = Kind::local;
   for (const Expr& node : topological(roots_)) {
     if (kinds_.contains(node.get())) continue;
     kinds_[node.get()] = kind_of(node, all);
+    if (expanded_.has_value()) return true;
   }
   for (const Expr& root : roots_) {
-    if (kind(root) == Kind::sum) needed_.push_back(root);
+    if (kind(root) == Kind::sum || kind(root) == Kind::extreme) needed_.push_back(root);
     if (kind(root) != Kind::local) continue;
     refuse(what_,
            text("a result has a row for each of the minibatch's, ", root.type(), "  ",
@@ -272,7 +278,8 @@ Kind Cutter::kind_of(const Expr& node, const Separation& all) {
   for (std::size_t k = 0; k < count; ++k) {
     const Expr& input = node.inputs()[k];
     any_size = any_size || kind(input) == Kind::size;
-    any_sum = any_sum || kind(input) == Kind::sum || kind(input) == Kind::blocked;
+    any_sum = any_sum || kind(input) == Kind::sum || kind(input) == Kind::extreme ||
+              kind(input) == Kind::blocked;
     local[k] = is_local_operand(node, k);
     any_local = any_local || local[k];
     counts = counts || (counting_.contains(input.get()) && node.op().reads(k));
@@ -301,7 +308,7 @@ Kind Cutter::kind_with_sums(const Expr& node, bool any_local) {
   }
   if (linear && is_linear(node, partial)) return Kind::sum;
   for (std::size_t k = 0; k < partial.size(); ++k) {
-    if (partial[k]) needed_.push_back(node.inputs()[k]);
+    if (partial[k] || kind(node.inputs()[k]) == Kind::extreme) needed_.push_back(node.inputs()[k]);
   }
   return Kind::blocked;
 }
@@ -341,8 +348,17 @@ Kind Cutter::kind_of_local(const Expr& node, const Separation& all, const std::v
   } else if (mixing != node) {
     refuse_mixing(mixing);
   }
-  if (!adds_examples(node, places, local)) refuse_mixing(node);
-  return Kind::sum;
+  const std::optional<Combine> how = combination(node, places, local);
+  if (!how) {
+    // Softmax over rows, say, is made of sums and a maximum.
+    if (node.op().expand) expanded_ = node.op().expand(node);
+    if (!expanded_.has_value()) refuse_mixing(node);
+    replaced_ = node;
+    return Kind::blocked;
+  }
+  if (*how == Combine::add) return Kind::sum;
+  extremes_[node.get()] = *how;
+  return Kind::extreme;
 }
 
 void Cutter::refuse_mixing(const Expr& node) const {
@@ -461,13 +477,23 @@ Stage Cutter::part_of(const std::vector<Expr>& sums) {
     }
   }
   const std::size_t outputs = result.outputs.size();
-  return {function(std::move(result)), std::move(slots), outputs};
+  std::vector<Combine> how;
+  for (const Expr& sum : sums) {
+    const auto extreme = extremes_.find(sum.get());
+    how.push_back(extreme == extremes_.end() ? Combine::add : extreme->second);
+  }
+  return {function(std::move(result)), std::move(slots), outputs, std::move(how)};
 }
 
 StagedStep Cutter::cut() {
   StagedStep result;
   result.draws = states_;
   while (classify(Separation(roots_, given(), examples_))) {
+    if (expanded_.has_value()) {
+      NodeMap<Expr> done{{replaced_.get(), expanded_}};
+      roots_ = rebuild(roots_, with_known_sizes, done);
+      continue;
+    }
     std::ranges::stable_partition(needed_, is_small);
     result.stages.push_back(part_of(needed_));
     NodeMap<Expr> done;
@@ -495,8 +521,9 @@ StagedStep Cutter::cut() {
 
 }  // namespace
 
-Stage::Stage(Function part, std::vector<Shared> slots, std::size_t outputs)
-    : part_(std::move(part)), slots_(std::move(slots)), outputs_(outputs) {}
+Stage::Stage(Function part, std::vector<Shared> slots, std::size_t outputs,
+             std::vector<Combine> how)
+    : part_(std::move(part)), slots_(std::move(slots)), outputs_(outputs), how_(std::move(how)) {}
 
 void Stage::compute(std::span<const Tensor* const> arguments, std::vector<Tensor>& result) {
   const std::size_t outputs = outputs_.size();

@@ -7,6 +7,7 @@
 
 #include "cinch/core/function.hpp"
 #include "cinch/core/shared.hpp"
+#include "cinch/train/parallel/parts.hpp"
 
 namespace cinch::parallel {
 
@@ -14,7 +15,7 @@ namespace cinch::parallel {
 class Stage {
  public:
   /// The function's outputs and then the new values of `slots` are the sums.
-  Stage(Function part, std::vector<Shared> slots, std::size_t outputs);
+  Stage(Function part, std::vector<Shared> slots, std::size_t outputs, std::vector<Combine> how);
 
   /// The part's sums, of the same dtypes and sizes for every part; what `result` has of these is
   /// written over. The arguments are, in this order: the part's rows of each tensor of the data,
@@ -22,12 +23,15 @@ class Stage {
   /// of rows; the part's first row and its number of rows; the states of random draws; the sums of
   /// the stages before.
   void compute(std::span<const Tensor* const> arguments, std::vector<Tensor>& result);
+  /// How each is put together with those of other parts.
+  const std::vector<Combine>& how() const { return how_; }
 
  private:
   Function part_;
   // Large sums are variables' new values, which are computed where they shall lie.
   std::vector<Shared> slots_;
   std::vector<Tensor> outputs_;
+  std::vector<Combine> how_;
 };
 
 /// A step whose results are, to rounding, those of the function it is made of.

@@ -19,8 +19,8 @@ Step::Step(const Function& step, const std::vector<const Tensor*>& data, std::in
                           ", or make minibatches larger (8 parts from 64 rows on)"));
   }
   for (const Stage& stage : step_.stages) {
-    (void)stage;
     adders_.emplace_back(ranks_);
+    adders_.back().combine_by(stage.how());
   }
   sums_.resize(adders_.size());
 }

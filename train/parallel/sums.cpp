@@ -17,18 +17,28 @@ std::size_t at(int rank) { return static_cast<std::size_t>(rank); }
 
 }  // namespace
 
-void add_elements(DType dtype, std::byte* a, const std::byte* b, std::size_t n) {
+void combine_elements(Combine how, DType dtype, std::byte* a, const std::byte* b, std::size_t n) {
   dispatch(dtype, [&]<class T> {
     T* to = reinterpret_cast<T*>(a);
     const T* from = reinterpret_cast<const T*>(b);
-    const std::size_t parts = (n + block - 1) / block;
-    const auto add = [&](std::int64_t part) {
-      const std::size_t begin = static_cast<std::size_t>(part) * block;
-      const std::size_t end = std::min(n, begin + block);
-      for (std::size_t i = begin; i < end; ++i) to[i] = static_cast<T>(to[i] + from[i]);
+    const auto each = [&](auto f) {
+      const auto one = [&](std::int64_t part) {
+        const std::size_t begin = static_cast<std::size_t>(part) * block;
+        const std::size_t end = std::min(n, begin + block);
+        for (std::size_t i = begin; i < end; ++i) to[i] = f(to[i], from[i]);
+      };
+      const std::size_t parts = (n + block - 1) / block;
+      if (parts == 1) return one(0);
+      running::share_work(static_cast<std::int64_t>(parts), one);
     };
-    if (parts == 1) return add(0);
-    running::share_work(static_cast<std::int64_t>(parts), add);
+    switch (how) {
+      case Combine::add:
+        return each([](T x, T y) { return static_cast<T>(x + y); });
+      case Combine::max:
+        return each([](T x, T y) { return x > y || x != x ? x : y; });
+      case Combine::min:
+        return each([](T x, T y) { return x < y || x != x ? x : y; });
+    }
   });
 }
 
@@ -79,9 +89,9 @@ void Sums::sum_own(const Part& compute, Piece piece, std::size_t depth,
   std::vector<Tensor> other = std::move(scratch_[depth]);
   sum_own(compute, {middle, piece.end}, depth + 1, other);
   for (std::size_t t = 0; t < result.size(); ++t) {
-    add_elements(result[t].dtype(), static_cast<std::byte*>(result[t].raw()),
-                 static_cast<const std::byte*>(other[t].raw()),
-                 static_cast<std::size_t>(result[t].size()));
+    combine_elements(how(t), result[t].dtype(), static_cast<std::byte*>(result[t].raw()),
+                     static_cast<const std::byte*>(other[t].raw()),
+                     static_cast<std::size_t>(result[t].size()));
   }
   scratch_[depth] = std::move(other);
 }
@@ -173,7 +183,8 @@ Sums::Slices Sums::sum_slices(std::int64_t begin, std::int64_t end) {
   for (std::size_t t = 0; t < like_.size(); ++t) {
     const std::size_t bytes = slice_begin(like_[t], own + 1) - slice_begin(like_[t], own);
     if (bytes > 0)
-      add_elements(like_[t].dtype(), left[t], right[t], bytes / size_of(like_[t].dtype()));
+      combine_elements(how(t), like_[t].dtype(), left[t], right[t],
+                       bytes / size_of(like_[t].dtype()));
   }
   return left;
 }

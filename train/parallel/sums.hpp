@@ -21,6 +21,8 @@ class Sums {
 
   /// Computes one part's tensors, of the same dtypes and sizes for all parts.
   using Part = std::function<void(std::int64_t part, std::vector<Tensor>& result)>;
+  /// Of each tensor; what `how` says nothing of is added.
+  void combine_by(std::vector<Combine> how) { how_ = std::move(how); }
   /// The sums over all parts, the same bits on every rank and for any number of them. `flag`, of
   /// this rank and from 0 to 255, becomes the largest of all.
   void add(std::int64_t parts, const Part& compute, std::vector<Tensor>& result, int& flag);
@@ -32,6 +34,7 @@ class Sums {
     std::int64_t begin, end;
   };
 
+  Combine how(std::size_t t) const { return t < how_.size() ? how_[t] : Combine::add; }
   void sum_own(const Part& compute, Piece piece, std::size_t depth, std::vector<Tensor>& result);
   std::vector<Piece> pieces_of(std::int64_t parts, int rank) const;
   void scatter();
@@ -44,9 +47,10 @@ class Sums {
 
   std::shared_ptr<Distribution> ranks_;
   std::int64_t parts_ = 0;
-  std::vector<std::vector<Piece>> pieces_;        // Of each rank: whole subtrees.
-  std::vector<std::vector<Tensor>> own_;          // Of each of this rank's pieces.
-  std::vector<std::vector<Tensor>> scratch_;      // By depth.
+  std::vector<std::vector<Piece>> pieces_;    // Of each rank: whole subtrees.
+  std::vector<std::vector<Tensor>> own_;      // Of each of this rank's pieces.
+  std::vector<std::vector<Tensor>> scratch_;  // By depth.
+  std::vector<Combine> how_;
   std::vector<Tensor> like_;                      // Dtypes and sizes.
   std::vector<std::vector<std::byte>> out_, in_;  // By rank.
 };
@@ -54,7 +58,7 @@ class Sums {
 /// `values`, `width` of them for each k, where rank k % ranks knows those of k: afterwards all do.
 void gather_values(Distribution& ranks, std::vector<double>& values, std::size_t width);
 
-/// a[i] += b[i] for n elements of a dtype.
-void add_elements(DType dtype, std::byte* a, const std::byte* b, std::size_t n);
+/// a[i] = a[i] + b[i], or the larger or smaller of both, NaN if either is, for n elements.
+void combine_elements(Combine how, DType dtype, std::byte* a, const std::byte* b, std::size_t n);
 
 }  // namespace cinch::parallel
