@@ -71,13 +71,7 @@ void Sums::add(std::int64_t parts, const Part& compute, std::vector<Tensor>& res
   }
   if (result.empty()) result = like_;
   scatter();
-  const Slices sums = sum_slices(0, parts);
-  for (std::size_t t = 0; t < result.size(); ++t) {
-    const std::size_t begin = slice_begin(like_[t], own);
-    const std::size_t bytes = slice_begin(like_[t], own + 1) - begin;
-    if (bytes > 0) std::memcpy(static_cast<std::byte*>(result[t].raw()) + begin, sums[t], bytes);
-  }
-  gather(result, flag);
+  gather(sum_slices(0, parts), result, flag);
 }
 
 void Sums::sum_own(const Part& compute, Piece piece, std::size_t depth,
@@ -137,29 +131,31 @@ Sums::Slices Sums::slices(std::byte* packed, int rank) const {
   return result;
 }
 
-/// Each rank gets, of each piece of each other rank, the slices that it adds up.
+/// Each rank gets, of each piece of each other rank, the slices that it adds up, from where they
+/// are.
 void Sums::scatter() {
   const int ranks = ranks_->ranks(), own = ranks_->rank();
-  out_.resize(at(ranks));
   in_.resize(at(ranks));
   std::vector<Distribution::Outgoing> out;
   std::vector<Distribution::Incoming> in;
   for (int k = 1; k < ranks; ++k) {
     const int r = (own + k) % ranks;
-    std::vector<std::byte>& to = out_[at(r)];
-    to.resize(pieces_[at(own)].size() * slice_bytes(r));
-    std::byte* next = to.data();
     for (std::size_t p = 0; p < pieces_[at(own)].size(); ++p) {
       for (const Tensor& t : own_[p]) {
         const std::size_t begin = slice_begin(t, r), end = slice_begin(t, r + 1);
         if (end > begin)
-          std::memcpy(next, static_cast<const std::byte*>(t.raw()) + begin, end - begin);
-        next += end - begin;
+          out.push_back({r, {static_cast<const std::byte*>(t.raw()) + begin, end - begin}});
       }
     }
     in_[at(r)].resize(pieces_[at(r)].size() * slice_bytes(own));
-    out.push_back({r, to});
-    in.push_back({r, in_[at(r)]});
+    std::byte* next = in_[at(r)].data();
+    for (std::size_t p = 0; p < pieces_[at(r)].size(); ++p) {
+      for (const Tensor& t : like_) {
+        const std::size_t bytes = slice_begin(t, own + 1) - slice_begin(t, own);
+        if (bytes > 0) in.push_back({r, {next, bytes}});
+        next += bytes;
+      }
+    }
   }
   ranks_->exchange(out, in);
 }
@@ -190,38 +186,34 @@ Sums::Slices Sums::sum_slices(std::int64_t begin, std::int64_t end) {
 }
 
 /// All slices of the sums, and a byte for the flag, from each rank to all.
-void Sums::gather(std::vector<Tensor>& result, int& flag) {
+void Sums::gather(const Slices& sums, std::vector<Tensor>& result, int& flag) {
   const int ranks = ranks_->ranks(), own = ranks_->rank();
-  std::vector<std::byte>& mine = out_[at(own)];
-  mine.resize(slice_bytes(own) + 1);
-  std::byte* next = mine.data();
-  for (const Tensor& t : result) {
-    const std::size_t begin = slice_begin(t, own), bytes = slice_begin(t, own + 1) - begin;
-    if (bytes > 0) std::memcpy(next, static_cast<const std::byte*>(t.raw()) + begin, bytes);
-    next += bytes;
-  }
-  *next = static_cast<std::byte>(flag);
+  const auto bytes_of = [&](const Tensor& t, int r) {
+    return slice_begin(t, r + 1) - slice_begin(t, r);
+  };
+  const auto place = [&](Tensor& t, int r) {
+    return static_cast<std::byte*>(t.raw()) + slice_begin(t, r);
+  };
+  std::vector<std::byte> flags(at(ranks), static_cast<std::byte>(flag));
   std::vector<Distribution::Outgoing> out;
   std::vector<Distribution::Incoming> in;
   for (int k = 1; k < ranks; ++k) {
     const int r = (own + k) % ranks;
-    in_[at(r)].resize(slice_bytes(r) + 1);
-    out.push_back({r, mine});
-    in.push_back({r, in_[at(r)]});
+    for (std::size_t t = 0; t < result.size(); ++t) {
+      if (const std::size_t bytes = bytes_of(result[t], own); bytes > 0)
+        out.push_back({r, {sums[t], bytes}});
+      if (const std::size_t bytes = bytes_of(result[t], r); bytes > 0)
+        in.push_back({r, {place(result[t], r), bytes}});
+    }
+    out.push_back({r, {&flags[at(own)], 1}});
+    in.push_back({r, {&flags[at(r)], 1}});
   }
   ranks_->exchange(out, in);
-  for (int r = 0; r < ranks; ++r) {
-    if (r == own) continue;
-    std::byte* from = in_[at(r)].data();
-    flag = std::max(flag, std::to_integer<int>(from[slice_bytes(r)]));
-    const Slices theirs = slices(from, r);
-    for (std::size_t t = 0; t < result.size(); ++t) {
-      const std::size_t begin = slice_begin(result[t], r);
-      const std::size_t bytes = slice_begin(result[t], r + 1) - begin;
-      if (bytes > 0)
-        std::memcpy(static_cast<std::byte*>(result[t].raw()) + begin, theirs[t], bytes);
-    }
+  for (std::size_t t = 0; t < result.size(); ++t) {
+    if (const std::size_t bytes = bytes_of(result[t], own); bytes > 0)
+      std::memcpy(place(result[t], own), sums[t], bytes);
   }
+  for (const std::byte theirs : flags) flag = std::max(flag, std::to_integer<int>(theirs));
 }
 
 }  // namespace cinch::parallel

@@ -39,7 +39,7 @@ class Sums {
   std::vector<Piece> pieces_of(std::int64_t parts, int rank) const;
   void scatter();
   Slices sum_slices(std::int64_t begin, std::int64_t end);
-  void gather(std::vector<Tensor>& result, int& flag);
+  void gather(const Slices& sums, std::vector<Tensor>& result, int& flag);
 
   std::size_t slice_begin(const Tensor& t, int rank) const;
   std::size_t slice_bytes(int rank) const;
@@ -51,8 +51,8 @@ class Sums {
   std::vector<std::vector<Tensor>> own_;      // Of each of this rank's pieces.
   std::vector<std::vector<Tensor>> scratch_;  // By depth.
   std::vector<Combine> how_;
-  std::vector<Tensor> like_;                      // Dtypes and sizes.
-  std::vector<std::vector<std::byte>> out_, in_;  // By rank.
+  std::vector<Tensor> like_;                // Dtypes and sizes.
+  std::vector<std::vector<std::byte>> in_;  // By rank.
 };
 
 /// `values`, `width` of them for each k, where rank k % ranks knows those of k: afterwards all do.
