@@ -6,8 +6,11 @@
 // Kinds: contractive, denoising, variational, stacked, normalised. Options: epochs, batch, threads,
 // seed, rows, hidden; distribute=mpi, one or none; checkpoint=FILE, resume=0 or 1; limit, of mpi();
 // sleep, seconds that the rank `who` takes for each step; die, seconds after which it is killed;
-// halt, the step after which it is stopped, as by SIGSTOP; stop=1, early stopping; validate=0,
-// none; log=FILE, out=1, what train() shows; time=1, how long a step took.
+// disk, bytes that a file of its may have; halt, the step after which it is stopped, as by SIGSTOP;
+// stop=1, early stopping; validate=0, none; log=FILE, out=1, what train() shows; time=1, how long a
+// step took.
+#include <sys/resource.h>
+
 #include <chrono>
 #include <cinch/cinch.hpp>
 #include <cinch/mpi/mpi.hpp>
@@ -29,7 +32,8 @@ Settings settings_of(int argc, char** argv) {
                   {"rows", "200"},       {"hidden", "24"}, {"limit", "60"},   {"sleep", "0"},
                   {"distribute", "mpi"}, {"resume", "0"},  {"who", "-1"},     {"checkpoint", ""},
                   {"log", ""},           {"time", "0"},    {"validate", "1"}, {"die", "0"},
-                  {"halt", "0"},         {"out", "0"},     {"stop", "0"},     {"visible", "36"}};
+                  {"halt", "0"},         {"disk", "0"},    {"out", "0"},      {"stop", "0"},
+                  {"visible", "36"}};
   for (int k = 2; k < argc; ++k) {
     const std::string option = argv[k];
     const std::size_t equals = option.find('=');
@@ -97,6 +101,7 @@ TrainOptions options_of(const Settings& s, std::shared_ptr<Distribution> distrib
   o.log = s.at("log");
   o.resume = s.at("resume") == "1" ? Resume::if_present : Resume::never;
   o.out = s.at("out") == "1" ? stdout : nullptr;
+  o.after_interrupt = AfterInterrupt::end_program;
   o.distribute = std::move(distribution);
   const int rank = o.distribute ? o.distribute->rank() : 0;
   if (const double seconds = std::stod(s.at("sleep")); seconds > 0 && rank == whole(s, "who"))
@@ -183,6 +188,11 @@ int main(int argc, char** argv) try {
   const int rank = distribution ? distribution->rank() : 0;
   if (const double seconds = std::stod(s.at("die")); seconds > 0 && rank == whole(s, "who"))
     die_after(seconds);
+  if (const std::int64_t most = whole(s, "disk"); most > 0 && rank == whole(s, "who")) {
+    std::signal(SIGXFSZ, SIG_IGN);  // Then it is an error of write(), as where a disk is full.
+    const rlimit limit{static_cast<rlim_t>(most), static_cast<rlim_t>(most)};
+    setrlimit(RLIMIT_FSIZE, &limit);
+  }
   const Tensor data = images(whole(s, "rows"), whole(s, "visible"));
   const std::vector<Shared> trained = std::string(argv[1]) == "stacked"
                                           ? train_stack(data, s, distribution)

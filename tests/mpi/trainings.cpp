@@ -92,6 +92,43 @@ TEST_CASE("killed at any moment, a training goes on with other ranks to the same
   }
 }
 
+TEST_CASE("Ctrl-C is noticed by all ranks after the same step, and others go on from there") {
+  for (const Vendor& v : vendors()) {
+    CAPTURE(v.run);
+    const Scratch scratch;
+    const std::string what = "denoising epochs=60 checkpoint=" + scratch.path + "/run.npz";
+    const Ran expected = run_ranks(v, 1, "denoising epochs=60");
+    const Ran ended =
+        run_command("timeout -s INT 1.5 " + started(v, 3, what + " sleep=0.02 who=1"));
+    CAPTURE(ended.output);
+    CHECK(ended.status != 0);
+    CHECK_FALSE(contains(ended.output, "bits "));
+    CHECK(contains(contents(scratch.path + "/run.npz"), "training/counters"));
+    // Open MPI's mpirun does not wait for the ranks to end.
+    Ran resumed = run_ranks(v, 2, what + " resume=1");
+    for (int k = 0; k < 20 && contains(resumed.output, "is being written by another run"); ++k) {
+      run_command("sleep 0.5");
+      resumed = run_ranks(v, 2, what + " resume=1");
+    }
+    CHECK(resumed.status == 0);
+    CHECK(resumed.output == expected.output);
+  }
+}
+
+TEST_CASE("a disk that is full ends all ranks, and says so") {
+  for (const Vendor& v : vendors()) {
+    CAPTURE(v.run);
+    const Scratch scratch;
+    const Ran ran =
+        run_ranks(v, 3, "denoising disk=3000 who=0 checkpoint=" + scratch.path + "/run.npz");
+    CAPTURE(ran.output);
+    CHECK(ran.status != 0);
+    CHECK(contains(ran.output, "run.npz: "));
+    CHECK_FALSE(contains(ran.output, "bits "));
+    CHECK(contents(scratch.path + "/run.npz").empty());
+  }
+}
+
 TEST_CASE("rank 0 alone prints, logs and saves") {
   const Vendor v = vendors().front();
   const Scratch scratch;
