@@ -31,14 +31,27 @@ if(CINCH_MPICH_COMPILER AND CINCH_MPICH_RUN AND NOT MPI_CXX_LIBRARIES MATCHES "m
   string(APPEND mpi_vendors "|${CINCH_MPICH_RUN}|$<TARGET_FILE:mpi_program_mpich>")
 endif()
 
+# The program that the manual shows.
+set(page ${PROJECT_SOURCE_DIR}/docs/manual/machines.md)
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${page})
+file(READ ${page} text)
+if(NOT text MATCHES "```c\\+\\+\n([^`]+)```")
+  message(FATAL_ERROR "docs/manual/machines.md shows no program")
+endif()
+file(CONFIGURE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/mpi_page.cpp CONTENT "${CMAKE_MATCH_1}" @ONLY)
+add_executable(mpi_page ${CMAKE_CURRENT_BINARY_DIR}/mpi_page.cpp)
+target_link_libraries(mpi_page PRIVATE cinch::mpi cinch_warnings)
+target_compile_options(mpi_page PRIVATE ${program_options} -Wno-missing-field-initializers)
+
 add_executable(test_mpi mpi/trainings.cpp)
-target_compile_definitions(test_mpi PRIVATE CINCH_MPI_VENDORS="${mpi_vendors}")
+target_compile_definitions(test_mpi PRIVATE CINCH_MPI_VENDORS="${mpi_vendors}"
+                                            CINCH_MPI_PAGE="$<TARGET_FILE:mpi_page>")
 target_link_libraries(test_mpi PRIVATE cinch_inside cinch_test_main cinch_warnings)
 target_compile_options(test_mpi PRIVATE ${program_options})
 target_precompile_headers(test_mpi REUSE_FROM cinch_test_main)
 if(TARGET mpi_program_mpich)
   add_dependencies(test_mpi mpi_program_mpich)
 endif()
-add_dependencies(test_mpi mpi_program)
+add_dependencies(test_mpi mpi_program mpi_page)
 # One at a time: time limits are tested, and the machine is shared by all ranks.
 doctest_discover_tests(test_mpi TEST_PREFIX "mpi: " PROPERTIES COST 50 RUN_SERIAL TRUE TIMEOUT 170)

@@ -198,3 +198,20 @@ TEST_CASE("a launcher of another MPI is found out") {
     CHECK(contains(ran.output, "knows of one: start it by that MPI's mpirun"));
   }
 }
+
+TEST_CASE("the manual's program learns the same on one process and on four") {
+  std::string first;
+  for (const int ranks : {1, 4}) {
+    const Scratch scratch;
+    const Vendor v = vendors().front();
+    const Ran ran =
+        run_command("cd " + scratch.path + " && " + started({v.run, CINCH_MPI_PAGE}, ranks, ""));
+    CAPTURE(ran.output);
+    CHECK(ran.status == 0);
+    CHECK(contains(ran.output, "epoch 2  loss"));
+    const std::string learned = contents(scratch.path + "/W.npy");
+    CHECK(learned.size() > 4000);
+    CHECK((first.empty() || learned == first));
+    first = learned;
+  }
+}
