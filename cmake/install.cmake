@@ -11,6 +11,13 @@ install(TARGETS cinch cinch_dependencies EXPORT cinch-targets
 install(FILES cinch/cinch.hpp DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/cinch COMPONENT development)
 install(EXPORT cinch-targets NAMESPACE cinch:: DESTINATION ${cinch_package_dir} COMPONENT development)
 
+# The component mpi, where it is built: find_package(cinch COMPONENTS mpi), then link cinch::mpi.
+if(TARGET cinch_mpi)
+  install(TARGETS cinch_mpi EXPORT cinch-mpi-targets ARCHIVE COMPONENT development
+          FILE_SET HEADERS DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT development)
+  install(EXPORT cinch-mpi-targets NAMESPACE cinch:: DESTINATION ${cinch_package_dir} COMPONENT development)
+endif()
+
 configure_package_config_file(cmake/cinchConfig.cmake.in ${PROJECT_BINARY_DIR}/cinchConfig.cmake
                               INSTALL_DESTINATION ${cinch_package_dir} NO_SET_AND_CHECK_MACRO)
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/cinchConfigVersion.cmake COMPATIBILITY SameMinorVersion)

@@ -1,5 +1,5 @@
 # Includes point one way, between folders: core <- ops <- {optim, models}, core <- io, ops <- audit, {optim, io} <- train,
-# {audit, io} <- report, {ops, io} <- exchange, all of them <- cinch <- examples. A header directly in a folder is for users and includes such
+# {audit, io} <- report, {ops, io} <- exchange, train <- mpi, all of them but mpi <- cinch <- examples. A header directly in a folder is for users and includes such
 # headers only. Folders below are rooms, which include downwards: what is their own or stands in a room above theirs in the folder's README.
 # What a room's header declares lives in a namespace of its own, but for what users' headers name without showing it and
 # the ops that the engine applies.
@@ -13,11 +13,12 @@ set(models_may models ops core)
 set(io_may io core)
 set(audit_may audit ops core)
 set(train_may train optim io ops core)
+set(mpi_may mpi ${train_may})
 set(report_may report audit io ops core)
 set(exchange_may exchange io ops core)
 set(cinch_may cinch exchange report audit train models optim io ops core)
-set(examples_may ${cinch_may})
-set(library core ops audit optim models io train report exchange)
+set(examples_may ${cinch_may} mpi)
+set(library core ops audit optim models io train mpi report exchange)
 
 set(in_cinch core/compile/compiled.hpp core/compile/inspect.hpp core/graph/derivation.hpp core/graph/engine_ops.hpp
              core/graph/shared_state.hpp ops/linalg/fused_products.hpp)
@@ -45,7 +46,7 @@ endforeach()
 foreach(folder IN LISTS library ITEMS cinch examples)
   file(GLOB_RECURSE files RELATIVE ${root} ${root}/${folder}/*.hpp ${root}/${folder}/*.cpp ${root}/${folder}/*.inl)
   foreach(file IN LISTS files)
-    file(STRINGS ${root}/${file} lines REGEX "^[ \t]*#[ \t]*include[ \t]+[<\"](cinch|core|ops|audit|optim|models|io|train|report|exchange|tests|support|examples)/")
+    file(STRINGS ${root}/${file} lines REGEX "^[ \t]*#[ \t]*include[ \t]+[<\"](cinch|core|ops|audit|optim|models|io|train|mpi|report|exchange|tests|support|examples)/")
     set(room "")
     if(file MATCHES "^${folder}/([a-z]+)/")
       set(room ${CMAKE_MATCH_1})

@@ -1,7 +1,7 @@
 # Each of the library's files is in the table of its folder's README, once. Usage: cmake -P tests/tables.cmake
 cmake_minimum_required(VERSION 3.25)
 get_filename_component(root ${CMAKE_CURRENT_LIST_DIR}/.. ABSOLUTE)
-foreach(folder core ops audit optim models io train report exchange)
+foreach(folder core ops audit optim models io train mpi report exchange)
   file(STRINGS ${root}/${folder}/README.md rows REGEX "^\\|")
   set(named "")
   foreach(row IN LISTS rows)

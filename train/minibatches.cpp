@@ -27,8 +27,8 @@ Minibatches::Minibatches(std::string what, std::vector<const Tensor*> data, std:
 Minibatches::Minibatches(std::string what, std::int64_t rows, std::int64_t size, bool drop_last)
     : rows_(rows), size_(size) {
   count_minibatches(what, drop_last);
-  full_.tensors.emplace_back(DType::int64, Shape{});
-  full_.pointers.push_back(&full_.tensors[0]);
+  number_.tensors.emplace_back(DType::int64, Shape{});
+  number_.pointers.push_back(&number_.tensors[0]);
 }
 
 Minibatches::Minibatches(std::string what, std::vector<const Shards*> data, std::int64_t size,
@@ -56,7 +56,7 @@ std::pair<std::int64_t, std::int64_t> Minibatches::blocks() const {
 }
 
 Minibatches::Buffer& Minibatches::buffer_for(std::int64_t rows) {
-  Buffer& buffer = rows == size_ ? full_ : last_;
+  Buffer& buffer = buffers_[rows];
   if (!buffer.tensors.empty()) return buffer;
   const auto add = [&](DType dtype, Shape shape) {
     buffer.tensors.emplace_back(dtype, std::move(shape));
@@ -85,17 +85,28 @@ void Minibatches::count_minibatches(const std::string& what, bool drop_last) {
 
 std::span<const Tensor* const> Minibatches::get(std::int64_t k,
                                                 std::span<const std::int64_t> order) {
+  return part(k, 0, rows_of(k), order);
+}
+
+std::span<const Tensor* const> Minibatches::part(std::int64_t k, std::int64_t first,
+                                                 std::int64_t count,
+                                                 std::span<const std::int64_t> order) {
   if (data_.empty() && !shards_) {
-    full_.tensors[0].data<std::int64_t>()[0] = k;
-    return full_.pointers;
+    number_.tensors[0].data<std::int64_t>()[0] = k;
+    return number_.pointers;
   }
-  const std::int64_t rows = rows_of(k);
-  Buffer& buffer = buffer_for(rows);
+  Buffer& buffer = buffer_for(count);
+  fill(buffer, k * size_ + first, count, order);
+  return buffer.pointers;
+}
+
+void Minibatches::fill(Buffer& buffer, std::int64_t first_row, std::int64_t rows,
+                       std::span<const std::int64_t> order) const {
   if (shards_) {
-    shards_->read(k * size_, rows, buffer.tensors);
-    return buffer.pointers;
+    shards_->read(first_row, rows, buffer.tensors);
+    return;
   }
-  const auto first = static_cast<std::size_t>(k * size_), count = static_cast<std::size_t>(rows);
+  const auto first = static_cast<std::size_t>(first_row), count = static_cast<std::size_t>(rows);
   for (std::size_t t = 0; t < data_.size(); ++t) {
     const std::size_t row = data_[t]->bytes() / static_cast<std::size_t>(rows_);
     const auto* from = static_cast<const std::byte*>(data_[t]->raw());
@@ -107,7 +118,6 @@ std::span<const Tensor* const> Minibatches::get(std::int64_t k,
     for (std::size_t i = 0; i < count; ++i)
       std::memcpy(to + i * row, from + static_cast<std::size_t>(order[first + i]) * row, row);
   }
-  return buffer.pointers;
 }
 
 namespace {

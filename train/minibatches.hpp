@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -57,6 +58,10 @@ class Minibatches {
   /// rows that it names there. Valid until the next call; what has been called for before is not
   /// allocated again.
   std::span<const Tensor* const> get(std::int64_t k, std::span<const std::int64_t> order = {});
+  /// `count` rows of minibatch k from its row `first` on; no other rows are read. Without data the
+  /// number k. Valid until the next call with this count.
+  std::span<const Tensor* const> part(std::int64_t k, std::int64_t first, std::int64_t count,
+                                      std::span<const std::int64_t> order = {});
 
  private:
   struct Buffer {
@@ -66,11 +71,15 @@ class Minibatches {
 
   void count_minibatches(const std::string& what, bool drop_last);
   Buffer& buffer_for(std::int64_t rows);
+  /// Rows at places [first, first + count) of the order.
+  void fill(Buffer& buffer, std::int64_t first, std::int64_t count,
+            std::span<const std::int64_t> order) const;
 
   std::vector<const Tensor*> data_;  ///< Empty: minibatches are numbers, or rows of shards.
   std::unique_ptr<training::ShardRows> shards_;
   std::int64_t rows_ = 0, size_, count_ = 0;
-  Buffer full_, last_;
+  Buffer number_;                           ///< Without data.
+  std::map<std::int64_t, Buffer> buffers_;  ///< By their numbers of rows.
 };
 
 /// The means over the rows of `data` of f's outputs: scalars that are means over the rows f is

@@ -1,10 +1,8 @@
 #include "cinch/train/train.hpp"
 
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <cmath>
-#include <cstring>
 #include <filesystem>
 #include <functional>
 #include <limits>
@@ -13,14 +11,16 @@
 #include <utility>
 
 #include "cinch/core/compile/inspect.hpp"
-#include "cinch/core/refusal.hpp"
 #include "cinch/io/csv.hpp"
 #include "cinch/io/file.hpp"
 #include "cinch/io/jsonl.hpp"
 #include "cinch/io/tensorboard.hpp"
 #include "cinch/train/checks/not_finite.hpp"
+#include "cinch/train/checks/settings.hpp"
 #include "cinch/train/checks/suspects.hpp"
 #include "cinch/train/minibatches.hpp"
+#include "cinch/train/parallel/agreement.hpp"
+#include "cinch/train/parallel/step.hpp"
 #include "cinch/train/progress.hpp"
 
 namespace cinch {
@@ -30,149 +30,6 @@ namespace {
 constexpr double nan_value = std::numeric_limits<double>::quiet_NaN();
 /// Steps after which values are copied: as many are made again to find the one that went wrong.
 constexpr std::int64_t snapshot_interval = 64;
-
-void require_positive(const char* what, std::int64_t value, std::int64_t least = 1) {
-  if (value < least)
-    throw ValueError(text("train: ", what, " must be at least ", least, ", got ", value));
-}
-
-/// Throws TypeError where the inputs are not as many as the tensors, or there is no output.
-void require_fitting(const char* which, const Function& f, std::size_t tensors) {
-  const compiling::Program& program = Inspect::program(f);
-  if (program.inputs.size() != tensors) {
-    std::string names;
-    for (const Expr& input : program.inputs) names += (names.empty() ? "" : ", ") + describe(input);
-    throw TypeError(text("train: ", which, " takes ", program.inputs.size(), " inputs (", names,
-                         "), its data are ", tensors, " tensors"));
-  }
-  if (program.output_count == 0)
-    throw TypeError(text("train: ", which, " has no outputs; the first must be the loss"));
-  for (std::size_t k = 0; k < program.output_count; ++k) {
-    const Expr& output = program.written[k];
-    if (output.rank() != 0)
-      refuse("train",
-             text("output ", k, " of ", which, " must be a scalar, got ", output.type(), "  ",
-                  describe(output), "\n  Take its mean() over the examples."),
-             output->where);
-  }
-}
-
-/// Variables that the functions change, and more, each once.
-std::vector<Shared> all_variables(const TrainOptions& o) {
-  std::vector<Shared> result;
-  const auto add = [&](const std::vector<Shared>& more) {
-    for (const Shared& variable : more) {
-      if (std::ranges::find(result, variable) == result.end()) result.push_back(variable);
-    }
-  };
-  add(Inspect::program(o.step).targets);
-  if (o.validate) add(Inspect::program(o.validate).targets);
-  add(o.params);
-  add(o.also);
-  return result;
-}
-
-/// "loss", "output 1", ... where the user gave no names.
-std::vector<std::string> output_names(const TrainOptions& o) {
-  const std::size_t count = Inspect::program(o.step).output_count;
-  if (!o.names.empty() && o.names.size() != count)
-    throw ValueError(text("train: ", o.names.size(), " names for ", count, " outputs"));
-  if (!o.names.empty()) return o.names;
-  std::vector<std::string> result;
-  for (std::size_t k = 0; k < count; ++k) result.push_back(k == 0 ? "loss" : text("output ", k));
-  return result;
-}
-
-/// The step of data that it holds itself takes a number.
-void require_number(const TrainOptions& o) {
-  require_fitting("the step, which has no data but `rows`,", o.step, 1);
-  const Expr& number = Inspect::program(o.step).inputs[0];
-  if (number.dtype() != DType::int64 || number.rank() != 0)
-    throw TypeError(
-        text("train: without data, the step's input is the number of the minibatch, an "
-             "int64 scalar, got ",
-             text(number.type()), "  ", describe(number)));
-  if (o.shuffle) throw ValueError("train: shuffle needs data: the step's own are in its hands");
-}
-
-void require_settings(const TrainOptions& o) {
-  require_positive("epochs", o.epochs, 0);
-  require_positive("checkpoint_every", o.checkpoint_every);
-  require_positive("validation_frequency", o.validation_frequency, 0);
-  require_positive("validation_batch", o.validation_batch, 0);
-  if (o.rows != 0 && !o.data.empty()) throw ValueError("train: give data or rows, not both");
-  if (o.rows != 0 && !o.shards.empty()) throw ValueError("train: give shards or rows, not both");
-  if (!o.data.empty() && !o.shards.empty())
-    throw ValueError("train: give data or shards, not both");
-  if (!o.validation_data.empty() && !o.validation_shards.empty())
-    throw ValueError("train: give validation_data or validation_shards, not both");
-  if (o.rows != 0) {
-    require_number(o);
-  } else {
-    require_fitting("the step", o.step, o.data.size() + o.shards.size());
-  }
-  checks::require_updates(o.step);
-  const std::size_t validation = o.validation_data.size() + o.validation_shards.size();
-  if (!o.validate != (validation == 0))
-    throw ValueError("train: validate and validation_data belong together: one of them is missing");
-  if (o.validate) {
-    require_fitting("the validation", o.validate, validation);
-    checks::require_no_training(o.validate, o.step, o.params);
-  }
-  const std::size_t validated = o.validate ? Inspect::program(o.validate).output_count : 0;
-  if (!o.validation_names.empty() && o.validation_names.size() != validated)
-    throw ValueError(text("train: ", o.validation_names.size(), " names for ", validated,
-                          " outputs of the validation"));
-  if (o.early_stopping) {
-    if (!o.validate)
-      throw ValueError("train: early stopping needs validation: give validate and validation_data");
-    require_valid(*o.early_stopping);
-  }
-  if (o.restore_best && (o.params.empty() || !o.validate))
-    throw ValueError("train: restore_best needs params and validation");
-  if (!o.checkpoint.empty()) {
-    for (const Shared& variable : all_variables(o)) {
-      if (variable.dtype() == DType::bfloat16)
-        throw TypeError("train: a checkpoint holds no bfloat16, of which " + describe(variable) +
-                        " is: store it as float16 or float32");
-    }
-  }
-  if (o.resume != Resume::never && o.checkpoint.empty())
-    throw ValueError("train: resume needs the path of a checkpoint");
-  if (!o.log.empty() && !o.checkpoint.empty() &&
-      std::filesystem::weakly_canonical(o.log) == std::filesystem::weakly_canonical(o.checkpoint))
-    throw ValueError("train: log and checkpoint are one file, " + o.log + ": give each its own");
-  if (!o.checkpoint.empty()) AtomicFile(o.checkpoint);  // That it can be written; it is not.
-  if (o.rate.has_value() && o.rate.rank() != 0)
-    throw TypeError("train: rate must be a scalar, got " + text(o.rate.type()));
-}
-
-/// A number that other data have another of. Order, shapes and every bit count.
-std::int64_t fingerprint(std::span<const Tensor* const> data) {
-  std::array<std::uint64_t, 4> sums = {1, 2, 3, 4};
-  const auto mix = [](std::uint64_t& sum, std::uint64_t word) {
-    sum = (sum ^ word) * 0x9E3779B97F4A7C15u;
-    sum ^= sum >> 29;
-  };
-  for (const Tensor* tensor : data) {
-    mix(sums[0], static_cast<std::uint64_t>(tensor->dtype()));
-    for (const std::int64_t size : tensor->shape()) mix(sums[0], static_cast<std::uint64_t>(size));
-    const auto* bytes = static_cast<const std::byte*>(tensor->raw());
-    const std::size_t size = tensor->bytes();
-    constexpr std::size_t block = sizeof sums;  // A word for each sum, so that they do not wait.
-    std::array<std::uint64_t, 4> words{};
-    std::size_t at = 0;
-    for (; at + block <= size; at += block) {
-      std::memcpy(words.data(), bytes + at, block);
-      for (std::size_t k = 0; k < sums.size(); ++k) mix(sums[k], words[k]);
-    }
-    words = {};
-    std::memcpy(words.data(), bytes + at, size - at);
-    for (std::size_t k = 0; k < sums.size(); ++k) mix(sums[k], words[k]);
-  }
-  for (std::size_t k = 1; k < sums.size(); ++k) mix(sums[0], sums[k]);
-  return static_cast<std::int64_t>(sums[0] >> 1);
-}
 
 Minibatches minibatches(const TrainOptions& o) {
   if (o.rows != 0) return {"train", o.rows, o.batch, o.drop_last};
@@ -194,7 +51,9 @@ class Run {
  private:
   void begin_epoch();
   bool next_step();
+  void make_step(std::int64_t rows);
   void validate();
+  std::vector<double> validation_sums();
   void end_epoch();
   void save();
   void require_finite(std::int64_t made);
@@ -204,11 +63,14 @@ class Run {
   std::vector<double> means() const;
   [[noreturn]] void explain(std::int64_t made);
   std::string interrupted_text() const;
+  void agree();
+  bool is_first() const { return !o_.distribute || o_.distribute->rank() == 0; }
+  bool interrupted() const { return parallel_ ? signal_ != 0 : interruption_->asked(); }
   bool patience_is_out() const {
     return o_.early_stopping && state_.patience.steps <= static_cast<double>(state_.step - 1);
   }
 
-  const TrainOptions& o_;
+  const TrainOptions o_;
   std::vector<std::string> names_;
   std::vector<std::string> validation_names_;
   Minibatches data_;
@@ -227,16 +89,19 @@ class Run {
   std::unique_ptr<Progress> progress_;
   double seconds_before_ = 0;
   std::vector<Tensor> outputs_;
+  std::unique_ptr<parallel::Step> parallel_;  // Null where nobody else takes part.
+  std::optional<Interruption> interruption_;
+  int signal_ = 0;  // That any rank has got.
 };
 
 Run::Run(const TrainOptions& options)
-    : o_((require_settings(options), options)),
-      names_(output_names(o_)),
+    : o_((checks::require_settings(options), options)),
+      names_(checks::output_names(o_)),
       data_(minibatches(o_)),
-      variables_(named(all_variables(o_))),
+      variables_(named(checks::all_variables(o_))),
       params_(named(o_.params)),
       random_(o_.shuffle.value_or(0)),
-      snapshot_(all_variables(o_)) {
+      snapshot_(checks::all_variables(o_)) {
   frequency_ = o_.validation_frequency;
   if (o_.validate) {
     validation_ = std::make_unique<Minibatches>(validation_minibatches(o_));
@@ -253,6 +118,15 @@ Run::Run(const TrainOptions& options)
           static_cast<std::int64_t>(std::min(o_.early_stopping->patience / 2, 1e15)), 1,
           frequency_);
   }
+  if (o_.distribute) {
+    std::vector<const Tensor*> row;  // Of each tensor of the data.
+    if (o_.rows == 0) {
+      const std::span<const Tensor* const> first = data_.part(0, 0, 1);
+      row.assign(first.begin(), first.end());
+    }
+    parallel_ = std::make_unique<parallel::Step>(o_.step, row, std::min(o_.batch, data_.rows()),
+                                                 o_.distribute);
+  }
   if (o_.rate.has_value()) rate_ = function({.outputs = {o_.rate}, .name = "rate"});
   setup_ = {{"rows", data_.rows()},
             {"batch", o_.batch},
@@ -261,10 +135,10 @@ Run::Run(const TrainOptions& options)
             {"seed", o_.shuffle.value_or(0)},
             {"outputs", static_cast<std::int64_t>(names_.size())},
             {"validation_outputs", static_cast<std::int64_t>(validation_names_.size())}};
-  if (!o_.checkpoint.empty()) {
+  if (!o_.checkpoint.empty() || o_.distribute) {
     std::vector<const Tensor*> data = o_.data;
     data.insert(data.end(), o_.validation_data.begin(), o_.validation_data.end());
-    setup_.emplace_back("hash of the data", fingerprint(data));
+    setup_.emplace_back("hash of the data", checks::fingerprint(data));
     std::vector<const Shards*> shards = o_.shards;
     shards.insert(shards.end(), o_.validation_shards.begin(), o_.validation_shards.end());
     for (std::size_t k = 0; k < shards.size(); ++k)
@@ -276,7 +150,7 @@ Run::Run(const TrainOptions& options)
     }
   }
 
-  if (!o_.checkpoint.empty()) lock_ = std::make_unique<FileLock>(o_.checkpoint);
+  if (!o_.checkpoint.empty() && is_first()) lock_ = std::make_unique<FileLock>(o_.checkpoint);
   const bool present = o_.resume != Resume::never && std::filesystem::exists(o_.checkpoint);
   const bool resumed = o_.resume == Resume::always || present;
   if (resumed) {
@@ -288,6 +162,7 @@ Run::Run(const TrainOptions& options)
     state_.random = random_.state();
     if (o_.early_stopping) state_.patience.steps = o_.early_stopping->patience;
   }
+  if (o_.distribute) agree();
   snapshot_.take();
   seconds_before_ = state_.seconds;
   open_logs();
@@ -304,6 +179,23 @@ Run::Run(const TrainOptions& options)
     }
   }
   progress_ = std::make_unique<Progress>(o_.out, o_.epochs * data_.count(), state_.step);
+}
+
+/// Before anything is written, or waited for.
+void Run::agree() {
+  parallel::Description mine = parallel::description_of(o_.step, checks::all_variables(o_));
+  for (const auto& [name, value] : setup_) mine.emplace_back(name, text(value));
+  mine.emplace_back("epochs", text(o_.epochs));
+  mine.emplace_back("validation frequency", text(frequency_));
+  mine.emplace_back("checkpoint", o_.checkpoint.empty() ? "none" : o_.checkpoint);
+  mine.emplace_back("checkpoint_every", text(o_.checkpoint_every));
+  mine.emplace_back("early stopping", o_.early_stopping
+                                          ? text(o_.early_stopping->patience, ", ",
+                                                 o_.early_stopping->patience_increase, ", ",
+                                                 o_.early_stopping->improvement_threshold)
+                                          : "none");
+  mine.emplace_back("epochs and steps made before", text(state_.epoch, ", ", state_.step));
+  parallel::require_agreement(*o_.distribute, mine);
 }
 
 /// With what a resumed training has behind it.
@@ -388,11 +280,20 @@ void Run::require_finite(std::int64_t made) {
   if (!snapshot_.spoiled().empty()) explain(made);
 }
 
+void Run::make_step(std::int64_t rows) {
+  if (!parallel_) return o_.step.call(data_.get(state_.batch, order_), outputs_);
+  signal_ = interruption_->signal();
+  const auto part = [this](std::int64_t first, std::int64_t count) {
+    return data_.part(state_.batch, first, count, order_);
+  };
+  parallel_->make(rows, part, outputs_, signal_);
+}
+
 /// False where patience is out.
 bool Run::next_step() {
-  o_.step.call(data_.get(state_.batch, order_), outputs_);
-  if (!checks::are_finite(outputs_)) explain(state_.batch + 1);
   const std::int64_t rows = data_.rows_of(state_.batch);
+  make_step(rows);
+  if (!checks::are_finite(outputs_)) explain(state_.batch + 1);
   for (std::size_t k = 0; k < outputs_.size(); ++k)
     state_.sums[k] += outputs_[k].item() * static_cast<double>(rows);
   state_.weight += static_cast<double>(rows);
@@ -415,23 +316,42 @@ bool Run::next_step() {
   return !patience_is_out();
 }
 
-void Run::validate() {
-  snapshot_.take();  // Validation may draw random numbers.
-  std::vector<double> sums(validation_names_.size(), 0);
+/// Of each output, the sum over minibatches of its value times their rows. Several processes share
+/// the minibatches, unless one leads to the next, as draws do, and add up in their order.
+std::vector<double> Run::validation_sums() {
+  const std::size_t count = validation_names_.size();
+  const bool shared = parallel_ && Inspect::program(o_.validate).targets.empty();
+  const std::int64_t ranks = shared ? o_.distribute->ranks() : 1;
+  const std::int64_t own = shared ? o_.distribute->rank() : 0;
+  std::vector<double> values(static_cast<std::size_t>(validation_->count()) * count);
   std::vector<Tensor> outputs;
-  for (std::int64_t k = 0; k < validation_->count(); ++k) {
+  for (std::int64_t k = own; k < validation_->count(); k += ranks) {
     o_.validate.call(validation_->get(k), outputs);
     if (!checks::are_finite(outputs)) {
       explain_not_finite(
-          o_.validate, 0, k + 1, [this](std::int64_t j) { return validation_->get(j); }, snapshot_,
+          o_.validate, shared ? k : 0, k + 1,
+          [this](std::int64_t j) { return validation_->get(j); }, snapshot_,
           [this](std::int64_t j) {
             return text("train: stopped in epoch ", state_.epoch, ", validation after step ",
                         state_.step, ", minibatch ", j, " (of ", validation_->count(), ")");
           });
     }
-    for (std::size_t i = 0; i < outputs.size(); ++i)
-      sums[i] += outputs[i].item() * static_cast<double>(validation_->rows_of(k));
+    for (std::size_t i = 0; i < count; ++i)
+      values[static_cast<std::size_t>(k) * count + i] = outputs[i].item();
   }
+  if (ranks > 1) parallel::gather_values(*o_.distribute, values, count);
+  std::vector<double> sums(count, 0);
+  for (std::int64_t k = 0; k < validation_->count(); ++k) {
+    for (std::size_t i = 0; i < count; ++i)
+      sums[i] += values[static_cast<std::size_t>(k) * count + i] *
+                 static_cast<double>(validation_->rows_of(k));
+  }
+  return sums;
+}
+
+void Run::validate() {
+  snapshot_.take();  // Validation may draw random numbers.
+  std::vector<double> sums = validation_sums();
   for (double& sum : sums) sum /= static_cast<double>(validation_->rows());
   state_.validation = sums;
   const EarlyStopping* stopping = o_.early_stopping ? &*o_.early_stopping : nullptr;
@@ -466,7 +386,7 @@ void Run::end_epoch() {
 }
 
 void Run::save() {
-  if (o_.checkpoint.empty()) return;
+  if (o_.checkpoint.empty() || !is_first()) return;
   state_.seconds = seconds_before_ + progress_->elapsed();
   write_state(o_.checkpoint, setup_, state_, variables_, params_);
 }
@@ -483,14 +403,14 @@ std::string Run::interrupted_text() const {
 
 TrainResult Run::go() {
   using Stopped = TrainResult::Stopped;
-  auto interruption = std::make_optional<Interruption>();
-  bool interrupted = false, saved = false;
-  while (state_.epoch < o_.epochs && !state_.stopped_early && !interrupted) {
+  interruption_.emplace();
+  bool stops = false, saved = false;
+  while (state_.epoch < o_.epochs && !state_.stopped_early && !stops) {
     begin_epoch();
     saved = false;
-    while (state_.batch < data_.count() && !state_.stopped_early && !interrupted) {
+    while (state_.batch < data_.count() && !state_.stopped_early && !stops) {
       state_.stopped_early = !next_step();
-      interrupted = interruption->asked();
+      stops = interrupted();
     }
     require_finite(state_.batch);  // Before anything is saved.
     if (state_.batch < data_.count() && !state_.stopped_early) break;
@@ -499,14 +419,24 @@ TrainResult Run::go() {
       save();
       saved = true;
     }
-    interrupted = interrupted || interruption->asked();
+    stops = stops || interrupted();
   }
   progress_->clear();
   if (!saved) save();
-  const int signal = interruption->signal();
-  interruption.reset();
-  if (state_.epoch < o_.epochs && !state_.stopped_early)
-    end_interrupted(signal, o_.after_interrupt, o_.out, interrupted_text());
+  const bool unfinished = state_.epoch < o_.epochs && !state_.stopped_early;
+  std::FILE* out = o_.out;
+  if (parallel_) {
+    if (unfinished && out) {
+      std::fprintf(out, "%s\n", interrupted_text().c_str());
+      std::fflush(out);
+      out = nullptr;
+    }
+    // Nobody ends before all is said and saved: whoever started the processes then ends the others.
+    all_gathered(*o_.distribute, "saved");
+  }
+  const int signal = parallel_ ? signal_ : interruption_->signal();
+  interruption_.reset();
+  if (unfinished) end_interrupted(signal, o_.after_interrupt, out, interrupted_text());
   if (o_.restore_best) {
     for (std::size_t k = 0; k < state_.best.size(); ++k) {
       Shared param = params_[k].second;
@@ -519,8 +449,30 @@ TrainResult Run::go() {
   return {how, std::move(state_)};
 }
 
+/// What rank 0 alone does: it shows, logs and saves.
+TrainOptions of_rank(TrainOptions o) {
+  if (o.after_interrupt == AfterInterrupt::as_shown)
+    o.after_interrupt = o.out ? AfterInterrupt::end_program : AfterInterrupt::give_back;
+  if (o.distribute->rank() == 0) return o;
+  o.out = nullptr;
+  o.log.clear();
+  o.tensorboard.clear();
+  return o;
+}
+
 }  // namespace
 
-TrainResult train(const TrainOptions& options) { return Run(options).go(); }
+TrainResult train(const TrainOptions& options) {
+  if (!options.distribute) {
+    parallel::require_alone();
+    return Run(options).go();
+  }
+  try {
+    return Run(of_rank(options)).go();
+  } catch (const std::exception& error) {
+    options.distribute->fail(error.what());
+    throw;
+  }
+}
 
 }  // namespace cinch

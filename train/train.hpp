@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -13,6 +14,7 @@
 #include "cinch/core/interruption.hpp"
 #include "cinch/core/visibility.hpp"
 #include "cinch/io/shards.hpp"
+#include "cinch/train/distribution.hpp"
 #include "cinch/train/early_stopping.hpp"
 #include "cinch/train/state.hpp"
 
@@ -76,6 +78,10 @@ struct TrainOptions {
   std::FILE* out = stdout;  ///< For progress and a line an epoch; null: nothing.
   AfterInterrupt after_interrupt = AfterInterrupt::as_shown;
 
+  /// Several processes train together: mpi(), of the component cinch::mpi. Each computes parts of
+  /// every minibatch; the first one shows, logs and saves, and callbacks run on all. Null: alone.
+  std::shared_ptr<Distribution> distribute = {};
+
   std::function<void(const StepReport&)> after_step = {};    ///< May not change variables.
   std::function<void(const EpochReport&)> after_epoch = {};  ///< May: a rate, say, if in `also`.
 };
@@ -106,6 +112,14 @@ struct TrainResult {
 /// written, targets of a cross-entropy outside [0, 1] in the first minibatch (ValueError). A
 /// variable that is left alone beside one that is trained, a bias beside its weights, may be meant:
 /// a line on `out` says so.
+///
+/// With .distribute a minibatch is cut into parts, whose number depends on its size alone, and sums
+/// over rows are added along a fixed tree: variables end with the same bits for any number of
+/// processes, of which each ends where one does: with an Error that names the one that stopped. A
+/// checkpoint goes on with any number of them. Throws TypeError, with the user's line, where a
+/// step's rows mix in another way than by sums and means over them; ValueError where there are more
+/// processes than parts, or where processes were started together, by mpirun, and nothing here
+/// tells them of each other; Error where they differ in program, settings, data or variables.
 TrainResult train(const TrainOptions& options);
 
 }  // namespace cinch

@@ -380,6 +380,7 @@ void Function::set_profiling(bool on) const {
 }
 
 const compiling::Program& Inspect::program(const Function& f) { return f.compiled().program; }
+const FunctionSpec& Inspect::spec(const Function& f) { return f.compiled().spec; }
 
 std::vector<compiling::PlanRecord> Inspect::plans(const Function& f) {
   const Function::Compiled& compiled = f.compiled();

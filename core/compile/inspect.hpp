@@ -28,6 +28,8 @@ namespace cinch {
 /// A look at what users do not see.
 struct Inspect {
   static const compiling::Program& program(const Function& f);
+  /// As it was given to function().
+  static const FunctionSpec& spec(const Function& f);
   /// The plans that are kept, most recently used first.
   static std::vector<compiling::PlanRecord> plans(const Function& f);
   /// The plan used last, made again with a log of how; null before the first call.

@@ -123,6 +123,10 @@ class Separation {
   /// Where they stand in y. Only where nothing mixes.
   Place in_result() const { return place(y_); }
   Place place(const Expr& root) const;
+  /// Of a node that was followed; `axis` >= 0.
+  const Count& size(const Expr& node, std::int64_t axis) const {
+    return sizes_.at(node.get())[static_cast<std::size_t>(axis)];
+  }
 
  private:
   friend class Flow;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <numbers>
 #include <xtensor/xarray.hpp>
@@ -52,16 +53,23 @@ Type random_type(Args x, const Attrs& attrs) {
   return {attrs.dtype, records::dims_of(x.subspan(1))};
 }
 
+/// Which of the draw's numbers is the first: the state's fourth, or 0. A part of a draw, rows from
+/// one on, so has the numbers that it has in the whole.
+std::int64_t first_number(const std::int64_t* state, std::int64_t words) {
+  return words > 3 ? state[3] : 0;
+}
+
 /// Element by element, each from its own counter, through an xtensor container.
 template <bool Normal>
 Tensor random_reference(Values in, const Attrs& attrs) {
   Tensor result(attrs.dtype, records::shape_of(in.subspan(1)));
   const std::int64_t* state = in[0]->data<std::int64_t>().data();
+  const auto first = static_cast<std::uint64_t>(first_number(state, in[0]->size()));
   return dispatch_float(attrs.dtype, [&]<class T> {
     xt::xarray<T> values = xt::zeros<T>({static_cast<std::size_t>(result.size())});
     for (std::size_t i = 0; i < values.size(); ++i) {
-      const simd::WordPair words = bits(state, i / 2);
-      values(i) = (Normal ? normal_pair<T>(words) : uniform_pair<T>(words))[i % 2];
+      const simd::WordPair words = bits(state, (first + i) / 2);
+      values(i) = (Normal ? normal_pair<T>(words) : uniform_pair<T>(words))[(first + i) % 2];
     }
     std::copy(values.begin(), values.end(), result.data<T>().begin());
     return result;
@@ -72,15 +80,22 @@ template <bool Normal>
 void random_kernel(std::span<const Operand> in, const Operand& out, const Attrs&) {
   const simd::RandomKernels& table = simd::kernels().random;
   const auto fill = (Normal ? table.normal : table.uniform)[out.dtype == DType::float64];
-  const std::int64_t n = out.size();
   const auto width = static_cast<std::int64_t>(size_of(out.dtype));
+  const auto* state = in[0].as<std::int64_t>();
+  std::int64_t first = first_number(state, in[0].size()), n = out.size();
+  auto* to = out.as<std::byte>();
+  if (first % 2 != 0 && n > 0) {  // The second of a pair stands alone.
+    alignas(double) std::byte pair[2 * sizeof(double)];
+    fill(state, first / 2, pair, 2);
+    std::memcpy(to, pair + width, static_cast<std::size_t>(width));
+    to += width, ++first, --n;
+  }
   const std::int64_t unit = 128, units = (n + unit - 1) / unit;
   const std::int64_t parts = running::parts_for(
       static_cast<double>(n) * (Normal ? running::cost::normal : running::cost::uniform), units);
   running::share_work(parts, [&](std::int64_t part) {
     const running::Span own = running::part_of(n, unit, parts, part);
-    fill(in[0].as<std::int64_t>(), own.begin / 2, out.as<std::byte>() + own.begin * width,
-         own.end - own.begin);
+    fill(state, (first + own.begin) / 2, to + own.begin * width, own.end - own.begin);
   });
 }
 

@@ -432,3 +432,31 @@ TEST_CASE("copies of random streams draw different numbers") {
   const RandomStreams moved = std::move(again);
   CHECK_THROWS_WITH_AS(again.normal({8}), doctest::Contains("std::move()"), TypeError);
 }
+
+TEST_CASE("a state with a fourth word draws the numbers of the whole draw from that one on") {
+  const auto state = [](std::vector<std::int64_t> words) {
+    return constant(Tensor::from<std::int64_t>({std::ssize(words)}, words));
+  };
+  const auto drawn = [&](const Op& op, DType dtype, Mode mode, const Expr& from, std::int64_t n) {
+    const Expr y = apply(op, {from, constant(Tensor(n))}, {.dtype = dtype});
+    return function({.outputs = {y}, .mode = mode})()[0];
+  };
+  constexpr std::int64_t all = 1001;
+  for (const Op* op : {&random_uniform_op, &random_normal_op}) {
+    for (const DType dtype : {DType::float32, DType::float64}) {
+      for (const Mode mode : {Mode::fast, Mode::checked}) {
+        const Tensor whole = drawn(*op, dtype, mode, state({7, 2, 5}), all);
+        for (const std::int64_t first : {0, 1, 2, 127, 128, 129, 500, 999, 1000}) {
+          CAPTURE(op->name);
+          CAPTURE(first);
+          const Tensor part = drawn(*op, dtype, mode, state({7, 2, 5, first}), all - first);
+          bool same = true;
+          for (std::int64_t k = 0; k < part.size(); ++k)
+            same = same && part.at(k) == whole.at(first + k);
+          CHECK(same);
+        }
+        CHECK(drawn(*op, dtype, mode, state({7, 2, 5, 3}), 0).size() == 0);
+      }
+    }
+  }
+}

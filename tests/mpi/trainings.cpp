@@ -1,0 +1,217 @@
+// Trainings on several processes, as users start them.
+#include <doctest/doctest.h>
+
+#include <string>
+#include <vector>
+
+#include "io/temporary_folder.hpp"
+#include "support/programs.hpp"
+
+using namespace cinch;
+using namespace cinch::testing;
+
+namespace {
+
+struct Vendor {
+  std::string run, program;
+  bool is_mpich() const { return run.find("mpich") != std::string::npos; }
+};
+
+/// Launchers, each with the program that is linked with its MPI.
+std::vector<Vendor> vendors() {
+  std::vector<std::string> words{""};
+  for (const char c : std::string(CINCH_MPI_VENDORS)) {
+    if (c == '|') {
+      words.emplace_back();
+    } else {
+      words.back() += c;
+    }
+  }
+  std::vector<Vendor> result;
+  for (std::size_t k = 0; k + 1 < words.size(); k += 2) result.push_back({words[k], words[k + 1]});
+  return result;
+}
+
+std::string started(const Vendor& v, int ranks, const std::string& arguments) {
+  // Open MPI refuses, unless told, to run as root, as builds in containers do, and more ranks than
+  // there are processors.
+  const std::string more = v.is_mpich() ? "" : " --allow-run-as-root --oversubscribe";
+  return v.run + more + " -np " + std::to_string(ranks) + " " + v.program + " " + arguments;
+}
+
+Ran run_ranks(const Vendor& v, int ranks, const std::string& arguments) {
+  return run_command(started(v, ranks, arguments));
+}
+
+}  // namespace
+
+TEST_CASE("bits are the same for any number of ranks and threads") {
+  for (const char* kind : {"contractive", "denoising", "variational", "stacked", "normalised"}) {
+    CAPTURE(kind);
+    const Vendor first = vendors().front();
+    const Ran alone = run_command(first.program + " " + kind + " distribute=one");
+    REQUIRE(alone.status == 0);
+    REQUIRE(contains(alone.output, "bits "));
+    for (const Vendor& v : vendors()) {
+      CAPTURE(v.run);
+      for (const int ranks : {1, 2, 3, 4, 8}) {
+        CAPTURE(ranks);
+        for (const char* threads : {" threads=1", " threads=2"}) {
+          if (threads[9] == '2' && ranks != 2 && ranks != 3) continue;
+          const Ran ran = run_ranks(v, ranks, kind + std::string(threads));
+          CHECK(ran.status == 0);
+          CHECK(ran.output == alone.output);
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("killed at any moment, a training goes on with other ranks to the same bits") {
+  for (const Vendor& v : vendors()) {
+    CAPTURE(v.run);
+    const Scratch scratch;
+    const std::string what = "contractive epochs=6 stop=1 checkpoint=" + scratch.path + "/run.npz";
+    const Ran expected = run_ranks(v, 3, "contractive epochs=6 stop=1");
+    REQUIRE(expected.status == 0);
+    int died = 0;
+    for (int round = 0; round < 5; ++round) {
+      CAPTURE(round);
+      // 10 ms of sleep a step leave time to be killed in.
+      const int ranks = 2 + round % 3;
+      const std::string when = " resume=1 sleep=0.01 die=0." + std::to_string(11 + 7 * round) +
+                               " who=" + std::to_string(round % ranks);
+      const Ran ran = run_ranks(v, ranks, what + when);
+      CAPTURE(ran.output);
+      if (ran.status != 0) ++died;
+    }
+    CHECK(died > 0);
+    const Ran resumed = run_ranks(v, 4, what + " resume=1");
+    CHECK(resumed.status == 0);
+    CHECK(resumed.output == expected.output);
+  }
+}
+
+TEST_CASE("Ctrl-C is noticed by all ranks after the same step, and others go on from there") {
+  for (const Vendor& v : vendors()) {
+    CAPTURE(v.run);
+    const Scratch scratch;
+    const std::string what = "denoising epochs=60 checkpoint=" + scratch.path + "/run.npz";
+    const Ran expected = run_ranks(v, 1, "denoising epochs=60");
+    const Ran ended =
+        run_command("timeout -s INT 1.5 " + started(v, 3, what + " sleep=0.02 who=1"));
+    CAPTURE(ended.output);
+    CHECK(ended.status != 0);
+    CHECK_FALSE(contains(ended.output, "bits "));
+    CHECK(contains(contents(scratch.path + "/run.npz"), "training/counters"));
+    // Open MPI's mpirun does not wait for the ranks to end.
+    Ran resumed = run_ranks(v, 2, what + " resume=1");
+    for (int k = 0; k < 20 && contains(resumed.output, "is being written by another run"); ++k) {
+      run_command("sleep 0.5");
+      resumed = run_ranks(v, 2, what + " resume=1");
+    }
+    CHECK(resumed.status == 0);
+    CHECK(resumed.output == expected.output);
+  }
+}
+
+TEST_CASE("a disk that is full ends all ranks, and says so") {
+  for (const Vendor& v : vendors()) {
+    CAPTURE(v.run);
+    const Scratch scratch;
+    const Ran ran =
+        run_ranks(v, 3, "denoising disk=3000 who=0 checkpoint=" + scratch.path + "/run.npz");
+    CAPTURE(ran.output);
+    CHECK(ran.status != 0);
+    CHECK(contains(ran.output, "run.npz: "));
+    CHECK_FALSE(contains(ran.output, "bits "));
+    CHECK(contents(scratch.path + "/run.npz").empty());
+  }
+}
+
+TEST_CASE("rank 0 alone prints, logs and saves") {
+  const Vendor v = vendors().front();
+  const Scratch scratch;
+  const Ran ran = run_ranks(v, 3, "denoising out=1 log=" + scratch.path + "/log.csv");
+  CAPTURE(ran.output);
+  CHECK(ran.status == 0);
+  std::size_t epochs = 0;
+  for (std::size_t at = 0; (at = ran.output.find("epoch 2  loss", at)) != std::string::npos; ++at)
+    ++epochs;
+  CHECK(epochs == 1);
+  CHECK(read_csv(scratch.path + "/log.csv").size() == 4);
+}
+
+TEST_CASE("a rank that is stopped, or slower than the limit, is named within it") {
+  for (const Vendor& v : vendors()) {
+    CAPTURE(v.run);
+    for (const std::string what : {"halt=2", "sleep=1000"}) {
+      CAPTURE(what);
+      const Ran ran = run_ranks(v, 3, "denoising limit=2 who=1 " + what);
+      CAPTURE(ran.output);
+      CHECK(ran.status != 0);
+      CHECK(contains(ran.output, "rank 1 of 3 has not answered rank "));
+      CHECK(contains(ran.output, "for 2 s: stopped, killed, cut off or slower than that"));
+    }
+  }
+}
+
+TEST_CASE("ranks of other options are told apart before the first step") {
+  for (const Vendor& v : vendors()) {
+    const std::string two = v.program + " denoising seed=2";
+    const std::string arguments = "denoising : -np 1 " + two;
+    const Ran ran = run_ranks(v, 2, arguments);
+    CAPTURE(ran.output);
+    CHECK(ran.status != 0);
+    CHECK(contains(ran.output,
+                   "the processes started together do not train the same:\n  rank 2: "
+                   "hash of the variables is "));
+  }
+}
+
+TEST_CASE("what cannot be trained by several processes is refused by each") {
+  for (const Vendor& v : vendors()) {
+    CAPTURE(v.run);
+    const Ran few = run_ranks(v, 3, "denoising batch=20");
+    CAPTURE(few.output);
+    CHECK(few.status != 0);
+    CHECK(contains(few.output, "there are 3 ranks, and a minibatch of 20 rows has 2 parts"));
+    const Ran lonely = run_ranks(v, 2, "denoising distribute=none");
+    CAPTURE(lonely.output);
+    CHECK(lonely.status != 0);
+    CHECK(contains(lonely.output, "train: this is one of 2 processes that were started together"));
+  }
+}
+
+TEST_CASE("a launcher of another MPI is found out") {
+  const std::vector<Vendor> all = vendors();
+  if (all.size() < 2) {
+    MESSAGE("Skipped: there is one MPI only");
+    return;
+  }
+  for (const auto& [launcher, program] :
+       {std::pair(all[0], all[1].program), std::pair(all[1], all[0].program)}) {
+    CAPTURE(launcher.run);
+    const Ran ran = run_ranks({launcher.run, program}, 2, "denoising");
+    CAPTURE(ran.output);
+    CHECK(ran.status != 0);
+    CHECK(contains(ran.output, "knows of one: start it by that MPI's mpirun"));
+  }
+}
+
+TEST_CASE("the manual's program learns the same on one process and on four") {
+  std::string first;
+  for (const int ranks : {1, 4}) {
+    const Scratch scratch;
+    const Vendor v = vendors().front();
+    const Ran ran =
+        run_command("cd " + scratch.path + " && " + started({v.run, CINCH_MPI_PAGE}, ranks, ""));
+    CAPTURE(ran.output);
+    CHECK(ran.status == 0);
+    CHECK(contains(ran.output, "epoch 2  loss"));
+    const std::string learned = contents(scratch.path + "/W.npy");
+    CHECK(learned.size() > 4000);
+    CHECK((first.empty() || learned == first));
+    first = learned;
+  }
+}

@@ -1,0 +1,72 @@
+#include "cinch/train/parallel/step.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "cinch/core/error.hpp"
+#include "cinch/train/parallel/parts.hpp"
+
+namespace cinch::parallel {
+
+Step::Step(const Function& step, const std::vector<const Tensor*>& data, std::int64_t batch,
+           std::shared_ptr<Distribution> ranks)
+    : ranks_(std::move(ranks)), step_(staged("train", step, data)), holds_data_(data.empty()) {
+  const std::int64_t parts = part_count(batch);
+  if (ranks_->ranks() > parts) {
+    throw ValueError(text("train: there are ", ranks_->ranks(), " ranks, and a minibatch of ",
+                          batch, " rows has ", parts, parts == 1 ? " part" : " parts",
+                          ": start at most ", parts,
+                          ", or make minibatches larger (8 parts from 64 rows on)"));
+  }
+  for (const Stage& stage : step_.stages) {
+    adders_.emplace_back(ranks_);
+    adders_.back().combine_by(stage.how());
+  }
+  sums_.resize(adders_.size());
+}
+
+std::vector<Tensor> Step::states() const {
+  std::vector<Tensor> result;
+  for (const Shared& state : step_.draws) result.push_back(state.value());
+  return result;
+}
+
+void Step::make(std::int64_t rows, const Rows& of, std::vector<Tensor>& outputs, int& flag) {
+  const std::int64_t parts = part_count(rows);
+  const std::vector<Tensor> draws = states();
+  const Tensor count_of_all(rows);
+  Tensor first(std::int64_t{0}), count(std::int64_t{0});
+  std::vector<const Tensor*> arguments;
+  for (std::size_t k = 0; k < adders_.size(); ++k) {
+    const auto compute = [&](std::int64_t part, std::vector<Tensor>& result) {
+      const PartRows own = part_rows(rows, parts, part);
+      first.data<std::int64_t>()[0] = own.first;
+      count.data<std::int64_t>()[0] = own.count;
+      const auto data = of(own.first, own.count);
+      arguments.assign(data.begin(), data.end());
+      arguments.insert(arguments.end(), {&count_of_all, &first, &count});
+      for (const Tensor& state : draws) arguments.push_back(&state);
+      for (std::size_t before = 0; before < k; ++before) {
+        for (const Tensor& sum : sums_[before]) arguments.push_back(&sum);
+      }
+      step_.stages[k].compute(arguments, result);
+    };
+    adders_[k].add(parts, compute, sums_[k], flag);
+  }
+  if (adders_.empty()) {
+    for (const std::string& said : all_gathered(*ranks_, std::string(1, static_cast<char>(flag))))
+      flag = std::max(flag, static_cast<int>(static_cast<unsigned char>(said[0])));
+  }
+  arguments.clear();
+  if (holds_data_) {
+    const auto number = of(0, 0);
+    arguments.assign(number.begin(), number.end());
+  }
+  arguments.push_back(&count_of_all);
+  for (const auto& sums : sums_) {
+    for (const Tensor& sum : sums) arguments.push_back(&sum);
+  }
+  step_.update.call(arguments, outputs);
+}
+
+}  // namespace cinch::parallel

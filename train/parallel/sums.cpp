@@ -1,0 +1,219 @@
+#include "cinch/train/parallel/sums.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "cinch/core/run/team.hpp"
+
+namespace cinch::parallel {
+
+namespace {
+
+/// Elements that one thread adds at a time: few enough to share, many enough to be worth it.
+constexpr std::size_t block = std::size_t{1} << 15;
+
+std::size_t at(int rank) { return static_cast<std::size_t>(rank); }
+
+}  // namespace
+
+void combine_elements(Combine how, DType dtype, std::byte* a, const std::byte* b, std::size_t n) {
+  dispatch(dtype, [&]<class T> {
+    T* to = reinterpret_cast<T*>(a);
+    const T* from = reinterpret_cast<const T*>(b);
+    const auto each = [&](auto f) {
+      const auto one = [&](std::int64_t part) {
+        const std::size_t begin = static_cast<std::size_t>(part) * block;
+        const std::size_t end = std::min(n, begin + block);
+        for (std::size_t i = begin; i < end; ++i) to[i] = f(to[i], from[i]);
+      };
+      const std::size_t parts = (n + block - 1) / block;
+      if (parts == 1) return one(0);
+      running::share_work(static_cast<std::int64_t>(parts), one);
+    };
+    switch (how) {
+      case Combine::add:
+        return each([](T x, T y) { return static_cast<T>(x + y); });
+      case Combine::max:
+        return each([](T x, T y) { return x > y || x != x ? x : y; });
+      case Combine::min:
+        return each([](T x, T y) { return x < y || x != x ? x : y; });
+    }
+  });
+}
+
+void gather_values(Distribution& ranks, std::vector<double>& values, std::size_t width) {
+  const auto count = static_cast<std::size_t>(ranks.ranks());
+  std::string mine;
+  for (std::size_t k = at(ranks.rank()); k * width < values.size(); k += count)
+    mine.append(reinterpret_cast<const char*>(&values[k * width]), width * sizeof(double));
+  const std::vector<std::string> all = all_gathered(ranks, mine);
+  for (std::size_t r = 0; r < count; ++r) {
+    const char* from = all[r].data();
+    for (std::size_t k = r; k * width < values.size(); k += count, from += width * sizeof(double))
+      std::memcpy(&values[k * width], from, width * sizeof(double));
+  }
+}
+
+void Sums::add(std::int64_t parts, const Part& compute, std::vector<Tensor>& result, int& flag) {
+  const int ranks = ranks_->ranks(), own = ranks_->rank();
+  if (ranks == 1) return sum_own(compute, {0, parts}, 0, result);
+  parts_ = parts;
+  pieces_.clear();
+  for (int r = 0; r < ranks; ++r) pieces_.push_back(pieces_of(parts, r));
+  own_.resize(std::max(own_.size(), pieces_[at(own)].size()));
+  for (std::size_t k = 0; k < pieces_[at(own)].size(); ++k)
+    sum_own(compute, pieces_[at(own)][k], 0, own_[k]);
+  if (!pieces_[at(own)].empty()) {
+    if (like_.empty()) like_ = own_[0];
+  } else if (like_.empty()) {
+    compute(0, like_);  // This rank has no part of so small a minibatch, but must know the sizes.
+  }
+  if (result.empty()) result = like_;
+  scatter();
+  gather(sum_slices(0, parts), result, flag);
+}
+
+void Sums::sum_own(const Part& compute, Piece piece, std::size_t depth,
+                   std::vector<Tensor>& result) {
+  if (piece.end - piece.begin == 1) return compute(piece.begin, result);
+  const std::int64_t middle = middle_of(piece.begin, piece.end);
+  sum_own(compute, {piece.begin, middle}, depth + 1, result);
+  if (scratch_.size() <= depth) scratch_.resize(depth + 1);
+  std::vector<Tensor> other = std::move(scratch_[depth]);
+  sum_own(compute, {middle, piece.end}, depth + 1, other);
+  for (std::size_t t = 0; t < result.size(); ++t) {
+    combine_elements(how(t), result[t].dtype(), static_cast<std::byte*>(result[t].raw()),
+                     static_cast<const std::byte*>(other[t].raw()),
+                     static_cast<std::size_t>(result[t].size()));
+  }
+  scratch_[depth] = std::move(other);
+}
+
+/// The largest subtrees of which a rank computes all parts, from left to right.
+std::vector<Sums::Piece> Sums::pieces_of(std::int64_t parts, int rank) const {
+  const PartRange own = parts_of_rank(parts, rank, ranks_->ranks());
+  std::vector<Piece> result, pending{{0, parts}};
+  while (!pending.empty()) {
+    const Piece piece = pending.back();
+    pending.pop_back();
+    if (piece.end <= own.begin || piece.begin >= own.end) continue;
+    if (piece.begin >= own.begin && piece.end <= own.end) {
+      result.push_back(piece);
+      continue;
+    }
+    const std::int64_t middle = middle_of(piece.begin, piece.end);
+    pending.push_back({middle, piece.end});
+    pending.push_back({piece.begin, middle});
+  }
+  return result;
+}
+
+/// In bytes.
+std::size_t Sums::slice_begin(const Tensor& t, int rank) const {
+  const auto n = static_cast<std::size_t>(t.size()), ranks = at(ranks_->ranks());
+  return n * at(rank) / ranks * size_of(t.dtype());
+}
+
+std::size_t Sums::slice_bytes(int rank) const {
+  std::size_t result = 0;
+  for (const Tensor& t : like_) result += slice_begin(t, rank + 1) - slice_begin(t, rank);
+  return result;
+}
+
+/// Where the slices of a rank lie in memory that has one after the other.
+Sums::Slices Sums::slices(std::byte* packed, int rank) const {
+  Slices result;
+  for (const Tensor& t : like_) {
+    result.push_back(packed);
+    packed += slice_begin(t, rank + 1) - slice_begin(t, rank);
+  }
+  return result;
+}
+
+/// Each rank gets, of each piece of each other rank, the slices that it adds up, from where they
+/// are.
+void Sums::scatter() {
+  const int ranks = ranks_->ranks(), own = ranks_->rank();
+  in_.resize(at(ranks));
+  std::vector<Distribution::Outgoing> out;
+  std::vector<Distribution::Incoming> in;
+  for (int k = 1; k < ranks; ++k) {
+    const int r = (own + k) % ranks;
+    for (std::size_t p = 0; p < pieces_[at(own)].size(); ++p) {
+      for (const Tensor& t : own_[p]) {
+        const std::size_t begin = slice_begin(t, r), end = slice_begin(t, r + 1);
+        if (end > begin)
+          out.push_back({r, {static_cast<const std::byte*>(t.raw()) + begin, end - begin}});
+      }
+    }
+    in_[at(r)].resize(pieces_[at(r)].size() * slice_bytes(own));
+    std::byte* next = in_[at(r)].data();
+    for (std::size_t p = 0; p < pieces_[at(r)].size(); ++p) {
+      for (const Tensor& t : like_) {
+        const std::size_t bytes = slice_begin(t, own + 1) - slice_begin(t, own);
+        if (bytes > 0) in.push_back({r, {next, bytes}});
+        next += bytes;
+      }
+    }
+  }
+  ranks_->exchange(out, in);
+}
+
+/// This rank's slices of the sums of parts [begin, end), where they may be written over.
+Sums::Slices Sums::sum_slices(std::int64_t begin, std::int64_t end) {
+  const int own = ranks_->rank();
+  for (int r = 0; r < ranks_->ranks(); ++r) {
+    const PartRange range = parts_of_rank(parts_, r, ranks_->ranks());
+    if (begin < range.begin || end > range.end) continue;
+    std::size_t p = 0;
+    while (pieces_[at(r)][p].begin != begin) ++p;
+    if (r != own) return slices(in_[at(r)].data() + p * slice_bytes(own), own);
+    Slices result;
+    for (Tensor& t : own_[p])
+      result.push_back(static_cast<std::byte*>(t.raw()) + slice_begin(t, own));
+    return result;
+  }
+  const std::int64_t middle = middle_of(begin, end);
+  const Slices left = sum_slices(begin, middle), right = sum_slices(middle, end);
+  for (std::size_t t = 0; t < like_.size(); ++t) {
+    const std::size_t bytes = slice_begin(like_[t], own + 1) - slice_begin(like_[t], own);
+    if (bytes > 0)
+      combine_elements(how(t), like_[t].dtype(), left[t], right[t],
+                       bytes / size_of(like_[t].dtype()));
+  }
+  return left;
+}
+
+/// All slices of the sums, and a byte for the flag, from each rank to all.
+void Sums::gather(const Slices& sums, std::vector<Tensor>& result, int& flag) {
+  const int ranks = ranks_->ranks(), own = ranks_->rank();
+  const auto bytes_of = [&](const Tensor& t, int r) {
+    return slice_begin(t, r + 1) - slice_begin(t, r);
+  };
+  const auto place = [&](Tensor& t, int r) {
+    return static_cast<std::byte*>(t.raw()) + slice_begin(t, r);
+  };
+  std::vector<std::byte> flags(at(ranks), static_cast<std::byte>(flag));
+  std::vector<Distribution::Outgoing> out;
+  std::vector<Distribution::Incoming> in;
+  for (int k = 1; k < ranks; ++k) {
+    const int r = (own + k) % ranks;
+    for (std::size_t t = 0; t < result.size(); ++t) {
+      if (const std::size_t bytes = bytes_of(result[t], own); bytes > 0)
+        out.push_back({r, {sums[t], bytes}});
+      if (const std::size_t bytes = bytes_of(result[t], r); bytes > 0)
+        in.push_back({r, {place(result[t], r), bytes}});
+    }
+    out.push_back({r, {&flags[at(own)], 1}});
+    in.push_back({r, {&flags[at(r)], 1}});
+  }
+  ranks_->exchange(out, in);
+  for (std::size_t t = 0; t < result.size(); ++t) {
+    if (const std::size_t bytes = bytes_of(result[t], own); bytes > 0)
+      std::memcpy(place(result[t], own), sums[t], bytes);
+  }
+  for (const std::byte theirs : flags) flag = std::max(flag, std::to_integer<int>(theirs));
+}
+
+}  // namespace cinch::parallel

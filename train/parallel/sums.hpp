@@ -1,0 +1,64 @@
+// Sums over parts, added along one tree wherever the parts were computed.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "cinch/core/tensor.hpp"
+#include "cinch/train/distribution.hpp"
+#include "cinch/train/parallel/parts.hpp"
+
+namespace cinch::parallel {
+
+/// Adds tensors of all parts of a minibatch. Each rank computes some of the parts; a slice of each
+/// sum is added up by one rank, which sends it to all. Memory is kept from one call to the next.
+class Sums {
+ public:
+  explicit Sums(std::shared_ptr<Distribution> ranks) : ranks_(std::move(ranks)) {}
+
+  /// Computes one part's tensors, of the same dtypes and sizes for all parts.
+  using Part = std::function<void(std::int64_t part, std::vector<Tensor>& result)>;
+  /// Of each tensor; what `how` says nothing of is added.
+  void combine_by(std::vector<Combine> how) { how_ = std::move(how); }
+  /// The sums over all parts, the same bits on every rank and for any number of them. `flag`, of
+  /// this rank and from 0 to 255, becomes the largest of all.
+  void add(std::int64_t parts, const Part& compute, std::vector<Tensor>& result, int& flag);
+
+ private:
+  /// Where one tensor's elements are that a rank adds up, or sends.
+  using Slices = std::vector<std::byte*>;
+  struct Piece {
+    std::int64_t begin, end;
+  };
+
+  Combine how(std::size_t t) const { return t < how_.size() ? how_[t] : Combine::add; }
+  void sum_own(const Part& compute, Piece piece, std::size_t depth, std::vector<Tensor>& result);
+  std::vector<Piece> pieces_of(std::int64_t parts, int rank) const;
+  void scatter();
+  Slices sum_slices(std::int64_t begin, std::int64_t end);
+  void gather(const Slices& sums, std::vector<Tensor>& result, int& flag);
+
+  std::size_t slice_begin(const Tensor& t, int rank) const;
+  std::size_t slice_bytes(int rank) const;
+  Slices slices(std::byte* packed, int rank) const;
+
+  std::shared_ptr<Distribution> ranks_;
+  std::int64_t parts_ = 0;
+  std::vector<std::vector<Piece>> pieces_;    // Of each rank: whole subtrees.
+  std::vector<std::vector<Tensor>> own_;      // Of each of this rank's pieces.
+  std::vector<std::vector<Tensor>> scratch_;  // By depth.
+  std::vector<Combine> how_;
+  std::vector<Tensor> like_;                // Dtypes and sizes.
+  std::vector<std::vector<std::byte>> in_;  // By rank.
+};
+
+/// `values`, `width` of them for each k, where rank k % ranks knows those of k: afterwards all do.
+void gather_values(Distribution& ranks, std::vector<double>& values, std::size_t width);
+
+/// a[i] = a[i] + b[i], or the larger or smaller of both, NaN if either is, for n elements.
+void combine_elements(Combine how, DType dtype, std::byte* a, const std::byte* b, std::size_t n);
+
+}  // namespace cinch::parallel
