@@ -4,6 +4,8 @@
 //     bench_formulas                                all, one thread
 //     bench_formulas --only Laplacian --explain     those whose names contain it, and where the
 //     time goes
+//     bench_formulas --beside torch_formulas        and another program's steps on the same, each
+//     right after ours: PROGRAM NAME SECONDS THREADS prints the median in ms
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -13,6 +15,8 @@
 #include <cinch/cinch.hpp>
 #include <cstdio>
 #include <iostream>
+#include <optional>
+#include <string>
 
 #include "formulas.hpp"
 #include "works.hpp"
@@ -67,7 +71,27 @@ Timing time_step(const Formula& formula, const std::function<Objective(const Exp
   return t;
 }
 
-void row(const Formula& formula, double budget, bool explained) {
+/// What `program` prints for a formula; none for one that it does not know.
+std::optional<double> other_median(const std::string& program, const Formula& formula,
+                                   double budget, int threads) {
+  if (formula.name.find('"') != std::string_view::npos) return std::nullopt;
+  const std::string command = text(program, " \"", formula.name, "\" ", budget, " ", threads);
+  std::FILE* const out = popen(command.c_str(), "r");
+  double result = 0;
+  const bool read = out && std::fscanf(out, "%lf", &result) == 1;
+  if (!out || pclose(out) != 0) std::fprintf(stderr, "%s failed\n", command.c_str());
+  return read ? std::optional(result) : std::nullopt;
+}
+
+struct Settings {
+  double budget = 1;
+  int threads = 1;
+  bool explained = false;
+  std::string beside;
+};
+
+void row(const Formula& formula, const Settings& settings) {
+  const auto [budget, threads, explained, beside] = settings;
   const Timing a = time_step(formula, formula.as_printed, budget, explained);
   std::printf("| %s | %.4g | %.4g | %.4g | %.4g | ", std::string(formula.name).c_str(), a.median,
               a.flops / 1e6, a.bytes / 1e6, static_cast<double>(a.arena) / 1e6);
@@ -77,7 +101,12 @@ void row(const Formula& formula, double budget, bool explained) {
   } else {
     std::printf("| | | ");
   }
-  std::printf("%.4g | %.4g | %.6g |\n", a.build, a.first, a.cost);
+  std::printf("%.4g | %.4g | %.6g |", a.build, a.first, a.cost);
+  if (!beside.empty()) {
+    const std::optional<double> other = other_median(beside, formula, budget, threads);
+    other ? std::printf(" %.4g | %.2f |", *other, *other / a.median) : std::printf(" | |");
+  }
+  std::printf("\n");
 }
 
 }  // namespace
@@ -85,21 +114,21 @@ void row(const Formula& formula, double budget, bool explained) {
 int main(int argc, char** argv) {
   CLI::App app{"Times a step of SGD on each formula, float32."};
   std::string only;
-  int threads = 1;
-  double budget = 1;
-  bool explained = false;
+  Settings settings;
   app.add_option("--only", only, "Those whose names contain this");
-  app.add_option("--threads", threads, "Default: 1")->check(CLI::Range(1, 1024));
-  app.add_option("--seconds", budget, "For each form of each formula; default: 1");
-  app.add_flag("--explain", explained, "Also print what runs, and where the time goes");
+  app.add_option("--threads", settings.threads, "Default: 1")->check(CLI::Range(1, 1024));
+  app.add_option("--seconds", settings.budget, "For each form of each formula; default: 1");
+  app.add_option("--beside", settings.beside, "A program that takes steps on the same formulas");
+  app.add_flag("--explain", settings.explained, "Also print what runs, and where the time goes");
   CLI11_PARSE(app, argc, argv);
-  set_threads(threads);
-  set_blas_threads(threads);
-  std::puts(
+  set_threads(settings.threads);
+  set_blas_threads(settings.threads);
+  const bool is_beside = !settings.beside.empty();
+  std::printf(
       "| formula | step, ms | Mflop | MB moved | MB of temporaries | by hand, ms | ratio | Mflop | "
-      "to a function, ms | "
-      "first call, ms | cost |");
-  std::puts("|---|---|---|---|---|---|---|---|---|---|---|");
+      "to a function, ms | first call, ms | cost |%s\n",
+      is_beside ? " the other, ms | times ours |" : "");
+  std::printf("|---|---|---|---|---|---|---|---|---|---|---|%s\n", is_beside ? "---|---|" : "");
   for (const Formula& formula : formulas()) {
     if (formula.name.find(only) == std::string_view::npos) continue;
     // A process each: none begins with the memory of another.
@@ -111,7 +140,7 @@ int main(int argc, char** argv) {
         std::printf("| %s | ended with status %d |\n", std::string(formula.name).c_str(), status);
       continue;
     }
-    row(formula, budget, explained);
+    row(formula, settings);
     std::fflush(stdout);
     _exit(0);
   }

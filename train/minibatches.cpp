@@ -31,7 +31,7 @@ Minibatches::Minibatches(std::string what, std::int64_t rows, std::int64_t size,
   number_.pointers.push_back(&number_.tensors[0]);
 }
 
-Minibatches::Minibatches(std::string what, std::vector<const Shards*> data, std::int64_t size,
+Minibatches::Minibatches(std::string what, std::span<const Shards* const> data, std::int64_t size,
                          bool drop_last)
     : shards_(std::make_unique<training::ShardRows>(what, data)),
       rows_(shards_->rows()),
@@ -146,9 +146,9 @@ std::vector<double> mean_over(const Function& f, const std::vector<const Tensor*
   return mean_of(f, Minibatches("mean_over", data, batch));
 }
 
-std::vector<double> mean_over(const Function& f, const std::vector<const Shards*>& data,
+std::vector<double> mean_over(const Function& f, std::initializer_list<const Shards*> data,
                               std::int64_t batch) {
-  return mean_of(f, Minibatches("mean_over", data, batch));
+  return mean_of(f, Minibatches("mean_over", std::span(data.begin(), data.size()), batch));
 }
 
 }  // namespace cinch

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <initializer_list>
 #include <map>
 #include <memory>
 #include <span>
@@ -36,7 +37,7 @@ class Minibatches {
 
   /// Of data in files, so many of them that belong together: images and their labels. A window of
   /// them is in memory, some 16 MB, and the next one. Throws as above, and get() as Shards::read().
-  Minibatches(std::string what, std::vector<const Shards*> data, std::int64_t size,
+  Minibatches(std::string what, std::span<const Shards* const> data, std::int64_t size,
               bool drop_last = false);
   ~Minibatches();
   Minibatches(Minibatches&&) noexcept;
@@ -89,7 +90,7 @@ class Minibatches {
 std::vector<double> mean_over(const Function& f, const std::vector<const Tensor*>& data,
                               std::int64_t batch = 1000);
 /// The same over data in files: {error} = mean_over(f, {&images, &labels}).
-std::vector<double> mean_over(const Function& f, const std::vector<const Shards*>& data,
+std::vector<double> mean_over(const Function& f, std::initializer_list<const Shards*> data,
                               std::int64_t batch = 1000);
 
 }  // namespace cinch

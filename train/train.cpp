@@ -33,13 +33,14 @@ constexpr std::int64_t snapshot_interval = 64;
 
 Minibatches minibatches(const TrainOptions& o) {
   if (o.rows != 0) return {"train", o.rows, o.batch, o.drop_last};
-  if (!o.shards.empty()) return {"train", o.shards, o.batch, o.drop_last};
+  if (!o.shards.empty()) return {"train", std::span(o.shards), o.batch, o.drop_last};
   return {"train", o.data, o.batch, o.drop_last};
 }
 
 Minibatches validation_minibatches(const TrainOptions& o) {
   const std::int64_t size = o.validation_batch > 0 ? o.validation_batch : o.batch;
-  if (!o.validation_shards.empty()) return {"train, validation", o.validation_shards, size};
+  if (!o.validation_shards.empty())
+    return {"train, validation", std::span(o.validation_shards), size};
   return {"train, validation", o.validation_data, size};
 }
 
