@@ -137,8 +137,8 @@ TEST_CASE("an epoch's order has every row once, whatever blocks and windows ther
         std::vector<std::int64_t> kept(static_cast<std::size_t>(n));
         std::iota(kept.begin(), kept.end(), 0);
         REQUIRE(places(order) == kept);
-        for (const std::uint64_t seed : {0, 1, 77}) {
-          for (const std::uint64_t epoch : {0, 1}) {
+        for (const std::uint64_t seed : {0UL, 1UL, 77UL}) {
+          for (const std::uint64_t epoch : {0UL, 1UL}) {
             order.shuffle(seed, epoch);
             REQUIRE(is_permutation(places(order), n));
           }
