@@ -17,7 +17,7 @@ struct Float16 {
   explicit Float16(double value);
   /// From a whole number, rounded once.
   explicit Float16(std::int64_t value);
-  /// Exact.
+  /// The same number, exactly.
   explicit operator float() const;
 };
 
@@ -30,7 +30,7 @@ struct BFloat16 {
   explicit BFloat16(double value);
   /// From a whole number, rounded once.
   explicit BFloat16(std::int64_t value);
-  /// Exact.
+  /// The same number, exactly.
   explicit operator float() const;
 };
 

@@ -42,7 +42,8 @@ class Tensor {
   requires std::is_arithmetic_v<T> Tensor(T value) : Tensor(scalar_dtype<T>(), {}) {
     dispatch(dtype_, [&]<class U> { *static_cast<U*>(raw()) = static_cast<U>(value); });
   }
-  /// Row-major `values`, as many as `shape` asks for; throws TypeError otherwise.
+  /// Row-major `values`, as many as `shape` asks for; throws TypeError otherwise. A span's elements
+  /// keep their type, bytes and numbers of 16 bits too; a std::vector's integers become int64.
   template <class T>
   static Tensor from(Shape shape, std::span<const T> values) {
     Tensor result(dtype_of<T>(), std::move(shape));

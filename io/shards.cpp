@@ -344,6 +344,11 @@ void Shards::State::choose_dtype(const ShardOptions& options) {
     throw ValueError(text("Shards: ", dtype, " is not divided, got the divisor ", divisor,
                           ": widened(x, divisor) in the step does that"));
   convert = converter(type, dtype);
+  const bool as_it_is = (type == Stored::float32 && dtype == DType::float32) ||
+                        (type == Stored::float64 && dtype == DType::float64) ||
+                        (type == Stored::int64 && dtype == DType::int64);
+  if (as_it_is && divisor == 1)
+    convert = format::size_of(type) == 4 ? copy_elements<4> : copy_elements<8>;
 }
 
 void Shards::State::read_bytes(const Shard& shard, std::int64_t offset,

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "cinch/core/compile/inspect.hpp"
-#include "cinch/train/shard_rows.hpp"
+#include "cinch/train/reading/shard_rows.hpp"
 
 namespace cinch {
 

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <span>
 #include <vector>
 
 #include "cinch/core/tensor.hpp"
@@ -118,6 +119,9 @@ TEST_CASE("tensors are stored narrow and read again") {
   const Tensor x = Tensor::from<double>({2, 3}, {0, 1, 2.5, 100, 254.9, 255});
   const Tensor bytes = x.cast(DType::uint8);
   CHECK(bytes.bytes() == 6);
+  const std::vector<std::uint8_t> raw{0, 1, 2, 100, 254, 255};
+  CHECK(Tensor::from({2, 3}, std::span(raw)) == bytes);
+  CHECK(Tensor::from({2, 3}, raw) == bytes.cast(DType::int64));
   CHECK(text(bytes) == "uint8 (2, 3) [0, 1, 2, 100, 254, 255]");
   CHECK(bytes.at({1, -1}) == 255);
   CHECK(bytes.cast(DType::float32) == Tensor::from<float>({2, 3}, {0, 1, 2, 100, 254, 255}));

@@ -43,7 +43,7 @@ std::set<std::string> files_in(const std::string& text) {
 
 /// Whether a text says of something which dtype and shape it has.
 bool names_a_type(const std::string& text) {
-  static const std::regex pattern(R"((bool|int64|float32|float64) \([0-9?, ]*\))");
+  static const std::regex pattern(R"((bool|int64|float32|float64|uint8|float16) \([0-9?, ]*\))");
   return std::regex_search(text, pattern);
 }
 
@@ -113,7 +113,8 @@ TEST_CASE("operands of a wrong shape or dtype are refused in words that can be r
   for (const PublicFunction& f : public_functions()) {
     for (std::size_t k = 0; k < f.inputs.size(); ++k) {
       std::vector<Type> wrong;
-      for (const DType dtype : {DType::bool_, DType::int64, DType::float32, DType::float64})
+      for (const DType dtype : {DType::bool_, DType::int64, DType::float32, DType::float64,
+                                DType::uint8, DType::float16})
         wrong.push_back({dtype, f.inputs[k].dims});
       for (const Shape& shape : {Shape{}, {7}, {5, 7}, {2, 5, 7}, {2, 3, 5, 7}, {1, 2, 3, 5, 7}})
         wrong.push_back({f.inputs[k].dtype, to_dims(shape)});

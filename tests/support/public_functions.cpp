@@ -115,6 +115,7 @@ std::vector<PublicFunction> make() {
   add("switch", {flag, v, v}, [](Args x) { return where(x[0], x[1], x[2]); });
   add("clip", {v, s, s}, [](Args x) { return clip(x[0], x[1], x[2]); });
   add("cast", {v}, [](Args x) { return cast(x[0], DType::float32); });
+  add("widened", {Type{DType::uint8, {3}}}, [](Args x) { return widened(x[0], 255); });
 
   // Reductions.
   add("sum", {m}, [](Args x) { return sum(x[0]); });

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <functional>
 #include <map>
 #include <numeric>
@@ -16,7 +17,7 @@
 #include <vector>
 
 #include "cinch/cinch.hpp"
-#include "cinch/train/shard_rows.hpp"
+#include "cinch/train/reading/shard_rows.hpp"
 #include "io/temporary_folder.hpp"
 
 using namespace cinch;
@@ -136,8 +137,8 @@ TEST_CASE("an epoch's order has every row once, whatever blocks and windows ther
         std::vector<std::int64_t> kept(static_cast<std::size_t>(n));
         std::iota(kept.begin(), kept.end(), 0);
         REQUIRE(places(order) == kept);
-        for (const std::uint64_t seed : {0, 1, 77}) {
-          for (const std::uint64_t epoch : {0, 1}) {
+        for (const std::uint64_t seed : {0UL, 1UL, 77UL}) {
+          for (const std::uint64_t epoch : {0UL, 1UL}) {
             order.shuffle(seed, epoch);
             REQUIRE(is_permutation(places(order), n));
           }
@@ -254,6 +255,45 @@ TEST_CASE("a training on shards is that on a tensor where neither is shuffled") 
   CHECK(a.state.history.back().validation == b.state.history.back().validation);
   CHECK(mean_over(files.options.validate, {&validation}, 30) ==
         mean_over(files.options.validate, {&validation_tensor}, 30));
+}
+
+namespace {
+
+/// kB of this process, by a name in /proc/self/status; 0 where that is not known.
+std::int64_t kilobytes(const std::string& name) {
+  std::ifstream status("/proc/self/status");
+  for (std::string word; status >> word;) {
+    std::int64_t result = 0;
+    if (word == name + ":" && status >> result) return result;
+  }
+  return 0;
+}
+
+}  // namespace
+
+TEST_CASE("a training on shards has two windows of them in memory, however many there are") {
+  const TemporaryFolder folder;
+  constexpr std::int64_t many = 131072, pixels = 784;
+  std::string header =
+      text("{'descr': '<f4', 'fortran_order': False, 'shape': (", many, ", ", pixels, "), }");
+  header.append(63 - (10 + header.size()) % 64, ' ');
+  header += '\n';
+  write_file(folder / "a.npy", "\x93NUMPY\x01" + std::string(1, '\0') +
+                                   static_cast<char>(header.size()) + std::string(1, '\0') +
+                                   header);
+  // Zeros that take no disk.
+  std::filesystem::resize_file(folder / "a.npy", 10 + header.size() + many * pixels * 4);
+  const Shards data(folder / "a.npy");
+  const Shared b(Tensor(DType::float32, {pixels}), "b");
+  const Expr x = matrix("x");
+  const Expr cost = mean(square(x - b - 1));
+  const Function step =
+      function({.inputs = {x}, .outputs = {cost}, .updates = sgd(cost, {b}, 0.1)});
+  std::ofstream("/proc/self/clear_refs") << "5\n";  // The peak begins anew.
+  const std::int64_t before = kilobytes("VmRSS");
+  if (kilobytes("VmHWM") > before + 4096) return;  // It does not, on this system.
+  train({.step = step, .shards = {&data}, .epochs = 1, .batch = 256, .shuffle = 1, .out = nullptr});
+  CHECK(kilobytes("VmHWM") - before < 41000);  // A tenth of the data.
 }
 
 TEST_CASE("trainings on shards refuse what does not fit") {

@@ -1,9 +1,10 @@
-#include "cinch/train/shard_rows.hpp"
+#include "cinch/train/reading/shard_rows.hpp"
 
 #include <algorithm>
 #include <csignal>
 #include <cstddef>
 #include <numeric>
+#include <system_error>
 #include <utility>
 
 #include "cinch/core/error.hpp"
@@ -178,9 +179,13 @@ void ShardRows::read_ahead(std::int64_t w) {
   if (w >= order_.windows()) return;
   const WithoutSignals here;
   next_number_ = w;
-  next_ = std::async(std::launch::async, [this, w, reused = std::move(spare_)]() mutable {
-    return load(w, std::move(reused));
-  });
+  try {
+    next_ = std::async(std::launch::async, [this, w, reused = std::move(spare_)]() mutable {
+      return load(w, std::move(reused));
+    });
+  } catch (const std::system_error&) {
+    // The system gives no thread: it is read when it is needed.
+  }
 }
 
 void ShardRows::require(std::int64_t w) {
