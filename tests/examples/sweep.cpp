@@ -46,7 +46,8 @@ TEST_CASE("a sweep makes each run once, goes on where it stopped, and writes one
 TEST_CASE("a sweep says which run failed and why, and refuses what is none") {
   const Scratch scratch;
   const std::string program = CINCH_EXAMPLES_DIR "/contractive_autoencoder";
-  const Ran failed = run_command(sweep(scratch.path + "/sweep " + program + " --lambda -3 -- --quiet"));
+  const Ran failed =
+      run_command(sweep(scratch.path + "/sweep " + program + " --lambda -3 -- --quiet"));
   CAPTURE(failed.output);
   CHECK(failed.status == 1);
   CHECK(contains(failed.output, "--lambda -3 failed, as "));

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 #include <string>
+#include <unordered_set>
 #include <utility>
 
 #include "cinch/core/algebra.hpp"
@@ -18,6 +19,7 @@
 #include "cinch/core/variables.hpp"
 #include "cinch/ops/index.hpp"
 #include "cinch/ops/random.hpp"
+#include "cinch/ops/records/sizes.hpp"
 #include "cinch/ops/reduce.hpp"
 #include "cinch/ops/shape.hpp"
 #include "cinch/train/parallel/additive.hpp"
@@ -51,6 +53,12 @@ bool is_whole_scalar(const Expr& node) {
 
 /// Sizes that are known are numbers, so that what is made of them may be.
 Expr with_known_sizes(const Expr& node) {
+  const bool of_numbers =
+      !node.inputs().empty() && std::ranges::all_of(node.inputs(), [](const Expr& e) {
+        return constant_value(e) != nullptr;
+      });
+  if (is_whole_scalar(node) && node.op().elementwise() && of_numbers)
+    return records::computed(node);
   if (&node.op() != &size_op) return node;
   const Dim dim = node.inputs()[0].dims()[AlongAxis::of(node.attrs()).axis];
   return dim.known() ? constant(Tensor(dim.size()), node->where) : node;
@@ -86,6 +94,7 @@ class Cutter {
   Kind kind_of(const Expr& node, const Separation& all);
   Kind kind_of_local(const Expr& node, const Separation& all, const std::vector<bool>& local,
                      bool counts);
+  std::int64_t row_axes(const Expr& node, const Separation& all) const;
   Kind kind_of_size(const Expr& node, const Separation& all);
   Kind kind_with_sums(const Expr& node, bool any_local);
   bool is_local_operand(const Expr& node, std::size_t k) const;
@@ -111,8 +120,10 @@ class Cutter {
   Expr count_of_all_ = lscalar("rows"), first_ = lscalar("first"), count_ = lscalar("count");
   Count examples_ = Count::symbol(Dim::unknown().symbol());
   NodeMap<Kind> kinds_;
-  NodeMap<Count> counts_;  // Of sizes: how many there are of each example.
-  NodeSet counting_;       // Integers that number rows.
+  NodeMap<Count> counts_;                           // Of sizes: how many there are of each example.
+  NodeMap<Expr> numbers_;                           // Of sizes that turn out to be known.
+  NodeSet counting_;                                // Integers that number rows.
+  std::unordered_set<std::int64_t> known_symbols_;  // Sizes of what is the same for all parts.
   NodeMap<Combine> extremes_;
   Expr replaced_, expanded_;  // What mixes rows, and the same of simpler ops.
   std::vector<Expr> needed_;
@@ -229,13 +240,19 @@ std::vector<Separation::Given> Cutter::given() const {
 
 /// False where no sum is needed any more: all is the same for all parts.
 bool Cutter::classify(const Separation& all) {
-  kinds_.clear(), counts_.clear(), counting_.clear(), extremes_.clear(), needed_.clear();
+  kinds_.clear(), counts_.clear(), numbers_.clear(), counting_.clear(), extremes_.clear(),
+      needed_.clear();
+  known_symbols_.clear();
   expanded_ = {};
   for (const Expr& x : rows_) kinds_[x.get()] = Kind::local;
   for (const Draw& draw : draws_) kinds_[draw.stands_for.get()] = Kind::local;
   for (const Expr& node : topological(roots_)) {
     if (kinds_.contains(node.get())) continue;
-    kinds_[node.get()] = kind_of(node, all);
+    const Kind is = kinds_[node.get()] = kind_of(node, all);
+    for (std::int64_t axis = 0; is == Kind::same && axis < node.rank(); ++axis) {
+      const auto& symbols = all.size(node, axis).symbols();
+      known_symbols_.insert(symbols.begin(), symbols.end());
+    }
     if (expanded_.has_value()) return true;
   }
   for (const Expr& root : roots_) {
@@ -271,6 +288,9 @@ bool Cutter::is_local_operand(const Expr& node, std::size_t k) const {
 }
 
 Kind Cutter::kind_of(const Expr& node, const Separation& all) {
+  if (node.op().observes) {
+    refuse(what_, "a value is shown, which each part would do: take observed() out", node->where);
+  }
   if (graphs::is_leaf(node)) return Kind::same;
   const std::size_t count = node.inputs().size();
   std::vector<bool> local(count);
@@ -293,6 +313,10 @@ Kind Cutter::kind_of(const Expr& node, const Separation& all) {
 
 Kind Cutter::kind_of_size(const Expr& node, const Separation& all) {
   const Count& n = all.size(node.inputs()[0], AlongAxis::of(node.attrs()).axis);
+  if (n.symbols().empty()) {
+    numbers_[node.get()] = constant(Tensor(n.factor()), node->where);
+    return Kind::same;
+  }
   if (const auto each = n.over(examples_)) counts_.emplace(node.get(), *each);
   return Kind::size;
 }
@@ -315,39 +339,30 @@ Kind Cutter::kind_with_sums(const Expr& node, bool any_local) {
 
 Kind Cutter::kind_of_local(const Expr& node, const Separation& all, const std::vector<bool>& local,
                            bool counts) {
-  if (node.op().observes) {
-    refuse(what_, "a value is shown of which parts have their own rows only: take it out",
-           node->where);
-  }
   if (&node.op() == &eye_op) refuse_mixing(node);
-  if (counts) {
-    // The number of a row within its part is not that in the minibatch: it may say where something
-    // stands, but is no value.
-    if (node.dtype() == DType::bool_ || &node.op() == &cast_op) {
-      refuse(what_,
-             "a value depends on the number of its row within the minibatch, which a part does "
-             "not know",
-             node->where);
-    }
-    if (node.dtype() == DType::int64) counting_.insert(node.get());
-  }
-  const Expr mixing = all.mixing(node);
-  if (!mixing.has_value() && all.place(node).found()) return Kind::local;
   std::vector<Place> places;
   for (const Expr& input : node.inputs()) places.push_back(all.place(input));
-  if (!mixing.has_value()) {
-    // The same for each row: still so, or added up.
-    bool rows = false, known = true;
-    for (std::int64_t axis = 0; axis < node.rank(); ++axis) {
-      const Count& n = all.size(node, axis);
-      rows = rows || n.over(examples_).has_value();
-      known = known && n.symbols().empty();
-    }
-    if (rows || node.op().elementwise()) return Kind::local;
-    if (!known) refuse_mixing(node);
-  } else if (mixing != node) {
-    refuse_mixing(mixing);
+  const Expr mixing = all.mixing(node);
+  if (mixing.has_value() && mixing != node) refuse_mixing(mixing);
+  const bool apart = !mixing.has_value() && all.place(node).found();
+  const std::int64_t rows = row_axes(node, all);
+  if (rows > 1) refuse_mixing(node);  // A part has fewer of both.
+  // The number of a row within its part is not that in the minibatch: it may say where among the
+  // part's rows something stands, but is no value, and finds nothing elsewhere.
+  const bool finds_own_rows =
+      &node.op() == &scatter_add_op ? local[2] : places[0].found() && &node.op() != &cast_op;
+  if (counts && node.dtype() == DType::int64 && rows == 1) {
+    counting_.insert(node.get());
+  } else if (counts && !(apart && finds_own_rows)) {
+    refuse(what_,
+           text("a value depends on the number of its row within the minibatch, which a part does "
+                "not know\n  ",
+                node.type(), "  ", describe(node)),
+           node->where);
   }
+  if (apart) return Kind::local;
+  // The same for each row: still so, or put together.
+  if (!mixing.has_value() && rows == 1) return Kind::local;
   const std::optional<Combine> how = combination(node, places, local);
   if (!how) {
     // Softmax over rows, say, is made of sums and a maximum.
@@ -359,6 +374,20 @@ Kind Cutter::kind_of_local(const Expr& node, const Separation& all, const std::v
   if (*how == Combine::add) return Kind::sum;
   extremes_[node.get()] = *how;
   return Kind::extreme;
+}
+
+/// Along how many of its axes, or how many times along one, `node` has the part's rows. Refuses it
+/// where its sizes cannot be followed.
+std::int64_t Cutter::row_axes(const Expr& node, const Separation& all) const {
+  std::int64_t result = 0;
+  for (std::int64_t axis = 0; axis < node.rank(); ++axis) {
+    Count n = all.size(node, axis);
+    while (const auto rest = n.over(examples_)) n = *rest, ++result;
+    const bool known = std::ranges::all_of(
+        n.symbols(), [&](std::int64_t symbol) { return known_symbols_.contains(symbol); });
+    if (!known) refuse_mixing(node);
+  }
+  return result;
 }
 
 void Cutter::refuse_mixing(const Expr& node) const {
@@ -398,6 +427,10 @@ std::vector<Expr> Cutter::built(std::span<const Expr> roots, NodeMap<Expr>& done
   for (const auto& [node, result] : done) cut.insert(node);
   for (const Expr& node : topological(roots, cut)) {
     if (done.contains(node.get())) continue;
+    if (const auto number = numbers_.find(node.get()); number != numbers_.end()) {
+      done[node.get()] = number->second;
+      continue;
+    }
     std::vector<Expr> inputs;
     for (std::size_t k = 0; k < node.inputs().size(); ++k) {
       const Expr& input = node.inputs()[k];
@@ -488,6 +521,11 @@ Stage Cutter::part_of(const std::vector<Expr>& sums) {
 StagedStep Cutter::cut() {
   StagedStep result;
   result.draws = states_;
+  if (!slices_.empty()) {
+    FunctionSpec sizes = spec(program_.inputs, program_.name + ", its rows");
+    for (const Expr& rows : slices_) sizes.outputs.push_back(size(rows, 0));
+    result.rows = function(std::move(sizes));
+  }
   while (classify(Separation(roots_, given(), examples_))) {
     if (expanded_.has_value()) {
       NodeMap<Expr> done{{replaced_.get(), expanded_}};
