@@ -193,8 +193,8 @@ void Mpi::give_up() {
     if (requests_[k] != MPI_REQUEST_NULL && (k < receives_ || silent.empty()))
       silent.push_back(peers_[k]);
   }
-  std::ranges::sort(silent);
-  silent.erase(std::ranges::unique(silent).begin(), silent.end());
+  std::sort(silent.begin(), silent.end());
+  silent.erase(std::unique(silent.begin(), silent.end()), silent.end());
   std::string names;
   for (const int r : silent) names += text(names.empty() ? "" : ", ", r);
   throw Error(

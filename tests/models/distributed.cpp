@@ -66,7 +66,7 @@ TEST_CASE("every variant: in parts it trains as in one, or the op that mixes row
     } catch (const TypeError& error) {
       const std::string said = error.what();
       CAPTURE(said);
-      CHECK(contains(said, ".distribute cuts a minibatch into parts of its rows, and "));
+      CHECK(contains(said, "train: .distribute cuts a minibatch into parts of its rows, and "));
       CHECK(contains(said, "variants.cpp:"));  // The line of the variant's cost.
       refused.insert(variant.name);
       continue;
@@ -79,6 +79,9 @@ TEST_CASE("every variant: in parts it trains as in one, or the op that mixes row
   }
   // Of each: which rows are the largest of the minibatch, who is whose neighbour, a row beside one
   // drawn at random.
+  std::string names;
+  for (const std::string& name : refused) names += name + "; ";
+  CAPTURE(names);
   CHECK(refused == std::set<std::string>{
                        "winner take all", "convolutional, contractive, winners take all",
                        "dictionary, BatchTopK", "dictionary, Matryoshka",

@@ -159,6 +159,49 @@ TEST_CASE("a step that slices a shared variable by its number is cut as well") {
   for (const std::string& error : errors) CHECK(error.empty());
 }
 
+TEST_CASE("a step that slices other numbers of rows than its minibatches have is refused") {
+  const Shared X(numbers({200, 5}, 0), "X"), W(numbers({5, 4}, 1), "W");
+  const Expr x = matrix("x"), k = lscalar("k");
+  const Expr cost = mean(square(dot(x, W)));
+  TrainOptions o;
+  o.step = function({.inputs = {k},
+                     .outputs = {cost},
+                     .updates = sgd(cost, {W}, 0.1),
+                     .givens = {{x, slice(X, k * 20, (k + 1) * 20)}}});
+  o.rows = 200;
+  o.batch = 10;
+  o.out = nullptr;
+  o.distribute = one_process();
+  CHECK(contains(error_of<ValueError>([&] { train(o); }),
+                 "minibatch 0 has 10 rows, and the step slices 20 of a shared variable"));
+}
+
+TEST_CASE("numbers of rows in values are those of the minibatch, in sizes those of the part") {
+  const Tensor data = numbers({70, 5}, 0);
+  const auto trained_with = [&](bool parts) {
+    const Shared W(numbers({5, 4}, 1), "W");
+    const Expr x = matrix("x"), h = dot(x, W), n = size(x, 0);
+    const Expr count = cast(n, DType::float32);
+    const Expr labels = cast(sum(x, 1) > 0, DType::int64);
+    // log p of the labels, by index; an unbiased variance; ones for each row; n in a formula.
+    const Expr picked = gather(h, {arange(n), labels});
+    const Expr unbiased = sum(square(h - mean(h, 0)), 0) / cast(n - 1, DType::float32);
+    const Expr ones = zeros({n}, DType::float32) + 1;
+    const Expr cost = mean(picked) + mean(unbiased) + sum(dot(ones, square(h))) / square(count) +
+                      sum(ones * 2) / count * mean(square(W)) + log(count) * mean(abs(h));
+    TrainOptions o;
+    o.step = function({.inputs = {x}, .outputs = {cost}, .updates = sgd(cost, {W}, 0.05)});
+    o.data = {&data};
+    o.batch = 70;
+    o.epochs = 3;
+    o.out = nullptr;
+    if (parts) o.distribute = one_process();
+    train(o);
+    return W.get();
+  };
+  CHECK(distance(trained_with(true), trained_with(false)) < 1e-5);
+}
+
 TEST_CASE("means of the minibatch that its rows are compared with are summed first") {
   const Tensor data = numbers({70, 5}, 0);
   const auto step_with = [&](bool parts) {
@@ -231,8 +274,24 @@ TEST_CASE("what mixes rows otherwise is refused with its line") {
   refused(mean(square(h - reverse(h, 0))), "narrow", __LINE__);
   refused(sum(square(dot(h, transpose(h)))), "dot", __LINE__);
   refused(mean(cumsum(h, 0)), "cumsum", __LINE__);
-  const Expr numbered = mean(h * expand_dims(cast(arange(size(x, 0)), DType::float32), 1));
-  CHECK(contains(refusal_of(x, numbered, {W}, data), "the number of its row"));
+  const Expr n = size(x, 0), rows_of_x = arange(n);
+  const Shared table(numbers({70}, 2), "table");
+  const Expr labels = cast(sum(x, 1) > 0, DType::int64);
+  for (const Expr& numbered :
+       {mean(h * expand_dims(cast(rows_of_x, DType::float32), 1)),  // Rows by their numbers,
+        mean(h * expand_dims(take(table, rows_of_x), 1)),           // each by a weight of its own,
+        mean(h * expand_dims(take(table, labels + rows_of_x), 1)),
+        mean(h) * cast(sum(rows_of_x), DType::float32),
+        mean(where(expand_dims(rows_of_x < 3, 1), h, 0))}) {
+    const std::string said = refusal_of(x, numbered, {W}, data);
+    CAPTURE(said);
+    CHECK(contains(said, "the number of its row"));
+  }
+  // The number of rows, squared in a value and as two axes.
+  refused(mean(h) * sum(square(cast(n * arange(5), DType::float32))), "mul", __LINE__);
+  refused(mean(expand_dims(h, 1) + zeros({n, n, 4}, DType::float32)), "broadcast_to", __LINE__);
+  const Expr shown = observed(mean(h), [](const Tensor&) {});
+  CHECK(contains(refusal_of(x, shown, {W}, data), "take observed() out"));
 
   const Expr fixed = variable("fixed", DType::float32, {64, 5});
   CHECK(contains(refusal_of(fixed, mean(dot(fixed, W)), {W}, data),

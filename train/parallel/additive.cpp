@@ -37,13 +37,6 @@ bool product_adds(const Expr& node, const std::vector<Place>& places,
          meet(places[0], places[1]);
 }
 
-bool sum_like_adds(const Expr& node, const Place& place) {
-  const Expr &x = node.inputs()[0], &like = node.inputs()[1];
-  if (!place.found()) return false;
-  const std::int64_t axis = place.axis - (x.rank() - like.rank());
-  return axis < 0 || like.dims()[static_cast<std::size_t>(axis)] == Dim(1);
-}
-
 /// Filters' gradients are sums over the images, which follow the groups if there are any.
 bool filters_add(const Expr& node, const std::vector<Place>& places) {
   const std::int64_t axis = node.rank() - 4;
@@ -62,7 +55,8 @@ bool adds_examples(const Expr& node, const std::vector<Place>& places,
   const Op& op = node.op();
   if (op.algebra == Algebra::sum) return reduces_examples(node, places[0]);
   if (op.algebra == Algebra::matrix_product) return product_adds(node, places, local);
-  if (&op == &sum_like_op) return !local[1] && sum_like_adds(node, places[0]);
+  // Where the result has no rows, they are summed: an axis of another size than 1 would stay.
+  if (&op == &sum_like_op) return !local[1];
   if (&op == &convolution_filters_op) return filters_add(node, places);
   if (&op == &scatter_add_op) {
     const Place rows{.axis = 0};

@@ -10,7 +10,7 @@
 
 namespace cinch::parallel {
 
-/// How the value of `node`, in whose result examples do not stand apart, is made of those of parts
+/// How the value of `node`, which has no axis of examples any more, is made of those of parts
 /// of the examples: as a sum, to rounding, or as the largest or smallest. Nothing where it is not,
 /// or that is not known. `places[k]` says where examples stand in input k, `local[k]` whether it
 /// has an axis of so many rows as there are examples; what is repeated along it has no place.

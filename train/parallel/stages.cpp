@@ -7,20 +7,18 @@
 
 #include "cinch/core/algebra.hpp"
 #include "cinch/core/compile/inspect.hpp"
-#include "cinch/core/derive/derivative_of.hpp"
 #include "cinch/core/derive/examples.hpp"
 #include "cinch/core/graph.hpp"
 #include "cinch/core/graph/engine_ops.hpp"
-#include "cinch/core/graph/leaves.hpp"
 #include "cinch/core/graph/shared_state.hpp"
 #include "cinch/core/op.hpp"
 #include "cinch/core/refusal.hpp"
 #include "cinch/core/variables.hpp"
 #include "cinch/ops/index.hpp"
 #include "cinch/ops/random.hpp"
-#include "cinch/ops/reduce.hpp"
+#include "cinch/ops/records/sizes.hpp"
 #include "cinch/ops/shape.hpp"
-#include "cinch/train/parallel/additive.hpp"
+#include "cinch/train/parallel/kinds.hpp"
 
 namespace cinch::parallel {
 
@@ -30,27 +28,18 @@ using deriving::Count;
 using deriving::Place;
 using deriving::Separation;
 
-/// What a node is, seen from a part of the rows.
-enum class Kind : std::uint8_t {
-  same,     ///< For all parts, and for the whole.
-  size,     ///< An integer made of the number of rows: the part's where it is a size, else that of
-            ///< the whole minibatch, as in a mean.
-  local,    ///< Has an axis of the part's rows.
-  sum,      ///< A sum over the rows, of which each part knows its own.
-  extreme,  ///< The largest or smallest of the rows, likewise.
-  blocked,  ///< Needs such a sum, whole.
-};
-
 bool is_draw(const Expr& node) {
   return &node.op() == &random_uniform_op || &node.op() == &random_normal_op;
 }
 
-bool is_whole_scalar(const Expr& node) {
-  return node.rank() == 0 && (node.dtype() == DType::int64 || node.dtype() == DType::bool_);
-}
-
 /// Sizes that are known are numbers, so that what is made of them may be.
 Expr with_known_sizes(const Expr& node) {
+  const bool of_numbers =
+      !node.inputs().empty() && std::ranges::all_of(node.inputs(), [](const Expr& e) {
+        return constant_value(e) != nullptr;
+      });
+  if (is_whole_scalar(node) && node.op().elementwise() && of_numbers)
+    return records::computed(node);
   if (&node.op() != &size_op) return node;
   const Dim dim = node.inputs()[0].dims()[AlongAxis::of(node.attrs()).axis];
   return dim.known() ? constant(Tensor(dim.size()), node->where) : node;
@@ -81,16 +70,9 @@ class Cutter {
   void take_rows_of(const std::vector<const Tensor*>& data);
   void take_slices();
   void take_draws();
+  void mark_repeated();
+  Expr ones(DType dtype);
   std::vector<Separation::Given> given() const;
-  bool classify(const Separation& all);
-  Kind kind_of(const Expr& node, const Separation& all);
-  Kind kind_of_local(const Expr& node, const Separation& all, const std::vector<bool>& local,
-                     bool counts);
-  Kind kind_of_size(const Expr& node, const Separation& all);
-  Kind kind_with_sums(const Expr& node, bool any_local);
-  bool is_local_operand(const Expr& node, std::size_t k) const;
-  Kind kind(const Expr& node) const { return kinds_.at(node.get()); }
-  [[noreturn]] void refuse_mixing(const Expr& node) const;
 
   Stage part_of(const std::vector<Expr>& sums);
   Expr part_of_draw(const Draw& draw, NodeMap<Expr>& done);
@@ -105,17 +87,13 @@ class Cutter {
   std::vector<Expr> rows_;          // Variables of a part's rows.
   std::vector<Expr> slices_;        // What they are rows of, where the step holds its data.
   std::vector<Draw> draws_;         // Draws for each row.
+  std::vector<Expr> ones_;          // Variables of a 1 for each row, of each dtype that is met.
   std::vector<Shared> states_;      // Of all draws.
   std::vector<Expr> state_values_;  // Variables in their places.
   std::vector<Expr> sums_;          // Variables for the sums of the stages so far.
   Expr count_of_all_ = lscalar("rows"), first_ = lscalar("first"), count_ = lscalar("count");
   Count examples_ = Count::symbol(Dim::unknown().symbol());
-  NodeMap<Kind> kinds_;
-  NodeMap<Count> counts_;  // Of sizes: how many there are of each example.
-  NodeSet counting_;       // Integers that number rows.
-  NodeMap<Combine> extremes_;
-  Expr replaced_, expanded_;  // What mixes rows, and the same of simpler ops.
-  std::vector<Expr> needed_;
+  std::optional<Kinds> kinds_;
 };
 
 Cutter::Cutter(const char* what, const Function& step, const std::vector<const Tensor*>& data)
@@ -221,153 +199,57 @@ std::vector<Separation::Given> Cutter::given() const {
   };
   for (const Expr& x : rows_) add(x, 0);
   for (const Draw& draw : draws_) add(draw.stands_for, draw.axis);
+  for (const Expr& one : ones_) add(one, 0);
   return result;
 }
 
-// What nodes are
-// -------------------------------------------------------------------------------------------------
-
-/// False where no sum is needed any more: all is the same for all parts.
-bool Cutter::classify(const Separation& all) {
-  kinds_.clear(), counts_.clear(), counting_.clear(), extremes_.clear(), needed_.clear();
-  expanded_ = {};
-  for (const Expr& x : rows_) kinds_[x.get()] = Kind::local;
-  for (const Draw& draw : draws_) kinds_[draw.stands_for.get()] = Kind::local;
-  for (const Expr& node : topological(roots_)) {
-    if (kinds_.contains(node.get())) continue;
-    kinds_[node.get()] = kind_of(node, all);
-    if (expanded_.has_value()) return true;
+Expr Cutter::ones(DType dtype) {
+  for (const Expr& one : ones_) {
+    if (one.dtype() == dtype) return one;
   }
-  for (const Expr& root : roots_) {
-    if (kind(root) == Kind::sum || kind(root) == Kind::extreme) needed_.push_back(root);
-    if (kind(root) != Kind::local) continue;
-    refuse(what_,
-           text("a result has a row for each of the minibatch's, ", root.type(), "  ",
-                describe(root), ": parts of the rows can only add up their sums"),
-           root->where);
-  }
-  std::ranges::sort(needed_, std::less<>(), [](const Expr& e) { return e.get(); });
-  const auto again =
-      std::ranges::unique(needed_, [](const Expr& a, const Expr& b) -> bool { return a == b; });
-  needed_.erase(again.begin(), again.end());
-  // In the order in which they are computed, which addresses are not.
-  std::vector<Expr> ordered;
-  for (const Expr& node : topological(roots_)) {
-    if (std::ranges::find(needed_, node) != needed_.end()) ordered.push_back(node);
-  }
-  needed_ = std::move(ordered);
-  return !needed_.empty();
+  ones_.push_back(variable("1 for each row", {dtype, {Dim::unknown()}}));
+  return ones_.back();
 }
 
-/// Whether the part's own rows get into `node` by input k: as rows, or as a size.
-bool Cutter::is_local_operand(const Expr& node, std::size_t k) const {
-  const Op& op = node.op();
-  if (&op == &deriving::derivative_op && k > 0) return false;  // Says of what it is one.
-  const Kind of_input = kind(node.inputs()[k]);
-  if (of_input == Kind::local) return true;
-  if (of_input != Kind::size) return false;
-  const bool is_position = node.dtype() == DType::int64 && node.rank() > 0;
-  return op.is_size(k) || &op == &arange_op || &op == &eye_op || is_position;
-}
-
-Kind Cutter::kind_of(const Expr& node, const Separation& all) {
-  if (graphs::is_leaf(node)) return Kind::same;
-  const std::size_t count = node.inputs().size();
-  std::vector<bool> local(count);
-  bool any_local = false, any_size = false, any_sum = false, counts = &node.op() == &arange_op;
-  for (std::size_t k = 0; k < count; ++k) {
-    const Expr& input = node.inputs()[k];
-    any_size = any_size || kind(input) == Kind::size;
-    any_sum = any_sum || kind(input) == Kind::sum || kind(input) == Kind::extreme ||
-              kind(input) == Kind::blocked;
-    local[k] = is_local_operand(node, k);
-    any_local = any_local || local[k];
-    counts = counts || (counting_.contains(input.get()) && node.op().reads(k));
-  }
-  if (any_sum) return kind_with_sums(node, any_local);
-  if (&node.op() == &size_op) return any_local ? kind_of_size(node, all) : Kind::same;
-  if (is_whole_scalar(node) && node.op().elementwise() && any_size) return Kind::size;
-  if (!any_local) return Kind::same;
-  return kind_of_local(node, all, local, counts);
-}
-
-Kind Cutter::kind_of_size(const Expr& node, const Separation& all) {
-  const Count& n = all.size(node.inputs()[0], AlongAxis::of(node.attrs()).axis);
-  if (const auto each = n.over(examples_)) counts_.emplace(node.get(), *each);
-  return Kind::size;
-}
-
-/// What is linear in sums of parts is one itself; all else needs them whole.
-Kind Cutter::kind_with_sums(const Expr& node, bool any_local) {
-  std::vector<bool> partial;
-  bool linear = !any_local;
-  for (const Expr& input : node.inputs()) {
-    partial.push_back(kind(input) == Kind::sum);
-    linear = linear &&
-             (kind(input) == Kind::sum || kind(input) == Kind::same || kind(input) == Kind::size);
-  }
-  if (linear && is_linear(node, partial)) return Kind::sum;
-  for (std::size_t k = 0; k < partial.size(); ++k) {
-    if (partial[k] || kind(node.inputs()[k]) == Kind::extreme) needed_.push_back(node.inputs()[k]);
-  }
-  return Kind::blocked;
-}
-
-Kind Cutter::kind_of_local(const Expr& node, const Separation& all, const std::vector<bool>& local,
-                           bool counts) {
-  if (node.op().observes) {
-    refuse(what_, "a value is shown of which parts have their own rows only: take it out",
-           node->where);
-  }
-  if (&node.op() == &eye_op) refuse_mixing(node);
-  if (counts) {
-    // The number of a row within its part is not that in the minibatch: it may say where something
-    // stands, but is no value.
-    if (node.dtype() == DType::bool_ || &node.op() == &cast_op) {
-      refuse(what_,
-             "a value depends on the number of its row within the minibatch, which a part does "
-             "not know",
-             node->where);
-    }
-    if (node.dtype() == DType::int64) counting_.insert(node.get());
-  }
-  const Expr mixing = all.mixing(node);
-  if (!mixing.has_value() && all.place(node).found()) return Kind::local;
-  std::vector<Place> places;
-  for (const Expr& input : node.inputs()) places.push_back(all.place(input));
-  if (!mixing.has_value()) {
-    // The same for each row: still so, or added up.
-    bool rows = false, known = true;
+/// What is repeated for each row is written as a product by a 1 for each: so it is seen where the
+/// rows stand in it, and whoever mixes these mixes rows.
+void Cutter::mark_repeated() {
+  const Separation all(roots_, given(), examples_);
+  NodeMap<Expr> done;
+  const std::vector<Expr> nodes = topological(roots_);
+  for (const Expr& node : nodes) {
+    std::vector<Expr> inputs;
+    for (const Expr& input : node.inputs()) inputs.push_back(done.at(input.get()));
+    Expr& now = done[node.get()];
+    now = with_known_sizes(with_inputs(node, inputs));
+    if (&node.op() != &broadcast_to_op) continue;
     for (std::int64_t axis = 0; axis < node.rank(); ++axis) {
-      const Count& n = all.size(node, axis);
-      rows = rows || n.over(examples_).has_value();
-      known = known && n.symbols().empty();
+      const auto each = all.size(node, axis).over(examples_);
+      const std::int64_t own = axis - (node.rank() - node.inputs()[0].rank());
+      const bool repeats =
+          own < 0 || node.inputs()[0].dims()[static_cast<std::size_t>(own)] == Dim(1);
+      if (!each || !each->symbols().empty() || !repeats) continue;
+      // (..., 1, each, ...) times (n, 1), as (..., n each, ...).
+      const Attribution as(node->where, /*force=*/true);
+      std::vector<Expr> sizes(inputs.begin() + 1, inputs.end()), once = sizes;
+      once[static_cast<std::size_t>(axis)] = constant(Tensor(each->factor()));
+      std::vector<std::int64_t> apart;
+      for (std::int64_t a = 0; a < node.rank(); ++a) {
+        if (a == axis) apart.push_back(-1);
+        apart.push_back(a);
+      }
+      std::vector<std::int64_t> along(static_cast<std::size_t>(node.rank() - axis + 1), -1);
+      along[0] = 0;
+      const Expr block = dimshuffle(broadcast_to(inputs[0], once), apart),
+                 each_row = dimshuffle(ones(node.dtype()), along);
+      now = reshape(node.dtype() == DType::bool_ ? logical_and(block, each_row) : block * each_row,
+                    sizes);
+      break;  // A second one is refused.
     }
-    if (rows || node.op().elementwise()) return Kind::local;
-    if (!known) refuse_mixing(node);
-  } else if (mixing != node) {
-    refuse_mixing(mixing);
   }
-  const std::optional<Combine> how = combination(node, places, local);
-  if (!how) {
-    // Softmax over rows, say, is made of sums and a maximum.
-    if (node.op().expand) expanded_ = node.op().expand(node);
-    if (!expanded_.has_value()) refuse_mixing(node);
-    replaced_ = node;
-    return Kind::blocked;
-  }
-  if (*how == Combine::add) return Kind::sum;
-  extremes_[node.get()] = *how;
-  return Kind::extreme;
-}
-
-void Cutter::refuse_mixing(const Expr& node) const {
-  refuse(what_,
-         text(".distribute cuts a minibatch into parts of its rows, and ", node.op().name,
-              " needs them all\n  ", node.type(), "  ", describe(node),
-              "\n  Sums and means over the rows may be taken of anything; what sorts, compares or "
-              "otherwise mixes rows can be trained without .distribute."),
-         node->where);
+  std::vector<Expr> roots;
+  for (const Expr& root : roots_) roots.push_back(done.at(root.get()));
+  roots_ = std::move(roots);
 }
 
 // Functions of parts
@@ -375,17 +257,16 @@ void Cutter::refuse_mixing(const Expr& node) const {
 
 /// `size` with the whole minibatch's rows in place of the part's.
 Expr Cutter::whole(const Expr& size, NodeMap<Expr>& done) {
-  if (kind(size) != Kind::size) return built(std::span(&size, 1), done).front();
+  if (kinds_->of(size) != Kind::size) return built(std::span(&size, 1), done).front();
   if (&size.op() == &size_op) {
-    const auto each = counts_.find(size.get());
-    if (each == counts_.end() || !each->second.symbols().empty()) {
+    const Count* each = kinds_->of_each_example(size);
+    if (!each || !each->symbols().empty()) {
       refuse(what_,
              text("a value depends on a size that is not known before the rows are: ",
                   describe(size), ": declare the sizes of all other axes"),
              size->where);
     }
-    return each->second == Count() ? count_of_all_
-                                   : count_of_all_ * constant(Tensor(each->second.factor()));
+    return *each == Count() ? count_of_all_ : count_of_all_ * constant(Tensor(each->factor()));
   }
   std::vector<Expr> inputs;
   for (const Expr& input : size.inputs()) inputs.push_back(whole(input, done));
@@ -398,18 +279,22 @@ std::vector<Expr> Cutter::built(std::span<const Expr> roots, NodeMap<Expr>& done
   for (const auto& [node, result] : done) cut.insert(node);
   for (const Expr& node : topological(roots, cut)) {
     if (done.contains(node.get())) continue;
+    if (const Expr* number = kinds_->number(node)) {
+      done[node.get()] = *number;
+      continue;
+    }
     std::vector<Expr> inputs;
     for (std::size_t k = 0; k < node.inputs().size(); ++k) {
       const Expr& input = node.inputs()[k];
-      const bool of_all =
-          kind(input) == Kind::size && kind(node) != Kind::size && !is_local_operand(node, k);
+      const bool of_all = kinds_->of(input) == Kind::size && kinds_->of(node) != Kind::size &&
+                          !kinds_->is_local_operand(node, k);
       inputs.push_back(of_all ? whole(input, done) : done.at(input.get()));
     }
     done[node.get()] = with_inputs(node, std::move(inputs));
   }
   std::vector<Expr> result;
   for (const Expr& root : roots)
-    result.push_back(kind(root) == Kind::size ? whole(root, done) : done.at(root.get()));
+    result.push_back(kinds_->of(root) == Kind::size ? whole(root, done) : done.at(root.get()));
   return result;
 }
 
@@ -418,7 +303,7 @@ Expr Cutter::part_of_draw(const Draw& draw, NodeMap<Expr>& done) {
   const auto axis = static_cast<std::size_t>(draw.axis);
   std::vector<Expr> of_draw(draw.draw.inputs().begin(), draw.draw.inputs().end());
   of_draw[axis + 1] = count_;
-  for (const Expr& node : topological(of_draw)) kinds_.try_emplace(node.get(), Kind::same);
+  kinds_->note_same(of_draw);
   std::vector<Expr> sizes = built(of_draw, done);
   const Expr state = sizes.front();
   sizes.erase(sizes.begin());
@@ -448,7 +333,7 @@ FunctionSpec Cutter::spec(std::vector<Expr> inputs, std::string name) const {
   return result;
 }
 
-/// `needed_` of a part's rows, those of unknown or few elements first.
+/// What a part computes: `sums` of its rows, those of unknown or few elements first.
 Stage Cutter::part_of(const std::vector<Expr>& sums) {
   const Attribution as(Source{});
   NodeMap<Expr> done;
@@ -463,6 +348,8 @@ Stage Cutter::part_of(const std::vector<Expr>& sums) {
     for (const Expr& x : rows_) done[x.get()] = x;
   }
   for (const Draw& draw : draws_) done[draw.stands_for.get()] = part_of_draw(draw, done);
+  for (const Expr& one : ones_)
+    done[one.get()] = broadcast_to(cast(Arg(1.0), one.dtype()), {count_});
   inputs.insert(inputs.end(), {count_of_all_, first_, count_});
   inputs.insert(inputs.end(), state_values_.begin(), state_values_.end());
   inputs.insert(inputs.end(), sums_.begin(), sums_.end());
@@ -479,8 +366,7 @@ Stage Cutter::part_of(const std::vector<Expr>& sums) {
   const std::size_t outputs = result.outputs.size();
   std::vector<Combine> how;
   for (const Expr& sum : sums) {
-    const auto extreme = extremes_.find(sum.get());
-    how.push_back(extreme == extremes_.end() ? Combine::add : extreme->second);
+    how.push_back(kinds_->how(sum));
   }
   return {function(std::move(result)), std::move(slots), outputs, std::move(how)};
 }
@@ -488,21 +374,28 @@ Stage Cutter::part_of(const std::vector<Expr>& sums) {
 StagedStep Cutter::cut() {
   StagedStep result;
   result.draws = states_;
-  while (classify(Separation(roots_, given(), examples_))) {
-    if (expanded_.has_value()) {
-      NodeMap<Expr> done{{replaced_.get(), expanded_}};
-      roots_ = rebuild(roots_, with_known_sizes, done);
-      continue;
-    }
-    std::ranges::stable_partition(needed_, is_small);
-    result.stages.push_back(part_of(needed_));
+  if (!slices_.empty()) {
+    FunctionSpec sizes = spec(program_.inputs, program_.name + ", its rows");
+    for (const Expr& rows : slices_) sizes.outputs.push_back(size(rows, 0));
+    result.rows = function(std::move(sizes));
+  }
+  while (true) {
+    mark_repeated();
+    kinds_.emplace(what_, roots_, given(), examples_);
     NodeMap<Expr> done;
-    for (const Expr& sum : needed_) {
-      sums_.push_back(variable("sum", sum.type(), sum->where));
-      done[sum.get()] = sums_.back();
+    if (const auto& simpler = kinds_->replacement()) {
+      done[simpler->node.get()] = simpler->by;
+    } else {
+      std::vector<Expr> sums = kinds_->needed();
+      if (sums.empty()) break;
+      std::stable_partition(sums.begin(), sums.end(), is_small);
+      result.stages.push_back(part_of(sums));
+      for (const Expr& sum : sums) {
+        sums_.push_back(variable("sum", sum.type(), sum->where));
+        done[sum.get()] = sums_.back();
+      }
     }
-    roots_ = rebuild(
-        roots_, [](const Expr& node) { return node; }, done);
+    roots_ = rebuild(roots_, with_known_sizes, done);
   }
   NodeMap<Expr> done;
   const std::vector<Expr> roots = built(roots_, done);

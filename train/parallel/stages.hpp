@@ -40,6 +40,8 @@ struct StagedStep {
   /// From the number of the minibatch, where the step holds its data itself, its number of rows and
   /// the sums of all stages to the outputs and updates.
   Function update;
+  /// Where the step holds its data itself: how many rows each slice has, by the minibatch's number.
+  Function rows;
   std::vector<Shared> draws;  ///< The states of random draws, each an int64 vector of 3.
 };
 

@@ -31,12 +31,23 @@ std::vector<Tensor> Step::states() const {
   return result;
 }
 
+/// Throws where the step slices other numbers of rows than minibatches have.
+void Step::require_rows(std::int64_t rows, std::span<const Tensor* const> number) const {
+  for (const Tensor& sliced : step_.rows.call(number)) {
+    if (sliced.at(0) == static_cast<double>(rows)) continue;
+    throw ValueError(text("train: minibatch ", number[0]->at(0), " has ", rows,
+                          " rows, and the step slices ", sliced.at(0),
+                          " of a shared variable: both by the same .batch"));
+  }
+}
+
 void Step::make(std::int64_t rows, const Rows& of, std::vector<Tensor>& outputs, int& flag) {
   const std::int64_t parts = part_count(rows);
   const std::vector<Tensor> draws = states();
   const Tensor count_of_all(rows);
   Tensor first(std::int64_t{0}), count(std::int64_t{0});
   std::vector<const Tensor*> arguments;
+  if (holds_data_) require_rows(rows, of(0, 0));
   for (std::size_t k = 0; k < adders_.size(); ++k) {
     const auto compute = [&](std::int64_t part, std::vector<Tensor>& result) {
       const PartRows own = part_rows(rows, parts, part);

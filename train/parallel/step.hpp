@@ -32,6 +32,7 @@ class Step {
 
  private:
   std::vector<Tensor> states() const;
+  void require_rows(std::int64_t rows, std::span<const Tensor* const> number) const;
 
   std::shared_ptr<Distribution> ranks_;
   StagedStep step_;
