@@ -27,6 +27,7 @@
 #include "cinch/io/image.hpp"
 #include "cinch/io/jsonl.hpp"
 #include "cinch/io/npy.hpp"
+#include "cinch/io/pictures.hpp"
 #include "cinch/io/plot.hpp"
 #include "cinch/io/safetensors.hpp"
 #include "cinch/io/table.hpp"
