@@ -72,8 +72,9 @@ std::string description(const Folder& folder) {
                          ending.empty() ? " without an ending" : ""));
   }
   if (!folder.folders.empty())
-    parts.push_back(text(folder.folders.size(), folder.folders.size() == 1 ? " folder (" : " folders (",
-                         folder.folders[0], folder.folders.size() == 1 ? ")" : ", ...)"));
+    parts.push_back(text(folder.folders.size(),
+                         folder.folders.size() == 1 ? " folder (" : " folders (", folder.folders[0],
+                         folder.folders.size() == 1 ? ")" : ", ...)"));
   std::string result;
   for (std::size_t k = 0; k < parts.size(); ++k)
     result += (k == 0 ? "" : k + 1 == parts.size() ? " and " : ", ") + parts[k];
@@ -120,10 +121,11 @@ void write_planes(const std::string& path, const format::PngPixels& png, std::in
     };
     const double alpha = has_alpha ? sample(stored - 1) : 1;
     if (alpha < 1 && !options.background)
-      file_error(path,
-                 text("is not opaque: its pixel in row ", pixel / static_cast<std::size_t>(png.width),
-                      ", column ", pixel % static_cast<std::size_t>(png.width), " has alpha ", alpha,
-                      "; say what shines through, read_images(path, {.background = 1}) for white"));
+      file_error(
+          path,
+          text("is not opaque: its pixel in row ", pixel / static_cast<std::size_t>(png.width),
+               ", column ", pixel % static_cast<std::size_t>(png.width), " has alpha ", alpha,
+               "; say what shines through, read_images(path, {.background = 1}) for white"));
     for (std::int64_t channel = 0; channel < channels; ++channel) {
       const bool grey = png.channels <= 2;
       double value = sample(grey ? 0 : static_cast<std::size_t>(channel));
@@ -142,8 +144,8 @@ Pictures read_files(const std::string& of, const std::vector<Entry>& entries,
     const auto bytes = open_bytes(entry.path);
     const std::int64_t size = bytes->remaining();
     std::array<std::uint8_t, format::PngHeader::size> start{};
-    const auto there = std::span(start).first(
-        static_cast<std::size_t>(std::min(size, format::PngHeader::size)));
+    const auto there =
+        std::span(start).first(static_cast<std::size_t>(std::min(size, format::PngHeader::size)));
     bytes->read(there, "the header");
     const format::PngHeader header = format::parse_png_header(*bytes, there, size);
     if (result.height == 0) {
@@ -182,8 +184,7 @@ Pictures read_files(const std::string& of, const std::vector<Entry>& entries,
 
 /// The pictures directly in a folder, in which there is nothing else.
 void add_files(const Folder& folder, std::int64_t label, std::vector<Entry>& entries) {
-  if (folder.files.empty() || !folder.folders.empty() ||
-      !std::ranges::all_of(folder.files, is_png))
+  if (folder.files.empty() || !folder.folders.empty() || !std::ranges::all_of(folder.files, is_png))
     file_error(folder.path, "is " + description(folder) + remedy_for(folder));
   for (const std::string& name : folder.files)
     entries.push_back({joined(folder.path, name), label});
@@ -271,8 +272,8 @@ Pictures read_idx_pictures(const std::string& path) {
   const std::size_t at = beside.rfind(images);
   if (at == std::string::npos) return result;
   beside.replace(at, images.size(), labels);
-  const std::string other = beside.ends_with(".gz") ? beside.substr(0, beside.size() - 3)
-                                                    : beside + ".gz";
+  const std::string other =
+      beside.ends_with(".gz") ? beside.substr(0, beside.size() - 3) : beside + ".gz";
   for (const std::string& candidate : {beside, other}) {
     std::error_code ignored;
     if (!fs::exists(candidate, ignored)) continue;
@@ -295,9 +296,8 @@ std::string kind_of(std::string_view start) {
   if (start.starts_with("II*\0"sv) || start.starts_with("MM\0*"sv)) return "a TIFF picture"s + png;
   if (start.starts_with("RIFF"sv) && start.substr(8).starts_with("WEBP"sv))
     return "a WebP picture"s + png;
-  const bool text = std::ranges::all_of(start, [](char c) {
-    return (c >= ' ' && c <= '~') || c == '\n' || c == '\r' || c == '\t';
-  });
+  const bool text = std::ranges::all_of(
+      start, [](char c) { return (c >= ' ' && c <= '~') || c == '\n' || c == '\r' || c == '\t'; });
   return text ? "text, perhaps a table of numbers: read_table() reads it"
               : "of a kind that is not known: PNG, IDX, .npy, .npz and safetensors files are read, "
                 "and folders of PNG files";

@@ -47,8 +47,9 @@ Axes axes_of(const std::string& path, const Shape& shape, const PictureOptions& 
   if (shape.size() == 3) {
     // Three pictures, or the three colours of one?
     if (is_colour(shape[0]) || is_colour(shape[2]))
-      refuse(text(" may be grey pictures or a coloured one: say .axes = PictureAxes::height_width, "
-                  "or give it a first axis, of pictures"));
+      refuse(
+          text(" may be grey pictures or a coloured one: say .axes = PictureAxes::height_width, "
+               "or give it a first axis, of pictures"));
     return {1, 2, -1};
   }
   if (shape.size() == 4) {
@@ -75,7 +76,8 @@ double white_of(const std::string& path, const Tensor& array, const PictureOptio
   if (*least < 0 || *most > 255 || *most < 128)
     file_error(path, text("holds whole numbers from ", *least, " to ", *most,
                           ", of which none need be white: say which number is, "
-                          "read_images(path, {.white = ", *most > 255 ? 65535 : 255, "})"));
+                          "read_images(path, {.white = ",
+                          *most > 255 ? 65535 : 255, "})"));
   return 255;
 }
 
@@ -131,13 +133,14 @@ Pictures pictures_of(const std::string& path, const Tensor& array, const Picture
   const Axes axes = axes_of(path, array.shape(), options);
   const auto size = [&](std::size_t axis) { return array.shape()[axis]; };
   const std::int64_t stored = axes.channels < 0 ? 1 : size(static_cast<std::size_t>(axes.channels));
-  if (array.size() == 0)
-    file_error(path, "holds no pixel: its shape is " + text(array.shape()));
+  if (array.size() == 0) file_error(path, "holds no pixel: its shape is " + text(array.shape()));
   if (!is_channels(stored))
     file_error(path, text("an array of shape ", text(array.shape()), " would have ", stored,
                           " channels: pictures have 1, 3 or 4"));
-  Pictures result{.images = {}, .channels = stored == 4 ? 3 : stored,
-                  .height = size(axes.height), .width = size(axes.width)};
+  Pictures result{.images = {},
+                  .channels = stored == 4 ? 3 : stored,
+                  .height = size(axes.height),
+                  .width = size(axes.width)};
   const std::int64_t count = size(0), pixels = result.height * result.width;
   const double white = white_of(path, array, options);
   result.images = Tensor(DType::float32, {count, result.channels * pixels});
@@ -165,8 +168,9 @@ Pictures pictures_of(const std::string& path, const Tensor& array, const Picture
           if (stored == 4) {
             const double alpha = value(n, 3, pixel);
             if (alpha < 1 && !options.background)
-              file_error(path, text("picture ", n, " is not opaque: say what shines through, "
-                                                   "read_images(path, {.background = 1}) for white"));
+              file_error(path, text("picture ", n,
+                                    " is not opaque: say what shines through, "
+                                    "read_images(path, {.background = 1}) for white"));
             if (alpha < 1) shown = alpha * shown + (1 - alpha) * *options.background;
           }
           out[at++] = static_cast<float>(shown);
@@ -180,8 +184,8 @@ Pictures pictures_of(const std::string& path, const Tensor& array, const Picture
 Pictures pictures_among(const std::string& path, const Arrays& arrays,
                         const PictureOptions& options) {
   // Arrays to train on, to validate on and to test on have that in their names.
-  const bool divided = std::ranges::any_of(
-      arrays, [](const auto& entry) { return contains(entry.first, "train"); });
+  const bool divided =
+      std::ranges::any_of(arrays, [](const auto& entry) { return contains(entry.first, "train"); });
   const auto wanted = [&](const std::string& name) {
     return !divided || contains(name, options.test ? "test" : "train");
   };

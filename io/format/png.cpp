@@ -111,8 +111,8 @@ PngPixels looked_up(const ByteStream& bytes, const PngHeader& header, const Read
   result.samples.reserve(indices.size() * static_cast<std::size_t>(result.channels));
   for (const std::uint8_t index : indices) {
     if (index >= count)
-      bytes.fail(text("damaged PNG data: a pixel is of colour ", int{index}, ", the palette has ",
-                      count));
+      bytes.fail(
+          text("damaged PNG data: a pixel is of colour ", int{index}, ", the palette has ", count));
     const png_color& colour = colours[index];
     for (const png_byte sample : {colour.red, colour.green, colour.blue})
       result.samples.push_back(sample);
@@ -178,8 +178,7 @@ void keep_pixels(const ByteStream& bytes, std::vector<std::uint8_t>& file) {
 }
 
 PngPixels decode_png(ByteStream& bytes, std::vector<std::uint8_t>& file) {
-  const PngHeader header =
-      parse_png_header(bytes, file, static_cast<std::int64_t>(file.size()));
+  const PngHeader header = parse_png_header(bytes, file, static_cast<std::int64_t>(file.size()));
   bytes.claim(header.width * header.height * (header.channels() + 1),
               sizeof(std::uint16_t) + (header.depth == 16 ? 2 : 1));
   keep_pixels(bytes, file);
@@ -194,8 +193,7 @@ PngPixels decode_png(ByteStream& bytes, std::vector<std::uint8_t>& file) {
                                    static_cast<std::size_t>(header.height));
   // libpng only warns of data that are too many, and of colours out of range.
   if (!read_rows(reader.png, reader.info, stored.data()) || decoding.complaint[0]) fail();
-  if (header.colour_type == PNG_COLOR_TYPE_PALETTE)
-    return looked_up(bytes, header, reader, stored);
+  if (header.colour_type == PNG_COLOR_TYPE_PALETTE) return looked_up(bytes, header, reader, stored);
   if (header.depth < 16) {
     result.samples.assign(stored.begin(), stored.end());
   } else {

@@ -34,8 +34,8 @@ void keep_pixels(const ByteStream& bytes, std::vector<std::uint8_t>& file);
 /// Pixels as they are stored, row by row.
 struct PngPixels {
   std::int64_t width = 0, height = 0;
-  std::int64_t channels = 0;         ///< Grey; grey, alpha; red, green, blue; these and alpha.
-  double white = 255;                ///< The largest sample: 65535 for 16 bits.
+  std::int64_t channels = 0;           ///< Grey; grey, alpha; red, green, blue; these and alpha.
+  double white = 255;                  ///< The largest sample: 65535 for 16 bits.
   std::vector<std::uint16_t> samples;  ///< (height, width, channels).
 };
 

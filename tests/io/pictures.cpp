@@ -87,8 +87,7 @@ void check_values(const Tensor& images, const std::vector<double>& expected) {
 
 TEST_CASE("PNG files of every kind are read as the samples that they store") {
   const TemporaryFolder folder;
-  const std::string palette =
-      chunk("PLTE", bytes({255, 0, 0, 0, 51, 0, 0, 0, 102}));
+  const std::string palette = chunk("PLTE", bytes({255, 0, 0, 0, 51, 0, 0, 0, 102}));
   struct Row {
     std::string what;
     Png png;
@@ -115,11 +114,7 @@ TEST_CASE("PNG files of every kind are read as the samples that they store") {
            {"palette", {3, 1, 2, 3, bytes({0, 0x18}), palette}, 3, {1, 0, 0, 0, .2, 0, 0, 0, .4}},
            {"opaque alpha is left out", {1, 1, 8, 4, bytes({0, 51, 255})}, 1, {.2}},
            {"alpha over white", {1, 1, 8, 4, bytes({0, 51, 64})}, 1, {a * .2 + (1 - a)}, 1},
-           {"alpha over black",
-            {1, 1, 8, 6, bytes({0, 51, 255, 0, 64})},
-            3,
-            {a * .2, a, 0},
-            0},
+           {"alpha over black", {1, 1, 8, 6, bytes({0, 51, 255, 0, 64})}, 3, {a * .2, a, 0}, 0},
            {"a palette with alpha",
             {2, 1, 8, 3, bytes({0, 0, 1}), palette + chunk("tRNS", bytes({0}))},
             3,
@@ -138,8 +133,8 @@ TEST_CASE("PNG files of every kind are read as the samples that they store") {
     check_values(read.images, row.values);
   }
   // Adam7: of 3 x 3 pixels, passes 1, 4, 5, 6 and 7 hold some.
-  const Png interlaced{3, 3, 8, 0,
-                       bytes({0, 10, 0, 30, 0, 70, 90, 0, 20, 0, 80, 0, 40, 50, 60}), "", 1};
+  const Png interlaced{3,  3, 8, 0, bytes({0, 10, 0, 30, 0, 70, 90, 0, 20, 0, 80, 0, 40, 50, 60}),
+                       "", 1};
   write_file(folder / "a.png", interlaced.file());
   std::vector<double> expected;
   for (const int value : {10, 20, 30, 40, 50, 60, 70, 80, 90}) expected.push_back(value / 255.0);
@@ -259,8 +254,7 @@ TEST_CASE("arrays are pictures by their axes, and their labels by name") {
   check_values(read_images(npz, {.test = true}).images, {.25, 0});
   CHECK(read_images(npz, {.test = true}).labels.value() == Tensor::from<std::int64_t>({3}));
   write_safetensors(folder / "a.safetensors", {{"images", pictures}, {"targets", labels}});
-  CHECK(read_images(folder / "a.safetensors").labels.value() ==
-        Tensor::from<std::int64_t>({1, 0}));
+  CHECK(read_images(folder / "a.safetensors").labels.value() == Tensor::from<std::int64_t>({1, 0}));
 }
 
 TEST_CASE("what is no set of pictures is refused with what was seen and what would do") {
@@ -348,7 +342,10 @@ TEST_CASE("what is no set of pictures is refused with what was seen and what wou
       {"text", file("1,2\n3,4\n"), {"a: is text", "read_table() reads it"}, "a"},
       {"no file that is known", file(bytes({1, 0, 2, 200})), {"a: is of a kind"}, "a"},
       {"an empty file", file(""), {"a: is empty"}, "a"},
-      {"labels", file(idx({2}, bytes({1, 2}))), {"a: is an IDX file of shape (2,), of labels"}, "a"},
+      {"labels",
+       file(idx({2}, bytes({1, 2}))),
+       {"a: is an IDX file of shape (2,), of labels"},
+       "a"},
       {"one axis", npy(Tensor(DType::float32, {4})), {"a: an array of shape (4,) is not"}, "a"},
       {"a table",
        npy(Tensor(DType::float32, {4, 784})),
@@ -399,7 +396,10 @@ TEST_CASE("what is no set of pictures is refused with what was seen and what wou
        npz({{"x", two}, {"z", two}}),
        {"a: holds more than one array of pictures", "x (2, 1, 2), z (2, 1, 2)"},
        "a"},
-      {"none", npz({{"W", Tensor(DType::float32, {2, 2})}}), {"a: holds no array of pictures"}, "a"},
+      {"none",
+       npz({{"W", Tensor(DType::float32, {2, 2})}}),
+       {"a: holds no array of pictures"},
+       "a"},
   };
   for (const Row& row : rows) {
     CAPTURE(row.what);
@@ -433,7 +433,8 @@ TEST_CASE("pictures that unfold beyond the limit are refused before memory is ta
   set_file_limit({.bytes = 2 << 20, .times = 1});
   const std::string bomb = error_of([&] { read_images(folder / "1.png"); });
   set_file_limit(before);
-  CHECK(contains(all, "its 3 pictures of 1000 x 1000 pixels would take more memory than the limit"));
+  CHECK(
+      contains(all, "its 3 pictures of 1000 x 1000 pixels would take more memory than the limit"));
   CHECK(contains(all, "set_file_limit()"));
   CHECK(one == "no error");
   CHECK(contains(bomb, "set_file_limit()"));
