@@ -8,7 +8,7 @@ install(TARGETS cinch cinch_dependencies EXPORT cinch-targets
         LIBRARY COMPONENT library NAMELINK_COMPONENT development
         ARCHIVE COMPONENT development
         FILE_SET HEADERS DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT development)
-install(FILES cinch/cinch.hpp DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/cinch COMPONENT development)
+install(FILES cinch/cinch.hpp cinch/xtensor.hpp DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/cinch COMPONENT development)
 install(EXPORT cinch-targets NAMESPACE cinch:: DESTINATION ${cinch_package_dir} COMPONENT development)
 
 # The component mpi, where it is built: find_package(cinch COMPONENTS mpi), then link cinch::mpi.

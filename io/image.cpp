@@ -1,31 +1,20 @@
 #include "cinch/io/image.hpp"
 
 #include <png.h>
-#include <zlib.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <cstdio>
-#include <cstring>
 #include <limits>
 #include <span>
-#include <string_view>
 
 #include "cinch/io/bytes.hpp"
 #include "cinch/io/file.hpp"
+#include "cinch/io/format/png.hpp"
 
 namespace cinch {
 
 namespace {
-
-/// The largest deflate can make one byte, a bound on what a small file can hold.
-constexpr std::int64_t best_compression = 1032;
-
-constexpr std::array<std::uint8_t, 16> png_start = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n',
-                                                    0,    0,   0,   13,  'I',  'H',  'D',  'R'};
-constexpr std::array<std::uint8_t, 12> png_end = {0,   0,   0,    0,    'I',  'E',
-                                                  'N', 'D', 0xae, 0x42, 0x60, 0x82};
 
 /// Releases what libpng holds for an image.
 struct PngImage : png_image {
@@ -70,64 +59,6 @@ std::int64_t extent(std::int64_t size, std::int64_t tiles, std::int64_t spacing)
   return (size + spacing) * tiles - spacing;
 }
 
-/// The number of pixels from the start of a PNG file. Throws FileError unless it is 8-bit grey and
-/// plausible.
-std::int64_t check_header(ByteStream& bytes, std::span<const std::uint8_t> file) {
-  if (file.empty()) bytes.fail("is empty");
-  if (file.size() < 33 || !std::ranges::equal(file.first(png_start.size()), png_start)) {
-    bytes.fail("is not a PNG file, or ends in its header");
-  }
-  const auto size = [&](std::size_t at) {
-    std::int64_t value = 0;
-    for (const std::uint8_t byte : file.subspan(at, 4)) value = value * 256 + byte;
-    return value;
-  };
-  const std::int64_t width = size(16);
-  const std::int64_t height = size(20);
-  if (file[24] != 8 || file[25] != PNG_COLOR_TYPE_GRAY) bytes.fail("is not an 8-bit grey PNG");
-  if (width == 0 || height == 0 ||
-      height > static_cast<std::int64_t>(file.size()) * best_compression / width) {
-    bytes.fail(
-        text("claims ", width, " x ", height, " pixels, too many for its ", file.size(), " bytes"));
-  }
-  if (!std::ranges::equal(file.last(png_end.size()), png_end)) {
-    bytes.fail("does not end as a PNG file does: cut short, or followed by other data");
-  }
-  return width * height;
-}
-
-/// Keeps of a PNG file the chunks that say what its pixels are. Others, texts and colour profiles,
-/// may claim or unfold into any size. Throws FileError where the chunks do not fill the file, one
-/// before the other, or a checksum is wrong.
-void keep_pixels(ByteStream& bytes, std::vector<std::uint8_t>& file) {
-  constexpr std::array<std::string_view, 8> kept = {"IHDR", "PLTE", "IDAT", "IEND",
-                                                    "tRNS", "gAMA", "sRGB", "cHRM"};
-  constexpr std::size_t start = 8, frame = 12;  // The signature; length, name and checksum.
-  const auto number = [&](std::size_t at) {
-    std::uint32_t value = 0;
-    for (std::size_t k = 0; k < 4; ++k) value = value << 8 | file[at + k];
-    return value;
-  };
-  std::size_t to = start;
-  for (std::size_t from = start; from < file.size();) {
-    const std::size_t left = file.size() - from;
-    if (left < frame || number(from) > left - frame)
-      bytes.fail("damaged PNG data: a chunk is longer than the file");
-    const std::size_t size = number(from) + frame;
-    const std::string_view name(reinterpret_cast<const char*>(&file[from + 4]), 4);
-    const auto checksum = crc32(0, &file[from + 4], static_cast<uInt>(size - 8));
-    if (checksum != number(from + size - 4))
-      bytes.fail("damaged PNG data: the checksum of a chunk is wrong");
-    const bool critical = (static_cast<unsigned char>(name[0]) & 0x20) == 0;
-    if (critical || std::ranges::find(kept, name) != kept.end()) {
-      std::memmove(&file[to], &file[from], size);
-      to += size;
-    }
-    from += size;
-  }
-  file.resize(to);
-}
-
 }  // namespace
 
 std::string encode_png(const GreyImage& image) {
@@ -158,8 +89,11 @@ GreyImage read_png(const std::string& path) {
   bytes->claim(bytes->remaining(), 1);
   std::vector<std::uint8_t> file(static_cast<std::size_t>(bytes->remaining()));
   bytes->read(file, "the file");
-  bytes->claim(check_header(*bytes, file), 1);
-  keep_pixels(*bytes, file);
+  const format::PngHeader header =
+      format::parse_png_header(*bytes, file, static_cast<std::int64_t>(file.size()));
+  if (!header.is_grey_of_8_bits()) bytes->fail("is not an 8-bit grey PNG: read_images() reads it");
+  bytes->claim(header.width * header.height, 1);
+  format::keep_pixels(*bytes, file);
 
   PngImage png;
   if (!png_image_begin_read_from_memory(&png, file.data(), file.size())) bytes->fail(png.message);

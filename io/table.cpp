@@ -5,12 +5,16 @@
 #include <charconv>
 #include <cmath>
 #include <cstdint>
+#include <filesystem>
 #include <optional>
 #include <string_view>
+#include <system_error>
 
 #include "cinch/core/error.hpp"
 #include "cinch/io/bytes.hpp"
+#include "cinch/io/file.hpp"
 #include "cinch/io/npy.hpp"
+#include "cinch/io/safetensors.hpp"
 
 namespace cinch {
 
@@ -140,12 +144,38 @@ class TextTable {
 /// What a file that is no text seems to be, by its first bytes; empty for text.
 std::string kind_of(std::string_view start) {
   using namespace std::string_view_literals;
-  if (start.starts_with("\x89PNG"sv)) return "a PNG picture: read_png() reads it";
-  if (start.starts_with("PK\x03\x04"sv)) return "a zip archive, perhaps of arrays: read_npz()";
+  if (start.starts_with("\x89PNG"sv)) return "a PNG picture: read_images() reads it";
   if (start.starts_with("\0\0\x08"sv)) return "an IDX file: read_images() or read_labels()";
-  if (start.size() > 8 && start[8] == '{') return "a safetensors file: read_safetensors()";
   if (start.find('\0') != std::string_view::npos) return "no text";
   return "";
+}
+
+/// An array as a table: a vector is a column. `of` names it.
+NumberTable table_of(const std::string& of, const Tensor& array, DType dtype) {
+  if (array.rank() < 1 || array.rank() > 2 || array.size() == 0)
+    file_error(
+        of, text("holds an array of shape ", text(array.shape()), ", a table has rows and columns",
+                 array.rank() > 2 ? "; read_images() reads pictures" : ""));
+  const std::int64_t rows = array.shape()[0];
+  const Tensor values = array.reshaped({rows, array.size() / rows}).cast(dtype);
+  for (std::int64_t k = 0; k < values.size(); ++k) {
+    if (std::isfinite(values.at(k))) continue;
+    const std::int64_t width = values.shape()[1];
+    file_error(of, text("row ", k / width, ", column ", k % width, ": ", values.at(k),
+                        " is not finite", array.dtype() == dtype ? "" : text(" as ", name(dtype))));
+  }
+  return {values, {}};
+}
+
+/// The only array of a file of named ones.
+NumberTable only_table(const std::string& path, const Arrays& arrays, DType dtype) {
+  if (arrays.size() == 1)
+    return table_of(path + ": " + arrays.begin()->first, arrays.begin()->second, dtype);
+  std::string names;
+  for (const auto& [name, array] : arrays)
+    names += (names.empty() ? "" : ", ") + name + " " + text(array.shape());
+  file_error(path, text("holds ", arrays.size(), " arrays", names.empty() ? "" : ": ", names,
+                        ", a table is one; read_npz() and read_safetensors() read all"));
 }
 
 }  // namespace
@@ -154,26 +184,22 @@ NumberTable read_table(const std::string& path, DType dtype) {
   if (!is_float(dtype)) {
     throw TypeError(text("read_table: the numbers must be of a float type, not ", name(dtype)));
   }
+  std::error_code ignored;
+  if (std::filesystem::is_directory(path, ignored))
+    file_error(path,
+               "is a folder: name the file of it that is the table; folders of pictures are "
+               "read by read_images()");
   const auto bytes = open_bytes(path);
   if (bytes->remaining() == 0) bytes->fail("is empty");
   bytes->claim(bytes->remaining(), 1 + sizeof(double));
   std::string content(static_cast<std::size_t>(bytes->remaining()), '\0');
   bytes->read({reinterpret_cast<std::uint8_t*>(content.data()), content.size()}, "the table");
-  if (content.starts_with("\x93NUMPY")) {
-    const Tensor array = read_npy(path);
-    if (array.rank() < 1 || array.rank() > 2 || array.size() == 0)
-      bytes->fail(
-          text("holds an array of shape ", text(array.shape()), ", a table has rows and columns"));
-    const std::int64_t rows = array.shape()[0];
-    const Tensor values = array.reshaped({rows, array.size() / rows}).cast(dtype);
-    for (std::int64_t k = 0; k < values.size(); ++k) {
-      if (std::isfinite(values.at(k))) continue;
-      const std::int64_t width = values.shape()[1];
-      bytes->fail(text("row ", k / width, ", column ", k % width, ": ", values.at(k),
-                       " is not finite", array.dtype() == dtype ? "" : text(" as ", name(dtype))));
-    }
-    return {values, {}};
-  }
+  if (content.starts_with("\x93NUMPY")) return table_of(path, read_npy(path), dtype);
+  if (content.starts_with("PK\x03\x04") || content.starts_with("PK\x05\x06"))
+    return only_table(path, read_npz(path), dtype);
+  // The length of a header, which is below 4 GiB.
+  if (content.size() > 9 && content[8] == '{' && content.compare(4, 4, std::string(4, '\0')) == 0)
+    return only_table(path, read_safetensors(path), dtype);
   const std::string kind = kind_of(std::string_view(content).substr(0, 256));
   if (!kind.empty()) bytes->fail("is no table of numbers, but " + kind);
   if (content.starts_with("\xef\xbb\xbf")) content.erase(0, 3);  // A byte order mark.

@@ -17,7 +17,8 @@ struct NumberTable {
 
 /// Reads a table, plain or gzip, told by its content: numbers as text, separated by commas,
 /// semicolons, tabs or spaces, with a line of names above them or without, lines that begin with #
-/// left out, as np.savetxt, pandas and R write them; or a NumPy file of one or two axes. Throws
+/// left out, as np.savetxt, pandas and R write them; or an array of one or two axes
+/// in a .npy file, or the only one of a .npz or safetensors file. Throws
 /// FileError, which names line and column, for what is no number or not finite, a cell that is
 /// empty, rows of different lengths, and a file without numbers; for another kind of file it says
 /// what it saw and who reads it. Throws TypeError unless `dtype` is a float type.

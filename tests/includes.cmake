@@ -85,3 +85,17 @@ foreach(folder IN LISTS library ITEMS cinch examples)
     endforeach()
   endforeach()
 endforeach()
+
+# xtensor costs seconds to include: its header is for programs that ask for it, and nothing here includes it but its tests.
+file(GLOB_RECURSE files RELATIVE ${root} ${root}/cinch/*.hpp ${root}/tests/*.hpp ${root}/tests/*.cpp ${root}/bench/*.cpp
+     ${root}/bench/*.hpp)
+foreach(folder IN LISTS library ITEMS examples)
+  file(GLOB_RECURSE more RELATIVE ${root} ${root}/${folder}/*.hpp ${root}/${folder}/*.cpp)
+  list(APPEND files ${more})
+endforeach()
+foreach(file IN LISTS files)
+  file(STRINGS ${root}/${file} lines REGEX "^[ \t]*#[ \t]*include[ \t]+[<\"]cinch/xtensor.hpp")
+  if(lines AND NOT file STREQUAL "tests/cinch/xtensor.cpp")
+    message(SEND_ERROR "${file} includes cinch/xtensor.hpp, which is for programs alone")
+  endif()
+endforeach()

@@ -45,6 +45,7 @@ string(REPLACE "dot(h, transpose(W))" "dot(h, W)" mistake "${program}")
 file(WRITE ${source}/mistake/program.cpp "${mistake}")
 readme_lines("Adding a model" "const auto" lines)
 configure_file(${CMAKE_CURRENT_LIST_DIR}/model.cpp.in ${source}/model.cpp @ONLY)
+configure_file(${CMAKE_CURRENT_LIST_DIR}/arrays.cpp.in ${source}/arrays.cpp COPYONLY)
 
 readme_block("Build, and use it in another project" cmake project)
 if(way STREQUAL "add_subdirectory")
@@ -58,7 +59,8 @@ endforeach()
 file(WRITE ${source}/CMakeLists.txt "${project}"
      "target_include_directories(program BEFORE PRIVATE .)\ntarget_include_directories(program PRIVATE core models io)\n"
      "add_executable(mistake mistake/program.cpp)\ntarget_link_libraries(mistake PRIVATE cinch::cinch)\n"
-     "add_executable(model model.cpp)\ntarget_link_libraries(model PRIVATE cinch::cinch)\n")
+     "add_executable(model model.cpp)\ntarget_link_libraries(model PRIVATE cinch::cinch)\n"
+     "add_executable(arrays arrays.cpp)\ntarget_link_libraries(arrays PRIVATE cinch::cinch)\n")
 
 readme_lines("Build, and use it in another project" "cmake -S" configure_and_build)
 if(way STREQUAL "find_package")
@@ -79,7 +81,7 @@ endif()
 
 string(REPLACE "-B build" "-B build ${options}" configure_and_build "${configure_and_build}")
 if(targets)
-  string(REPLACE "--build build" "--build build --target program mistake model ${targets}" configure_and_build
+  string(REPLACE "--build build" "--build build --target program mistake model arrays ${targets}" configure_and_build
          "${configure_and_build}")
 endif()
 
@@ -186,5 +188,6 @@ foreach(type IN LISTS types)
   string(REGEX REPLACE "(^|\n)    " "\\1" message "${message}")
   expect_output("${message}")
   run_program(model 0)
+  run_program(arrays 0)
   message(STATUS "${way}, build type ${type}: ${output}")
 endforeach()

@@ -2,11 +2,13 @@
 
 #include <doctest/doctest.h>
 
+#include <cmath>
 #include <limits>
 #include <string>
 #include <vector>
 
 #include "cinch/io/npy.hpp"
+#include "cinch/io/safetensors.hpp"
 #include "temporary_folder.hpp"
 
 namespace cinch {
@@ -42,6 +44,10 @@ TEST_CASE("tables of numbers are read however they are separated, with names and
   CHECK(read_table(folder / "a.npy", DType::float64).values == expected);
   write_npy(folder / "a.npy", Tensor::from<std::int64_t>({2}, {3, 4}));
   CHECK(read_table(folder / "a.npy").values == Tensor::from<float>({2, 1}, {3, 4}));
+  write_npz(folder / "a.npz", {{"x", expected}});
+  CHECK(read_table(folder / "a.npz", DType::float64).values == expected);
+  write_safetensors(folder / "a.safetensors", {{"x", expected}});
+  CHECK(read_table(folder / "a.safetensors", DType::float64).values == expected);
 }
 
 TEST_CASE("what is no table is refused with its line and column, or with who reads it") {
@@ -63,10 +69,10 @@ TEST_CASE("what is no table is refused with its line and column, or with who rea
                         {"1,x\n2,3\n", "line 1, column 2: 'x' is no number"},
                         {"1,2\n3,4 5\n", "'4 5' is no number"},
                         {"1,2\n3,0x10\n", "'0x10' is no number"},
-                        {from_hex("89 50 4e 47 d a 1a a 0"), "a PNG picture: read_png()"},
+                        {from_hex("89 50 4e 47 d a 1a a 0"), "a PNG picture: read_images()"},
                         {from_hex("0 0 8 3 0 0 0 1"), "an IDX file: read_images()"},
-                        {from_hex("50 4b 3 4 0 0"), "read_npz()"},
-                        {from_hex("10 0 0 0 0 0 0 0 7b 7d"), "read_safetensors()"},
+                        {from_hex("50 4b 3 4 0 0"), "bad zip archive"},
+                        {from_hex("10 0 0 0 0 0 0 0 7b 7d"), "safetensors"},
                         {from_hex("1 0 2 0"), "no text"}}) {
     CAPTURE(row.content);
     write_file(folder / "a.csv", row.content);
@@ -78,6 +84,13 @@ TEST_CASE("what is no table is refused with its line and column, or with who rea
   write_npy(folder / "a.npy", Tensor::from<double>({2, 2}, {1, 2, 3, 1e300}));
   CHECK(contains(error_of([&] { read_table(folder / "a.npy"); }),
                  "row 1, column 1: inf is not finite as float32"));
+  write_npz(folder / "a.npz", {{"x", Tensor::from<double>({1, 2}, {1, std::nan("")})}});
+  CHECK(contains(error_of([&] { read_table(folder / "a.npz"); }),
+                 "a.npz: x: row 0, column 1: nan is not finite"));
+  write_npz(folder / "a.npz", {{"x", Tensor(DType::float64, {2})}, {"y", Tensor(1.0)}});
+  CHECK(contains(error_of([&] { read_table(folder / "a.npz"); }),
+                 "a.npz: holds 2 arrays: x (2,), y (), a table is one"));
+  CHECK(contains(error_of([&] { read_table(folder.path()); }), "is a folder: name the file"));
   write_npy(folder / "a.npy", Tensor(DType::float64, {2, 2, 2}));
   CHECK(contains(error_of([&] { read_table(folder / "a.npy"); }), "shape (2, 2, 2)"));
   CHECK(

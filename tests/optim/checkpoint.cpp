@@ -33,13 +33,23 @@ TEST_CASE("a checkpoint that does not fit is refused as a whole") {
   CHECK(W.value().at(0) == 7);
 }
 
-TEST_CASE("variables without a name, or with another's, cannot be saved") {
-  const Shared a(Tensor(1.0)), b(Tensor(2.0), "b"), c(Tensor(3.0), "b");
+TEST_CASE("variables of one label are told apart by their order, those without one are refused") {
+  const Shared a(Tensor(1.0)), W(Tensor(2.0), "W"), other(Tensor(3.0), "W"),
+      taken(Tensor(4.0), "W_2"), third(Tensor(5.0), "W");
   CHECK(contains(error_of<ValueError>([&] { checkpoint({{a, a + 1}}); }), "has no label"));
-  CHECK(contains(error_of<ValueError>([&] {
-                   checkpoint({{b, b + 1}, {c, c + 1}});
-                 }),
-                 "two variables are labelled b"));
+  CHECK(names_in_files("test", {W, other, taken, third}) ==
+        std::vector<std::string>{"W", "W_3", "W_2", "W_4"});
+  const Updates updates = momentum(W * other, {W, other}, 0.1);
+  const auto saved = checkpoint(updates);
+  const std::map<std::string, Tensor> values(saved.begin(), saved.end());
+  CHECK(values.size() == 4);
+  CHECK(values.at("W").item() == 2);
+  CHECK(values.at("W_2").item() == 3);
+  W.set(Tensor(0.0));
+  other.set(Tensor(0.0));
+  restore(updates, values);
+  CHECK(W.value().item() == 2);
+  CHECK(other.value().item() == 3);
 }
 
 TEST_CASE("groups of parameters with optimizers of their own make one checkpoint") {
