@@ -31,8 +31,8 @@ Minibatches::Minibatches(std::string what, std::int64_t rows, std::int64_t size,
   full_.pointers.push_back(&full_.tensors[0]);
 }
 
-Minibatches::Minibatches(std::string what, std::vector<const Shards*> data, std::int64_t size,
-                         bool drop_last)
+Minibatches::Minibatches(const std::vector<const Shards*>& data, std::string what,
+                         std::int64_t size, bool drop_last)
     : shards_(std::make_unique<training::ShardRows>(what, data)),
       rows_(shards_->rows()),
       size_(size) {
@@ -110,9 +110,7 @@ std::span<const Tensor* const> Minibatches::get(std::int64_t k,
   return buffer.pointers;
 }
 
-namespace {
-
-std::vector<double> mean_of(const Function& f, Minibatches batches) {
+std::vector<double> mean_over(const Function& f, Minibatches batches) {
   std::vector<double> result;
   std::vector<Tensor> outputs;
   for (std::int64_t k = 0; k < batches.count(); ++k) {
@@ -129,16 +127,9 @@ std::vector<double> mean_of(const Function& f, Minibatches batches) {
   return result;
 }
 
-}  // namespace
-
 std::vector<double> mean_over(const Function& f, const std::vector<const Tensor*>& data,
                               std::int64_t batch) {
-  return mean_of(f, Minibatches("mean_over", data, batch));
-}
-
-std::vector<double> mean_over(const Function& f, const std::vector<const Shards*>& data,
-                              std::int64_t batch) {
-  return mean_of(f, Minibatches("mean_over", data, batch));
+  return mean_over(f, Minibatches("mean_over", data, batch));
 }
 
 }  // namespace cinch

@@ -300,6 +300,13 @@ TEST_CASE("a training on shards is that on a tensor where neither is shuffled") 
   CHECK(a.state.history.back().validation == b.state.history.back().validation);
   CHECK(mean_over(files.options.validate, {&validation}, 30) ==
         mean_over(files.options.validate, {&validation_tensor}, 30));
+  // Several of either in braces are told apart.
+  const Expr y = matrix("y");
+  const Function both = function({.inputs = {x, y}, .outputs = {mean(x * y)}});
+  CHECK(mean_over(both, {&validation, &validation}) ==
+        mean_over(both, {&validation_tensor, &validation_tensor}));
+  CHECK(*Minibatches("test", {&validation, &validation}, 3).get(1)[1] ==
+        *Minibatches("test", {&validation_tensor, &validation_tensor}, 3).get(1)[0]);
 }
 
 namespace {
