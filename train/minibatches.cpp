@@ -31,8 +31,8 @@ Minibatches::Minibatches(std::string what, std::int64_t rows, std::int64_t size,
   number_.pointers.push_back(&number_.tensors[0]);
 }
 
-Minibatches::Minibatches(std::string what, std::span<const Shards* const> data, std::int64_t size,
-                         bool drop_last)
+Minibatches::Minibatches(const std::vector<const Shards*>& data, std::string what,
+                         std::int64_t size, bool drop_last)
     : shards_(std::make_unique<training::ShardRows>(what, data)),
       rows_(shards_->rows()),
       size_(size) {
@@ -120,9 +120,7 @@ void Minibatches::fill(Buffer& buffer, std::int64_t first_row, std::int64_t rows
   }
 }
 
-namespace {
-
-std::vector<double> mean_of(const Function& f, Minibatches batches) {
+std::vector<double> mean_over(const Function& f, Minibatches batches) {
   std::vector<double> result;
   std::vector<Tensor> outputs;
   for (std::int64_t k = 0; k < batches.count(); ++k) {
@@ -139,16 +137,9 @@ std::vector<double> mean_of(const Function& f, Minibatches batches) {
   return result;
 }
 
-}  // namespace
-
 std::vector<double> mean_over(const Function& f, const std::vector<const Tensor*>& data,
                               std::int64_t batch) {
-  return mean_of(f, Minibatches("mean_over", data, batch));
-}
-
-std::vector<double> mean_over(const Function& f, std::initializer_list<const Shards*> data,
-                              std::int64_t batch) {
-  return mean_of(f, Minibatches("mean_over", std::span(data.begin(), data.size()), batch));
+  return mean_over(f, Minibatches("mean_over", data, batch));
 }
 
 }  // namespace cinch

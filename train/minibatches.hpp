@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <concepts>
 #include <cstdint>
 #include <initializer_list>
 #include <map>
@@ -37,8 +38,14 @@ class Minibatches {
 
   /// Of data in files, so many of them that belong together: images and their labels. A window of
   /// them is in memory, some 16 MB, and the next one. Throws as above, and get() as Shards::read().
-  Minibatches(std::string what, std::span<const Shards* const> data, std::int64_t size,
-              bool drop_last = false);
+  template <std::same_as<Shards> S>
+  Minibatches(std::string what, std::initializer_list<const S*> data, std::int64_t size,
+              bool drop_last = false)
+      : Minibatches(std::vector<const Shards*>(data), std::move(what), size, drop_last) {}
+  template <std::same_as<Shards> S>
+  Minibatches(std::string what, const std::vector<const S*>& data, std::int64_t size,
+              bool drop_last = false)
+      : Minibatches(data, std::move(what), size, drop_last) {}
   ~Minibatches();
   Minibatches(Minibatches&&) noexcept;
   Minibatches& operator=(Minibatches&&) noexcept;
@@ -70,6 +77,11 @@ class Minibatches {
     std::vector<const Tensor*> pointers;
   };
 
+  // Two pointers to tensors in braces would be a vector of any type, a range: so those that users
+  // call are templates, of shards alone.
+  Minibatches(const std::vector<const Shards*>& data, std::string what, std::int64_t size,
+              bool drop_last);
+
   void count_minibatches(const std::string& what, bool drop_last);
   Buffer& buffer_for(std::int64_t rows);
   /// Rows at places [first, first + count) of the order.
@@ -89,8 +101,13 @@ class Minibatches {
 /// TypeError where an output is not a scalar.
 std::vector<double> mean_over(const Function& f, const std::vector<const Tensor*>& data,
                               std::int64_t batch = 1000);
+/// The same over all of these minibatches.
+std::vector<double> mean_over(const Function& f, Minibatches batches);
 /// The same over data in files: {error} = mean_over(f, {&images, &labels}).
-std::vector<double> mean_over(const Function& f, std::initializer_list<const Shards*> data,
-                              std::int64_t batch = 1000);
+template <std::same_as<Shards> S>
+std::vector<double> mean_over(const Function& f, std::initializer_list<const S*> data,
+                              std::int64_t batch = 1000) {
+  return mean_over(f, Minibatches("mean_over", data, batch));
+}
 
 }  // namespace cinch

@@ -22,6 +22,7 @@
 #include "cinch/train/parallel/agreement.hpp"
 #include "cinch/train/parallel/step.hpp"
 #include "cinch/train/progress.hpp"
+#include "cinch/train/reading/fingerprint.hpp"
 
 namespace cinch {
 
@@ -33,14 +34,14 @@ constexpr std::int64_t snapshot_interval = 64;
 
 Minibatches minibatches(const TrainOptions& o) {
   if (o.rows != 0) return {"train", o.rows, o.batch, o.drop_last};
-  if (!o.shards.empty()) return {"train", std::span(o.shards), o.batch, o.drop_last};
+  if (!o.shards.empty()) return {"train", o.shards, o.batch, o.drop_last};
   return {"train", o.data, o.batch, o.drop_last};
 }
 
 Minibatches validation_minibatches(const TrainOptions& o) {
   const std::int64_t size = o.validation_batch > 0 ? o.validation_batch : o.batch;
   if (!o.validation_shards.empty())
-    return {"train, validation", std::span(o.validation_shards), size};
+    return {"train, validation", o.validation_shards, size};
   return {"train, validation", o.validation_data, size};
 }
 
@@ -139,7 +140,7 @@ Run::Run(const TrainOptions& options)
   if (!o_.checkpoint.empty() || o_.distribute) {
     std::vector<const Tensor*> data = o_.data;
     data.insert(data.end(), o_.validation_data.begin(), o_.validation_data.end());
-    setup_.emplace_back("hash of the data", checks::fingerprint(data));
+    setup_.emplace_back("hash of the data", training::fingerprint(data));
     std::vector<const Shards*> shards = o_.shards;
     shards.insert(shards.end(), o_.validation_shards.begin(), o_.validation_shards.end());
     for (std::size_t k = 0; k < shards.size(); ++k)

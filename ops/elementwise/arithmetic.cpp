@@ -1,7 +1,5 @@
 #include "cinch/ops/arithmetic.hpp"
 
-#include <cstring>
-#include <memory>
 #include <xtensor/xmath.hpp>
 
 #include "cinch/core/derive/derivative_of.hpp"
@@ -346,37 +344,6 @@ constinit const Op or_op =
     records::elementwise<formula::Or>({.name = "logical_or", .commutative = true});
 constinit const Op not_op = records::elementwise<formula::Not>({.name = "logical_not"});
 constinit const Op is_nan_op = records::elementwise<formula::IsNan>({.name = "is_nan"});
-namespace {
-
-/// Elements of so many bytes, whatever they mean.
-template <std::size_t width>
-void copy_bytes(void* out, const void* const* in, unsigned splat, std::size_t n) {
-  auto* to = static_cast<std::byte*>(out);
-  if (!splat) {
-    std::memcpy(to, in[0], n * width);
-    return;
-  }
-  for (std::size_t i = 0; i < n; ++i) std::memcpy(to + i * width, in[0], width);
-}
-
-constexpr Op made_to_copy() {
-  Op op = records::elementwise<formula::Identity>({
-      .name = "copy",
-      .moves = true,
-      .grad = [](Args, const Expr&, const Expr& gy) -> Grads { return {gy}; },
-  });
-  op.reference = [](Values in, const Attrs&) { return *in[0]; };
-  std::construct_at(&op.runs, Elementwise{[](DType in, DType) -> BlockFn {
-    if (is_storage(in)) return in == DType::uint8 ? copy_bytes<1> : copy_bytes<2>;
-    return simd::kernels()
-        .elementwise[formula::formula_index<formula::Identity>()][static_cast<std::size_t>(in)];
-  }});
-  return op;
-}
-
-}  // namespace
-
-constinit const Op copy_op = made_to_copy();
 constinit const Op stop_gradient_op = records::elementwise<formula::Identity>({
     .name = "stop_gradient",
     .expand = [](const Expr& e) { return e.inputs()[0]; },

@@ -1,13 +1,17 @@
 #include "cinch/ops/widened.hpp"
 
 #include <cmath>
+#include <cstring>
+#include <memory>
 
 #include "cinch/core/graph.hpp"
 #include "cinch/core/graph/engine_ops.hpp"
 #include "cinch/core/op.hpp"
 #include "cinch/core/refusal.hpp"
+#include "cinch/ops/arithmetic.hpp"
 #include "cinch/ops/index.hpp"
 #include "cinch/ops/kernels/kernels.hpp"
+#include "cinch/ops/records/elementwise.hpp"
 #include "cinch/ops/shape.hpp"
 
 namespace cinch {
@@ -70,6 +74,38 @@ constinit const Op widen_op{
       return {of(DType::uint8, 255), of(DType::float16, 1), of(DType::bfloat16, 3)};
     },
 };
+
+namespace {
+
+/// Elements of so many bytes, whatever they mean.
+template <std::size_t width>
+void copy_bytes(void* out, const void* const* in, unsigned splat, std::size_t n) {
+  auto* to = static_cast<std::byte*>(out);
+  if (!splat) {
+    std::memcpy(to, in[0], n * width);
+    return;
+  }
+  for (std::size_t i = 0; i < n; ++i) std::memcpy(to + i * width, in[0], width);
+}
+
+constexpr Op made_to_copy() {
+  Op op = records::elementwise<formula::Identity>({
+      .name = "copy",
+      .moves = true,
+      .grad = [](Args, const Expr&, const Expr& gy) -> Grads { return {gy}; },
+  });
+  op.reference = [](Values in, const Attrs&) { return *in[0]; };
+  std::construct_at(&op.runs, Elementwise{[](DType in, DType) -> BlockFn {
+    if (is_storage(in)) return in == DType::uint8 ? copy_bytes<1> : copy_bytes<2>;
+    return simd::kernels()
+        .elementwise[formula::formula_index<formula::Identity>()][static_cast<std::size_t>(in)];
+  }});
+  return op;
+}
+
+}  // namespace
+
+constinit const Op copy_op = made_to_copy();
 
 Expr widened(const Arg& x, double divisor, DType dtype) {
   const Attribution as(x.where());

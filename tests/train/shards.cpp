@@ -2,6 +2,9 @@
 #include "cinch/io/shards.hpp"
 
 #include <doctest/doctest.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
@@ -14,6 +17,8 @@
 #include <map>
 #include <numeric>
 #include <set>
+#include <system_error>
+#include <thread>
 #include <vector>
 
 #include "cinch/cinch.hpp"
@@ -208,6 +213,46 @@ TEST_CASE("minibatches of shards are those rows, in order and shuffled") {
   }
 }
 
+TEST_CASE("where the system gives no thread, rows of shards are read when they are needed") {
+  const TemporaryFolder folder;
+  const auto paths = write_data(folder);
+  std::filesystem::permissions(folder.path(), std::filesystem::perms(0755));  // For a child.
+  const auto first_elements = [&] {
+    const Shards data(paths);
+    Minibatches minibatches("test", std::vector<const Shards*>{&data}, batch);
+    minibatches.shuffle(1, 1);
+    std::vector<double> result;
+    for (std::int64_t k = 0; k < minibatches.count(); ++k) {
+      const Tensor& part = *minibatches.get(k)[0];
+      for (std::int64_t j = 0; j < part.shape()[0]; ++j) result.push_back(part.at({j, 0}));
+    }
+    return result;
+  };
+  const std::vector<double> expected = first_elements();
+  const pid_t child = fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    if (geteuid() == 0 && (setgid(65534) != 0 || setuid(65534) != 0))
+      _exit(0);  // Root has no limit.
+    const rlimit none{0, 0};
+    if (setrlimit(RLIMIT_NPROC, &none) != 0) _exit(2);
+    try {
+      std::thread([] {}).join();
+      _exit(0);  // This system knows no such limit.
+    } catch (const std::system_error&) {
+    }
+    try {
+      _exit(first_elements() == expected ? 0 : 3);
+    } catch (const std::exception&) {
+      _exit(4);
+    }
+  }
+  int status = 0;
+  REQUIRE(waitpid(child, &status, 0) == child);
+  CHECK(WIFEXITED(status));
+  CHECK(WEXITSTATUS(status) == 0);
+}
+
 TEST_CASE("a training on shards interrupted after any step, and resumed, ends with the same bits") {
   const TemporaryFolder folder;
   const auto paths = write_data(folder);
@@ -255,6 +300,13 @@ TEST_CASE("a training on shards is that on a tensor where neither is shuffled") 
   CHECK(a.state.history.back().validation == b.state.history.back().validation);
   CHECK(mean_over(files.options.validate, {&validation}, 30) ==
         mean_over(files.options.validate, {&validation_tensor}, 30));
+  // Several of either in braces are told apart.
+  const Expr y = matrix("y");
+  const Function both = function({.inputs = {x, y}, .outputs = {mean(x * y)}});
+  CHECK(mean_over(both, {&validation, &validation}) ==
+        mean_over(both, {&validation_tensor, &validation_tensor}));
+  CHECK(*Minibatches("test", {&validation, &validation}, 3).get(1)[1] ==
+        *Minibatches("test", {&validation_tensor, &validation_tensor}, 3).get(1)[0]);
 }
 
 namespace {

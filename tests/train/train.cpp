@@ -124,8 +124,7 @@ TEST_CASE("mean_over weighs a smaller last minibatch by its rows") {
     CHECK(means[1] == doctest::Approx(13).epsilon(1e-14));
   }
   CHECK(contains(error_of<ValueError>([&] { mean_over(f, {&data}, 0); }), "got size 0"));
-  CHECK(contains(error_of<TypeError>([&] { mean_over(f, std::vector<const Tensor*>{}); }),
-                 "there are no data"));
+  CHECK(contains(error_of<TypeError>([&] { mean_over(f, {}); }), "there are no data"));
   const Function each = function({.inputs = {x}, .outputs = {x * 2}, .name = "each"});
   CHECK(contains(error_of<TypeError>([&] { mean_over(each, {&data}); }),
                  "output 0 of each must be a scalar, got shape (7,)"));

@@ -22,7 +22,4 @@ std::vector<std::string> output_names(const TrainOptions& o);
 /// Variables that the functions change, and more, each once.
 std::vector<Shared> all_variables(const TrainOptions& o);
 
-/// A number that other data have another of. Order, shapes and every bit count.
-std::int64_t fingerprint(std::span<const Tensor* const> data);
-
 }  // namespace cinch::checks
