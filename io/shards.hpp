@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <string>
@@ -40,6 +41,9 @@ class Shards {
   explicit Shards(const std::string& path, const ShardOptions& options = {});
   /// The same for these files, in this order.
   explicit Shards(const std::vector<std::string>& paths, const ShardOptions& options = {});
+  // Two names in braces would be a string, a range, as well as a vector.
+  explicit Shards(std::initializer_list<std::string> paths, const ShardOptions& options = {})
+      : Shards(std::vector<std::string>(paths), options) {}
 
   std::int64_t rows() const;       ///< Of all files.
   const Shape& row_shape() const;  ///< Sizes of a row: {784}; {} for labels.

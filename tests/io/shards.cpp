@@ -274,6 +274,16 @@ TEST_CASE("a file that changes, goes or is cut short while its rows are read is 
   }
 }
 
+TEST_CASE("files are named one by one, in braces too") {
+  const TemporaryFolder folder;
+  const auto paths = write_parts(folder.path(), numbers(DType::float32, {8, 3}), {3, 5}, false);
+  const char *a = paths[0].c_str(), *b = paths[1].c_str();  // As literals are.
+  CHECK(Shards({a, b}).rows() == 8);
+  CHECK(Shards({b}).rows() == 5);
+  CHECK(Shards(a).rows() == 3);
+  CHECK(Shards({paths[0], paths[1]}, {.divisor = 2}).read(7, 1).at(0) == 13.5);
+}
+
 TEST_CASE("fingerprints tell data apart, not where they lie") {
   const TemporaryFolder folder;
   std::filesystem::create_directory(folder / "a");
