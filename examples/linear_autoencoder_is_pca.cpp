@@ -43,7 +43,14 @@ class Saved {
     const auto made = saved.find("iterations");
     if (made == saved.end() || made->second.dtype() != DType::int64 || made->second.size() != 1)
       throw FileError(path_ + ": does not say how many iterations were made");
-    load(params_, path_, {.ignore_others = true});
+    if (saved.contains("0")) {  // An earlier version numbered them.
+      for (std::size_t k = 0; k < params_.size(); ++k)
+        if (!params_[k].takes(saved.at(text(k))))
+          throw FileError(path_ + ": does not hold this model's parameters");
+      for (std::size_t k = 0; k < params_.size(); ++k) params_[k].set(saved.at(text(k)));
+    } else {
+      load(params_, path_, {.ignore_others = true});
+    }
     return made->second.data<std::int64_t>()[0];
   }
   void save(std::int64_t iterations) const {
