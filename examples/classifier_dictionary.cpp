@@ -30,7 +30,7 @@ struct Settings {
 Network classify(const Options& o, const Settings& s, const DataSets& data) {
   RandomState random(o.seed);
   const Network model =
-      mlp({data.pixels(), s.hidden, data.classes}, random, {.hidden = relu, .dtype = o.type()});
+      mlp({data.pixels(), s.hidden, data.classes()}, random, {.hidden = relu, .dtype = o.type()});
   const Expr x = matrix("x", o.type()), labels = lvector("labels");
   const Expr cost = classification_cost(labels, model(x));
   TrainOptions t = o.training("classifier_");

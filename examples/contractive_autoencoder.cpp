@@ -25,24 +25,18 @@ struct Settings {
 
 void fit(const Options& o, const Settings& settings) {
   const DType dtype = o.type();
-  const std::string folder = data_folder(o.data);
-  ImageSet data = load_training(folder, dtype, /*divisor=*/256, {0, o.images, /*or_fewer=*/true});
-  note_data(o, data.images);
-  const std::int64_t rows = data.images.shape()[0], pixels = data.images.shape()[1];
-  if (o.batch > rows)
-    throw ValueError(text("--batch ", o.batch, ": there are only ", rows, " images"));
-  const ImageSet test = load_test(folder, dtype, 256, {0, 10, /*or_fewer=*/true});
-  if (test.images.shape()[1] != pixels)
-    throw FileError(folder + ": training and test images differ in size");
+  DataSets data = load(o, /*divisor=*/256, {.held = 0, .tests = 10});
+  const Tensor test = data.test.images;
+  const std::int64_t rows = data.training.images.shape()[0], pixels = data.pixels();
   if (!o.quiet) {
-    std::printf("%lld images from %s, %lld-%lld units, %s\n", static_cast<long long>(rows),
-                folder.c_str(), static_cast<long long>(pixels),
+    std::printf("%lld-%lld units, %s\n", static_cast<long long>(pixels),
                 static_cast<long long>(settings.hidden), o.dtype.c_str());
   }
+  expect(o, "both terms fall every epoch, and filters show strokes and edges instead of noise");
 
   // The model, its cost as a formula, and a function that computes both terms and makes one step.
   // Its input is the number of the minibatch; the images are a shared variable.
-  const Shared images(std::move(data.images), "images");
+  const Shared images(std::move(data.training.images), "images");
   RandomState random(o.seed);
   const auto model = contractive_autoencoder(pixels, settings.hidden, random, dtype);
   const Penalty penalty = settings.penalty == "closed"    ? Penalty::closed
@@ -80,11 +74,11 @@ void fit(const Options& o, const Settings& settings) {
   }
   const TrainResult trained = train(t);
 
-  Tiling tiling{.tile_height = data.rows, .tile_width = data.columns};
+  const Tiling tiling = data.tiling();
   show(o, "filters", filters(model.W, tiling),
        "Weights from the pixels to each of the first hundred hidden units.");
-  const Tensor z = evaluate(model.reconstruct(x), {{x, test.images}});
-  show(o, "reconstructions", image_rows({{"original", test.images}, {"reconstruction", z}}, tiling),
+  const Tensor z = evaluate(model.reconstruct(x), {{x, test}});
+  show(o, "reconstructions", image_rows({{"original", test}, {"reconstruction", z}}, tiling),
        "Test images.");
   show(o, "training_curve",
        Plot{"Contractive autoencoder",
@@ -92,7 +86,7 @@ void fit(const Options& o, const Settings& settings) {
             {curve(trained, 0, "reconstruction"), curve(trained, 1, "‖J‖", 1)},
             {"cross-entropy, nats an image", "‖J‖, J = dh/dx"}},
        "Means over the training images. ‖J‖ is the root of the mean of ‖J‖².");
-  examine(o, "", t.step, cost.total, model.params(), {{x, test.images}});
+  examine(o, "", t.step, cost.total, model.params(), {{x, test}});
   if (!o.quiet && trained.stopped == TrainResult::Stopped::interrupted)
     std::printf("pictures so far are in %s\n", o.output.c_str());
   require_whole(trained);

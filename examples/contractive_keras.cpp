@@ -79,7 +79,7 @@ void fit(const Options& o, const Settings& settings, const DataSets& data, bool 
 }
 
 void fit_all(const Options& o, const Settings& settings) {
-  const DataSets data = load(o, /*divisor=*/255, /*held=*/1.0 / 12);
+  const DataSets data = load(o, /*divisor=*/255, {.held = 1.0 / 12});
   expect(o, "untied, the encoder's weights end smaller than tied ones and the decoder's larger");
   Results results(o, "Contractive autoencoder as in Keras, lambda " + number(settings.lambda));
   Plot plot{.title = "Norms of the weights",

@@ -76,7 +76,7 @@ void fit(const Options& o, const Settings& settings) {
        "Weights from the pixels to the first machine's hidden units, pretrained.");
 
   // The layers' weights are the machines' own.
-  const Network model = classifier(features, logistic_regression(below, data.classes, o.type()));
+  const Network model = classifier(features, logistic_regression(below, data.classes(), o.type()));
   const Expr x = matrix("x", o.type()), labels = lvector("labels");
   const Expr cost = classification_cost(labels, model(x)), error = error_rate(labels, model(x));
   TrainOptions t = training_of({x, labels, cost, error}, sgd(cost, model.params(), o.rate),
@@ -91,7 +91,7 @@ void fit(const Options& o, const Settings& settings) {
   Results results(o, "Deep belief network", data.mnist);
   std::string layers = text(data.pixels());
   for (const std::int64_t n : settings.hidden) layers += text("-", n);
-  results.add("layers", text(layers, "-", data.classes), "784-1000-1000-1000-10");
+  results.add("layers", text(layers, "-", data.classes()), "784-1000-1000-1000-10");
   results.add("fine-tuning epochs", number(static_cast<double>(tuned.state.epoch)), "46");
   results.add("validation error", percent(tuned.state.patience.best), "1.27 %");
   results.add("test error",

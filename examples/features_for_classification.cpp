@@ -67,7 +67,7 @@ Features codes_of(const Autoencoder& model, const DataSets& data) {
 /// The error on test images of the linear classifier that was best on validation images.
 double probe(const Options& o, const Settings& s, const DataSets& data, const Tensor& training,
              const Tensor& validation, const Tensor& test) {
-  const Layer top = logistic_regression(training.shape()[1], data.classes, o.type());
+  const Layer top = logistic_regression(training.shape()[1], data.classes(), o.type());
   const Expr f = matrix("f", o.type()), labels = lvector("labels");
   const Expr cost = classification_cost(labels, top(f)), error = error_rate(labels, top(f));
   TrainOptions t;

@@ -51,6 +51,7 @@ std::pair<double, Tensor> pca(const Tensor& training, const Examples& test, std:
 
 void fit(const Options& o, const Settings& settings) {
   const DataSets data = load(o, 255);
+  expect(o, "the deep code's error is less than a third of PCA's");
   RandomState random(o.seed);
   std::vector<std::int64_t> sizes{data.pixels()};
   sizes.insert(sizes.end(), settings.hidden.begin(), settings.hidden.end());

@@ -39,24 +39,24 @@ class Saved {
   /// Sets the parameters to what was saved, if anything was; the iterations then.
   std::int64_t restore() {
     if (!std::filesystem::exists(path_)) return 0;
-    const auto saved = read_npz(path_);
-    std::vector<Tensor> values;
-    for (std::size_t k = 0; k < params_.size(); ++k) {
-      const auto found = saved.find(text(k));
-      if (found == saved.end() || found->second.dtype() != params_[k].dtype() ||
-          found->second.shape() != params_[k].value().shape())
-        throw FileError(path_ + ": does not hold this model's parameters");
-      values.push_back(found->second);
-    }
+    const Arrays saved = read_npz(path_);
     const auto made = saved.find("iterations");
     if (made == saved.end() || made->second.dtype() != DType::int64 || made->second.size() != 1)
       throw FileError(path_ + ": does not say how many iterations were made");
-    for (std::size_t k = 0; k < params_.size(); ++k) params_[k].set(values[k]);
+    if (saved.contains("0")) {  // An earlier version numbered them.
+      for (std::size_t k = 0; k < params_.size(); ++k)
+        if (!params_[k].takes(saved.at(text(k))))
+          throw FileError(path_ + ": does not hold this model's parameters");
+      for (std::size_t k = 0; k < params_.size(); ++k) params_[k].set(saved.at(text(k)));
+    } else {
+      load(params_, path_, {.ignore_others = true});
+    }
     return made->second.data<std::int64_t>()[0];
   }
   void save(std::int64_t iterations) const {
     std::vector<std::pair<std::string, Tensor>> all{{"iterations", Tensor(iterations)}};
-    for (std::size_t k = 0; k < params_.size(); ++k) all.emplace_back(text(k), params_[k].get());
+    const std::vector<std::string> names = names_in_files("linear_autoencoder_is_pca", params_);
+    for (std::size_t k = 0; k < params_.size(); ++k) all.emplace_back(names[k], params_[k].get());
     write_npz(path_, all);
   }
 

@@ -230,7 +230,7 @@ class Study {
     std::vector<Shared> layer = model_.encoder.params();
     for (std::size_t k = 0; k < layer.size(); ++k) layer[k].set(first_[k]);
     const Network net =
-        classifier(model_.encoder, logistic_regression(s_.hidden, data_.classes, o_.type()));
+        classifier(model_.encoder, logistic_regression(s_.hidden, data_.classes(), o_.type()));
     RandomStreams noise(seed);
     const Expr seen = deviation > 0 ? gaussian(x_, deviation, noise).x : x_;
     const Expr labels = lvector("labels"), error = error_rate(labels, net(x_)),
@@ -286,6 +286,9 @@ struct Best {
 
 void compare(const Options& o, const Settings& s) {
   const DataSets data = load(o);
+  expect(o,
+         "contractive and denoising features classify better than plain ones, and ||J|| is "
+         "smallest for the former");
   Memory memory(
       o.output + "/finished.tsv",
       text(data.training.images.shape()[0], " images, ", s.hidden, " units, ", s.pretraining_epochs,

@@ -78,7 +78,7 @@ Curve fit(const Options& o, const Settings& settings, const DataSets& data, cons
   RandomState random(o.seed);
   const std::int64_t gates = kind == "elman" ? 1 : kind == "gru" ? 3 : 4;
   const Gates weights(data.columns, settings.hidden, gates, random, o.type());
-  const Layer top = logistic_regression(settings.hidden, data.classes, o.type());
+  const Layer top = logistic_regression(settings.hidden, data.classes(), o.type());
   const Expr x = matrix("x", o.type()), labels = lvector("labels");
   const Expr images = reshape(x, {size(x, 0), data.rows, data.columns});
   const Expr logits = top(last_state(kind, weights, swapaxes(images, 0, 1), settings.hidden));

@@ -65,6 +65,7 @@ void fit(const Options& o, const Settings& settings) {
                           settings.corruption.size(), " levels"));
   }
   const DataSets data = load(o);
+  expect(o, "each layer's cost falls, and fine-tuning ends well below the error of mlp");
   RandomState random(o.seed);
   std::vector<std::int64_t> sizes{data.pixels()};
   sizes.insert(sizes.end(), settings.hidden.begin(), settings.hidden.end());
@@ -74,8 +75,8 @@ void fit(const Options& o, const Settings& settings) {
        "Weights from the pixels to the first layer's units, pretrained.");
 
   // The layers' weights are the autoencoders' own.
-  const Network model =
-      classifier(stacked_encoder(stack), logistic_regression(sizes.back(), data.classes, o.type()));
+  const Network model = classifier(stacked_encoder(stack),
+                                   logistic_regression(sizes.back(), data.classes(), o.type()));
   const Expr x = matrix("x", o.type()), labels = lvector("labels");
   const Expr cost = classification_cost(labels, model(x)), error = error_rate(labels, model(x));
   const std::vector<Shared> trained_ones =
@@ -93,7 +94,7 @@ void fit(const Options& o, const Settings& settings) {
   Results results(o, "Stacked denoising autoencoder", data.mnist);
   std::string layers = text(data.pixels());
   for (const std::int64_t n : settings.hidden) layers += text("-", n);
-  results.add("layers", text(layers, "-", data.classes), "784-1000-1000-1000-10");
+  results.add("layers", text(layers, "-", data.classes()), "784-1000-1000-1000-10");
   results.add("batch, pretraining and fine-tuning",
               text(settings.pretraining_batch, " and ", o.batch), "1 and 1");
   results.add("fine-tuning epochs", number(static_cast<double>(tuned.state.epoch)), "36");

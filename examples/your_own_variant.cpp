@@ -26,6 +26,9 @@ namespace {
 
 void fit(const Options& o, std::int64_t hidden, double lambda) {
   const DataSets data = load(o);
+  expect(o,
+         "gradients that agree with finite differences, no finding of audit(), and codes that "
+         "brightness moves less than with --lambda 0");
   RandomState random(o.seed);
 
   // 1. The model: what is computed from an example x, a row of a minibatch.

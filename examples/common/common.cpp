@@ -3,10 +3,8 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <cstddef>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <initializer_list>
@@ -23,14 +21,6 @@
 namespace cinch::examples {
 
 namespace {
-
-/// Rows [begin, end) of both.
-template <class Set>
-Examples part(const Set& all, std::int64_t begin, std::int64_t end) {
-  const Expr x = variable("x", all.images.dtype(), {-1, -1}), y = lvector("y");
-  return {evaluate(slice(x, begin, end), {{x, all.images}}),
-          evaluate(slice(y, begin, end), {{y, all.labels}})};
-}
 
 bool same_number(const std::string& a, const std::string& b) {
   char *end_a = nullptr, *end_b = nullptr;
@@ -129,6 +119,11 @@ void Record::keep() {
   if (lock_) return;
   const std::string path = folder_ + "/run.txt";
   lock_ = std::make_unique<FileLock>(path);
+  // Neither decides results: threads, and what a program makes by itself from its options.
+  lines_.emplace_back("threads", text(threads()));
+  if (std::ranges::find(lines_, "data", &std::pair<std::string, std::string>::first) ==
+      lines_.end())
+    lines_.emplace_back("data", "made by the program, from its seed and options");
   std::string lines;
   for (const auto& [name, value] : lines_) lines += name + ": " + value + '\n';
   replace_file(path, lines);
@@ -169,7 +164,9 @@ TrainOptions Options::training(const std::string& part) const {
 
 void add_options(CLI::App& app, Options& o, const std::vector<std::string>& without) {
   app.add_option("--data", o.data,
-                 "Folder of IDX files (default: $CINCH_DATA, else Debian's Fashion-MNIST)");
+                 "Folder of MNIST's four files; or what read_images() and read_table() take: a "
+                 "folder of PNG files by class, .npy, .npz, safetensors, a .csv of numbers from 0 "
+                 "to 1 (default: $CINCH_DATA, else Debian's Fashion-MNIST)");
   app.add_option("--images", o.images, "Training images, at most; as many to validate and test")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1000000000}))
       ->capture_default_str();
@@ -207,93 +204,6 @@ void add_options(CLI::App& app, Options& o, const std::vector<std::string>& with
   for (const std::string& name : without) app.remove_option(app.get_option(name));
 }
 
-void note_data(const Options& o, const Tensor& images) {
-  if (!o.record) return;
-  std::uint64_t hash = 14695981039346656037u;  // FNV-1a, over words.
-  const auto* bytes = static_cast<const std::byte*>(images.raw());
-  for (std::size_t at = 0; at < images.bytes(); at += sizeof hash) {
-    std::uint64_t word = 0;
-    std::memcpy(&word, bytes + at, std::min(sizeof word, images.bytes() - at));
-    hash = (hash ^ word) * 1099511628211u;
-    hash ^= hash >> 32;
-  }
-  std::ostringstream digits;
-  digits << std::hex << hash;
-  o.record->note("data", text(cinch::text(images.shape()), " images, hash ", digits.str()));
-}
-
-namespace {
-
-std::string training_labels(const std::string& folder) {
-  const std::string plain = folder + "/train-labels-idx1-ubyte";
-  return std::filesystem::exists(plain) ? plain : plain + ".gz";
-}
-
-}  // namespace
-
-DataSets load(const Options& o, double divisor, double held_share) {
-  DataSets result;
-  result.folder = data_folder(o.data);
-  // Only what is used is read: images are most of a program's memory.
-  const Tensor all_labels = read_labels(training_labels(result.folder));
-  const std::int64_t count = all_labels.size();
-  // A share such as 1.0 / 6 is rounded: 60,000 times it must not lose an image.
-  const auto held =
-      static_cast<std::int64_t>(std::floor(held_share * static_cast<double>(count) + 1e-6));
-  if (held == 0) throw FileError(text(result.folder, ": ", count, " training images are too few"));
-  ImageSet training =
-      load_training(result.folder, o.type(), divisor, {0, std::min(o.images, count - held)});
-  ImageSet validation =
-      load_training(result.folder, o.type(), divisor, {count - held, std::min(o.images, held)});
-  ImageSet test = load_test(result.folder, o.type(), divisor, {0, o.images, /*or_fewer=*/true});
-  result.rows = training.rows;
-  result.columns = training.columns;
-  if (test.rows != training.rows || test.columns != training.columns) {
-    throw FileError(text(result.folder, ": training images are ", training.rows, " x ",
-                         training.columns, ", test images ", test.rows, " x ", test.columns));
-  }
-  constexpr std::int64_t first_of_mnist[] = {5, 0, 4, 1, 9, 2, 1, 3, 1, 4, 3, 5, 3, 6, 1, 7};
-  const auto begin = all_labels.data<std::int64_t>();
-  result.mnist = count == 60000 && std::ranges::equal(first_of_mnist, begin.first(16));
-  result.training = {std::move(training.images), std::move(training.labels)};
-  result.validation = {std::move(validation.images), std::move(validation.labels)};
-  result.test = {std::move(test.images), std::move(test.labels)};
-  const std::span<const std::int64_t> labels = all_labels.data<std::int64_t>();
-  const std::set<std::int64_t> different(labels.begin(), labels.end());
-  if (different.size() < 2) throw FileError(result.folder + ": all labels are the same");
-  result.classes = *different.rbegin() + 1;
-  // Classes without an example are possible, but not most of them.
-  if (result.classes > 2 * static_cast<std::int64_t>(different.size()))
-    throw FileError(text(result.folder, ": a label is out of range: they go up to ",
-                         result.classes - 1, ", but only ", different.size(), " are different"));
-  for (const std::int64_t label : result.test.labels.data<std::int64_t>()) {
-    if (label >= result.classes)
-      throw FileError(text(result.folder, ": a test label is out of range: ", label,
-                           ", where training labels go up to ", result.classes - 1));
-  }
-  const std::int64_t used = result.training.images.shape()[0];
-  if (o.batch > used)
-    throw ValueError(text("--batch ", o.batch, ": there are only ", used, " images"));
-  note_data(o, result.training.images);
-  if (!o.quiet) {
-    std::printf("%lld images of %lld x %lld from %s, %lld to validate, %lld to test\n",
-                static_cast<long long>(used), static_cast<long long>(result.rows),
-                static_cast<long long>(result.columns), result.folder.c_str(),
-                static_cast<long long>(result.validation.images.shape()[0]),
-                static_cast<long long>(result.test.images.shape()[0]));
-  }
-  return result;
-}
-
-Examples first(const Examples& all, std::int64_t count) {
-  return part(all, 0, std::min(count, all.images.shape()[0]));
-}
-
-Examples whole_batches(const Examples& all, std::int64_t batch) {
-  const std::int64_t count = all.images.shape()[0];
-  return part(all, 0, std::max(count / batch * batch, std::min(count, batch)));
-}
-
 void require_whole(const TrainResult& trained) {
   if (trained.stopped == TrainResult::Stopped::interrupted) throw Interrupted();
 }
@@ -314,6 +224,7 @@ Expr falling_rate(const Shared& step, double rate, const Options& o, std::int64_
 }
 
 void expect(const Options& options, const std::string& what) {
+  if (options.record) options.record->expected = what;
   if (options.quiet) return;
   std::printf("Expect: %s\n", what.c_str());
   std::fflush(stdout);
@@ -358,7 +269,10 @@ void Results::write() const {
   out << "## " << title_ << "\n\n| figure | ours | published |\n|---|---|---|\n" << rows_;
   out.close();
   if (!out) throw FileError(path + ": cannot be written");
-  if (!options_.quiet) std::printf("pictures and figures are in %s\n", options_.output.c_str());
+  if (options_.quiet) return;
+  if (options_.record && !options_.record->expected.empty())
+    std::printf("expected: %s\n", options_.record->expected.c_str());
+  std::printf("pictures and figures are in %s\n", options_.output.c_str());
 }
 
 std::string number(double x, int digits) {

@@ -17,8 +17,8 @@
 namespace cinch::examples {
 
 /// What a run was asked for, kept as run.txt in its output folder: program, version and commit,
-/// options, a hash of the data. A run that resumes compares itself with it. Beside it stands
-/// run.ini, all options as --config takes them.
+/// options with the seed, threads, a hash of the data. A run that resumes compares itself with it.
+/// Beside it stands run.ini, all options as --config takes them.
 class Record {
  public:
   Record(std::string program, const CLI::App& app, std::string folder, bool resumes);
@@ -27,6 +27,8 @@ class Record {
   /// Locks the folder until the program ends, and writes the file; later calls do nothing. Throws
   /// FileError where another program works there.
   void keep();
+  /// What expect() said, for Results to say again beside what was found.
+  std::string expected = {};
   /// Whether no option that decides results has another value than its default.
   bool as_published() const { return as_published_; }
   /// What the two files hold.
@@ -44,7 +46,7 @@ struct Page;  // common/figures.hpp
 
 /// Options that mean the same everywhere. A program sets its own defaults before add_options().
 struct Options {
-  std::string data = {};        ///< Folder of IDX files; see data_folder().
+  std::string data = {};        ///< What load() reads; empty: data_folder().
   std::string output = {};      ///< Folder for all that is written.
   std::int64_t images = 50000;  ///< Training images at most; as many to validate and test.
   std::int64_t epochs = 10, batch = 20;
@@ -88,18 +90,30 @@ struct Examples {
 /// Training, validation (the end of the training file) and test.
 struct DataSets {
   Examples training, validation, test;
-  std::int64_t rows = 0, columns = 0;
-  std::int64_t classes = 0;  ///< One more than the largest label.
-  std::string folder;
+  std::int64_t rows = 0;     ///< Of coloured pictures those of red, then green, then blue.
+  std::int64_t columns = 0;  ///< Of a table all, in one row.
+  std::string folder;        ///< Or file.
   bool mnist = false;  ///< The real one, by its first labels: published figures may stand beside.
 
+  bool labelled = true;  ///< Else all labels are 0.
+  Tensor labels;         ///< Those of all that may be trained on, used or not.
   std::int64_t pixels() const { return rows * columns; }
+  /// One more than the largest label. Throws FileError where there are no labels, which a program
+  /// that asks cannot do without.
+  std::int64_t classes() const;
   Tiling tiling() const { return {.tile_height = rows, .tile_width = columns}; }
 };
-/// Reads them, pixel = byte / divisor. `held`, between 0 and 1, is the share of the training file
-/// to validate on: a sixth is 10,000 images of MNIST. Throws FileError for what is missing or
-/// damaged, ValueError for images or labels that do not belong together.
-DataSets load(const Options& options, double divisor = 256, double held = 1.0 / 6);
+/// What a program does with its data.
+struct Shares {
+  double held = 1.0 / 6;   ///< Of the training images, to validate on: 10,000 of MNIST; may be 0.
+  std::int64_t tests = 0;  ///< At most so many to test on; 0: Options::images.
+};
+/// Reads them from a folder of MNIST's four files, pixel = byte / divisor; from anything else that
+/// read_images() reads; or from a table of numbers from 0 to 1, of which a column named label is
+/// the labels. What is not divided is put in an order of chance, and a share of it tested on.
+/// Throws FileError for what is missing or damaged and for images or labels that do not belong
+/// together.
+DataSets load(const Options& options, double divisor = 256, const Shares& shares = {});
 
 /// The first `count` examples, or all where there are fewer.
 Examples first(const Examples& all, std::int64_t count);
@@ -136,7 +150,7 @@ double mean_of(const Expr& value, const Expr& x, const Tensor& images);
 /// them.
 Expr falling_rate(const Shared& step, double rate, const Options& o, std::int64_t rows);
 
-/// Prints what to expect of a run, so that who reads the output can compare.
+/// Prints what to expect of a run, before it and again below what it found.
 void expect(const Options& options, const std::string& what);
 /// The mean of output `k` of the step over the last epoch; NaN where there was none.
 double last(const TrainResult& trained, std::size_t k = 0);

@@ -129,16 +129,7 @@ Picture image_rows(const std::vector<std::pair<std::string, Tensor>>& rows, Tili
 
 void examine(const Options& o, const std::string& name, const Function& step, const Expr& cost,
              const std::vector<Shared>& params, const std::vector<Binding>& at) {
-  std::vector<std::pair<std::string, Tensor>> arrays;
-  for (const Shared& p : params) {
-    // Of several of one label the second is W_2.
-    const auto same =
-        std::ranges::count_if(params.begin(), params.begin() + std::ssize(arrays),
-                              [&](const Shared& before) { return before.label() == p.label(); });
-    arrays.emplace_back(same > 0 ? text(p.label(), "_", same + 1) : p.label(), p.get());
-  }
-  write_npz(o.output + "/" + (name.empty() ? "" : file_name(name) + "_") + "parameters.npz",
-            arrays);
+  save(params, o.output + "/" + (name.empty() ? "" : file_name(name) + "_") + "parameters.npz");
   if (!o.page) return;
   const std::string of = name.empty() ? "" : ", " + name;
   o.page->functions.push_back(
