@@ -187,10 +187,10 @@ TEST_CASE("a launcher of another MPI is found out") {
     MESSAGE("Skipped: there is one MPI only");
     return;
   }
-  for (const auto& [launcher, program] :
-       {std::pair(all[0], all[1].program), std::pair(all[1], all[0].program)}) {
-    CAPTURE(launcher.run);
-    const Ran ran = run_ranks({launcher.run, program}, 2, "denoising");
+  for (const Vendor& mixed :
+       {Vendor{all[0].run, all[1].program}, Vendor{all[1].run, all[0].program}}) {
+    CAPTURE(mixed.run);
+    const Ran ran = run_ranks(mixed, 2, "denoising");
     CAPTURE(ran.output);
     CHECK(ran.status != 0);
     CHECK(contains(ran.output, "knows of one: start it by that MPI's mpirun"));

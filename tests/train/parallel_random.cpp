@@ -42,7 +42,7 @@ struct Growing {
 
   void grow() {
     using Make = std::function<void()>;
-    const auto into = [this](std::vector<Expr>& all, const Expr& e) {
+    const auto into = [](std::vector<Expr>& all, const Expr& e) {
       all.push_back(tanh(e));  // Stays within bounds.
     };
     const std::vector<Make> makes = {
