@@ -20,6 +20,7 @@
 #include "cinch/train/checks/suspects.hpp"
 #include "cinch/train/minibatches.hpp"
 #include "cinch/train/parallel/agreement.hpp"
+#include "cinch/train/parallel/parts.hpp"
 #include "cinch/train/parallel/step.hpp"
 #include "cinch/train/progress.hpp"
 #include "cinch/train/reading/fingerprint.hpp"
@@ -127,7 +128,7 @@ Run::Run(const TrainOptions& options)
       row.assign(first.begin(), first.end());
     }
     parallel_ = std::make_unique<parallel::Step>(o_.step, row, std::min(o_.batch, data_.rows()),
-                                                 o_.distribute);
+                                                 o_.distribute, o_.parts);
   }
   if (o_.rate.has_value()) rate_ = function({.outputs = {o_.rate}, .name = "rate"});
   setup_ = {{"rows", data_.rows()},
@@ -137,6 +138,8 @@ Run::Run(const TrainOptions& options)
             {"seed", o_.shuffle.value_or(0)},
             {"outputs", static_cast<std::int64_t>(names_.size())},
             {"validation_outputs", static_cast<std::int64_t>(validation_names_.size())}};
+  // A training in parts has other digits than one that is not, or is cut otherwise.
+  if (o_.distribute) setup_.emplace_back("parts", parallel::part_count(o_.batch, o_.parts));
   if (!o_.checkpoint.empty() || o_.distribute) {
     std::vector<const Tensor*> data = o_.data;
     data.insert(data.end(), o_.validation_data.begin(), o_.validation_data.end());

@@ -81,6 +81,9 @@ struct TrainOptions {
   /// Several processes train together: mpi(), of the component cinch::mpi. Each computes parts of
   /// every minibatch; the first one shows, logs and saves, and callbacks run on all. Null: alone.
   std::shared_ptr<Distribution> distribute = {};
+  /// Into how many parts it cuts a minibatch, each of 8 rows or more: at least as many as there are
+  /// ranks. Results depend on it, by rounding. 0: 8 from 64 rows on, more from 1024 on.
+  std::int64_t parts = 0;
 
   std::function<void(const StepReport&)> after_step = {};    ///< May not change variables.
   std::function<void(const EpochReport&)> after_epoch = {};  ///< May: a rate, say, if in `also`.

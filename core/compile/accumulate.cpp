@@ -135,6 +135,8 @@ Expr with_products(const Expr& root, const Terms& terms, const SharedState* targ
     const Expr value = scaled(t.transposed ? transposed(t.value) : t.value, t);
     base = base.has_value() ? base + value : value;
   }
+  if (!base.has_value())
+    base = apply(copy_op, {broadcast_to(cast(Arg(0.0), root.dtype()), sizes(root))});
   // Where only its columns are scaled, the products are added in the same pass.
   Expr old, scale;
   for (const Addend& t : terms.others) {
@@ -230,7 +232,8 @@ void accumulate_products(std::vector<planning::PlanResult>& results) {
       continue;
     Terms terms(uses);
     terms.split(r.value);
-    if (terms.products.empty() || terms.others.empty()) continue;
+    // One product alone is written where it shall lie; several are added to nothing.
+    if (terms.products.size() < (terms.others.empty() ? 2u : 1u)) continue;
     const Attribution as(r.value->where, /*force=*/true);
     const Expr better = with_products(r.value, terms, r.target);
     if (better.type().shape() == r.value.type().shape() && better.dtype() == r.value.dtype())

@@ -6,9 +6,9 @@
 // Kinds: contractive, denoising, variational, stacked, normalised. Options: epochs, batch, threads,
 // seed, rows, hidden; distribute=mpi, one or none; checkpoint=FILE, resume=0 or 1; limit, of mpi();
 // sleep, seconds that the rank `who` takes for each step; die, seconds after which it is killed;
-// disk, bytes that a file of its may have; halt, the step after which it is stopped, as by SIGSTOP;
-// stop=1, early stopping; validate=0, none; log=FILE, out=1, what train() shows; time=1, how long a
-// step took.
+// parts, of a minibatch; disk, bytes that a file of its may have; halt, the step after which it is
+// stopped, as by SIGSTOP; stop=1, early stopping; validate=0, none; log=FILE, out=1, what train()
+// shows; time=1, how long a step took.
 #include <sys/resource.h>
 
 #include <chrono>
@@ -32,8 +32,8 @@ Settings settings_of(int argc, char** argv) {
                   {"rows", "200"},       {"hidden", "24"}, {"limit", "60"},   {"sleep", "0"},
                   {"distribute", "mpi"}, {"resume", "0"},  {"who", "-1"},     {"checkpoint", ""},
                   {"log", ""},           {"time", "0"},    {"validate", "1"}, {"die", "0"},
-                  {"halt", "0"},         {"disk", "0"},    {"out", "0"},      {"stop", "0"},
-                  {"visible", "36"}};
+                  {"halt", "0"},         {"disk", "0"},    {"parts", "0"},    {"out", "0"},
+                  {"stop", "0"},         {"visible", "36"}};
   for (int k = 2; k < argc; ++k) {
     const std::string option = argv[k];
     const std::size_t equals = option.find('=');
@@ -103,6 +103,7 @@ TrainOptions options_of(const Settings& s, std::shared_ptr<Distribution> distrib
   o.out = s.at("out") == "1" ? stdout : nullptr;
   o.after_interrupt = AfterInterrupt::end_program;
   o.distribute = std::move(distribution);
+  if (o.distribute) o.parts = whole(s, "parts");
   const int rank = o.distribute ? o.distribute->rank() : 0;
   if (const double seconds = std::stod(s.at("sleep")); seconds > 0 && rank == whole(s, "who"))
     o.after_step = [seconds](const StepReport&) {

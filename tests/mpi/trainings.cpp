@@ -71,21 +71,19 @@ TEST_CASE("killed at any moment, a training goes on with other ranks to the same
   for (const Vendor& v : vendors()) {
     CAPTURE(v.run);
     const Scratch scratch;
-    const std::string what = "contractive epochs=6 stop=1 checkpoint=" + scratch.path + "/run.npz";
-    const Ran expected = run_ranks(v, 3, "contractive epochs=6 stop=1");
+    const std::string what = "variational epochs=60 checkpoint=" + scratch.path + "/run.npz";
+    const Ran expected = run_ranks(v, 3, "variational epochs=60");
     REQUIRE(expected.status == 0);
-    int died = 0;
     for (int round = 0; round < 5; ++round) {
       CAPTURE(round);
-      // 10 ms of sleep a step leave time to be killed in.
+      // With 10 ms of sleep a step there is more left than it lives.
       const int ranks = 2 + round % 3;
       const std::string when = " resume=1 sleep=0.01 die=0." + std::to_string(11 + 7 * round) +
                                " who=" + std::to_string(round % ranks);
       const Ran ran = run_ranks(v, ranks, what + when);
       CAPTURE(ran.output);
-      if (ran.status != 0) ++died;
+      CHECK(ran.status != 0);
     }
-    CHECK(died > 0);
     const Ran resumed = run_ranks(v, 4, what + " resume=1");
     CHECK(resumed.status == 0);
     CHECK(resumed.output == expected.output);
@@ -189,10 +187,10 @@ TEST_CASE("a launcher of another MPI is found out") {
     MESSAGE("Skipped: there is one MPI only");
     return;
   }
-  for (const auto& [launcher, program] :
-       {std::pair(all[0], all[1].program), std::pair(all[1], all[0].program)}) {
-    CAPTURE(launcher.run);
-    const Ran ran = run_ranks({launcher.run, program}, 2, "denoising");
+  for (const Vendor& mixed :
+       {Vendor{all[0].run, all[1].program}, Vendor{all[1].run, all[0].program}}) {
+    CAPTURE(mixed.run);
+    const Ran ran = run_ranks(mixed, 2, "denoising");
     CAPTURE(ran.output);
     CHECK(ran.status != 0);
     CHECK(contains(ran.output, "knows of one: start it by that MPI's mpirun"));

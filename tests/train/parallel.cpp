@@ -74,6 +74,9 @@ TEST_CASE("parts have all rows, and the number of parts depends on rows alone") 
   CHECK(parallel::part_count(64) == 8);
   CHECK(parallel::part_count(512) == 8);
   CHECK(parallel::part_count(65536) == 1024);
+  CHECK(parallel::part_count(512, 2) == 2);
+  CHECK(parallel::part_count(20, 8) == 2);
+  CHECK(parallel::part_count(4096, 3) == 3);
 }
 
 TEST_CASE("sums of parts are the same bits for any number of ranks") {
@@ -347,6 +350,24 @@ TEST_CASE("more ranks than parts are refused") {
     CAPTURE(error);
     CHECK(contains(error, "train: there are 3 ranks, and a minibatch of 20 rows has 2 parts"));
   }
+}
+
+TEST_CASE("a checkpoint of other parts, or of none, is that of another training") {
+  const TemporaryFolder folder;
+  const auto resume = [&](std::shared_ptr<Distribution> distribution, std::int64_t parts) {
+    trained(std::move(distribution), [&](Distributed& s) {
+      s.options.checkpoint = folder / "run.npz";
+      s.options.resume = Resume::if_present;
+      s.options.parts = parts;
+    });
+  };
+  resume(one_process(), 0);
+  CHECK(contains(error_of<FileError>([&] { resume(one_process(), 2); }),
+                 "parts is 2 here, 8 in the file"));
+  CHECK(
+      contains(error_of<FileError>([&] { resume(nullptr, 0); }), "parts (8) is in the file only"));
+  CHECK(contains(error_of<ValueError>([&] { resume(nullptr, 2); }),
+                 "parts are those of .distribute"));
 }
 
 TEST_CASE("an interrupted training goes on with another number of ranks to the same bits") {

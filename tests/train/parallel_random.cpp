@@ -42,7 +42,7 @@ struct Growing {
 
   void grow() {
     using Make = std::function<void()>;
-    const auto into = [this](std::vector<Expr>& all, const Expr& e) {
+    const auto into = [](std::vector<Expr>& all, const Expr& e) {
       all.push_back(tanh(e));  // Stays within bounds.
     };
     const std::vector<Make> makes = {
@@ -54,13 +54,22 @@ struct Growing {
         [&] { into(tables, where(table() < max(table(), 0) - 0.5, table(), column())); },
         [&] { into(tables, expand_dims(row(), 1) * table()); },
         [&] { into(tables, sort(table(), 1)); },
-        [&] { into(tables, reshape(transpose(reshape(table(), {size(x, 0) * width})), {size(x, 0), width})); },
-        [&] { into(tables, table() + 0.1 * streams.normal(sizes(table()), 0.0, 1.0, DType::float64)); },
+        [&] {
+          into(tables,
+               reshape(transpose(reshape(table(), {size(x, 0) * width})), {size(x, 0), width}));
+        },
+        [&] {
+          into(tables, table() + 0.1 * streams.normal(sizes(table()), 0.0, 1.0, DType::float64));
+        },
         [&] { into(tables, broadcast_to(column(), sizes(table()))); },
-        [&] { into(tables, concatenate({slice(table(), 1, 3, 1), expand_dims(row(), 1)}, 1)); },
+        [&] {
+          into(tables, concatenate({slice(table(), 1, 3, 1), expand_dims(row(), 1)}, 1));
+        },
         [&] { into(tables, outer(row(), column())); },
         [&] { into(tables, take(W, labels())); },
-        [&] { into(rows, gather(table(), {arange(size(table(), 0)), labels()})); },
+        [&] {
+          into(rows, gather(table(), {arange(size(table(), 0)), labels()}));
+        },
         [&] { into(rows, sum(square(table()), 1)); },
         [&] { into(rows, logsumexp(table(), 1)); },
         [&] { into(rows, dot(table(), column())); },
@@ -92,9 +101,10 @@ struct Growing {
 std::vector<Tensor> trained(unsigned seed, int steps, bool in_parts) {
   Growing g(seed);
   for (int k = 0; k < steps; ++k) g.grow();
-  const Expr cost = mean(square(g.tables.back())) + mean(g.rows.back()) +
-                    sum(g.columns.back()) + sum(g.numbers.back()) + mean(dot(g.x, g.W));
-  const Tensor data = RandomState(static_cast<std::int64_t>(seed)).normal(0, 1, {rows_count, width});
+  const Expr cost = mean(square(g.tables.back())) + mean(g.rows.back()) + sum(g.columns.back()) +
+                    sum(g.numbers.back()) + mean(dot(g.x, g.W));
+  const Tensor data =
+      RandomState(static_cast<std::int64_t>(seed)).normal(0, 1, {rows_count, width});
   TrainOptions o;
   o.step = function({.inputs = {g.x}, .outputs = {cost}, .updates = sgd(cost, {g.W}, 0.1)});
   o.data = {&data};

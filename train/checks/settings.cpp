@@ -83,6 +83,9 @@ void require_settings(const TrainOptions& o) {
   require_positive("checkpoint_every", o.checkpoint_every);
   require_positive("validation_frequency", o.validation_frequency, 0);
   require_positive("validation_batch", o.validation_batch, 0);
+  require_positive("parts", o.parts, 0);
+  if (o.parts > 0 && !o.distribute)
+    throw ValueError("train: parts are those of .distribute: set one_process() or mpi()");
   if (o.rows != 0 && !o.data.empty()) throw ValueError("train: give data or rows, not both");
   if (o.rows != 0 && !o.shards.empty()) throw ValueError("train: give shards or rows, not both");
   if (!o.data.empty() && !o.shards.empty())

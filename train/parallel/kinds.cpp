@@ -22,8 +22,8 @@ bool is_whole_scalar(const Expr& node) {
   return node.rank() == 0 && (node.dtype() == DType::int64 || node.dtype() == DType::bool_);
 }
 
-Kinds::Kinds(const char* what, std::span<const Expr> roots,
-             std::span<const Separation::Given> rows, const Count& examples)
+Kinds::Kinds(const char* what, std::span<const Expr> roots, std::span<const Separation::Given> rows,
+             const Count& examples)
     : what_(what), examples_(examples), all_(roots, rows, examples) {
   for (const Separation::Given& given : rows) kinds_[given.x.get()] = Kind::local;
   const std::vector<Expr> nodes = topological(roots);
@@ -122,8 +122,8 @@ Kind Kinds::kind_with_sums(const Expr& node, bool any_local) {
   bool linear = !any_local;
   for (const Expr& input : node.inputs()) {
     partial.push_back(of(input) == Kind::sum);
-    linear = linear &&
-             (of(input) == Kind::sum || of(input) == Kind::same || of(input) == Kind::size);
+    linear =
+        linear && (of(input) == Kind::sum || of(input) == Kind::same || of(input) == Kind::size);
   }
   if (linear && is_linear(node, partial)) return Kind::sum;
   for (std::size_t k = 0; k < partial.size(); ++k) {

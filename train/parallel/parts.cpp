@@ -9,7 +9,8 @@ namespace {
 constexpr std::int64_t usual_parts = 8, fewest_rows = 8, enough_rows = 64;
 }
 
-std::int64_t part_count(std::int64_t rows) {
+std::int64_t part_count(std::int64_t rows, std::int64_t asked) {
+  if (asked > 0) return std::clamp<std::int64_t>(rows / fewest_rows, 1, asked);
   const std::int64_t large = rows / enough_rows;
   if (large > usual_parts)
     return static_cast<std::int64_t>(std::bit_floor(static_cast<std::uint64_t>(large)));

@@ -7,8 +7,8 @@ namespace cinch::parallel {
 
 /// Into how many parts a minibatch of so many rows is cut: by its size alone, so that results do
 /// not depend on who computes which. 8 from 64 rows on, fewer below; parts of at least 64 rows, as
-/// many as a power of two, from 1024 rows on.
-std::int64_t part_count(std::int64_t rows);
+/// many as a power of two, from 1024 rows on. With `asked` so many, but none of fewer than 8 rows.
+std::int64_t part_count(std::int64_t rows, std::int64_t asked = 0);
 
 /// First row, and number of rows, of one of them. They differ by one row at most.
 struct PartRows {

@@ -9,9 +9,12 @@
 namespace cinch::parallel {
 
 Step::Step(const Function& step, const std::vector<const Tensor*>& data, std::int64_t batch,
-           std::shared_ptr<Distribution> ranks)
-    : ranks_(std::move(ranks)), step_(staged("train", step, data)), holds_data_(data.empty()) {
-  const std::int64_t parts = part_count(batch);
+           std::shared_ptr<Distribution> ranks, std::int64_t asked_parts)
+    : ranks_(std::move(ranks)),
+      step_(staged("train", step, data)),
+      holds_data_(data.empty()),
+      asked_parts_(asked_parts) {
+  const std::int64_t parts = part_count(batch, asked_parts);
   if (ranks_->ranks() > parts) {
     throw ValueError(text("train: there are ", ranks_->ranks(), " ranks, and a minibatch of ",
                           batch, " rows has ", parts, parts == 1 ? " part" : " parts",
@@ -42,7 +45,7 @@ void Step::require_rows(std::int64_t rows, std::span<const Tensor* const> number
 }
 
 void Step::make(std::int64_t rows, const Rows& of, std::vector<Tensor>& outputs, int& flag) {
-  const std::int64_t parts = part_count(rows);
+  const std::int64_t parts = part_count(rows, asked_parts_);
   const std::vector<Tensor> draws = states();
   const Tensor count_of_all(rows);
   Tensor first(std::int64_t{0}), count(std::int64_t{0});

@@ -18,9 +18,9 @@ namespace cinch::parallel {
 class Step {
  public:
   /// As staged(), in the name of train(). Throws ValueError where there are more ranks than parts
-  /// of a minibatch of `batch` rows.
+  /// of a minibatch of `batch` rows. `parts`: as part_count() takes it.
   Step(const Function& step, const std::vector<const Tensor*>& data, std::int64_t batch,
-       std::shared_ptr<Distribution> ranks);
+       std::shared_ptr<Distribution> ranks, std::int64_t parts = 0);
 
   /// The part's rows of the data: `count` from `first` on, counted within the minibatch. Without
   /// data the number of the minibatch. Valid until the next call.
@@ -37,6 +37,7 @@ class Step {
   std::shared_ptr<Distribution> ranks_;
   StagedStep step_;
   bool holds_data_;
+  std::int64_t asked_parts_;
   std::vector<Sums> adders_;
   std::vector<std::vector<Tensor>> sums_;  // Of each stage.
 };

@@ -12,8 +12,55 @@ namespace {
 
 /// Elements that one thread adds at a time: few enough to share, many enough to be worth it.
 constexpr std::size_t block = std::size_t{1} << 15;
+/// Parts whose sums are kept to be added in one pass, and the memory that they may take.
+constexpr std::int64_t most_together = 8;
+constexpr std::size_t most_bytes = std::size_t{1} << 30;
 
 std::size_t at(int rank) { return static_cast<std::size_t>(rank); }
+
+}  // namespace
+
+namespace {
+
+/// f(combine of two elements), by what is combined how.
+template <class T, class F>
+void with_combine(Combine how, F f) {
+  switch (how) {
+    case Combine::add:
+      return f([](T x, T y) { return static_cast<T>(x + y); });
+    case Combine::max:
+      return f([](T x, T y) { return x > y || x != x ? x : y; });
+    case Combine::min:
+      return f([](T x, T y) { return x < y || x != x ? x : y; });
+  }
+}
+
+/// f(begin, end) for all of n elements, a block at a time, on several threads.
+template <class F>
+void for_blocks(std::size_t n, std::size_t size, F f) {
+  const std::size_t parts = (n + size - 1) / size;
+  const auto one = [&](std::int64_t part) {
+    const std::size_t begin = static_cast<std::size_t>(part) * size;
+    f(begin, std::min(n, begin + size));
+  };
+  if (parts == 1) return one(0);
+  running::share_work(static_cast<std::int64_t>(parts), one);
+}
+
+/// out = the parts [begin, end) along their tree, n elements from `from` on; `more` is memory for
+/// the right halves.
+template <class T, class Two>
+void tree(std::span<const std::byte* const> leaves, std::int64_t begin, std::int64_t end,
+          std::size_t from, std::size_t n, T* out, T* more, Two two) {
+  const std::int64_t middle = middle_of(begin, end);
+  const auto half = [&](std::int64_t b, std::int64_t e, T* place, T* rest) -> const T* {
+    if (e - b == 1) return reinterpret_cast<const T*>(leaves[static_cast<std::size_t>(b)]) + from;
+    tree(leaves, b, e, from, n, place, rest, two);
+    return place;
+  };
+  const T *left = half(begin, middle, out, more), *right = half(middle, end, more, more + n);
+  for (std::size_t i = 0; i < n; ++i) out[i] = two(left[i], right[i]);
+}
 
 }  // namespace
 
@@ -21,24 +68,26 @@ void combine_elements(Combine how, DType dtype, std::byte* a, const std::byte* b
   dispatch(dtype, [&]<class T> {
     T* to = reinterpret_cast<T*>(a);
     const T* from = reinterpret_cast<const T*>(b);
-    const auto each = [&](auto f) {
-      const auto one = [&](std::int64_t part) {
-        const std::size_t begin = static_cast<std::size_t>(part) * block;
-        const std::size_t end = std::min(n, begin + block);
-        for (std::size_t i = begin; i < end; ++i) to[i] = f(to[i], from[i]);
-      };
-      const std::size_t parts = (n + block - 1) / block;
-      if (parts == 1) return one(0);
-      running::share_work(static_cast<std::int64_t>(parts), one);
-    };
-    switch (how) {
-      case Combine::add:
-        return each([](T x, T y) { return static_cast<T>(x + y); });
-      case Combine::max:
-        return each([](T x, T y) { return x > y || x != x ? x : y; });
-      case Combine::min:
-        return each([](T x, T y) { return x < y || x != x ? x : y; });
-    }
+    with_combine<T>(how, [&](auto two) {
+      for_blocks(n, block, [&](std::size_t begin, std::size_t end) {
+        for (std::size_t i = begin; i < end; ++i) to[i] = two(to[i], from[i]);
+      });
+    });
+  });
+}
+
+void combine_leaves(Combine how, DType dtype, std::span<const std::byte* const> leaves,
+                    std::byte* result, std::size_t n) {
+  // Right halves of right halves: as many as the tree is deep.
+  constexpr std::size_t depth = 8, cached = 2048;
+  dispatch(dtype, [&]<class T> {
+    with_combine<T>(how, [&](auto two) {
+      for_blocks(n, cached, [&](std::size_t begin, std::size_t end) {
+        T* more = reinterpret_cast<T*>(running::thread_scratch(depth * cached * sizeof(T)));
+        tree(leaves, 0, std::ssize(leaves), begin, end - begin,
+             reinterpret_cast<T*>(result) + begin, more, two);
+      });
+    });
   });
 }
 
@@ -74,9 +123,33 @@ void Sums::add(std::int64_t parts, const Part& compute, std::vector<Tensor>& res
   gather(sum_slices(0, parts), result, flag);
 }
 
+/// Whole pieces are kept and added in one pass where memory allows it: half of what adding two at
+/// a time moves. The order of additions is the same.
+void Sums::sum_together(const Part& compute, Piece piece, std::vector<Tensor>& result) {
+  const auto count = static_cast<std::size_t>(piece.end - piece.begin);
+  leaves_.resize(std::max(leaves_.size(), count));
+  for (std::size_t k = 0; k < count; ++k)
+    compute(piece.begin + static_cast<std::int64_t>(k), leaves_[k]);
+  if (result.empty()) result = leaves_[0];
+  std::vector<const std::byte*> all(count);
+  for (std::size_t t = 0; t < result.size(); ++t) {
+    for (std::size_t k = 0; k < count; ++k)
+      all[k] = static_cast<const std::byte*>(leaves_[k][t].raw());
+    combine_leaves(how(t), result[t].dtype(), all, static_cast<std::byte*>(result[t].raw()),
+                   static_cast<std::size_t>(result[t].size()));
+  }
+}
+
 void Sums::sum_own(const Part& compute, Piece piece, std::size_t depth,
                    std::vector<Tensor>& result) {
-  if (piece.end - piece.begin == 1) return compute(piece.begin, result);
+  const std::int64_t count = piece.end - piece.begin;
+  if (count == 1) return compute(piece.begin, result);
+  if (count <= most_together) {
+    std::size_t bytes = 0;
+    for (const Tensor& t : result) bytes += t.bytes();
+    if (bytes * static_cast<std::size_t>(count) <= most_bytes)
+      return sum_together(compute, piece, result);
+  }
   const std::int64_t middle = middle_of(piece.begin, piece.end);
   sum_own(compute, {piece.begin, middle}, depth + 1, result);
   if (scratch_.size() <= depth) scratch_.resize(depth + 1);

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "cinch/core/tensor.hpp"
@@ -35,6 +36,7 @@ class Sums {
   };
 
   Combine how(std::size_t t) const { return t < how_.size() ? how_[t] : Combine::add; }
+  void sum_together(const Part& compute, Piece piece, std::vector<Tensor>& result);
   void sum_own(const Part& compute, Piece piece, std::size_t depth, std::vector<Tensor>& result);
   std::vector<Piece> pieces_of(std::int64_t parts, int rank) const;
   void scatter();
@@ -50,6 +52,7 @@ class Sums {
   std::vector<std::vector<Piece>> pieces_;    // Of each rank: whole subtrees.
   std::vector<std::vector<Tensor>> own_;      // Of each of this rank's pieces.
   std::vector<std::vector<Tensor>> scratch_;  // By depth.
+  std::vector<std::vector<Tensor>> leaves_;   // Of parts that are added up together.
   std::vector<Combine> how_;
   std::vector<Tensor> like_;                // Dtypes and sizes.
   std::vector<std::vector<std::byte>> in_;  // By rank.
@@ -60,5 +63,8 @@ void gather_values(Distribution& ranks, std::vector<double>& values, std::size_t
 
 /// a[i] = a[i] + b[i], or the larger or smaller of both, NaN if either is, for n elements.
 void combine_elements(Combine how, DType dtype, std::byte* a, const std::byte* b, std::size_t n);
+/// The same of several parts along their tree, in one pass over all of them.
+void combine_leaves(Combine how, DType dtype, std::span<const std::byte* const> leaves,
+                    std::byte* result, std::size_t n);
 
 }  // namespace cinch::parallel
