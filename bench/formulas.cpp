@@ -144,7 +144,7 @@ std::vector<Formula> make() {
          return mean(hessian_norm2(net(o, {64, 32, 8}, sigmoid)(x), x));
        }),
        {},
-       20'000'000},
+       9'800'000},
       laplacian("Laplacian", 8, {50, 768, 768, 512, 512, 1}, 27'000'000),
       laplacian("Laplacian, small", 32, {64, 64, 64, 1}, 5'300'000),
       of(
@@ -272,7 +272,7 @@ std::vector<Formula> make() {
          return mean(per_example_grad_norms(sum(square(e(x) - x), 1), o.params));
        }),
        {},
-       5'300'000},
+       620'000},
       // Codes and rows.
       {"decorrelated codes",
        {32, 256},

@@ -324,11 +324,13 @@ Pictures read_images(const std::string& path, const PictureOptions& options) {
     if (options.test) file_error(path, "is not divided into pictures to train on and to test on");
   };
   if (start.starts_with("PK\x03\x04"sv) || start.starts_with("PK\x05\x06"sv))
-    return format::pictures_among(path, read_npz(path), options);
-  if (start[8] == '{') return format::pictures_among(path, read_safetensors(path), options);
+    return format::pictures_among(path, read_npz(path, Elements::as_stored), options);
+  if (start[8] == '{')
+    return format::pictures_among(path, read_safetensors(path, Elements::as_stored), options);
   only_training();
   if (start.starts_with("\x89PNG"sv)) return read_files(path, {{path, -1}}, options);
-  if (start.starts_with("\x93NUMPY"sv)) return format::pictures_of(path, read_npy(path), options);
+  if (start.starts_with("\x93NUMPY"sv))
+    return format::pictures_of(path, read_npy(path, Elements::as_stored), options);
   if (start.starts_with("\0\0"sv)) return read_idx_pictures(path);
   file_error(path, "is " + kind_of(start.substr(0, start.find_last_not_of('\0') + 1)));
 }

@@ -31,8 +31,8 @@ enum class PictureAxes : std::uint8_t {
 /// What a file does not say about itself.
 struct PictureOptions {
   PictureAxes axes = PictureAxes::told_by_sizes;
-  /// The number that is white, of arrays. Without it floats must be from 0 to 1, and whole numbers
-  /// from 0 to 255, in which case 255 is white: where none is above 127 they are refused.
+  /// The number that is white, of arrays. Without it floats must be from 0 to 1; of bytes 255 is
+  /// white, and of other whole numbers to 255: where none is above 127 these are refused.
   std::optional<double> white = {};
   /// What shines through pictures that are not opaque, from 0, black, to 1. Without it they are
   /// refused.

@@ -41,8 +41,7 @@ Minibatches minibatches(const TrainOptions& o) {
 
 Minibatches validation_minibatches(const TrainOptions& o) {
   const std::int64_t size = o.validation_batch > 0 ? o.validation_batch : o.batch;
-  if (!o.validation_shards.empty())
-    return {"train, validation", o.validation_shards, size};
+  if (!o.validation_shards.empty()) return {"train, validation", o.validation_shards, size};
   return {"train, validation", o.validation_data, size};
 }
 

@@ -70,6 +70,7 @@ Axes axes_of(const std::string& path, const Shape& shape, const PictureOptions& 
 double white_of(const std::string& path, const Tensor& array, const PictureOptions& options) {
   if (options.white) return *options.white;
   if (array.dtype() == DType::bool_ || is_float(array.dtype())) return 1;
+  if (array.dtype() == DType::uint8) return 255;  // Which other whole numbers need not be.
   const auto values = array.data<std::int64_t>();
   if (values.empty()) return 255;
   const auto [least, most] = std::ranges::minmax_element(values);
@@ -116,7 +117,8 @@ std::string listed(const Arrays& arrays) {
 /// Whole numbers, one a picture: (count) or (count, 1).
 bool is_labels(const Tensor& array, std::int64_t count) {
   const bool one = array.rank() == 1 || (array.rank() == 2 && array.shape()[1] == 1);
-  return one && array.dtype() == DType::int64 && array.shape()[0] == count;
+  const bool whole = array.dtype() == DType::int64 || array.dtype() == DType::uint8;
+  return one && whole && array.shape()[0] == count;
 }
 
 /// "labels", "y_train", "train_targets", and what np.savez(path, images, labels) calls them.
@@ -128,6 +130,8 @@ bool means_labels(const std::string& name) {
 }  // namespace
 
 Pictures pictures_of(const std::string& path, const Tensor& array, const PictureOptions& options) {
+  if (array.dtype() == DType::float16 || array.dtype() == DType::bfloat16)
+    return pictures_of(path, array.cast(DType::float32), options);
   if (options.white && (!(*options.white > 0) || !std::isfinite(*options.white)))
     throw ValueError(text("read_images: .white must be positive, got ", *options.white));
   const Axes axes = axes_of(path, array.shape(), options);
@@ -145,7 +149,7 @@ Pictures pictures_of(const std::string& path, const Tensor& array, const Picture
   const double white = white_of(path, array, options);
   result.images = Tensor(DType::float32, {count, result.channels * pixels});
   const std::span<float> out = result.images.data<float>();
-  dispatch(array.dtype(), [&]<class T> {
+  const auto divide = [&]<class T>() {
     const std::span<const T> in = array.data<T>();
     const auto good = [&](T value) {
       const auto x = static_cast<double>(value);
@@ -177,7 +181,12 @@ Pictures pictures_of(const std::string& path, const Tensor& array, const Picture
         }
       }
     }
-  });
+  };
+  if (array.dtype() == DType::uint8) {
+    divide.template operator()<std::uint8_t>();
+  } else {
+    dispatch(array.dtype(), divide);
+  }
   return result;
 }
 
@@ -215,7 +224,7 @@ Pictures pictures_among(const std::string& path, const Arrays& arrays,
                           "': these are whole numbers of shape (", count, ",)"));
   }
   if (!labels.empty()) {
-    result.labels = arrays.at(labels[0]).reshaped({count});
+    result.labels = arrays.at(labels[0]).cast(DType::int64).reshaped({count});
     const auto numbers = result.labels->data<std::int64_t>();
     const auto below = std::ranges::find_if(numbers, [](std::int64_t k) { return k < 0; });
     if (below != numbers.end())

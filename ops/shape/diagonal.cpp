@@ -194,6 +194,9 @@ Expr of_diagonals(const Expr& y) {
   if (!x.op().elementwise() || x.op().observes || offset != 0 || !x.type().is_static()) return {};
   const Shape shape = x.type().shape();
   if (shape[static_cast<std::size_t>(row)] != shape[static_cast<std::size_t>(column)]) return {};
+  // What is stored narrow is widened first.
+  const auto is_narrow = [](const Expr& a) { return is_storage(a.dtype()); };
+  if (std::ranges::any_of(x.inputs(), is_narrow)) return {};
   std::vector<Expr> operands;
   for (const Expr& a : x.inputs()) {
     const std::int64_t lead = x.rank() - a.rank();

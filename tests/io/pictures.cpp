@@ -221,6 +221,14 @@ TEST_CASE("arrays are pictures by their axes, and their labels by name") {
   const std::string npy = folder / "a.npy", npz = folder / "a.npz";
   write_file(npy, npy_of_bytes("(2, 1, 2)", bytes({0, 51, 102, 255})));
   check_values(read_images(npy).images, {0, .2, .4, 1});
+  write_file(npy, npy_of_bytes("(2, 1, 2)", bytes({0, 51, 102, 0})));
+  check_values(read_images(npy).images,
+               {0, .2, .4, 0});  // Of bytes, 255 is white in dark ones too.
+  write_npy(npy, Tensor::from<float>({1, 1, 2}, {.5F, 1}).cast(DType::float16));
+  check_values(read_images(npy).images, {.5, 1});
+  write_npz(npz, {{"images", Tensor(DType::uint8, {2, 1, 2})},
+                  {"labels", Tensor::from<std::int64_t>({2}, {2, 0}).cast(DType::uint8)}});
+  CHECK(read_images(npz).labels->data<std::int64_t>()[0] == 2);
   write_file(npy, npy_of_bytes("(1, 1, 2, 3)", bytes({255, 0, 51, 102, 0, 0})));
   CHECK(contains(error_of([&] { read_images(npy); }), "its channels before or behind"));
   check_values(read_images(npy, {.axes = PictureAxes::height_width_channels}).images,

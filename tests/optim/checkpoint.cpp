@@ -34,8 +34,8 @@ TEST_CASE("a checkpoint that does not fit is refused as a whole") {
 }
 
 TEST_CASE("variables of one label are told apart by their order, those without one are refused") {
-  Shared a(Tensor(1.0)), W(Tensor(2.0), "W"), other(Tensor(3.0), "W"),
-      taken(Tensor(4.0), "W_2"), third(Tensor(5.0), "W");
+  Shared a(Tensor(1.0)), W(Tensor(2.0), "W"), other(Tensor(3.0), "W"), taken(Tensor(4.0), "W_2"),
+      third(Tensor(5.0), "W");
   CHECK(contains(error_of<ValueError>([&] { checkpoint({{a, a + 1}}); }), "has no label"));
   CHECK(names_in_files("test", {W, other, taken, third}) ==
         std::vector<std::string>{"W", "W_3", "W_2", "W_4"});
