@@ -9,7 +9,6 @@ namespace cinch::exchange {
 
 namespace {
 
-std::string number(std::int64_t n) { return std::to_string(n); }
 Shape shape_of(const Expr& node) { return node.type().shape(); }
 
 std::string row_major(const Shape& shape, const std::vector<std::string>& at) {

@@ -279,13 +279,11 @@ void Emitter::place() {
 
 void Emitter::store(const Expr& node) {
   const std::string name = "v" + std::to_string(next_++);
-  const std::int64_t count = std::max<std::int64_t>(element_count(shape_of(node)), 1);
   stretches_.push_back(statements_.size());
   line("");
   line("/* " + std::string(node.op().name) + " " + text(node.dims()) +
        (node->where.line ? ", " + line_of(node) : "") + " */");
-  reserve(name, c_type(node.dtype()),
-          count * static_cast<std::int64_t>(cinch::size_of(node.dtype())));
+  reserve(name, c_type(node.dtype()), bytes_of(node.type()));
   known_.clear();
   const int outside = depth_;
   if (computes(node)) {

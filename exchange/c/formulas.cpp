@@ -243,6 +243,10 @@ std::string c_suffix(DType dtype) {
       text(dtype, " has no counterpart in C: write the function of the float32 tensor"));
 }
 
+std::int64_t bytes_of(const Type& type) {
+  return element_count(type.shape()) * static_cast<std::int64_t>(cinch::size_of(type.dtype));
+}
+
 std::string c_number(DType dtype, double value) {
   if (!is_float(dtype)) {
     if (value == -0x1p63) return "INT64_MIN";

@@ -1,6 +1,7 @@
 // The arithmetic of elementwise ops in C.
 #pragma once
 
+#include <cstdint>
 #include <set>
 #include <string>
 #include <string_view>
@@ -14,6 +15,9 @@ namespace cinch::exchange {
 std::string c_type(DType dtype);
 /// "f32", "f64", "i64", "b8": ends of names.
 std::string c_suffix(DType dtype);
+/// What a value of this type takes; its sizes are known.
+std::int64_t bytes_of(const Type& type);
+inline std::string number(std::int64_t n) { return std::to_string(n); }
 /// A number as C reads it, to the last digit. In C99: hexadecimal where decimals would round.
 std::string c_number(DType dtype, double value);
 std::string c_number(const Tensor& value, std::int64_t index);

@@ -10,11 +10,7 @@ namespace cinch::exchange {
 
 namespace {
 
-std::string number(std::int64_t n) { return std::to_string(n); }
 std::int64_t elements(const Type& type) { return element_count(type.shape()); }
-std::int64_t bytes_of(const Type& type) {
-  return elements(type) * static_cast<std::int64_t>(cinch::size_of(type.dtype));
-}
 
 }  // namespace
 

@@ -9,7 +9,6 @@ namespace cinch::exchange {
 
 namespace {
 
-std::string number(std::int64_t n) { return std::to_string(n); }
 Shape shape_of(const Expr& node) { return node.type().shape(); }
 
 /// A shape as (outer, n, inner), where n is the size of one axis.

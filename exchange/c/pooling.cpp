@@ -7,8 +7,6 @@ namespace cinch::exchange {
 
 namespace {
 
-std::string number(std::int64_t n) { return std::to_string(n); }
-
 /// Maps of one height and width, one behind the other.
 struct Maps {
   std::int64_t count = 1, rows = 0, columns = 0;

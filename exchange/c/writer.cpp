@@ -30,9 +30,8 @@ std::string declared(const CParameter& p, bool changes, bool by_value) {
 }
 
 std::string copied(const std::string& to, const std::string& from, const Type& type) {
-  const std::int64_t bytes =
-      element_count(type.shape()) * static_cast<std::int64_t>(size_of(type.dtype));
-  return "  memcpy(" + to + ", " + from + ", " + std::to_string(bytes) + ");\n";
+  return "  memcpy(" + to + ", " + from + ", " + exchange::number(exchange::bytes_of(type)) +
+         ");\n";
 }
 
 }  // namespace
@@ -94,10 +93,7 @@ exchange::CSource exchange::c_source(const std::string& file, const FunctionSpec
       late += "  " + name + "[0] = " + emitter.value(value) + ";\n";
     } else if (is_shared(value)) {
       const std::string place = "bytes + " + std::to_string(bytes);
-      bytes +=
-          (element_count(value.type().shape()) * static_cast<std::int64_t>(size_of(value.dtype())) +
-           63) /
-          64 * 64;
+      bytes += (exchange::bytes_of(value.type()) + 63) / 64 * 64;
       before += copied(place, emitter.pointer(value), value.type());
       late += copied(name, place, value.type());
     } else {

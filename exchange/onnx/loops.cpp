@@ -42,7 +42,8 @@ class Steps {
       states.emplace_back(g_.fresh(), r.state(k));
       outputs.push_back(g_.fresh());
     }
-    for (const Expr& row : carried()) {
+    for (const std::size_t k : carried_rows()) {
+      const Expr& row = loop_.rows[k];
       inputs.push_back(g_.zeros(row.dtype(), g_.sizes_of(row)));
       states.emplace_back(g_.fresh(), row);
       outputs.push_back(g_.fresh());
@@ -63,7 +64,6 @@ class Steps {
     const auto directions = [&](std::size_t count) {
       return std::vector<std::int64_t>(count, r.backward ? 1 : 0);
     };
-    const std::size_t rows_made = of_rows.size();
     outputs.insert(outputs.end(), of_rows.begin(), of_rows.end());
     Values given = states;
     given.insert(given.end(), slices.begin(), slices.end());
@@ -71,7 +71,8 @@ class Steps {
     std::vector<Attribute> attributes{{"body", body},
                                       {"num_scan_inputs", static_cast<std::int64_t>(r.sequences)},
                                       {"scan_input_directions", directions(r.sequences)}};
-    if (rows_made > 0) attributes.push_back({"scan_output_directions", directions(rows_made)});
+    if (!of_rows.empty())
+      attributes.push_back({"scan_output_directions", directions(of_rows.size())});
     g_.add_as(outputs, "Scan", inputs, attributes);
   }
 
@@ -100,11 +101,6 @@ class Steps {
   }
 
   /// Rows that stay what they were once the loop is over.
-  std::vector<Expr> carried() const {
-    std::vector<Expr> result;
-    for (const std::size_t k : carried_rows()) result.push_back(loop_.rows[k]);
-    return result;
-  }
   std::vector<std::size_t> carried_rows() const {
     std::vector<std::size_t> result;
     for (std::size_t k = 0; loop_.r.until >= 0 && k < loop_.rows.size(); ++k) {

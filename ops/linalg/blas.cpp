@@ -103,13 +103,6 @@ void gemm(CBLAS_TRANSPOSE ta, CBLAS_TRANSPOSE tb, blasint m, blasint n, blasint 
   cblas_dgemm(CblasRowMajor, ta, tb, m, n, k, 1, a, lda, b, ldb, beta, c, ldc);
 }
 
-/// Estimated time on one thread, at a good rate.
-template <class T>
-double nanoseconds(const Matrix<const T>& a, const Matrix<T>& c) {
-  return 2.0 * static_cast<double>(c.rows) * static_cast<double>(c.columns) *
-         static_cast<double>(a.columns) * running::cost::flop(sizeof(T));
-}
-
 template <class T>
 Matrix<T> columns_of(Matrix<T> m, running::Span part) {
   m.data += part.begin * m.column;
@@ -146,7 +139,7 @@ bool skinny(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T>&
     left = reinterpret_cast<const T*>(packed);
   }
   const std::int64_t unit = 128 / width;  // No part is narrower than a tile of the plain kernel.
-  const std::int64_t parts = running::parts_for(nanoseconds(a, c), c.columns / unit / 2);
+  const std::int64_t parts = running::parts_for(product_nanoseconds(a, c), c.columns / unit / 2);
   running::share_work(parts, [&](std::int64_t part) {
     const running::Span own = running::part_of(c.columns, unit, parts, part);
     const Matrix<const T> right = columns_of(b, own);
@@ -170,7 +163,7 @@ bool shallow_update(simd::UpdateStart start, const Matrix<const T>& a, const Mat
                     depth * c.columns * width <= most_bytes;
   if (!update || !fits || c.columns * width < kernels.least_bytes) return false;
   constexpr std::int64_t unit = 40;  // A multiple of all tiles' rows.
-  const std::int64_t parts = running::parts_for(nanoseconds(a, c), c.rows / unit);
+  const std::int64_t parts = running::parts_for(product_nanoseconds(a, c), c.rows / unit);
   running::share_work(parts, [&](std::int64_t part) {
     const running::Span own = running::part_of(c.rows, unit, parts, part);
     const Matrix<T> rows = rows_of(c, own);
@@ -198,7 +191,8 @@ void multiply(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T
   constexpr double most_divided = 5;
   const bool by_rows = c.rows >= c.columns;
   const std::int64_t unit = 16, length = by_rows ? c.rows : c.columns;
-  const std::int64_t parts = running::parts_for(nanoseconds(a, c) / most_divided, length / 128);
+  const std::int64_t parts =
+      running::parts_for(product_nanoseconds(a, c) / most_divided, length / 128);
   running::share_work(parts, [&](std::int64_t part) {
     const running::Span own = running::part_of(length, unit, parts, part);
     const auto left = by_rows ? rows_of(a, own) : a;

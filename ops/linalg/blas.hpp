@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 
+#include "cinch/core/run/cost.hpp"
 #include "cinch/core/run/team.hpp"
 
 namespace cinch::blas {
@@ -15,6 +16,13 @@ struct Matrix {
   T* data;
   std::int64_t rows, columns, row, column;
 };
+
+/// Estimated time of the whole product on one thread, at a good rate.
+template <class T>
+double product_nanoseconds(const Matrix<const T>& a, const Matrix<T>& c) {
+  return 2.0 * static_cast<double>(c.rows) * static_cast<double>(c.columns) *
+         static_cast<double>(a.columns) * running::cost::flop(sizeof(T));
+}
 
 /// c = a b (+ c if `accumulate`). c is row-major; none of the sizes has to be positive.
 void product(const Matrix<const float>& a, const Matrix<const float>& b, const Matrix<float>& c,

@@ -34,14 +34,14 @@ double inner(std::int64_t n, const double* x, std::int64_t step_x, const double*
                     static_cast<blasint>(step_y));
 }
 
-/// Nanoseconds on one thread, of what is done for each element that is not 0: a row added, an
-/// element fetched, an element added where it says, an element of a row multiplied.
+/// Nanoseconds on one thread for each product of elements: in rows that lie in one piece, in
+/// elements that are fetched one by one, and that are added one by one where they belong.
 namespace cost {
 constexpr double added = 0.06, fetched = 1.0, scattered = 1.2;
 }  // namespace cost
 
-/// What is less is not worth looking at.
-constexpr double least_nanoseconds = 50'000;
+/// What is less is not worth looking at; what gains less, not worth doing otherwise.
+constexpr double least_nanoseconds = 50'000, gain_wanted = 0.5;
 constexpr std::int64_t least_other_side = 32;
 
 template <class T>
@@ -229,10 +229,9 @@ bool sparse_product(const Matrix<const T>& a, const Matrix<const T>& b, const Ma
                     bool accumulate) {
   const double rows = static_cast<double>(c.rows), columns = static_cast<double>(c.columns),
                depth = static_cast<double>(a.columns);
-  const double dense = 2 * rows * columns * depth * running::cost::flop(sizeof(T));
+  const double dense = product_nanoseconds(a, c);
   constexpr std::int64_t longest = std::numeric_limits<std::int32_t>::max();
   if (dense < least_nanoseconds || std::max({a.rows, a.columns, b.columns}) > longest) return false;
-  constexpr double gain_wanted = 0.5;
   // What is looked at, written and looked through besides.
   const double passes =
       (rows * depth + (accumulate ? 0 : rows * columns)) * sizeof(T) * running::cost::byte;
@@ -273,8 +272,7 @@ template <class T>
 bool chosen_product(const bool* chosen, const Matrix<const T>& a, const Matrix<const T>& b,
                     const Matrix<T>& c) {
   const double depth = static_cast<double>(a.columns);
-  const double dense = 2 * static_cast<double>(c.rows) * static_cast<double>(c.columns) * depth *
-                       running::cost::flop(sizeof(T));
+  const double dense = product_nanoseconds(a, c);
   if (dense < least_nanoseconds) return false;
   const bool in_pieces = a.column == 1 && b.row == 1;
   const double each = depth * (in_pieces ? cost::added * sizeof(T) / 4 : cost::fetched);
@@ -288,7 +286,7 @@ bool chosen_product(const bool* chosen, const Matrix<const T>& a, const Matrix<c
     count += mine;
   });
   const double nanoseconds = each * static_cast<double>(count.load());
-  if (nanoseconds > 0.5 * dense) return false;
+  if (nanoseconds > gain_wanted * dense) return false;
   const std::int64_t shares = running::parts_for(nanoseconds, c.rows);
   running::share_work(shares, [&](std::int64_t part) {
     const running::Span own = running::part_of(c.rows, 1, shares, part);

@@ -19,6 +19,7 @@
 #include "cinch/io/idx.hpp"
 #include "cinch/io/image.hpp"
 #include "cinch/io/npy.hpp"
+#include "png_chunks.hpp"
 #include "support/settings.hpp"
 #include "temporary_folder.hpp"
 
@@ -32,28 +33,6 @@ struct Limit {
   FileLimit before = file_limit();
   ~Limit() { set_file_limit(before); }
 };
-
-std::string big_endian(std::uint64_t value, int bytes) {
-  std::string result;
-  for (int k = bytes; k-- > 0;) result += static_cast<char>(value >> 8 * k);
-  return result;
-}
-
-std::string chunk(const std::string& name, const std::string& data) {
-  const std::string body = name + data;
-  const auto sum =
-      crc32(0, reinterpret_cast<const Bytef*>(body.data()), static_cast<uInt>(body.size()));
-  return big_endian(data.size(), 4) + body + big_endian(sum, 4);
-}
-
-std::string deflated(const std::string& content) {
-  uLongf size = compressBound(static_cast<uLong>(content.size()));
-  std::string result(size, '\0');
-  compress2(reinterpret_cast<Bytef*>(result.data()), &size,
-            reinterpret_cast<const Bytef*>(content.data()), static_cast<uLong>(content.size()), 9);
-  result.resize(size);
-  return result;
-}
 
 std::string png(std::uint32_t width, std::uint32_t height, const std::string& extra) {
   const std::string lines(std::size_t{height} * (width + 1), '\0');

@@ -45,6 +45,18 @@ Ended trained(std::shared_ptr<Distribution> distribution,
   return {s.values(), history_text(result.state), result.state.step};
 }
 
+/// With minibatches of 70 rows, each in parts or as one.
+void train_three_epochs(const Function& step, const Tensor& data, bool parts) {
+  TrainOptions o;
+  o.step = step;
+  o.data = {&data};
+  o.batch = 70;
+  o.epochs = 3;
+  o.out = nullptr;
+  if (parts) o.distribute = one_process();
+  train(o);
+}
+
 std::string refusal_of(const Expr& x, const Expr& cost, const std::vector<Shared>& params,
                        const Tensor& data) {
   const Function step =
@@ -192,14 +204,8 @@ TEST_CASE("numbers of rows in values are those of the minibatch, in sizes those 
     const Expr ones = zeros({n}, DType::float32) + 1;
     const Expr cost = mean(picked) + mean(unbiased) + sum(dot(ones, square(h))) / square(count) +
                       sum(ones * 2) / count * mean(square(W)) + log(count) * mean(abs(h));
-    TrainOptions o;
-    o.step = function({.inputs = {x}, .outputs = {cost}, .updates = sgd(cost, {W}, 0.05)});
-    o.data = {&data};
-    o.batch = 70;
-    o.epochs = 3;
-    o.out = nullptr;
-    if (parts) o.distribute = one_process();
-    train(o);
+    train_three_epochs(
+        function({.inputs = {x}, .outputs = {cost}, .updates = sgd(cost, {W}, 0.05)}), data, parts);
     return W.get();
   };
   CHECK(distance(trained_with(true), trained_with(false)) < 1e-5);
@@ -215,14 +221,7 @@ TEST_CASE("means of the minibatch that its rows are compared with are summed fir
     const Function step =
         function({.inputs = {x}, .outputs = {cost}, .updates = sgd(cost, {W}, 0.1)});
     if (parts) CHECK(parallel::staged("train", step, {&data}).stages.size() >= 3);
-    TrainOptions o;
-    o.step = step;
-    o.data = {&data};
-    o.batch = 70;
-    o.epochs = 3;
-    o.out = nullptr;
-    if (parts) o.distribute = one_process();
-    train(o);
+    train_three_epochs(step, data, parts);
     return W.get();
   };
   CHECK(distance(step_with(true), step_with(false)) < 1e-4);
@@ -237,14 +236,8 @@ TEST_CASE("the largest and the smallest of the rows, and softmax over them, are 
     const Expr attention = sum(softmax(h, 0) * ranged, 0);
     const Expr cost =
         mean(square(ranged - 0.3)) + mean(square(attention)) + mean(logsumexp(h, 0)) + 0.1 * max(h);
-    TrainOptions o;
-    o.step = function({.inputs = {x}, .outputs = {cost}, .updates = sgd(cost, {W}, 0.1)});
-    o.data = {&data};
-    o.batch = 70;
-    o.epochs = 3;
-    o.out = nullptr;
-    if (parts) o.distribute = one_process();
-    train(o);
+    train_three_epochs(function({.inputs = {x}, .outputs = {cost}, .updates = sgd(cost, {W}, 0.1)}),
+                       data, parts);
     return W.get();
   };
   CHECK(distance(trained_with(true), trained_with(false)) < 1e-4);
