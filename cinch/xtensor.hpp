@@ -21,17 +21,23 @@
 
 namespace CINCH_PUBLIC cinch {
 
+/// What a tensor holds of xtensor's elements T: float, double and bool as they are, integers of any
+/// width as int64.
+template <class T>
+struct ElementOf {
+  static_assert(std::is_arithmetic_v<T> && !std::is_same_v<T, long double>,
+                "to_tensor: elements must be bool, integers, float or double");
+  using type =
+      std::conditional_t<std::is_integral_v<T> && !std::is_same_v<T, bool>, std::int64_t, T>;
+};
+
 /// The value of any xtensor expression: xt::xarray, xt::xtensor, a view with strides, an array in
 /// column-major order, a formula that is computed now. float, double and bool stay what they are,
-/// integers of any width become int64. It is a copy in row-major order, the tensor's own. To let
-/// xtensor compute without one, write into a tensor: as_xarray<float>(tensor) = expression.
+/// integers of any width become int64. It is a copy in row-major order, the tensor's own.
 template <class E>
 Tensor to_tensor(const xt::xexpression<E>& expression) {
   using Value = std::decay_t<typename E::value_type>;
-  static_assert(std::is_arithmetic_v<Value> && !std::is_same_v<Value, long double>,
-                "to_tensor: elements must be bool, integers, float or double");
-  using Element = std::conditional_t<std::is_integral_v<Value> && !std::is_same_v<Value, bool>,
-                                     std::int64_t, Value>;
+  using Element = typename ElementOf<Value>::type;
   const E& value = expression.derived_cast();
   const std::vector<std::size_t> shape(value.shape().begin(), value.shape().end());
   Tensor result(dtype_of<Element>(), Shape(shape.begin(), shape.end()));
@@ -45,6 +51,30 @@ Tensor to_tensor(const xt::xexpression<E>& expression) {
     xt::noalias(to) = xt::cast<Element>(value);
   }
   return result;
+}
+
+/// The array itself where it is given away and owns elements of a tensor's type in row-major order:
+/// nothing is copied, and the tensor frees the memory.
+template <class Array>
+Tensor adopt_array(Array&& array) {
+  using Value = typename Array::value_type;
+  if constexpr (std::is_same_v<Value, typename ElementOf<Value>::type>) {
+    const auto owner = std::make_shared<Array>(std::forward<Array>(array));
+    return Tensor::adopt<Value>(Shape(owner->shape().begin(), owner->shape().end()),
+                                std::shared_ptr<Value>(owner, owner->data()));
+  } else {
+    return to_tensor(static_cast<const xt::xexpression<Array>&>(array));
+  }
+}
+/// The same elements without a copy: of an array that is given away, as to_tensor(std::move(array))
+/// or the result of a call is.
+template <class Memory, class Sizes, class Tag>
+Tensor to_tensor(xt::xarray_container<Memory, xt::layout_type::row_major, Sizes, Tag>&& array) {
+  return adopt_array(std::move(array));
+}
+template <class Memory, std::size_t N, class Tag>
+Tensor to_tensor(xt::xtensor_container<Memory, N, xt::layout_type::row_major, Tag>&& array) {
+  return adopt_array(std::move(array));
 }
 
 /// A tensor as an xtensor array of any rank, of its own memory: nothing is copied, what is written

@@ -28,9 +28,9 @@ std::int64_t element_count(const Shape& shape);
 std::string text(const Shape& shape);
 std::ostream& operator<<(std::ostream& out, const Shape& shape);
 
-/// A dense row-major array with 64-byte aligned storage. Value semantics: a copy is a deep copy, a
-/// move is cheap. One that was moved from has no elements until it is assigned to; asking for them,
-/// copying it included, throws TypeError.
+/// A dense row-major array, its memory 64-byte aligned where it is a tensor's own. Value semantics:
+/// a copy is a deep copy, a move is cheap. One that was moved from has no elements until it is
+/// assigned to; asking for them, copying it included, throws TypeError.
 class Tensor {
  public:
   /// A float64 scalar, 0.
@@ -80,6 +80,15 @@ class Tensor {
     return from_rows<T>(rows);
   }
   static Tensor full(DType dtype, Shape shape, double value);
+  /// Elements that something else has allocated, in row-major order from `first` on, without a
+  /// copy. The tensor keeps `first` until it is assigned to or gone, reads and writes there, and
+  /// frees it as the pointer's own deleter does. A copy of the tensor is one of its own memory.
+  /// Throws TypeError for a null pointer where there are elements, and for one that is not aligned
+  /// for T.
+  template <class T>
+  static Tensor adopt(Shape shape, std::shared_ptr<T> first) {
+    return {dtype_of<T>(), std::move(shape), std::shared_ptr<void>(std::move(first))};
+  }
 
   Tensor(const Tensor& other);
   Tensor(Tensor&& other) noexcept
@@ -143,9 +152,7 @@ class Tensor {
   Tensor reshaped(Shape shape) const;
 
  private:
-  struct Free {
-    void operator()(std::byte* storage) const;
-  };
+  Tensor(DType dtype, Shape shape, std::shared_ptr<void> storage);
   template <class T>
   static constexpr DType scalar_dtype() {
     if constexpr (std::is_same_v<T, bool> || std::is_floating_point_v<T>) {
@@ -179,6 +186,7 @@ class Tensor {
         {static_cast<std::int64_t>(rows.size()), static_cast<std::int64_t>(columns)}, all);
   }
   void allocate();
+  void require_countable() const;
   static void require_length(std::size_t length, std::size_t wanted);
   void require_value() const {
     if (!storage_) [[unlikely]]
@@ -191,7 +199,7 @@ class Tensor {
   DType dtype_;
   Shape shape_;
   std::int64_t size_;
-  std::unique_ptr<std::byte, Free> storage_;
+  std::shared_ptr<void> storage_;  // Never shared by two tensors.
 };
 
 /// Same dtype, shape and elements. NaN differs from everything, as in the language.

@@ -75,22 +75,42 @@ std::string text(const Shape& shape) {
   return result + (shape.size() == 1 ? ",)" : ")");
 }
 
-void Tensor::Free::operator()(std::byte* storage) const { ::operator delete[](storage, alignment); }
-
 Tensor::Tensor(DType dtype, Shape shape)
     : dtype_(dtype), shape_(std::move(shape)), size_(element_count(shape_)) {
-  constexpr std::uint64_t most = std::uint64_t{1} << 50;  // More than any memory.
-  if (static_cast<std::uint64_t>(size_) > most / size_of(dtype)) {
-    throw TypeError("shape " + text(shape_) + " is too large for memory");
-  }
+  require_countable();
   allocate();
   std::memset(storage_.get(), 0, bytes());
+}
+
+Tensor::Tensor(DType dtype, Shape shape, std::shared_ptr<void> storage)
+    : dtype_(dtype),
+      shape_(std::move(shape)),
+      size_(element_count(shape_)),
+      storage_(std::move(storage)) {
+  require_countable();
+  if (size_ == 0) {
+    allocate();
+    return;
+  }
+  if (!storage_) throw TypeError("Tensor::adopt: no elements for shape " + text(shape_));
+  if (reinterpret_cast<std::uintptr_t>(storage_.get()) % size_of(dtype)) {
+    throw TypeError(cinch::text("Tensor::adopt: elements of ", name(dtype),
+                                " have to lie at a multiple of ", size_of(dtype), " bytes"));
+  }
+}
+
+void Tensor::require_countable() const {
+  constexpr std::uint64_t most = std::uint64_t{1} << 50;  // More than any memory.
+  if (static_cast<std::uint64_t>(size_) > most / size_of(dtype_)) {
+    throw TypeError("shape " + text(shape_) + " is too large for memory");
+  }
 }
 
 void Tensor::allocate() {
   // Never empty, so that kernels may form pointers into it.
   try {
-    storage_.reset(new (alignment) std::byte[std::max<std::size_t>(bytes(), 64)]);
+    storage_.reset(new (alignment) std::byte[std::max<std::size_t>(bytes(), 64)],
+                   [](std::byte* first) { ::operator delete[](first, alignment); });
   } catch (const std::bad_alloc&) {
     throw Error(cinch::text("not enough memory for ", name(dtype_), " ", cinch::text(shape_), ", ",
                             bytes(), " bytes"));

@@ -141,8 +141,8 @@ TrainOptions training_of(const Classification& model, const Updates& updates, co
 /// train() for a program that goes on with what came of it. Throws Interrupted where Ctrl-C ended
 /// it.
 TrainResult train_to_end(const TrainOptions& options);
-/// Notes the data of a run in its record.
-void note_data(const Options& options, const Tensor& images);
+/// Notes the data of a run in its record, with the labels where it has any.
+void note_data(const Options& options, const Tensor& images, const Tensor* labels = nullptr);
 /// The mean over all images of `value`, a mean over the rows of x: of so many images at a time that
 /// what is computed on the way takes little memory.
 double mean_of(const Expr& value, const Expr& x, const Tensor& images);

@@ -242,7 +242,7 @@ DataSets load(const Options& o, double divisor, const Shares& shares) {
   const std::int64_t used = result.training.images.shape()[0];
   if (o.batch > used)
     throw ValueError(text("--batch ", o.batch, ": there are only ", used, " images"));
-  note_data(o, result.training.images);
+  note_data(o, result.training.images, result.labelled ? &result.training.labels : nullptr);
   if (!o.quiet) {
     const std::int64_t held = shares.held > 0 ? result.validation.images.shape()[0] : 0;
     std::printf("%lld images of %lld x %lld from %s, %s%lld to test\n",
@@ -254,16 +254,20 @@ DataSets load(const Options& o, double divisor, const Shares& shares) {
   return result;
 }
 
-void note_data(const Options& o, const Tensor& images) {
+void note_data(const Options& o, const Tensor& images, const Tensor* labels) {
   if (!o.record) return;
   std::uint64_t hash = 14695981039346656037u;  // FNV-1a, over words.
-  const auto* bytes = static_cast<const std::byte*>(images.raw());
-  for (std::size_t at = 0; at < images.bytes(); at += sizeof hash) {
-    std::uint64_t word = 0;
-    std::memcpy(&word, bytes + at, std::min(sizeof word, images.bytes() - at));
-    hash = (hash ^ word) * 1099511628211u;
-    hash ^= hash >> 32;
-  }
+  const auto add = [&](const Tensor& t) {
+    const auto* bytes = static_cast<const std::byte*>(t.raw());
+    for (std::size_t at = 0; at < t.bytes(); at += sizeof hash) {
+      std::uint64_t word = 0;
+      std::memcpy(&word, bytes + at, std::min(sizeof word, t.bytes() - at));
+      hash = (hash ^ word) * 1099511628211u;
+      hash ^= hash >> 32;
+    }
+  };
+  add(images);
+  if (labels) add(*labels);
   std::ostringstream digits;
   digits << std::hex << hash;
   o.record->note("data", text(cinch::text(images.shape()), " images, hash ", digits.str()));

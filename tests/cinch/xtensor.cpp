@@ -73,6 +73,32 @@ TEST_CASE("a tensor that is given away lives as long as its array") {
   CHECK(result(1) == 9);
 }
 
+TEST_CASE("an array that is given away becomes a tensor without a copy") {
+  const auto moves = [](auto array) {
+    const void* memory = array.data();
+    const Tensor expected = to_tensor(array);
+    const Tensor t = to_tensor(std::move(array));
+    CHECK(t == expected);
+    return t.raw() == memory;
+  };
+  CHECK(moves(xt::xarray<float>{{1, 2, 3}, {4, 5, 6}}));
+  CHECK(moves(xt::xarray<bool>{true, false, true}));
+  CHECK(moves(xt::xarray<std::int64_t>{7}));
+  CHECK(moves(xt::xarray<double>(3.0)));
+  CHECK(moves(xt::xtensor<double, 3>(xt::ones<double>({2, 3, 4}))));
+  // Other elements or another order: a copy, as of what is not given away.
+  CHECK_FALSE(moves(xt::xarray<std::int16_t>{1, -2}));
+  CHECK_FALSE(moves(xt::xarray<double, xt::layout_type::column_major>{{1, 2, 3}, {4, 5, 6}}));
+  double elements[] = {1, 2, 3};
+  double* first = elements;
+  CHECK_FALSE(moves(xt::adapt(first, 3, xt::no_ownership(), std::vector<std::size_t>{3})));
+  const Shared W(to_tensor(xt::xarray<double>{1, 2, 3}), "W");
+  const Expr x = dvector("x");
+  const Function f = function({.inputs = {x}, .outputs = {dot(x, W)}, .updates = {{W, W + x}}});
+  CHECK(f({to_tensor(xt::xarray<double>{1, 1, 1})})[0].item() == 6);
+  CHECK(W.get() == Tensor::from({2.0, 3.0, 4.0}));
+}
+
 TEST_CASE("other elements and another number of axes than a tensor has are refused") {
   Tensor t = Tensor::from<float>({2, 3}, {1, 2, 3, 4, 5, 6});
   CHECK_THROWS_AS(as_xarray<double>(t), TypeError);

@@ -6,10 +6,15 @@
 
 #include <cstdlib>
 #include <functional>
+#include <random>
 
 #include "cinch/cinch.hpp"
+#include "support/random_program.hpp"
+#include "support/samples.hpp"
+#include "support/settings.hpp"
 
 using namespace cinch;
+using namespace cinch::testing;
 
 namespace {
 
@@ -133,4 +138,34 @@ TEST_CASE("a CINCH_THREADS that is no number is refused") {
   REQUIRE(waitpid(child, &status, 0) == child);
   CHECK(WIFEXITED(status));
   CHECK(WEXITSTATUS(status) == 1);
+}
+
+TEST_CASE("random programs give the same bits wherever their arguments lie in memory") {
+  std::mt19937 random(static_cast<std::uint32_t>(number_from("CINCH_RANDOM_SEED", 7)));
+  const int programs = static_cast<int>(number_from("CINCH_RANDOM_PROGRAMS", 200));
+  int moved = 0;
+  for (int number = 0; number < programs; ++number) {
+    const RandomProgram program =
+        random_program(random, {.real = number % 2 ? DType::float32 : DType::float64, .steps = 6});
+    std::vector<Expr> inputs;
+    std::vector<Tensor> values, elsewhere;
+    for (const auto& [x, value] : program.bindings) {
+      inputs.push_back(x);
+      values.push_back(value);
+      dispatch(value.dtype(), [&]<class T> {
+        // As far from what a tensor of its own memory has as its elements allow.
+        const auto memory = std::make_shared<Tensor>(
+            DType::bool_, Shape{static_cast<std::int64_t>(value.bytes() + 64)});
+        const auto first = static_cast<T*>(memory->raw()) + 1 + random() % (64 / sizeof(T) - 1);
+        std::ranges::copy(value.data<T>(), first);
+        elsewhere.push_back(Tensor::adopt<T>(value.shape(), std::shared_ptr<T>(memory, first)));
+      });
+      ++moved;
+    }
+    const Function f =
+        function({.inputs = inputs, .outputs = program.roots, .allow_unused_inputs = true});
+    CAPTURE(as_cpp(program));
+    CHECK(std::ranges::equal(f(elsewhere), f(values), same_bits));
+  }
+  CHECK(moved > programs);
 }

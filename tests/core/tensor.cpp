@@ -111,6 +111,36 @@ TEST_CASE("a copy is deep, a move keeps the elements") {
   CHECK(b.at(1) == 8);
 }
 
+TEST_CASE("memory that is given is the tensor's, and freed with it as its pointer says") {
+  int freed = 0;
+  double numbers[] = {1, 2, 3, 4, 5, 6};
+  {
+    Tensor t =
+        Tensor::adopt<double>({2, 3}, std::shared_ptr<double>(numbers, [&](double*) { ++freed; }));
+    CHECK(t.data<double>().data() == numbers);
+    t.data<double>()[5] = 7;
+    CHECK(numbers[5] == 7);
+    Tensor copy = t;
+    copy.data<double>()[0] = -1;
+    CHECK(numbers[0] == 1);
+    Tensor moved = std::move(t);
+    CHECK(freed == 0);
+    CHECK(moved == Tensor::from<double>({2, 3}, {1, 2, 3, 4, 5, 7}));
+    moved = copy;
+    CHECK(freed == 1);
+  }
+  CHECK(freed == 1);
+  CHECK(Tensor::adopt<float>({0, 3}, nullptr) == Tensor(DType::float32, {0, 3}));
+  CHECK_THROWS_WITH_AS(Tensor::adopt<float>({3}, nullptr),
+                       "Tensor::adopt: no elements for shape (3,)", TypeError);
+  CHECK_THROWS_AS(Tensor::adopt<float>({-3}, nullptr), TypeError);
+  const std::shared_ptr<double> odd(reinterpret_cast<double*>(reinterpret_cast<char*>(numbers) + 4),
+                                    [](double*) {});
+  CHECK_THROWS_WITH_AS(Tensor::adopt<double>({2}, odd),
+                       "Tensor::adopt: elements of float64 have to lie at a multiple of 8 bytes",
+                       TypeError);
+}
+
 TEST_CASE("tensors are equal when dtype, shape and elements are; NaN never is") {
   const Tensor a = Tensor::from<double>({2}, {1, 2});
   CHECK(a == Tensor::from<double>({2}, {1, 2}));

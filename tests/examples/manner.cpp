@@ -141,6 +141,12 @@ TEST_CASE("tables and arrays are data as well, coloured pictures too, and unfit 
       {{"x_train", images}, {"y_train", *all.labels}, {"x_test", images}, {"y_test", *all.labels}});
   CHECK(says(classifier_of(npz),
              text("50 images of 8 x 8 from ", npz, ", 10 to validate, 60 to")) == 0);
+  Tensor labels = *all.labels;
+  std::swap(labels.data<std::int64_t>()[0], labels.data<std::int64_t>()[1]);
+  write_npz(npz,
+            {{"x_train", images}, {"y_train", labels}, {"x_test", images}, {"y_test", labels}});
+  CHECK(says(run_example("mlp", "--epochs 1 --batch 10 --hidden 5 --resume --data " + npz + out),
+             "are of another run: data is ") == 1);
   write_npz(npz, {{"images", images}});
   CHECK(says(autoencoder_of(npz), "40 images of 8 x 8") == 0);
   CHECK(says(classifier_of(npz), npz + ": has no labels, which this program needs") == 1);

@@ -11,13 +11,15 @@
 #include <utility>
 #include <vector>
 
+#include "support/samples.hpp"
 #include "temporary_folder.hpp"
 
 namespace cinch {
 namespace {
 
 using testing::contains, testing::error_of, testing::flipped, testing::from_hex, testing::gzip,
-    testing::read_file, testing::replaced, testing::TemporaryFolder, testing::write_file;
+    testing::same_bits, testing::read_file, testing::replaced, testing::TemporaryFolder,
+    testing::write_file;
 using Named = std::vector<std::pair<std::string, Tensor>>;
 
 /// Tensors of every dtype and of awkward shapes.
@@ -56,10 +58,6 @@ TEST_CASE("bytes and numbers of 16 bits are written as such, and kept where that
     halves.data<Float16>()[k].bits = static_cast<std::uint16_t>(k);
   for (std::size_t k = 0; k < 256; ++k)
     bytes.data<std::uint8_t>()[k] = static_cast<std::uint8_t>(k);
-  const auto same_bits = [](const Tensor& a, const Tensor& b) {
-    return a.dtype() == b.dtype() && a.shape() == b.shape() &&
-           std::memcmp(a.raw(), b.raw(), a.bytes()) == 0;
-  };
   write_npz(folder / "a.npz", {{"halves", halves}, {"bytes", bytes}});
   const Arrays kept = read_npz(folder / "a.npz", Elements::as_stored);
   CHECK(same_bits(kept.at("halves"), halves));

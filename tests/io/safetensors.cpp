@@ -4,18 +4,18 @@
 
 #include <cmath>
 #include <cstdint>
-#include <cstring>
 #include <limits>
 #include <string>
 #include <vector>
 
+#include "support/samples.hpp"
 #include "temporary_folder.hpp"
 
 namespace cinch {
 namespace {
 
 using testing::contains, testing::error_of, testing::flipped, testing::from_hex, testing::read_file,
-    testing::TemporaryFolder, testing::write_file;
+    testing::same_bits, testing::TemporaryFolder, testing::write_file;
 
 /// A file with this header and these bytes behind it.
 std::string file(const std::string& header, const std::string& data = "") {
@@ -95,10 +95,6 @@ TEST_CASE("U8, F16 and BF16 are written as such, and kept where that is asked fo
   const std::string content = read_file(folder / "a");
   for (const char* type : {"\"U8\"", "\"F16\"", "\"BF16\""}) CHECK(contains(content, type));
   const Arrays kept = read_safetensors(folder / "a", Elements::as_stored);
-  const auto same_bits = [](const Tensor& a, const Tensor& b) {
-    return a.dtype() == b.dtype() && a.shape() == b.shape() &&
-           std::memcmp(a.raw(), b.raw(), a.bytes()) == 0;
-  };
   CHECK(same_bits(kept.at("bytes"), bytes));
   CHECK(same_bits(kept.at("halves"), halves));
   CHECK(same_bits(kept.at("upper"), upper));

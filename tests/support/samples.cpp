@@ -1,6 +1,7 @@
 #include "support/samples.hpp"
 
 #include <cmath>
+#include <cstring>
 #include <limits>
 
 #include "cinch/core/op.hpp"
@@ -99,6 +100,11 @@ double distance(const Tensor& a, const Tensor& b) {
     result = std::isnan(d) ? infinite : std::max(result, d);
   }
   return result;
+}
+
+bool same_bits(const Tensor& a, const Tensor& b) {
+  return a.dtype() == b.dtype() && a.shape() == b.shape() &&
+         std::memcmp(a.raw(), b.raw(), a.bytes()) == 0;
 }
 
 double rounding(DType dtype) {

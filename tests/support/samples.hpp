@@ -36,6 +36,9 @@ Tensor random_tensor(DType dtype, const Shape& shape, std::mt19937& random, doub
 /// NaN.
 double distance(const Tensor& a, const Tensor& b);
 
+/// Same dtype, shape and bits.
+bool same_bits(const Tensor& a, const Tensor& b);
+
 /// A bound for the rounding of a few operations, or sums of a few thousand, in this dtype.
 double rounding(DType dtype);
 
