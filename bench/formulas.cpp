@@ -145,8 +145,8 @@ std::vector<Formula> make() {
        }),
        {},
        9'800'000},
-      laplacian("Laplacian", 8, {50, 768, 768, 512, 512, 1}, 27'000'000),
-      laplacian("Laplacian, small", 32, {64, 64, 64, 1}, 5'300'000),
+      laplacian("Laplacian", 8, {50, 768, 768, 512, 512, 1}, 13'500'000),
+      laplacian("Laplacian, small", 32, {64, 64, 64, 1}, 2'900'000),
       of(
           "score matching", 64, {{64, 256, 64}, softplus, linear},
           [](const Network& n, const Expr& x) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "cinch/core/derive/collapsed.hpp"
 #include "cinch/core/derive/derivative_of.hpp"
 #include "cinch/core/derive/rows.hpp"
 #include "cinch/core/graph.hpp"
@@ -68,9 +69,12 @@ Expr Rop(const Arg& y, const Parameters& wrt, const Parameters& v, const GradOpt
   std::vector<Expr> directions;
   for (std::size_t k = 0; k < v.size(); ++k) directions.push_back(cast(vectors[k], wrt[k].dtype()));
   const std::vector<Expr> pulled = Lop(y, wrt, seed, options);
-  const Expr along = inner(pulled, directions);
+  const bool single = pulled.size() == 1;
+  const Expr along = single ? pulled[0] : inner(pulled, directions);
   deriving::require_linear("Rop", along, seed, y);
-  return without(grad(along, seed, {.disconnected = Disconnected::zero}), seed, y);
+  const GradOptions linear{.disconnected = Disconnected::zero};
+  return without(single ? Lop(along, seed, directions[0], linear) : grad(along, seed, linear), seed,
+                 y);
 }
 
 Expr Rop(const Arg& y, const Expr& wrt, const Expr& v, const GradOptions& options) {
@@ -162,7 +166,20 @@ Expr jacobian_diagonal(const Arg& y, const Expr& x, const GradOptions& options) 
                 b.size(), ", not square"),
            y, {x});
   }
-  return sum_axes(jacobian(y, x, options) * eye(size(x, 1), y->dtype()), {2});
+  const Expr from_rows = sum_axes(jacobian(y, x, options) * eye(size(x, 1), y->dtype()), {2});
+  if (!options.consider_constant.empty()) return from_rows;
+  const auto collapsed = [y = y.expr(), x](std::vector<Expr> whole) {
+    whole.push_back(x);
+    return deriving::collapsed_diagonal(graphs::showing(std::span(&y, 1), whole).front(), x);
+  };
+  const Expr result = collapsed({});
+  if (!result.has_value()) return from_rows;
+  const auto again = [=](const std::vector<Expr>& whole) {
+    const Expr e = collapsed(whole);
+    return e.has_value() ? e : graphs::showing(std::span(&from_rows, 1), whole).front();
+  };
+  return deriving::as_derivative(
+      deriving::of_each_example(graphs::derived(result, {{y}, {x}, again}), y), x);
 }
 
 Expr divergence(const Arg& y, const Expr& x, const GradOptions& options) {

@@ -10,55 +10,10 @@
 #include "cinch/cinch.hpp"
 #include "cinch/ops/catalog.hpp"
 #include "support/samples.hpp"
+#include "support/unit_functions.hpp"
 
 using namespace cinch;
 using namespace cinch::testing;
-
-namespace {
-
-struct UnitFunction {
-  std::string name;
-  std::function<Expr(const Expr&)> f;
-  Interval domain = {-2, 2};
-};
-
-/// The catalog's ops of one float, and what people write instead of one.
-std::vector<UnitFunction> functions() {
-  std::vector<UnitFunction> result{
-      {"silu", [](const Expr& a) { return silu(a); }},
-      {"mish", [](const Expr& a) { return mish(a); }},
-      {"gelu", [](const Expr& a) { return gelu(a); }},
-      {"gelu_tanh", [](const Expr& a) { return gelu_tanh(a); }},
-      {"elu", [](const Expr& a) { return elu(a); }},
-      {"selu", [](const Expr& a) { return selu(a); }},
-      {"celu", [](const Expr& a) { return celu(a); }},
-      {"leaky_relu", [](const Expr& a) { return leaky_relu(a); }},
-      {"relu6", [](const Expr& a) { return relu6(a); }},
-      {"hard_sigmoid", [](const Expr& a) { return hard_sigmoid(a); }},
-      {"hard_swish", [](const Expr& a) { return hard_swish(a); }},
-      {"softshrink", [](const Expr& a) { return softshrink(a); }},
-      {"softsign", [](const Expr& a) { return softsign(a); }},
-      {"maximum", [](const Expr& a) { return maximum(a, 0.1); }},
-      {"clip", [](const Expr& a) { return clip(a, -1.0, 1.0); }},
-      {"where", [](const Expr& a) { return where(a > 0, a, 0.1 * a); }},
-      {"where of three",
-       [](const Expr& a) { return where(a < -1, exp(a), where(a > 1, sqrt(a), a * a)); }},
-      {"x / (1 + |x|)", [](const Expr& a) { return a / (1 + abs(a)); }},
-      {"x sigmoid(1.7 x)", [](const Expr& a) { return a * sigmoid(1.7 * a); }},
-      {"tanh(x) - x / 2", [](const Expr& a) { return tanh(a) - a / 2; }},
-      {"exp(-x^2)", [](const Expr& a) { return exp(-square(a)); }},
-      {"x / sqrt(1 + x^2)", [](const Expr& a) { return a / sqrt(1 + square(a)); }},
-      {"log(1 + exp(sin(x)))", [](const Expr& a) { return log(1 + exp(sin(a))); }},
-  };
-  for (const Op* op : all_ops()) {
-    if (!op->elementwise() || op->arity != 1 || op->operands == Operands::boolean) continue;
-    result.push_back(
-        {std::string(op->name), [op](const Expr& a) { return apply(*op, {a}); }, op->probe});
-  }
-  return result;
-}
-
-}  // namespace
 
 TEST_CASE("the penalty on a layer's Jacobian makes none, whatever its activation") {
   constexpr std::int64_t batch = 8, visible = 200, hidden = 30;
@@ -69,7 +24,7 @@ TEST_CASE("the penalty on a layer's Jacobian makes none, whatever its activation
   const Expr x = dmatrix("x");
   const Tensor value = random_tensor(DType::float64, {batch, visible}, random);
   int smooth = 0;
-  for (const UnitFunction& e : functions()) {
+  for (const UnitFunction& e : unit_functions()) {
     CAPTURE(e.name);
     const Expr a = dot(x, W) + b;
     const Expr h = e.f(e.domain.low + (e.domain.high - e.domain.low) * sigmoid(a));
