@@ -4,6 +4,7 @@
 #include "cinch/core/compile/chosen.hpp"
 #include "cinch/core/compile/loops.hpp"
 #include "cinch/core/contract/contraction.hpp"
+#include "cinch/core/contract/reuse.hpp"
 #include "cinch/core/graph.hpp"
 #include "cinch/core/rewrite/rewrite.hpp"
 
@@ -62,6 +63,12 @@ void contract(Goals& goals, Notes& notes) {
   }
 }
 
+/// Sums of products made of those that others compute. Which these are is seen once equal nodes are
+/// one.
+void reuse(Goals& goals, Notes&) {
+  set_values(goals, contraction::with_known_products(values_of(goals)));
+}
+
 /// Products that are added to a parameter where it stands.
 void add_in_place(Goals& goals, Notes&) { accumulate_products(goals); }
 
@@ -80,6 +87,8 @@ constexpr Pass with_sizes[] = {
     {"expand", expand},
     {"simplify", simplify},
     {"contract", contract},
+    {"simplify", simplify},
+    {"reuse", reuse},
     {"simplify", simplify},
     {"add in place", add_in_place},
     {"chosen products", chosen_products},

@@ -10,7 +10,6 @@
 #include "cinch/core/contract/distribute.hpp"
 #include "cinch/core/contract/factor.hpp"
 #include "cinch/core/contract/order.hpp"
-#include "cinch/core/contract/reuse.hpp"
 #include "cinch/core/contract/sum_of_products.hpp"
 #include "cinch/core/contract/write.hpp"
 #include "cinch/core/graph.hpp"
@@ -303,8 +302,8 @@ class Unsummed {
 std::vector<Expr> contract(std::span<const Expr> roots, std::vector<ContractionReport>* reports) {
   Unsummed unsummed(reports != nullptr);
   const std::vector<Expr> read = unsummed(roots);
-  std::vector<Expr> result = with_known_products(
-      Contractor(with_distributed_sums(with_common_factors(read)), reports).run());
+  std::vector<Expr> result =
+      Contractor(with_distributed_sums(with_common_factors(read)), reports).run();
   if (reports) unsummed.report(result, *reports);
   return result;
 }

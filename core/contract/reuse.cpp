@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstddef>
+#include <numeric>
 #include <optional>
 #include <utility>
 
@@ -17,20 +18,53 @@ namespace cinch::contraction {
 
 namespace {
 
-/// A'A or AA'.
-bool is_symmetric(const Expr& e) {
-  if (e.op().algebra != Algebra::matrix_product || e.rank() != 2) return false;
-  const auto plain = [](Expr a) {
-    while (a.op().algebra == Algebra::regroup && a.type().shape() == a.inputs()[0].type().shape())
-      a = a.inputs()[0];
-    return a;
-  };
-  const auto turns = [&](const Expr& turned, const Expr& other) {
-    const Expr a = plain(turned);
-    return a.op().algebra == Algebra::permute && plain(a.inputs()[0]) == plain(other) &&
-           AxisPattern::of(a.attrs()) == std::vector<std::int64_t>{1, 0};
-  };
-  return turns(e.inputs()[0], e.inputs()[1]) || turns(e.inputs()[1], e.inputs()[0]);
+/// Without what changes neither shape nor elements.
+Expr plain(Expr e) {
+  while (e.op().algebra == Algebra::regroup && e.type().shape() == e.inputs()[0].type().shape())
+    e = e.inputs()[0];
+  return e;
+}
+
+/// Whether `turned` is `other` with its last two axes exchanged.
+bool is_turned(const Expr& turned, const Expr& other) {
+  const Expr a = plain(turned);
+  if (a.op().algebra != Algebra::permute || !(plain(a.inputs()[0]) == plain(other))) return false;
+  std::vector<std::int64_t> exchange(static_cast<std::size_t>(other.rank()));
+  std::iota(exchange.begin(), exchange.end(), 0);
+  std::swap(exchange.end()[-1], exchange.end()[-2]);
+  return AxisPattern::of(a.attrs()) == exchange;
+}
+
+/// Whether exchanging its last two axes changes nothing: A'A, A + A', and what is computed of such
+/// element by element, of each example too.
+bool is_symmetric(const Expr& e, int depth = 0) {
+  constexpr int deepest = 12;
+  if (depth > deepest || e.rank() < 2) return false;
+  const std::span<const Expr> x = e.inputs();
+  const auto either_turned = [&] { return is_turned(x[0], x[1]) || is_turned(x[1], x[0]); };
+  switch (e.op().algebra) {
+    case Algebra::matrix_product:
+      return x[0].rank() == x[1].rank() && either_turned();
+    case Algebra::identity:
+      return true;
+    case Algebra::regroup:
+      return !(plain(e) == e) && is_symmetric(plain(e), depth + 1);
+    case Algebra::embed_diagonal: {
+      const DiagonalAxes at = DiagonalAxes::of(e.attrs());
+      const auto [first, second] = std::minmax(at.row, at.column);
+      return at.offset == 0 && first == e.rank() - 2 && second == e.rank() - 1;
+    }
+    default:
+      break;
+  }
+  if (!e.op().elementwise()) return false;
+  if (e.op().linear == LinearForm::sum && either_turned()) return true;
+  return std::ranges::all_of(x, [&](const Expr& operand) {
+    const Shape shape = operand.type().shape();
+    const bool repeated = std::all_of(shape.end() - std::min<std::ptrdiff_t>(2, operand.rank()),
+                                      shape.end(), [](std::int64_t n) { return n == 1; });
+    return repeated || is_symmetric(operand, depth + 1);
+  });
 }
 
 /// The factors of `made` found in `net`, and which index of it each of theirs is.
@@ -105,11 +139,13 @@ class Match {
     return net_.groups[place.group].factors[place.number];
   }
 
-  /// The indices of `sought` are those of `found`, its axes `turned`; different ones different.
+  /// The indices of `sought` are those of `found`, its last two axes `turned`; different ones
+  /// different.
   bool unite(const Factor& sought, const Factor& found, bool turned) {
     if (sought.axes.size() != found.axes.size()) return false;
     for (std::size_t k = 0; k < sought.axes.size(); ++k) {
-      const AxisIndices& axis = found.axes[turned ? sought.axes.size() - 1 - k : k];
+      const std::size_t last = sought.axes.size() - 1;
+      const AxisIndices& axis = found.axes[turned && k + 2 > last ? 2 * last - 1 - k : k];
       if (sought.axes[k].size() != axis.size()) return false;
       if (axis.empty()) continue;
       const int own = axis[0];

@@ -269,6 +269,9 @@ class RandomSums {
     for (const char c : all) full.push_back(Expr(size_of_letter(c)));
     for (const auto& [at, letters] : factors) {
       Expr value = pool[at];
+      if (const auto n = letters.size();
+          n > 1 && letters[n - 1] < 'c' && letters[n - 2] < 'c' && pick(2) == 0)
+        value = value + swapaxes(value, -1, -2);
       std::string own = letters;  // Where a letter comes twice, the diagonal is meant.
       for (std::size_t k = own.size(); k-- > 0;) {
         const std::size_t first = own.find(own[k]);
@@ -380,6 +383,23 @@ TEST_CASE("derivatives take the products that their cost has computed") {
     }
     CHECK(large == row.products);
   }
+}
+
+TEST_CASE("a symmetric matrix of each example is multiplied once, from whichever side") {
+  std::mt19937 random(1);
+  const auto weights = [&](std::int64_t rows, std::int64_t columns, const char* name) {
+    return Shared(random_tensor(DType::float32, {rows, columns}, random, -.3, .3), name);
+  };
+  const Shared W1 = weights(16, 64, "W1"), W2 = weights(64, 256, "W2");
+  const Expr h = variable("h", DType::float32, {32, 16});
+  const Expr J = jacobian(dot(tanh(dot(h, W1)), W2), h), G = batched_dot(swapaxes(J, 1, 2), J);
+  const Expr cost = sum(square(G)) / square(sum(trace(G, 0, 1, 2)));
+  const Function f = function({.inputs = {h}, .outputs = {cost, grad(cost, W1), grad(cost, W2)}});
+  f({random_tensor(DType::float32, {32, 16}, random)});
+  // A = s W1; A W2 W2' of the cost, and of its gradient by A, and by W2.
+  std::size_t large = 0;
+  for (const StepInfo& step : explain(f).steps) large += step.flops > 4e6;
+  CHECK(large == 3);
 }
 
 TEST_CASE("what gains nothing stays as it is written") {
