@@ -25,6 +25,62 @@ std::int64_t offset_of(const Strided& where, std::span<const std::int64_t> outer
   return offset + row * where.strides[outer.size()] + column * where.strides[outer.size() + 1];
 }
 
+/// Elements `stride` apart, next to each other; or back.
+template <class T>
+void pick(T* to, const T* from, std::int64_t n, std::int64_t stride) {
+  for (std::int64_t k = 0; k < n; ++k) to[k] = from[k * stride];
+}
+template <class T>
+void spread(T* to, const T* from, std::int64_t n, std::int64_t stride) {
+  for (std::int64_t k = 0; k < n; ++k) to[k * stride] = from[k];
+}
+
+/// `zip(results, row, n)` for each of the rows, of `columns` operands of `width` bytes, whose
+/// results of type T lie `stride` apart: of some of them at a time, brought together.
+template <class T, class Zip>
+void zip_apart(std::byte* results, std::int64_t stride, std::int64_t row_stride,
+               const std::byte* from, std::int64_t rows, std::int64_t columns, std::int64_t width,
+               const Zip& zip) {
+  constexpr std::int64_t most = 64;
+  alignas(64) T together[most];
+  for (std::int64_t c = 0; c < columns; c += most) {
+    const std::int64_t n = std::min(most, columns - c);
+    T* to = reinterpret_cast<T*>(results) + c * stride;
+    for (std::int64_t r = 0; r < rows; ++r, to += row_stride) {
+      if (r == 0 || row_stride != 0) pick(together, to, n, stride);
+      zip(reinterpret_cast<std::byte*>(together), from + (r * columns + c) * width, n);
+      if (r + 1 == rows || row_stride != 0) spread(to, together, n, stride);
+    }
+  }
+}
+
+/// A square of a matrix whose columns lie in memory one by one, `stride` apart, as rows that are
+/// `width` apart: four by four elements, or two by two of 8 bytes.
+void turn_square(std::uint32_t* out, const std::uint32_t* in, std::int64_t width,
+                 std::int64_t stride) {
+  using Four [[gnu::vector_size(16)]] = std::uint32_t;
+  Four column[4];
+  for (int c = 0; c < 4; ++c) std::memcpy(&column[c], in + c * stride, sizeof(Four));
+  const Four a = __builtin_shufflevector(column[0], column[1], 0, 4, 1, 5),
+             b = __builtin_shufflevector(column[2], column[3], 0, 4, 1, 5),
+             c = __builtin_shufflevector(column[0], column[1], 2, 6, 3, 7),
+             d = __builtin_shufflevector(column[2], column[3], 2, 6, 3, 7);
+  const Four row[4] = {
+      __builtin_shufflevector(a, b, 0, 1, 4, 5), __builtin_shufflevector(a, b, 2, 3, 6, 7),
+      __builtin_shufflevector(c, d, 0, 1, 4, 5), __builtin_shufflevector(c, d, 2, 3, 6, 7)};
+  for (int r = 0; r < 4; ++r) std::memcpy(out + r * width, &row[r], sizeof(Four));
+}
+
+void turn_square(std::uint64_t* out, const std::uint64_t* in, std::int64_t width,
+                 std::int64_t stride) {
+  using Two [[gnu::vector_size(16)]] = std::uint64_t;
+  Two column[2];
+  for (int c = 0; c < 2; ++c) std::memcpy(&column[c], in + c * stride, sizeof(Two));
+  const Two row[2] = {__builtin_shufflevector(column[0], column[1], 0, 2),
+                      __builtin_shufflevector(column[0], column[1], 1, 3)};
+  for (int r = 0; r < 2; ++r) std::memcpy(out + r * width, &row[r], sizeof(Two));
+}
+
 template <class T>
 void gather(std::byte* to, const std::byte* from, std::int64_t rows, std::int64_t columns,
             std::int64_t row_stride, std::int64_t stride) {
@@ -32,8 +88,20 @@ void gather(std::byte* to, const std::byte* from, std::int64_t rows, std::int64_
   const T* in = reinterpret_cast<const T*>(from);
   if (row_stride == 1 && stride > 1) {
     // Along the lines of the cache that are read; those of large powers of two would not stay.
-    for (std::int64_t c = 0; c < columns; ++c, in += stride, ++out) {
-      for (std::int64_t r = 0; r < rows; ++r) out[r * columns] = in[r];
+    std::int64_t c = 0;
+    if constexpr (sizeof(T) >= 4) {
+      constexpr std::int64_t side = 16 / sizeof(T);
+      for (; c + side <= columns; c += side) {
+        std::int64_t r = 0;
+        for (; r + side <= rows; r += side)
+          turn_square(out + r * columns + c, in + c * stride + r, columns, stride);
+        for (; r < rows; ++r) {
+          for (std::int64_t k = c; k < c + side; ++k) out[r * columns + k] = in[k * stride + r];
+        }
+      }
+    }
+    for (; c < columns; ++c) {
+      for (std::int64_t r = 0; r < rows; ++r) out[r * columns + c] = in[c * stride + r];
     }
     return;
   }
@@ -356,7 +424,8 @@ void Loop::store(const Block& block) const {
     std::byte* to =
         block.results[o] + offset_of(out.where, block.outer, block.row, block.column) * step;
     const std::byte* from = block.slots[value];
-    const std::int64_t row_stride = out.where.strides[block.outer.size()] * step;
+    const std::int64_t rows_apart = out.where.strides[block.outer.size()];
+    const std::int64_t row_stride = rows_apart * step;
     const std::int64_t stride = out.where.strides[block.outer.size() + 1];
     const auto fold = [&](std::int64_t n) {
       const auto count = static_cast<std::size_t>(n);
@@ -367,6 +436,15 @@ void Loop::store(const Block& block) const {
       wide ? wide_sum.zip(result, operand, count)
            : out.accumulator->zip(out.dtype, result, operand, count);
     };
+    if (out.accumulator && stride != 0 && stride != 1) {
+      const auto all = [&]<class T> {
+        zip_apart<T>(to, stride, rows_apart, from, block.rows, columns, width, zip);
+      };
+      step == 8   ? all.template operator()<std::uint64_t>()
+      : step == 4 ? all.template operator()<std::uint32_t>()
+                  : all.template operator()<std::uint8_t>();
+      continue;
+    }
     for (std::int64_t r = 0; r < block.rows; ++r, to += row_stride, from += columns * width) {
       if (!out.accumulator) {
         std::memcpy(to, from, static_cast<std::size_t>(columns * width));
@@ -376,10 +454,8 @@ void Loop::store(const Block& block) const {
           break;
         }
         fold(columns);
-      } else if (stride == 1) {
-        zip(to, from, columns);
       } else {
-        for (std::int64_t c = 0; c < columns; ++c) zip(to + c * stride * step, from + c * width, 1);
+        zip(to, from, columns);
       }
     }
   }
