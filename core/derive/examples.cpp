@@ -327,6 +327,8 @@ Place Separation::place_of(const Expr& node) {
     const Node* input = node.inputs()[i].get();
     if (lends_shape(node, i)) continue;
     if (const auto mixed = mixed_.find(input); mixed != mixed_.end()) {
+      // No derivative flows: statistics of a batch that are held constant mix nothing.
+      if (&node.op() == &stop_gradient_op) return {};
       mixed_[node.get()] = Expr(mixed->second);
       return {};
     }

@@ -328,6 +328,11 @@ std::vector<Formula> formulas(const Expr& t) {
       {"energy", vectors, [=](const Expr& x) { return sum(log(1 + exp(dot(x, W))), 1); }, 3},
       {"layer", vectors, [=](const Expr& x) { return tanh(dot(x, W)); }, 3},
       {"two layers", vectors, [=](const Expr& x) { return sigmoid(dot(tanh(dot(x, W)), V)); }},
+      {"statistics of the batch that are held constant", vectors,
+       [=](const Expr& x) {
+         const Expr a = dot(x, W);
+         return tanh((a - stop_gradient(mean(a, 0))) / stop_gradient(1 + std_(a, 0)));
+       }},
       {"outer", vectors, [](const Expr& x) { return expand_dims(exp(x), 1) * expand_dims(x, 2); }},
       {"linear", vectors, [=](const Expr& x) { return dot(x, W); }, 3},
       {"relu", vectors, [=](const Expr& x) { return relu(dot(x, W)); }, 3},
