@@ -61,6 +61,19 @@ bool is_work(const Expr& node) {
   return !graphs::is_leaf(node) && !node.op().elementwise() && !node.op().view();
 }
 
+/// From how many steps on a copy of a matrix in the order in which products read it pays: they take
+/// half the time with it.
+constexpr std::int64_t steps_to_transpose = 8;
+
+/// Whether it is a matrix, or several, the other way round, and of a size to be copied.
+bool is_transposed(const Expr& node) {
+  constexpr std::int64_t most_elements = 1 << 20;
+  if (node.op().algebra != Algebra::permute || node.rank() < 2) return false;
+  const std::vector<std::int64_t>& axes = AxisPattern::of(node.attrs());
+  return axes.back() >= 0 && axes.back() != node.inputs()[0].rank() - 1 &&
+         element_count(node.type().shape()) <= most_elements;
+}
+
 /// Whether users are shown a value: at each step, so it is computed there.
 bool is_shown(const Expr& node) { return node.attrs().observer != nullptr; }
 
@@ -131,12 +144,13 @@ class Lowering {
   struct InStep {
     Expr value;
     std::vector<std::size_t> results;
+    Expr stands_for;  ///< A variable for its rows, where other results are made of them.
   };
   std::vector<OfState> of_state_;
   std::vector<InStep> in_step_;
 
   Expr rows_of_state(std::size_t k, View view);
-  void keep_in_step(std::size_t result);
+  InStep& kept_in_step(const Expr& value);
 };
 
 std::vector<Expr> Lowering::of_no_step() {
@@ -194,14 +208,24 @@ Expr Lowering::rows_of_state(std::size_t k, View view) {
   return result;
 }
 
-void Lowering::keep_in_step(std::size_t result) {
-  const Expr& value = asked_[result].value;
+Lowering::InStep& Lowering::kept_in_step(const Expr& value) {
   const auto found = std::ranges::find(in_step_, value, &InStep::value);
-  if (found == in_step_.end()) {
-    in_step_.push_back({value, {result}});
-  } else {
-    found->results.push_back(result);
+  if (found != in_step_.end()) return *found;
+  in_step_.push_back({value, {}, {}});
+  return in_step_.back();
+}
+
+/// What is made of states and that a step has in memory anyway, for a kernel that reads it.
+NodeSet stored_in_step(std::span<const Expr> updates, const NodeSet& of_states) {
+  NodeSet result;
+  for (const Expr& node : topological(updates)) {
+    if (!node.op().kernel()) continue;
+    for (const Expr& input : node.inputs()) {
+      const bool is_stored = !graphs::is_leaf(input) && !input.op().view();
+      if (is_stored && of_states.contains(input.get())) result.insert(input.get());
+    }
   }
+  return result;
 }
 
 /// What no step carries on is computed from the rows and states of all steps.
@@ -221,6 +245,12 @@ void Lowering::take_out_values() {
     if (of_states.contains(node.get()) && (has_input_among(in_step, node) || is_work(node)))
       in_step.insert(node.get());
   }
+  const NodeSet stored = stored_in_step(r_.updates, of_states);
+  struct Stored {
+    Expr node, row, rows;  // Variables for it at one step, and at all.
+    bool is_used;
+  };
+  std::vector<Stored> kept;
   for (std::size_t i = 0; i < asked_.size(); ++i) {
     const auto& [asked, last] = asked_[i];
     if (last >= 0) {
@@ -240,11 +270,24 @@ void Lowering::take_out_values() {
     const bool pinned = std::ranges::any_of(nodes, [&](const Expr& node) {
       return is_shown(node) || &node.op() == &ifelse_op || (r_.until >= 0 && may_refuse(node));
     });
-    if (in_step.contains(asked.get()) || pinned || r_.checkpoint) {
-      keep_in_step(i);
+    if (in_step.contains(asked.get()) || stored.contains(asked.get()) || pinned || r_.checkpoint) {
+      kept_in_step(asked).results.push_back(i);
       continue;
     }
-    const Expr value = graphs::replaced(std::span(&asked, 1), made).front();
+    Substitutions in_memory = made;
+    for (const Expr& node : nodes) {
+      if (r_.until >= 0 || !stored.contains(node.get())) continue;
+      if (std::ranges::find(made, node, &std::pair<Expr, Expr>::first) != made.end()) continue;
+      auto found = std::ranges::find(kept, node, &Stored::node);
+      if (found == kept.end()) {
+        Type type{node.dtype(), node.dims()};
+        const Expr row = variable("stored", type);
+        type.dims.insert(type.dims.begin(), Dim(steps_));
+        found = kept.insert(found, {node, row, variable("stored", std::move(type)), false});
+      }
+      in_memory.emplace_back(node, found->row);
+    }
+    const Expr value = graphs::replaced(std::span(&asked, 1), in_memory).front();
     NodeSet used;
     for (const Expr& node : topological(std::span(&value, 1))) used.insert(node.get());
     Substitutions rows;
@@ -262,10 +305,19 @@ void Lowering::take_out_values() {
         rows.emplace_back(r_.state(k), rows_of_state(k, before));
       }
     }
+    for (const Stored& one : kept) {
+      if (used.contains(one.row.get())) rows.emplace_back(one.row, one.rows);
+    }
     results_[i] = of_all_steps(value, rows);
-    if (results_[i].has_value()) continue;
+    if (results_[i].has_value()) {
+      for (Stored& one : kept) one.is_used = one.is_used || used.contains(one.row.get());
+      continue;
+    }
     of_state_ = without;
-    keep_in_step(i);
+    kept_in_step(asked).results.push_back(i);
+  }
+  for (const Stored& one : kept) {
+    if (one.is_used) kept_in_step(one.node).stands_for = one.rows;
   }
 }
 
@@ -295,8 +347,9 @@ void Lowering::take_out_rows() {
       continue;
     }
     const bool fixed = !of_rows.contains(node.get());
-    if (has_input_among(work, node) || is_work(node) || (fixed && node.op().elementwise()))
-      work.insert(node.get());
+    const bool pays =
+        node.op().elementwise() || (steps_ >= steps_to_transpose && is_transposed(node));
+    if (has_input_among(work, node) || is_work(node) || (fixed && pays)) work.insert(node.get());
   }
   for (const Expr& root : roots) ends_here(root);
   Substitutions rows, taken;
@@ -435,6 +488,7 @@ void Lowering::run_results(DType dtype) {
     if (formula.value.dtype() != dtype) continue;
     const Expr value = part(program->rows[at++].offset, formula.value, steps_);
     for (const std::size_t i : formula.results) results_[i] = value;
+    if (formula.stands_for.has_value()) known.emplace_back(formula.stands_for, value);
   }
   if (!known.empty()) results_ = graphs::replaced(results_, known);
 }
