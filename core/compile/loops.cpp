@@ -4,6 +4,7 @@
 #include <array>
 #include <map>
 
+#include "cinch/core/compile/loop_rows.hpp"
 #include "cinch/core/compile/pipeline.hpp"
 #include "cinch/core/derive/rows.hpp"
 #include "cinch/core/graph.hpp"
@@ -16,6 +17,7 @@
 #include "cinch/core/plan/plan.hpp"
 #include "cinch/core/refusal.hpp"
 #include "cinch/core/rewrite/rewrite.hpp"
+#include "cinch/core/run/team.hpp"
 
 namespace cinch::compiling {
 
@@ -35,9 +37,7 @@ Tensor loop_reference(Values in, const Attrs& attrs) {
 }
 
 double loop_flops(const Expr& y) {
-  double of_a_step = 0;
-  for (const StepInfo& step : y.attrs().loop->plan->steps()) of_a_step += step.flops;
-  return of_a_step * static_cast<double>(y.inputs()[0].dims()[0].size());
+  return y.attrs().loop->flops_of_a_step() * static_cast<double>(y.inputs()[0].dims()[0].size());
 }
 
 constinit const Op loop_op{
@@ -383,6 +383,39 @@ void Lowering::take_out_rows() {
   }
 }
 
+/// Compiles the step: for all rows, or for parts of them that need nothing of each other.
+void make_parts(planning::LoopProgram& program, std::int64_t steps) {
+  const auto compiled = [](std::span<const Expr> roots) {
+    Goals goals = goals_of(roots);
+    run_passes(passes_with_sizes(), goals, nullptr, "loop");
+    return goals;
+  };
+  RowParts division = row_parts(program.r, program.roots, steps);
+  program.cut = std::move(division.cut);
+  if (division.parts == 1) {
+    program.parts.push_back(
+        {0, program.cut.rows,
+         std::make_unique<planning::Plan>(program.r.variables, compiled(program.roots))});
+    return;
+  }
+  // Loops within a step have memory, so that each part needs its own.
+  const bool nested = std::ranges::any_of(topological(program.roots), [](const Expr& node) {
+    return &node.op() == &scan_op || &node.op() == &fixed_point_op;
+  });
+  StepOfRows step;
+  Goals goals;
+  std::int64_t compiled_rows = 0;
+  for (std::int64_t part = 0; part < division.parts; ++part) {
+    const auto [begin, end] = running::part_of(program.cut.rows, 1, division.parts, part);
+    if (nested || end - begin != compiled_rows) {
+      compiled_rows = end - begin;
+      step = step_of_rows(program.r, program.roots, program.cut, compiled_rows);
+      goals = compiled(step.roots);
+    }
+    program.parts.push_back({begin, end, std::make_unique<planning::Plan>(step.variables, goals)});
+  }
+}
+
 /// One loop for the results of this type, with the states that they need.
 void Lowering::run_results(DType dtype) {
   std::vector<bool> needed(r_.states, false), asked(r_.states, false);
@@ -453,9 +486,7 @@ void Lowering::run_results(DType dtype) {
         {program->roots.size(), take(steps_ * elements(formula.value)), is_zero_after});
     program->roots.push_back(formula.value);
   }
-  Goals goals = goals_of(program->roots);
-  run_passes(passes_with_sizes(), goals, nullptr, "loop");
-  program->plan = std::make_unique<planning::Plan>(r.variables, goals);
+  make_parts(*program, steps_);
 
   const Expr all = apply(loop_op, operands, {.loop = program});
   const auto part = [&](std::int64_t offset, const Expr& row, std::int64_t rows) {
@@ -509,6 +540,33 @@ void require_sizes(const Expr& scan, std::span<const Expr> formulas) {
   }
 }
 
+bool is_ones(const Expr& e) {
+  if (e.op().algebra == Algebra::repeat) return is_ones(e.inputs()[0]);
+  const Tensor* value = constant_value(e);
+  for (std::int64_t i = 0; value && i < value->size(); ++i) {
+    if (value->at(i) != 1) return false;
+  }
+  return value != nullptr;
+}
+
+/// Gradients begin with ones, which are multiplied by.
+std::vector<Expr> without_ones(std::span<const Expr> formulas) {
+  NodeMap<Expr> done;
+  return rebuild(
+      formulas,
+      [](const Expr& e) {
+        if (e.op().algebra != Algebra::product) return e;
+        for (const std::size_t k : {0, 1}) {
+          const Expr& other = e.inputs()[1 - k];
+          const bool is_all =
+              other.dtype() == e.dtype() && std::ranges::equal(other.dims(), e.dims());
+          if (is_all && is_ones(e.inputs()[k])) return other;
+        }
+        return e;
+      },
+      done);
+}
+
 std::vector<Expr> lowered(const std::vector<Expr>& roots, const std::vector<Expr>& nodes) {
   // Formulas in the same variables, and rewritten together: equal ones are the same then.
   std::map<std::vector<std::int64_t>, Expr> variables;
@@ -540,7 +598,7 @@ std::vector<Expr> lowered(const std::vector<Expr>& roots, const std::vector<Expr
     scans.push_back(node);
     recurrences.push_back(std::move(r));
   }
-  formulas = rewriting::rewrite(formulas);
+  formulas = without_ones(rewriting::rewrite(formulas));
   auto formula = formulas.begin();
   for (std::size_t i = 0; i < scans.size(); ++i) {
     const auto end = formula + static_cast<std::ptrdiff_t>(recurrences[i].states);
