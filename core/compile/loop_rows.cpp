@@ -29,8 +29,7 @@ bool begins_with(const Expr& e, std::int64_t rows) {
 }
 
 /// Where the rows of a step's formulas stand, as far as its variables are cut.
-Separation followed(const Recurrence& r, std::span<const Expr> roots,
-                    const LoopProgram::Cut& cut) {
+Separation followed(const Recurrence& r, std::span<const Expr> roots, const LoopProgram::Cut& cut) {
   std::vector<Separation::Given> given;
   for (std::size_t k = 0; k < r.variables.size(); ++k) {
     Separation::Given one{r.variables[k], {}, {}};
@@ -153,8 +152,7 @@ double bytes_of_all(const Recurrence& r, const LoopProgram::Cut& cut) {
 
 /// Into how many parts it pays to divide them.
 std::int64_t parts_that_pay(const Recurrence& r, std::span<const Expr> roots,
-                            const LoopProgram::Cut& cut,
-                            std::int64_t steps) {
+                            const LoopProgram::Cut& cut, std::int64_t steps) {
   // Products of fewer rows are slower by more than a few percent; a part's step has to outweigh
   // what its kernels cost apart from their work, and all its steps being handed over; what all
   // parts read has to stay in the second-level cache of each.
@@ -162,9 +160,10 @@ std::int64_t parts_that_pay(const Recurrence& r, std::span<const Expr> roots,
   constexpr double least_nanoseconds = 3000, most_bytes = 1 << 19;
   const double step = time_of(roots);
   if (bytes_of_all(r, cut) > most_bytes) return 1;
-  const double most = std::min({static_cast<double>(cut.rows / least_rows), step / least_nanoseconds,
-                                step * static_cast<double>(steps) / (50 * running::cost::handing_over),
-                                static_cast<double>(most_parts)});
+  const double most =
+      std::min({static_cast<double>(cut.rows / least_rows), step / least_nanoseconds,
+                step * static_cast<double>(steps) / (50 * running::cost::handing_over),
+                static_cast<double>(most_parts)});
   return most < 2 ? 1 : static_cast<std::int64_t>(std::bit_floor(static_cast<std::uint64_t>(most)));
 }
 
@@ -214,11 +213,10 @@ StepOfRows step_of_rows(const Recurrence& r, std::span<const Expr> roots,
 }
 
 RowParts row_parts(const Recurrence& r, std::span<const Expr> roots, std::int64_t steps) {
-  const RowParts whole{
-      {1, std::vector<bool>(r.variables.size()), std::vector<bool>(roots.size())}, 1};
+  const RowParts whole{{1, std::vector<bool>(r.variables.size()), std::vector<bool>(roots.size())},
+                       1};
   const auto states = std::span(r.variables).subspan(r.sequences, r.states);
-  const auto state =
-      std::ranges::find_if(states, [](const Expr& each) { return each.rank() > 0; });
+  const auto state = std::ranges::find_if(states, [](const Expr& each) { return each.rank() > 0; });
   if (r.until >= 0 || state == states.end() || !is_plain(roots)) return whole;
   RowParts result = whole;
   LoopProgram::Cut& cut = result.cut;
@@ -226,8 +224,7 @@ RowParts row_parts(const Recurrence& r, std::span<const Expr> roots, std::int64_
   if (cut.rows < 2) return whole;
   // What is the same at each step is read whole, or row by row as a mask is.
   for (const std::size_t end : {r.others_begin(), r.variables.size()}) {
-    for (std::size_t k = 0; k < end; ++k)
-      cut.variables[k] = begins_with(r.variables[k], cut.rows);
+    for (std::size_t k = 0; k < end; ++k) cut.variables[k] = begins_with(r.variables[k], cut.rows);
     const Separation places = followed(r, roots, cut);
     bool apart = true;
     for (std::size_t k = 0; k < roots.size(); ++k) {

@@ -1,5 +1,7 @@
 // Loops whose rows need nothing of each other, in parts that threads share: beside the same loops
 // whole.
+#include "cinch/core/compile/loop_rows.hpp"
+
 #include <doctest/doctest.h>
 
 #include <functional>
@@ -9,7 +11,6 @@
 #include <vector>
 
 #include "cinch/cinch.hpp"
-#include "cinch/core/compile/loop_rows.hpp"
 #include "support/loop_bodies.hpp"
 #include "support/samples.hpp"
 
@@ -171,8 +172,7 @@ TEST_CASE("loops whose rows meet, that end early, that show or refuse values run
       {"a mean over rows", [](Expr x, Expr h) { return tanh(h - mean(h, 0, true)) + x; }},
       {"rows that change places", [](Expr x, Expr h) { return reverse(h, 0) + x; }},
       {"a product of rows", [](Expr x, Expr h) { return dot(dot(h, transpose(h)), x); }},
-      {"shown",
-       [&](Expr x, Expr h) { return observed(h, [&](const Tensor&) { ++shown; }) + x; }},
+      {"shown", [&](Expr x, Expr h) { return observed(h, [&](const Tensor&) { ++shown; }) + x; }},
   };
   for (const auto& [what, body] : bodies) {
     CAPTURE(what);
@@ -198,9 +198,8 @@ TEST_CASE("loops whose rows meet, that end early, that show or refuse values run
       {.initial = {start, zeros_like(cast(start, DType::float64))}, .steps = 4});
   const Function f = function({table, start}, {looked_up.last(1)});
   CHECK(f({Tensor::from({1., 2., 3., 4.}), Tensor::from<std::int64_t>({0, 0})})[0].at(1) == 10);
-  CHECK_THROWS_WITH_AS(
-      f({Tensor::from({1., 2., 3., 4.}), Tensor::from<std::int64_t>({0, 2})}),
-      doctest::Contains("at step 2 of 4"), ValueError);
+  CHECK_THROWS_WITH_AS(f({Tensor::from({1., 2., 3., 4.}), Tensor::from<std::int64_t>({0, 2})}),
+                       doctest::Contains("at step 2 of 4"), ValueError);
 }
 
 TEST_CASE("loops are divided where it pays, and the bits are the same for any number of threads") {
