@@ -170,6 +170,21 @@ CINCH_INLINE T FastMath::erf(T x) {
   return x != x ? x : (a < T(1) ? erf_near_zero(x) : far);
 }
 
+/// By exp(-2 |x|) - 1, of which neither the power of two nor the result leaves the normal range.
+template <class T>
+CINCH_INLINE T FastMath::tanh(T x) {
+  using B = FloatBits<T>;
+  constexpr T low = sizeof(T) == 4 ? T(-40) : T(-60);  // Below, the result is -1.
+  const T a = T(-2) * abs(x), m = a > low ? a : low;
+  const T shifted = m * B::log2_e + B::round, n = shifted - B::round;
+  T r = m - n * B::ln2_high;
+  r = r - n * B::ln2_low;
+  const T power = power_of_two(shifted);
+  const T t = (exp_series(r) * r * r + r) * power + (power - T(1));
+  const T y = copy_sign(t / (t + T(2)), x);
+  return x != x ? x : y;
+}
+
 template <class T>
 CINCH_INLINE T FastMath::sinh(T x) {
   const T a = abs(x);

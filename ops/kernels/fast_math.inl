@@ -187,14 +187,6 @@ struct FastMath {
     return u == T(1) ? x : general;
   }
 
-  template <class T>
-  static CINCH_INLINE T tanh(T x) {
-    const T a = x < T(0) ? x : -x;  // -|x|
-    const T t = expm1(a + a);
-    const T y = t / (t + T(2));  // -tanh |x|
-    return x < T(0) ? y : (x == T(0) ? x : -y);
-  }
-
   static CINCH_INLINE float sqrt(float x) { return __builtin_sqrtf(x); }
   static CINCH_INLINE double sqrt(double x) { return __builtin_sqrt(x); }
   static CINCH_INLINE float abs(float x) { return __builtin_fabsf(x); }
@@ -233,6 +225,8 @@ struct FastMath {
   static T normal_cdf(T x);
   template <class T>
   static T exp_of_product(T x, T y);
+  template <class T>
+  static T tanh(T x);
   template <class T>
   static T sinh(T x);
   template <class T>
