@@ -174,8 +174,8 @@ bool is_plain(std::span<const Expr> roots) {
     if (op.observes || node.attrs().observer) return true;
     // What may refuse values says so for all rows at once.
     if (op.view()) return op.view()->starts_at >= 0 && !graphs::is_number(node.inputs()[1]);
-    const bool loops = &op == &scan_op || &op == &fixed_point_op;
-    return !graphs::is_leaf(node) && !op.elementwise() && !op.reduction() && !op.moves && !loops &&
+    const bool known = &op == &scan_op || &op == &fixed_point_op || &op == &concatenate_op;
+    return !graphs::is_leaf(node) && !op.elementwise() && !op.reduction() && !op.moves && !known &&
            op.algebra == Algebra::none && !op.expand;
   });
 }

@@ -47,15 +47,17 @@ class StateMemory {
   }
   const std::byte* now() const { return now_; }
   const Extent& extent() const { return extent_; }
-  void set(const void* next) {
-    if (in_turns_) {
-      turn_ = 1 - turn_;
-      now_ = static_cast<std::byte*>(places_[turn_].raw());
-    } else {
-      const auto all = static_cast<std::ptrdiff_t>(extent_.all);
-      now_ += backward_ ? -all : all;
-    }
-    std::memcpy(now_, next, extent_.bytes);
+  /// Where the next value goes.
+  std::byte* next() {
+    if (in_turns_) return static_cast<std::byte*>(places_[1 - turn_].raw());
+    const auto all = static_cast<std::ptrdiff_t>(extent_.all);
+    return now_ + (backward_ ? -all : all);
+  }
+  /// Goes on to it. It is at `made`, there already or not.
+  void go_on(const void* made) {
+    now_ = next();
+    turn_ = 1 - turn_;
+    if (made != now_) std::memcpy(now_, made, extent_.bytes);
   }
 
  private:
@@ -101,21 +103,28 @@ class LoopProgram::Run {
 
   void step(std::int64_t n) {
     const std::int64_t t = r_.backward ? steps_ - 1 - n : n;
-    if (!over_) compute(t);
-    has_run_ = has_run_ || !over_;
+    if (!over_) {
+      // Results go straight to where they are asked for, if their plan can do that.
+      for (std::size_t k = 0; k < rows_.size(); ++k) {
+        const Rows& row = p_.rows[k];
+        if (writes(p_.cut.roots[row.root])) part_.plan->send_result(row.root, place(k, t));
+      }
+      for (std::size_t k = 0; k < r_.states; ++k) part_.plan->send_result(k, now_[k].next());
+      compute(t);
+      has_run_ = true;
+    }
     for (std::size_t k = 0; k < rows_.size(); ++k) {
       const Rows& row = p_.rows[k];
       if (!writes(p_.cut.roots[row.root])) continue;
-      const auto [all, begin, bytes] = rows_[k];
-      std::byte* to = at(row.offset, all, t) + begin;
+      std::byte* to = place(k, t);
       if (over_ && (row.is_zero_after || !has_run_)) {
-        std::memset(to, 0, bytes);
-      } else {
-        std::memcpy(to, part_.plan->result(row.root), bytes);
+        std::memset(to, 0, rows_[k].bytes);
+      } else if (const void* made = part_.plan->result(row.root); made != to) {
+        std::memcpy(to, made, rows_[k].bytes);
       }
     }
     for (std::size_t k = 0; k < r_.states; ++k)
-      now_[k].set(over_ ? now_[k].now() : part_.plan->result(k));
+      now_[k].go_on(over_ ? now_[k].now() : part_.plan->result(k));
     over_ = is_over();
   }
 
@@ -131,6 +140,10 @@ class LoopProgram::Run {
   std::byte* at(std::int64_t offset, std::size_t bytes, std::int64_t row) const {
     return out_.as<std::byte>() + static_cast<std::size_t>(offset) * size_of(p_.dtype) +
            bytes * static_cast<std::size_t>(row);
+  }
+  /// Of the k-th of what is asked for at each step.
+  std::byte* place(std::size_t k, std::int64_t t) const {
+    return at(p_.rows[k].offset, rows_[k].all, t) + rows_[k].begin;
   }
   Extent of_variable(std::size_t k) const {
     return extent(r_.variables[k].type(), p_.cut.variables[k], p_.cut.rows, part_);

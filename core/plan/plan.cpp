@@ -117,6 +117,11 @@ const void* Plan::result(std::size_t k) const {
   return buffers_[static_cast<std::size_t>(results_[k])] + result_offsets_[k];
 }
 
+void Plan::send_result(std::size_t k, void* to) {
+  if (result_moves_[k])
+    buffers_[static_cast<std::size_t>(results_[k])] = static_cast<std::byte*>(to);
+}
+
 void Plan::commit() {
   for (Step& step : commits_) {
     auto* copy = std::get_if<CopyStep>(&step);
