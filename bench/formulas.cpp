@@ -68,6 +68,41 @@ Expr jacobian_norm2_by_hand(const Network& e, const Expr& x) {
 
 Expr layer_norm(const Expr& a) { return (a - mean(a, 1, true)) / sqrt(var(a, 1, true) + 1e-5); }
 
+/// Weights of a recurrent network of `gates` times so many units, its inputs as many.
+struct Recurrent {
+  std::int64_t units;
+  Shared W, U, b;
+
+  Recurrent(Objective& o, std::int64_t n, std::int64_t gates)
+      : units(n),
+        W(weights(1, n, n * gates), "W"),
+        U(weights(2, n, n * gates), "U"),
+        b(Tensor(DType::float32, {n * gates}), "b") {
+    o.params = {W, U, b};
+  }
+  Expr gate(const Expr& a, std::int64_t k) const { return slice(a, k * units, (k + 1) * units, 1); }
+  Expr initial(const Expr& x) const { return zeros_like(x[0]); }
+
+  static Tensor weights(std::int64_t seed, std::int64_t rows, std::int64_t columns) {
+    return RandomState(seed).uniform(-.1, .1, {rows, columns}, DType::float32);
+  }
+};
+
+Expr elman(const Recurrent& r, const Expr& x, const Expr& h) {
+  return tanh(dot(x, r.W) + dot(h, r.U) + r.b);
+}
+/// Cho et al., 2014, with the reset gate behind the product.
+Expr gru(const Recurrent& r, const Expr& x, const Expr& h) {
+  const Expr a = dot(x, r.W) + r.b, c = dot(h, r.U);
+  const Expr z = sigmoid(r.gate(a, 0) + r.gate(c, 0)), reset = sigmoid(r.gate(a, 1) + r.gate(c, 1));
+  return z * h + (1 - z) * tanh(r.gate(a, 2) + reset * r.gate(c, 2));
+}
+std::vector<Expr> lstm(const Recurrent& r, const Expr& x, const Expr& h, const Expr& c) {
+  const Expr a = dot(x, r.W) + dot(h, r.U) + r.b;
+  const Expr next = sigmoid(r.gate(a, 1)) * c + sigmoid(r.gate(a, 0)) * tanh(r.gate(a, 3));
+  return {sigmoid(r.gate(a, 2)) * tanh(next), next};
+}
+
 /// A cost of one network, written in one way.
 using Form = std::function<Expr(const Network& n, const Expr& x)>;
 struct Layers {
@@ -296,6 +331,40 @@ std::vector<Formula> make() {
        }),
        {},
        19'000'000},
+      // Loops: 100 units, of which the last state counts.
+      {"Elman network, 200 steps",
+       {200, 32, 100},
+       objective([](const Expr& x, Objective& o) {
+         const Recurrent r(o, 100, 1);
+         const auto step = [&](Expr row, Expr h) { return elman(r, row, h); };
+         return mean(square(scan(step, {.sequences = {x}, .initial = {r.initial(x)}}).last()));
+       }),
+       objective([](const Expr& x, Objective& o) {
+         const Recurrent r(o, 100, 1);
+         Expr h = r.initial(x);
+         for (std::int64_t t = 0; t < 200; ++t) h = elman(r, x[t], h);
+         return mean(square(h));
+       }),
+       16'000'000},
+      {"GRU, 200 steps",
+       {200, 32, 100},
+       objective([](const Expr& x, Objective& o) {
+         const Recurrent r(o, 100, 3);
+         const auto step = [&](Expr row, Expr h) { return gru(r, row, h); };
+         return mean(square(scan(step, {.sequences = {x}, .initial = {r.initial(x)}}).last()));
+       }),
+       {},
+       72'000'000},
+      {"LSTM, 200 steps",
+       {200, 32, 100},
+       objective([](const Expr& x, Objective& o) {
+         const Recurrent r(o, 100, 4);
+         const auto step = [&](Expr row, Expr h, Expr c) { return lstm(r, row, h, c); };
+         const Expr none = r.initial(x);
+         return mean(square(scan(step, {.sequences = {x}, .initial = {none, none}}).last()));
+       }),
+       {},
+       60'000'000},
       {"32 of 4096 latents",
        {64, 256},
        objective([](const Expr& x, Objective& o) {

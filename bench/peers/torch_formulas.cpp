@@ -77,6 +77,27 @@ Formula laplacian(std::int64_t batch, const std::vector<std::int64_t>& sizes) {
           }};
 }
 
+/// The state after all steps of 32 rows of 100 numbers: x W + b of all steps is one product.
+/// `step_of` is called for each run: a step may remember.
+using Step = std::function<Tensor(const Tensor& xW, const Tensor& U, const Tensor& h)>;
+Formula recurrent(std::int64_t gates, std::function<Step()> step_of) {
+  return {{200, 32, 100}, [=](Params& p) {
+            const auto weights = [&](std::int64_t rows, std::int64_t columns) {
+              p.push_back(((torch::rand({rows, columns}) * 2 - 1) * .1).set_requires_grad(true));
+              return p.back();
+            };
+            const Tensor W = weights(100, 100 * gates), U = weights(100, 100 * gates);
+            const Tensor b = torch::zeros({100 * gates}).set_requires_grad(true);
+            p.push_back(b);
+            return [=](const Tensor& x) {
+              Tensor h = torch::zeros({32, 100});
+              const Step step = step_of();
+              for (const Tensor& row : (torch::matmul(x, W) + b).unbind(0)) h = step(row, U, h);
+              return h.square().mean();
+            };
+          }};
+}
+
 const std::map<std::string, Formula>& formulas() {
   static const std::map<std::string, Formula> all{
       {"isometry, linear out", of_gram(64, {16, 128, 784},
@@ -149,6 +170,33 @@ const std::map<std::string, Formula>& formulas() {
             return h.square().mean();
           };
         }}},
+      {"Elman network, 200 steps", recurrent(1,
+                                             [] {
+                                               return [](const Tensor& a, const Tensor& U,
+                                                         const Tensor& h) {
+                                                 return torch::tanh(torch::addmm(a, h, U));
+                                               };
+                                             })},
+      {"GRU, 200 steps", recurrent(3,
+                                   [] {
+                                     return [](const Tensor& a, const Tensor& U, const Tensor& h) {
+                                       const auto x = a.chunk(3, 1);
+                                       const auto c = torch::mm(h, U).chunk(3, 1);
+                                       const Tensor z = torch::sigmoid(x[0] + c[0]);
+                                       const Tensor reset = torch::sigmoid(x[1] + c[1]);
+                                       return z * h + (1 - z) * torch::tanh(x[2] + reset * c[2]);
+                                     };
+                                   })},
+      {"LSTM, 200 steps",
+       recurrent(4,
+                 [] {
+                   Tensor cell = torch::zeros({32, 100});
+                   return [cell](const Tensor& a, const Tensor& U, const Tensor& h) mutable {
+                     const auto g = torch::addmm(a, h, U).chunk(4, 1);
+                     cell = torch::sigmoid(g[1]) * cell + torch::sigmoid(g[0]) * torch::tanh(g[3]);
+                     return torch::sigmoid(g[2]) * torch::tanh(cell);
+                   };
+                 })},
       {"32 of 4096 latents",
        {{64, 256},
         [](Params& p) {

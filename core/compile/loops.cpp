@@ -4,6 +4,7 @@
 #include <array>
 #include <map>
 
+#include "cinch/core/compile/loop_rows.hpp"
 #include "cinch/core/compile/pipeline.hpp"
 #include "cinch/core/derive/rows.hpp"
 #include "cinch/core/graph.hpp"
@@ -16,6 +17,7 @@
 #include "cinch/core/plan/plan.hpp"
 #include "cinch/core/refusal.hpp"
 #include "cinch/core/rewrite/rewrite.hpp"
+#include "cinch/core/run/team.hpp"
 
 namespace cinch::compiling {
 
@@ -35,9 +37,7 @@ Tensor loop_reference(Values in, const Attrs& attrs) {
 }
 
 double loop_flops(const Expr& y) {
-  double of_a_step = 0;
-  for (const StepInfo& step : y.attrs().loop->plan->steps()) of_a_step += step.flops;
-  return of_a_step * static_cast<double>(y.inputs()[0].dims()[0].size());
+  return y.attrs().loop->flops_of_a_step() * static_cast<double>(y.inputs()[0].dims()[0].size());
 }
 
 constinit const Op loop_op{
@@ -59,6 +59,19 @@ struct Asked {
 /// computed element by element costs less in the step that uses it than kept in memory.
 bool is_work(const Expr& node) {
   return !graphs::is_leaf(node) && !node.op().elementwise() && !node.op().view();
+}
+
+/// From how many steps on a copy of a matrix in the order in which products read it pays: they take
+/// half the time with it.
+constexpr std::int64_t steps_to_transpose = 8;
+
+/// Whether it is a matrix, or several, the other way round, and of a size to be copied.
+bool is_transposed(const Expr& node) {
+  constexpr std::int64_t most_elements = 1 << 20;
+  if (node.op().algebra != Algebra::permute || node.rank() < 2) return false;
+  const std::vector<std::int64_t>& axes = AxisPattern::of(node.attrs());
+  return axes.back() >= 0 && axes.back() != node.inputs()[0].rank() - 1 &&
+         element_count(node.type().shape()) <= most_elements;
 }
 
 /// Whether users are shown a value: at each step, so it is computed there.
@@ -131,12 +144,13 @@ class Lowering {
   struct InStep {
     Expr value;
     std::vector<std::size_t> results;
+    Expr stands_for;  ///< A variable for its rows, where other results are made of them.
   };
   std::vector<OfState> of_state_;
   std::vector<InStep> in_step_;
 
   Expr rows_of_state(std::size_t k, View view);
-  void keep_in_step(std::size_t result);
+  InStep& kept_in_step(const Expr& value);
 };
 
 std::vector<Expr> Lowering::of_no_step() {
@@ -194,14 +208,24 @@ Expr Lowering::rows_of_state(std::size_t k, View view) {
   return result;
 }
 
-void Lowering::keep_in_step(std::size_t result) {
-  const Expr& value = asked_[result].value;
+Lowering::InStep& Lowering::kept_in_step(const Expr& value) {
   const auto found = std::ranges::find(in_step_, value, &InStep::value);
-  if (found == in_step_.end()) {
-    in_step_.push_back({value, {result}});
-  } else {
-    found->results.push_back(result);
+  if (found != in_step_.end()) return *found;
+  in_step_.push_back({value, {}, {}});
+  return in_step_.back();
+}
+
+/// What is made of states and that a step has in memory anyway, for a kernel that reads it.
+NodeSet stored_in_step(std::span<const Expr> updates, const NodeSet& of_states) {
+  NodeSet result;
+  for (const Expr& node : topological(updates)) {
+    if (!node.op().kernel()) continue;
+    for (const Expr& input : node.inputs()) {
+      const bool is_stored = !graphs::is_leaf(input) && !input.op().view();
+      if (is_stored && of_states.contains(input.get())) result.insert(input.get());
+    }
   }
+  return result;
 }
 
 /// What no step carries on is computed from the rows and states of all steps.
@@ -221,6 +245,12 @@ void Lowering::take_out_values() {
     if (of_states.contains(node.get()) && (has_input_among(in_step, node) || is_work(node)))
       in_step.insert(node.get());
   }
+  const NodeSet stored = stored_in_step(r_.updates, of_states);
+  struct Stored {
+    Expr node, row, rows;  // Variables for it at one step, and at all.
+    bool is_used;
+  };
+  std::vector<Stored> kept;
   for (std::size_t i = 0; i < asked_.size(); ++i) {
     const auto& [asked, last] = asked_[i];
     if (last >= 0) {
@@ -240,11 +270,24 @@ void Lowering::take_out_values() {
     const bool pinned = std::ranges::any_of(nodes, [&](const Expr& node) {
       return is_shown(node) || &node.op() == &ifelse_op || (r_.until >= 0 && may_refuse(node));
     });
-    if (in_step.contains(asked.get()) || pinned || r_.checkpoint) {
-      keep_in_step(i);
+    if (in_step.contains(asked.get()) || stored.contains(asked.get()) || pinned || r_.checkpoint) {
+      kept_in_step(asked).results.push_back(i);
       continue;
     }
-    const Expr value = graphs::replaced(std::span(&asked, 1), made).front();
+    Substitutions in_memory = made;
+    for (const Expr& node : nodes) {
+      if (r_.until >= 0 || !stored.contains(node.get())) continue;
+      if (std::ranges::find(made, node, &std::pair<Expr, Expr>::first) != made.end()) continue;
+      auto found = std::ranges::find(kept, node, &Stored::node);
+      if (found == kept.end()) {
+        Type type{node.dtype(), node.dims()};
+        const Expr row = variable("stored", type);
+        type.dims.insert(type.dims.begin(), Dim(steps_));
+        found = kept.insert(found, {node, row, variable("stored", std::move(type)), false});
+      }
+      in_memory.emplace_back(node, found->row);
+    }
+    const Expr value = graphs::replaced(std::span(&asked, 1), in_memory).front();
     NodeSet used;
     for (const Expr& node : topological(std::span(&value, 1))) used.insert(node.get());
     Substitutions rows;
@@ -262,10 +305,19 @@ void Lowering::take_out_values() {
         rows.emplace_back(r_.state(k), rows_of_state(k, before));
       }
     }
+    for (const Stored& one : kept) {
+      if (used.contains(one.row.get())) rows.emplace_back(one.row, one.rows);
+    }
     results_[i] = of_all_steps(value, rows);
-    if (results_[i].has_value()) continue;
+    if (results_[i].has_value()) {
+      for (Stored& one : kept) one.is_used = one.is_used || used.contains(one.row.get());
+      continue;
+    }
     of_state_ = without;
-    keep_in_step(i);
+    kept_in_step(asked).results.push_back(i);
+  }
+  for (const Stored& one : kept) {
+    if (one.is_used) kept_in_step(one.node).stands_for = one.rows;
   }
 }
 
@@ -295,8 +347,9 @@ void Lowering::take_out_rows() {
       continue;
     }
     const bool fixed = !of_rows.contains(node.get());
-    if (has_input_among(work, node) || is_work(node) || (fixed && node.op().elementwise()))
-      work.insert(node.get());
+    const bool pays =
+        node.op().elementwise() || (steps_ >= steps_to_transpose && is_transposed(node));
+    if (has_input_among(work, node) || is_work(node) || (fixed && pays)) work.insert(node.get());
   }
   for (const Expr& root : roots) ends_here(root);
   Substitutions rows, taken;
@@ -327,6 +380,39 @@ void Lowering::take_out_rows() {
   for (const auto& [v, operand] : as_others) {
     r_.variables.push_back(v);
     operands_.push_back(operand);
+  }
+}
+
+/// Compiles the step: for all rows, or for parts of them that need nothing of each other.
+void make_parts(planning::LoopProgram& program, std::int64_t steps) {
+  const auto compiled = [](std::span<const Expr> roots) {
+    Goals goals = goals_of(roots);
+    run_passes(passes_with_sizes(), goals, nullptr, "loop");
+    return goals;
+  };
+  RowParts division = row_parts(program.r, program.roots, steps);
+  program.cut = std::move(division.cut);
+  if (division.parts == 1) {
+    program.parts.push_back(
+        {0, program.cut.rows,
+         std::make_unique<planning::Plan>(program.r.variables, compiled(program.roots))});
+    return;
+  }
+  // Loops within a step have memory, so that each part needs its own.
+  const bool nested = std::ranges::any_of(topological(program.roots), [](const Expr& node) {
+    return &node.op() == &scan_op || &node.op() == &fixed_point_op;
+  });
+  StepOfRows step;
+  Goals goals;
+  std::int64_t compiled_rows = 0;
+  for (std::int64_t part = 0; part < division.parts; ++part) {
+    const auto [begin, end] = running::part_of(program.cut.rows, 1, division.parts, part);
+    if (nested || end - begin != compiled_rows) {
+      compiled_rows = end - begin;
+      step = step_of_rows(program.r, program.roots, program.cut, compiled_rows);
+      goals = compiled(step.roots);
+    }
+    program.parts.push_back({begin, end, std::make_unique<planning::Plan>(step.variables, goals)});
   }
 }
 
@@ -400,9 +486,7 @@ void Lowering::run_results(DType dtype) {
         {program->roots.size(), take(steps_ * elements(formula.value)), is_zero_after});
     program->roots.push_back(formula.value);
   }
-  Goals goals = goals_of(program->roots);
-  run_passes(passes_with_sizes(), goals, nullptr, "loop");
-  program->plan = std::make_unique<planning::Plan>(r.variables, goals);
+  make_parts(*program, steps_);
 
   const Expr all = apply(loop_op, operands, {.loop = program});
   const auto part = [&](std::int64_t offset, const Expr& row, std::int64_t rows) {
@@ -435,6 +519,7 @@ void Lowering::run_results(DType dtype) {
     if (formula.value.dtype() != dtype) continue;
     const Expr value = part(program->rows[at++].offset, formula.value, steps_);
     for (const std::size_t i : formula.results) results_[i] = value;
+    if (formula.stands_for.has_value()) known.emplace_back(formula.stands_for, value);
   }
   if (!known.empty()) results_ = graphs::replaced(results_, known);
 }
@@ -453,6 +538,33 @@ void require_sizes(const Expr& scan, std::span<const Expr> formulas) {
                 describe(node), " is ", node.type(), written_at(node->where)),
            scan->where);
   }
+}
+
+bool is_ones(const Expr& e) {
+  if (e.op().algebra == Algebra::repeat) return is_ones(e.inputs()[0]);
+  const Tensor* value = constant_value(e);
+  for (std::int64_t i = 0; value && i < value->size(); ++i) {
+    if (value->at(i) != 1) return false;
+  }
+  return value != nullptr;
+}
+
+/// Gradients begin with ones, which are multiplied by.
+std::vector<Expr> without_ones(std::span<const Expr> formulas) {
+  NodeMap<Expr> done;
+  return rebuild(
+      formulas,
+      [](const Expr& e) {
+        if (e.op().algebra != Algebra::product) return e;
+        for (const std::size_t k : {0, 1}) {
+          const Expr& other = e.inputs()[1 - k];
+          const bool is_all =
+              other.dtype() == e.dtype() && std::ranges::equal(other.dims(), e.dims());
+          if (is_all && is_ones(e.inputs()[k])) return other;
+        }
+        return e;
+      },
+      done);
 }
 
 std::vector<Expr> lowered(const std::vector<Expr>& roots, const std::vector<Expr>& nodes) {
@@ -486,7 +598,7 @@ std::vector<Expr> lowered(const std::vector<Expr>& roots, const std::vector<Expr
     scans.push_back(node);
     recurrences.push_back(std::move(r));
   }
-  formulas = rewriting::rewrite(formulas);
+  formulas = without_ones(rewriting::rewrite(formulas));
   auto formula = formulas.begin();
   for (std::size_t i = 0; i < scans.size(); ++i) {
     const auto end = formula + static_cast<std::ptrdiff_t>(recurrences[i].states);

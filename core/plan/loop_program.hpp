@@ -30,17 +30,34 @@ struct LoopProgram {
     bool is_zero_after;  ///< Once the loop is over; else it stays what it was.
   };
 
+  /// All steps for some of the rows of what is cut.
+  struct Part {
+    std::int64_t begin, end;
+    std::unique_ptr<planning::Plan> plan;
+  };
+  /// How values are divided among parts: along their first axis, of `rows`. What is not cut each
+  /// part has, and the first one writes.
+  struct Cut {
+    std::int64_t rows = 1;
+    std::vector<bool> variables, roots;
+  };
+
   graphs::Recurrence r;     ///< Its value stands for nothing.
   std::vector<Expr> roots;  ///< The updates, then the formulas of `rows`.
   std::vector<State> states;
   std::vector<Rows> rows;
   std::int64_t size = 0;  ///< Elements of all results.
   DType dtype = DType::float32;
-  std::unique_ptr<planning::Plan> plan;
+  Cut cut;
+  std::vector<Part> parts;  ///< At least one; they run at the same time.
 
   void run(std::span<const Operand> in, const Operand& out) const;
   /// Of the temporaries of a step, and the states.
   std::size_t bytes() const;
+  double flops_of_a_step() const;
+
+ private:
+  class Run;
 };
 
 }  // namespace cinch::planning

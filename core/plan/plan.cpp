@@ -117,6 +117,11 @@ const void* Plan::result(std::size_t k) const {
   return buffers_[static_cast<std::size_t>(results_[k])] + result_offsets_[k];
 }
 
+void Plan::send_result(std::size_t k, void* to) {
+  if (result_moves_[k])
+    buffers_[static_cast<std::size_t>(results_[k])] = static_cast<std::byte*>(to);
+}
+
 void Plan::commit() {
   for (Step& step : commits_) {
     auto* copy = std::get_if<CopyStep>(&step);
@@ -158,9 +163,12 @@ std::string tally(std::span<const Expr> nodes) {
 /// "200 steps backward of: dot (32, 100) (100, 100), loop tanh over (1, 3200)".
 std::string described(const LoopProgram& program, std::int64_t count) {
   std::string result =
-      text(count, count == 1 ? " step" : " steps", program.r.backward ? " backward of: " : " of: ");
+      text(count, count == 1 ? " step" : " steps", program.r.backward ? " backward" : "");
+  if (program.parts.size() > 1)
+    result += text(", in ", program.parts.size(), " parts of the rows,");
+  result += " of: ";
   bool first = true;
-  for (const StepInfo& step : program.plan->steps()) {
+  for (const StepInfo& step : program.parts.front().plan->steps()) {
     if (step.kernel == "view") continue;
     result += (first ? "" : "; ") + (step.kernel == "loop" ? "loop " + step.what : step.what);
     first = false;

@@ -33,6 +33,9 @@ class Plan {
   void run(std::span<const void* const> inputs);
   /// Where result k, an output, lies after run(), row-major. Valid until commit().
   const void* result(std::size_t k) const;
+  /// Has runs from now on write result k to `to`, which nothing else may be using, where it has
+  /// memory of its own: result() says where it is then.
+  void send_result(std::size_t k, void* to);
   const Shape& result_shape(std::size_t k) const { return shapes_[k]; }
   /// Writes the updates. Changes none of them where there is no memory for one.
   void commit();
@@ -111,6 +114,7 @@ class Plan {
       shared_;  // Buffers whose address is looked up at each run.
   std::vector<int> results_;
   std::vector<std::int64_t> result_offsets_;  // Bytes from the beginning of the buffer.
+  std::vector<bool> result_moves_;            // Whether its buffer holds it alone.
   std::vector<Shape> shapes_;
   std::vector<Expr> alive_;  // Constants and states that buffers point into.
   std::unique_ptr<std::byte, Free> arena_;

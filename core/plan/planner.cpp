@@ -346,6 +346,12 @@ class Planner {
             Plan::CopyStep{buffer, results[k].target, roots[k].type().shape(), results[k].resizes});
     }
     lay_out();
+    for (std::size_t k = 0; k < roots.size(); ++k) {
+      const int b = plan_.results_[k];
+      plan_.result_moves_.push_back(b >= 0 && plan_.commits_.empty() &&
+                                    plan_.result_offsets_[k] == 0 &&
+                                    size_[static_cast<std::size_t>(b)] == bytes_of(roots[k]));
+    }
   }
 
   void lay_out() {

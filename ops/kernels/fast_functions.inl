@@ -32,6 +32,12 @@ struct FunctionBounds<double> {
 CINCH_INLINE float copy_sign(float x, float sign) { return __builtin_copysignf(x, sign); }
 CINCH_INLINE double copy_sign(double x, double sign) { return __builtin_copysign(x, sign); }
 
+#if defined(__FMA__)
+/// x y + z, rounded once.
+CINCH_INLINE float fused_sum(float x, float y, float z) { return __builtin_fmaf(x, y, z); }
+CINCH_INLINE double fused_sum(double x, double y, double z) { return __builtin_fma(x, y, z); }
+#endif
+
 /// c[0] x^n + c[1] x^(n-1) + ... + c[n], without a loop, which would keep an outer one from
 /// becoming SIMD code.
 template <class T, std::size_t N, std::size_t... K>
@@ -64,6 +70,19 @@ CINCH_INLINE double erfc_series(double t) {
                           -0.10103906603636773,    0.06809705425473468,    0.015379652102620996,
                           -0.13962111684056286,    1.2329951186255526};
   return polynomial(t, c);
+}
+
+/// (2 artanh(s) / s - 2) / z over z = s^2 <= 1/9.
+CINCH_INLINE float artanh_series(float z) {
+  constexpr float c[] = {0.232243292f, 0.217065758f, 0.28592358f, 0.399997063f, 0.666666673f};
+  return polynomial(z, c);
+}
+CINCH_INLINE double artanh_series(double z) {
+  constexpr double c[] = {0.1563057780092285,  0.074921437955507673, 0.10845178394880015,
+                          0.11734279061303197, 0.13335178631449256,  0.15384543964860549,
+                          0.18181819897962714, 0.22222222198236771,  0.28571428571600099,
+                          0.39999999999999523, 0.66666666666666667};
+  return polynomial(z, c);
 }
 
 /// erf(x) / x - 1 over z = x^2 <= 1.
@@ -120,7 +139,7 @@ template <class T>
 CINCH_INLINE T erfc_positive(T a, T root = 1, T scale = 1) {
   using B = FunctionBounds<T>;
   const T most = B::erfc_zero / root;
-  a = a < most ? a : most;
+  a = FastMath::at_most(a, most);
   const T z = root * a;
   const T t = (z - B::erfc_middle) / (z + B::erfc_middle);
   const T g = erfc_series(t) / (T(1) + T(2) * z);
@@ -157,8 +176,12 @@ CINCH_INLINE T FastMath::normal_cdf(T x) {
 template <class T>
 CINCH_INLINE T FastMath::exp_of_product(T x, T y) {
   const T p = x * y;
+#if defined(__FMA__)
+  const T lost = -fused_sum(x, y, -p);  // p - x y
+#else
   const T xh = leading_half(x), xl = x - xh, yh = leading_half(y), yl = y - yh;
   const T lost = ((p - xh * yh) - xh * yl - xl * yh) - xl * yl;  // p - x y
+#endif
   const Reduced<T> e = reduce(p, abs(p) < T(1000) ? lost : T(0));
   return p != p ? p : (e.tail + T(1)) * e.scale * e.rest;
 }
@@ -168,6 +191,28 @@ CINCH_INLINE T FastMath::erf(T x) {
   const T a = abs(x);
   const T far = copy_sign(T(1) - erfc_positive(a), x);
   return x != x ? x : (a < T(1) ? erf_near_zero(x) : far);
+}
+
+/// 2 artanh(s) for s = t / (2 + t), of which t and t^2 / 2 are taken exactly.
+template <class T>
+CINCH_INLINE T FastMath::log1p_of_fraction(T t) {
+  const T s = t / (T(2) + t), z = s * s, half_square = T(0.5) * t * t;
+  return t - (half_square - s * (half_square + z * artanh_series(z)));
+}
+
+/// By exp(-2 |x|) - 1, of which neither the power of two nor the result leaves the normal range.
+template <class T>
+CINCH_INLINE T FastMath::tanh(T x) {
+  using B = FloatBits<T>;
+  constexpr T low = sizeof(T) == 4 ? T(-40) : T(-60);  // Below, the result is -1.
+  const T m = at_least(T(-2) * abs(x), low);
+  const T shifted = m * B::log2_e + B::biased, n = shifted - B::biased;
+  T r = m - n * B::ln2_high;
+  r = r - n * B::ln2_low;
+  const T power = power_of_two(shifted);
+  const T t = (exp_series(r) * r * r + r) * power + (power - T(1));
+  const T y = copy_sign(t / (t + T(2)), x);
+  return x != x ? x : y;
 }
 
 template <class T>
@@ -192,9 +237,8 @@ CINCH_INLINE T FastMath::cosh(T x) {
 template <class T>
 CINCH_INLINE T FastMath::exp2(T x) {
   using B = FunctionBounds<T>;
-  const T round = FloatBits<T>::round;
-  T y = x < B::exp2_high ? x : B::exp2_high;
-  y = y > B::exp2_low ? y : B::exp2_low;
+  const T round = FloatBits<T>::biased;
+  const T y = at_least(at_most(x, B::exp2_high), B::exp2_low);
   const T n = (y + round) - round;
   const T r = (y - n) * T(0.69314718055994531);
   const T half = n * T(0.5) + round;

@@ -18,6 +18,7 @@ struct FloatBits<float> {
   static constexpr Int bias = 127;
   static constexpr float round =
       12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer in the low bits.
+  static constexpr float biased = round + bias;                // The same, and the exponent's bias.
   static constexpr float exp_low = -104.0f, exp_high = 90.0f;  // exp(90) / 2 is infinite, too.
   static constexpr float log2_e = 1.44269504088896341f;
   static constexpr float ln2_high = 0.693359375f, ln2_low = -2.12194440e-4f;
@@ -32,6 +33,7 @@ struct FloatBits<double> {
   static constexpr int mantissa = 52;
   static constexpr Int bias = 1023;
   static constexpr double round = 6755399441055744.0;  // 1.5 * 2^52
+  static constexpr double biased = round + bias;
   static constexpr double exp_low = -746.0, exp_high = 711.0;
   static constexpr double log2_e = 1.4426950408889634074;
   static constexpr double ln2_high = 6.93147180369123816490e-01,
@@ -43,13 +45,44 @@ struct FloatBits<double> {
 };
 
 struct FastMath {
-  /// 2^n for an integer n held in the low bits of n + FloatBits<T>::round; n in the normal range.
+  /// 2^n from n + FloatBits<T>::biased, n an integer in the normal range.
   template <class T>
   static CINCH_INLINE T power_of_two(T shifted) {
-    using B = FloatBits<T>;
-    using U = std::make_unsigned_t<typename B::Int>;
-    const U bits = std::bit_cast<U>(shifted) + static_cast<U>(B::bias);
-    return std::bit_cast<T>(static_cast<U>(bits << B::mantissa));
+    using U = std::make_unsigned_t<typename FloatBits<T>::Int>;
+    return std::bit_cast<T>(static_cast<U>(std::bit_cast<U>(shifted) << FloatBits<T>::mantissa));
+  }
+
+  // Bits of positive floats are ordered as signed integers, which those of negative ones are below;
+  // those of negative ones the other way round as unsigned ones, above the others. Their minimum is
+  // one instruction, where that of floats is several, because of NaN.
+#if defined(CINCH_VECTOR_BYTES)
+  template <class T>
+  static constexpr bool has_integer_minimum = sizeof(T) == 4 || CINCH_VECTOR_BYTES == 64;
+#else
+  template <class T>
+  static constexpr bool has_integer_minimum = false;
+#endif
+  /// The smaller one, where limit > 0; any number for NaN.
+  template <class T>
+  static CINCH_INLINE T at_most(T x, T limit) {
+    using I = typename FloatBits<T>::Int;
+    if constexpr (has_integer_minimum<T>) {
+      const I a = std::bit_cast<I>(x), b = std::bit_cast<I>(limit);
+      return std::bit_cast<T>(a < b ? a : b);
+    } else {
+      return x < limit ? x : limit;
+    }
+  }
+  /// The larger one, where limit < 0; any number for NaN.
+  template <class T>
+  static CINCH_INLINE T at_least(T x, T limit) {
+    using U = std::make_unsigned_t<typename FloatBits<T>::Int>;
+    if constexpr (has_integer_minimum<T>) {
+      const U a = std::bit_cast<U>(x), b = std::bit_cast<U>(limit);
+      return std::bit_cast<T>(a < b ? a : b);
+    } else {
+      return x > limit ? x : limit;
+    }
   }
 
   /// (exp(r) - 1 - r) / r^2 on |r| <= ln 2 / 2.
@@ -83,14 +116,13 @@ struct FastMath {
   template <class T>
   static CINCH_INLINE Reduced<T> reduce(T x, T extra = 0) {
     using B = FloatBits<T>;
-    x = x < B::exp_high ? x : B::exp_high;
-    x = x > B::exp_low ? x : B::exp_low;
+    x = at_least(at_most(x, B::exp_high), B::exp_low);
     const T n = ((x - extra) * B::log2_e + B::round) - B::round;
     T r = x - n * B::ln2_high;
     r = r - n * B::ln2_low;
     r = r - extra;
-    const T half = n * T(0.5) + B::round;  // Two factors, for results near the ends of the range.
-    const T other = (n - (half - B::round)) + B::round;
+    const T half = n * T(0.5) + B::biased;  // Two factors, for results near the ends of the range.
+    const T other = (n - (half - B::biased)) + B::biased;
     return {exp_series(r) * r * r + r, power_of_two(half), power_of_two(other)};
   }
 
@@ -104,7 +136,7 @@ struct FastMath {
   template <class T>
   static CINCH_INLINE T expm1(T x) {
     const T low = sizeof(T) == 4 ? T(-40) : T(-60);  // Below, the result is -1.
-    const Reduced<T> e = reduce(x > low ? x : low);
+    const Reduced<T> e = reduce(at_least(x, low));
     // Where the power itself would overflow, one part is kept back.
     const T power = e.scale * e.rest;
     const T y = e.tail * power + (power - T(1));
@@ -187,14 +219,6 @@ struct FastMath {
     return u == T(1) ? x : general;
   }
 
-  template <class T>
-  static CINCH_INLINE T tanh(T x) {
-    const T a = x < T(0) ? x : -x;  // -|x|
-    const T t = expm1(a + a);
-    const T y = t / (t + T(2));  // -tanh |x|
-    return x < T(0) ? y : (x == T(0) ? x : -y);
-  }
-
   static CINCH_INLINE float sqrt(float x) { return __builtin_sqrtf(x); }
   static CINCH_INLINE double sqrt(double x) { return __builtin_sqrt(x); }
   static CINCH_INLINE float abs(float x) { return __builtin_fabsf(x); }
@@ -219,6 +243,9 @@ struct FastMath {
   static CINCH_INLINE double trunc(double x) { return __builtin_trunc(x); }
 
   // Defined in fast_functions.inl.
+  /// log(1 + t) for 0 <= t <= 1.
+  template <class T>
+  static T log1p_of_fraction(T t);
   template <class T>
   static T exp2(T x);
   template <class T>
@@ -233,6 +260,8 @@ struct FastMath {
   static T normal_cdf(T x);
   template <class T>
   static T exp_of_product(T x, T y);
+  template <class T>
+  static T tanh(T x);
   template <class T>
   static T sinh(T x);
   template <class T>

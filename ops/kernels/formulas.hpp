@@ -141,7 +141,7 @@ struct Tanh : RealUnary {
 struct Softplus : RealUnary {
   CINCH_FORMULA T f(T a) {
     const T positive = a < T(0) ? T(0) : a;
-    return positive + Math::log1p(Math::exp(-Math::abs(a)));
+    return positive + Math::log1p_of_fraction(Math::exp(-Math::abs(a)));
   }
 };
 /// max(a, 0); NaN for NaN.

@@ -37,7 +37,7 @@ struct LogAddExp : RealBinary {
   CINCH_FORMULA T f(T a, T b) {
     const T larger = a > b ? a : (a != a ? a : b);
     const T distance = a == b ? T(0) : Math::abs(a - b);
-    return larger + Math::log1p(Math::exp(-distance));
+    return larger + Math::log1p_of_fraction(Math::exp(-distance));
   }
 };
 /// a log(b), and 0 where a is 0 and b is a number >= 0.
@@ -70,7 +70,7 @@ struct LogCosh : RealUnary {
     series = series * z + T(1.0 / 24);
     series = series * z + T(0.5);
     const bool small = size < T(1);
-    const T l = Math::log1p(small ? series * z : Math::exp(T(-2) * size));
+    const T l = Math::log1p_of_fraction(small ? series * z : Math::exp(T(-2) * size));
     return small ? l : (size - T(0.6931471805599453)) + l;
   }
 };

@@ -173,6 +173,49 @@ bool shallow_update(simd::UpdateStart start, const Matrix<const T>& a, const Mat
   return true;
 }
 
+/// OpenBLAS copies its operands into blocks, those of the undivided side once for each part.
+constexpr double most_divided = 5;
+
+template <class T>
+void by_openblas(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T>& c,
+                 bool accumulate) {
+  const Use use;
+  gemm(order(a), order(b), blas_int(c.rows), blas_int(c.columns), blas_int(a.columns), a.data,
+       leading(a), b.data, leading(b), T(accumulate ? 1 : 0), c.data,
+       blas_int(std::max<std::int64_t>(c.row, 1)));
+}
+
+/// A small sum of many outer products, as a gradient by weights over all steps of a loop is: in
+/// parts of the depth, which are added up. True if done.
+template <class T>
+bool deep(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T>& c, bool accumulate) {
+  constexpr std::int64_t least_depth = 512, most_parts = 8, most_bytes = 1 << 18;
+  const std::int64_t elements = c.rows * c.columns, units = a.columns / least_depth;
+  if (units < 2 || elements * static_cast<std::int64_t>(sizeof(T)) > most_bytes) return false;
+  const std::int64_t parts =
+      running::parts_for(product_nanoseconds(a, c) / most_divided, std::min(units, most_parts));
+  if (parts < 2) return false;
+  thread_local constinit running::ThreadMemory memory;
+  T* const sums = reinterpret_cast<T*>(
+      memory.get(static_cast<std::size_t>((parts - 1) * elements) * sizeof(T)));
+  const auto sum_of = [&](std::int64_t part) {
+    return Matrix<T>{sums + (part - 1) * elements, c.rows, c.columns, c.columns, 1};
+  };
+  running::share_work(parts, [&](std::int64_t part) {
+    const running::Span own = running::part_of(a.columns, 16, parts, part);
+    by_openblas(columns_of(a, own), rows_of(b, own), part == 0 ? c : sum_of(part),
+                part == 0 && accumulate);
+  });
+  for (std::int64_t part = 1; part < parts; ++part) {
+    const Matrix<T> sum = sum_of(part);
+    for (std::int64_t i = 0; i < c.rows; ++i) {
+      for (std::int64_t j = 0; j < c.columns; ++j)
+        c.data[i * c.row + j] += sum.data[i * sum.row + j];
+    }
+  }
+  return true;
+}
+
 template <class T>
 void multiply(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T>& c,
               bool accumulate) {
@@ -187,21 +230,18 @@ void multiply(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T
   const simd::UpdateStart start = accumulate ? simd::UpdateStart::old : simd::UpdateStart::zero;
   if (!accumulate && skinny(a, b, c)) return;
   if (shallow_update<T>(start, a, b, nullptr, c)) return;
-  // OpenBLAS copies its operands into blocks, those of the undivided side once for each part.
-  constexpr double most_divided = 5;
+  if (deep(a, b, c, accumulate)) return;
   const bool by_rows = c.rows >= c.columns;
   const std::int64_t unit = 16, length = by_rows ? c.rows : c.columns;
   const std::int64_t parts =
       running::parts_for(product_nanoseconds(a, c) / most_divided, length / 128);
   running::share_work(parts, [&](std::int64_t part) {
     const running::Span own = running::part_of(length, unit, parts, part);
-    const auto left = by_rows ? rows_of(a, own) : a;
-    const auto right = by_rows ? b : columns_of(b, own);
-    const auto result = by_rows ? rows_of(c, own) : columns_of(c, own);
-    const Use use;
-    gemm(order(a), order(b), blas_int(result.rows), blas_int(result.columns), blas_int(a.columns),
-         left.data, leading(a), right.data, leading(b), T(accumulate ? 1 : 0), result.data,
-         blas_int(std::max<std::int64_t>(c.row, 1)));
+    if (by_rows) {
+      by_openblas(rows_of(a, own), b, rows_of(c, own), accumulate);
+    } else {
+      by_openblas(a, columns_of(b, own), columns_of(c, own), accumulate);
+    }
   });
 }
 

@@ -32,6 +32,10 @@ struct ExactMath {
     return std::log1p(x);
   }
   template <class T>
+  static T log1p_of_fraction(T x) {
+    return std::log1p(x);
+  }
+  template <class T>
   static T tanh(T x) {
     return std::tanh(x);
   }

@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <cmath>
 #include <numeric>
 
 #include "cinch/cinch.hpp"
@@ -254,4 +255,35 @@ TEST_CASE("two products that are a variable's whole new value are added where it
     return S.get();
   };
   CHECK(distance(result(Mode::fast), result(Mode::checked)) < 1e-12);
+}
+
+TEST_CASE("results are written where they are sent, if their memory is their own") {
+  const Expr x = variable("x", DType::float64, Shape{3}), y = x * x, z = exp(y);
+  const std::vector<Expr> variables{x};
+  // What others read, what nobody else does, part of another one, an input and a constant.
+  const std::vector<planning::PlanResult> results{
+      {y}, {z}, {reshape(z, {3, 1})}, {x}, {constant(Tensor::from({4., 5.}))}};
+  planning::Plan plan(variables, results);
+  const std::vector<double> values{1, 2, 3};
+  const void* const inputs[] = {values.data()};
+  std::vector<double> first(3), second(3), unused(3, -1);
+  plan.send_result(0, first.data());
+  plan.send_result(1, second.data());
+  for (const std::size_t k : {3, 4}) plan.send_result(k, unused.data());
+  for (int round = 0; round < 2; ++round) {
+    plan.run(inputs);
+    CHECK(plan.result(0) == first.data());
+    CHECK(plan.result(1) == second.data());
+    CHECK(plan.result(3) == values.data());
+    CHECK(static_cast<const double*>(plan.result(4))[1] == 5);
+    for (std::size_t i = 0; i < 3; ++i) {
+      CHECK(first[i] == values[i] * values[i]);
+      CHECK(second[i] == doctest::Approx(std::exp(first[i])));
+      CHECK(static_cast<const double*>(plan.result(2))[i] == second[i]);
+      CHECK(unused[i] == -1);
+    }
+    std::swap(first, second);  // They go elsewhere the next time.
+    plan.send_result(0, first.data());
+    plan.send_result(1, second.data());
+  }
 }

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <cmath>
 #include <random>
 #include <stdexcept>
 #include <thread>
@@ -116,6 +117,34 @@ TEST_CASE("results are the same bits for any number of threads") {
         if (results.empty()) results = all;
         for (std::size_t k = 0; k < all.size(); ++k) CHECK(all[k] == results[k]);
       }
+    }
+  }
+}
+
+TEST_CASE("a small product of great depth is right, and the same bits for any number of threads") {
+  std::mt19937 random(3);
+  for (const DType dtype : {DType::float32, DType::float64}) {
+    const Tensor left = random_tensor(dtype, {6401, 50}, random, -1, 1),
+                 right = random_tensor(dtype, {6401, 60}, random, -1, 1),
+                 before = random_tensor(dtype, {50, 60}, random, -1, 1);
+    const Expr a = variable("a", dtype, {-1, 50}), b = variable("b", dtype, {-1, 60});
+    std::vector<Tensor> results;
+    for (const int n : {1, 2, 3, 5}) {
+      const Threads use(n);
+      const Shared W(before, "W");  // Added to in place.
+      const Function f = function({a, b}, {dot(transpose(a), b)}, {{W, W + dot(transpose(a), b)}});
+      results.push_back(f({left, right})[0]);
+      results.push_back(W.value());
+      CHECK(results[results.size() - 2] == results[0]);
+      CHECK(results.back() == results[1]);
+    }
+    const Function exact =
+        function({a, b}, {dot(transpose(cast(a, DType::float64)), b)}, {}, {}, Mode::checked);
+    const Tensor expected = exact({left, right})[0];
+    const double tolerance = dtype == DType::float64 ? 1e-12 : 1e-3;
+    for (std::int64_t i = 0; i < expected.size(); ++i) {
+      CHECK(std::abs(results[0].at(i) - expected.at(i)) <= tolerance);
+      CHECK(std::abs(results[1].at(i) - before.at(i) - expected.at(i)) <= tolerance);
     }
   }
 }
