@@ -157,7 +157,7 @@ int main(int argc, char** argv) {
   Settings settings;
   CLI::App app{"A linear autoencoder against principal component analysis.\n"};
   // L-BFGS takes all images at once and chooses its steps; one takes little more than an epoch.
-  add_options(app, o, {"--batch", "--rate", "--log-format"});
+  add_options(app, o, {"--batch", "--rate", "--log-format", "--distribute"});
   app.add_option("--code", settings.code, "Units of the code")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{100000}))
       ->capture_default_str();
