@@ -53,8 +53,7 @@ void leave_to_others(Options& options) {
   options.report = options.tensorboard = false;
   options.record->leave_to_others();
   // What programs print without asking --quiet as well.
-  if (!std::freopen("/dev/null", "w", stdout))
-    throw FileError("/dev/null: cannot be written to");
+  if (!std::freopen("/dev/null", "w", stdout)) throw FileError("/dev/null: cannot be written to");
 }
 
 }  // namespace cinch::examples

@@ -36,7 +36,8 @@ std::string parameters_in(const std::string& folder) {
   }
   std::ranges::sort(paths);
   std::string result;
-  for (const std::string& path : paths) result += fs::path(path).filename().string() + contents(path);
+  for (const std::string& path : paths)
+    result += fs::path(path).filename().string() + contents(path);
   return result;
 }
 
@@ -71,7 +72,9 @@ const std::vector<std::pair<std::string, std::string>> trained{
     {"vae", "--batch 64 --hidden 20"},
     {"stacked_denoising_autoencoder",
      "--batch 64 --pretraining-batch 64 --hidden 20,10 --corruption 0.1,0.2 "
-     "--pretraining-epochs 3"}};
+     "--pretraining-epochs 3"},
+    {"recurrent_classifier", "--batch 64 --hidden 6"},
+    {"recurrent_autoencoder", "--batch 64 --hidden 6"}};
 
 }  // namespace
 
@@ -115,12 +118,10 @@ TEST_CASE("a program goes on with other ranks, to the same bytes, and not withou
   REQUIRE(run_program("vae", what + "/whole --epochs 4", 0, 1).status == 0);
   REQUIRE(run_program("vae", what + "/parts --epochs 2", 3, 1).status == 0);
   CHECK(parameters_in(parts) != parameters_in(whole));
-  const Ran other =
-      run_command(CINCH_EXAMPLES_DIR "/vae --resume --epochs 4 " + what + "/parts");
+  const Ran other = run_command(CINCH_EXAMPLES_DIR "/vae --resume --epochs 4 " + what + "/parts");
   CAPTURE(other.output);
   CHECK(other.status == 1);
-  CHECK(contains(other.output,
-                 "--distribute is not given, there it is minibatches in parts"));
+  CHECK(contains(other.output, "--distribute is not given, there it is minibatches in parts"));
   const Ran resumed = run_program("vae", what + "/parts --epochs 4 --resume", 2, 1);
   CAPTURE(resumed.output);
   CHECK(resumed.status == 0);
@@ -131,8 +132,8 @@ TEST_CASE("a program goes on with other ranks, to the same bytes, and not withou
 TEST_CASE("started together without the option, programs say which") {
   const Scratch scratch;
   const auto refused = [&](const std::string& program, const std::string& arguments) {
-    const Ran ran = run_command(started({vendors().front().run, CINCH_EXAMPLES_DIR "/" + program}, 2,
-                                        arguments + " --output " + scratch.path + "/out"));
+    const Ran ran = run_command(started({vendors().front().run, CINCH_EXAMPLES_DIR "/" + program},
+                                        2, arguments + " --output " + scratch.path + "/out"));
     CAPTURE(ran.output);
     CHECK(ran.status != 0);
     CHECK(contains(ran.output, program + ": this is one of 2 processes that were started "
