@@ -74,8 +74,8 @@ const std::vector<Named>& networks() {
          const Reader r(4);
          const auto step = [&](const Expr& x, const Expr& h, const Expr& cell) {
            const Expr all = dot(x, r.W) + dot(h, r.U) + r.b;
-           const Expr next = sigmoid(r.gate(all, 0) + 1) * cell +
-                             sigmoid(r.gate(all, 1)) * tanh(r.gate(all, 2));
+           const Expr next =
+               sigmoid(r.gate(all, 0) + 1) * cell + sigmoid(r.gate(all, 1)) * tanh(r.gate(all, 2));
            return std::vector<Expr>{sigmoid(r.gate(all, 3)) * tanh(next), next};
          };
          return of_last(r,
@@ -85,11 +85,10 @@ const std::vector<Named>& networks() {
        [] {
          const Reader r, other;
          const auto layer = [&](const Reader& of, const Expr& in, bool backwards) {
-           return scan([&](Expr x, Expr s) { return of.elman(x, s); },
-                       {.sequences = {in},
-                        .initial = {r.none},
-                        .go_backwards = backwards,
-                        .checkpoint = true});
+           return scan([&](Expr x, Expr s) { return of.elman(x, s); }, {.sequences = {in},
+                                                                        .initial = {r.none},
+                                                                        .go_backwards = backwards,
+                                                                        .checkpoint = true});
          };
          const Expr first = layer(r, r.rows, false)[0],
                     second = layer(other, dot(first, other.V), true).last();
@@ -144,8 +143,7 @@ const std::vector<Named>& networks() {
                const Expr h = r.elman(x, s);
                return std::vector<Expr>{h, total + dot(transpose(h), h)};
              },
-             {.sequences = {r.rows},
-              .initial = {r.none, zeros({units, units}, DType::float32)}});
+             {.sequences = {r.rows}, .initial = {r.none, zeros({units, units}, DType::float32)}});
          const Expr covariance = all.last(1) / cast(size(r.x, 0), DType::float32);
          return Trainable{r.x, mean(square(covariance - 0.3)) + mean(all.last(0)), {r.W, r.U, r.b}};
        }},
@@ -157,7 +155,8 @@ std::vector<Tensor> trained(const Network& network, std::shared_ptr<Distribution
   const Trainable t = network();
   const Tensor data = numbers({150, steps * width}, 4);
   TrainOptions o;
-  o.step = function({.inputs = {t.x}, .outputs = {t.cost}, .updates = adam(t.cost, t.params, 0.02)});
+  o.step =
+      function({.inputs = {t.x}, .outputs = {t.cost}, .updates = adam(t.cost, t.params, 0.02)});
   o.data = {&data};
   o.batch = 70;
   o.epochs = 2;

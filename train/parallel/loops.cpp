@@ -37,12 +37,13 @@ Kinds::Kinds(const Kinds& around, std::span<const Expr> roots,
 /// a value, their number.
 void Kinds::require_alone(std::span<const Expr> roots) const {
   if (!needed_.empty()) {
-    refuse(what_,
-           text(".distribute cuts a minibatch into parts of its rows, and each step of a loop needs "
-                "this of all of them:\n  ",
-                needed_[0].type(), "  ", describe(needed_[0]),
-                "\n  Take it out of the loop, or train without .distribute."),
-           needed_[0]->where);
+    refuse(
+        what_,
+        text(".distribute cuts a minibatch into parts of its rows, and each step of a loop needs "
+             "this of all of them:\n  ",
+             needed_[0].type(), "  ", describe(needed_[0]),
+             "\n  Take it out of the loop, or train without .distribute."),
+        needed_[0]->where);
   }
   const auto refuse_number = [&](const Expr& node) {
     refuse(what_,
@@ -65,8 +66,8 @@ void Kinds::require_alone(std::span<const Expr> roots) const {
 
 namespace {
 
-/// The same result by a loop of no more than it depends on, whose steps are counted by a sequence of
-/// their number where no other is left.
+/// The same result by a loop of no more than it depends on, whose steps are counted by a sequence
+/// of their number where no other is left.
 Expr without_others(const Expr& node, const std::vector<bool>& needed) {
   const Recurrence r = Recurrence::of(node.attrs());
   Recurrence less = r;
@@ -74,7 +75,8 @@ Expr without_others(const Expr& node, const std::vector<bool>& needed) {
   std::vector<Expr> roots, operands;
   const auto place_of = [&](std::int64_t state) {
     return state < 0 ? state
-                     : std::count(needed.begin(), needed.begin() + static_cast<std::ptrdiff_t>(state), true);
+                     : std::count(needed.begin(),
+                                  needed.begin() + static_cast<std::ptrdiff_t>(state), true);
   };
   for (std::size_t k = 0; k < r.states; ++k) {
     if (needed[k]) less.updates.push_back(r.updates[k]);

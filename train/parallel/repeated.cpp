@@ -121,11 +121,10 @@ void Marking::mark_loop(const Expr& node) {
     Recurrence one = r;
     one.last = Recurrence::of(result.attrs()).last;
     if (one.last < 0) one.value = *value++;
-    done_[result.get()] =
-        met.empty() && std::ranges::equal(operands, node.inputs()) &&
-                std::ranges::equal(one.attrs().formula, result.attrs().formula)
-            ? result
-            : apply(scan_op, operands, one.attrs(), result->where);
+    done_[result.get()] = met.empty() && std::ranges::equal(operands, node.inputs()) &&
+                                  std::ranges::equal(one.attrs().formula, result.attrs().formula)
+                              ? result
+                              : apply(scan_op, operands, one.attrs(), result->where);
   }
 }
 
