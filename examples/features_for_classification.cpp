@@ -71,6 +71,7 @@ double probe(const Options& o, const Settings& s, const DataSets& data, const Te
   const Expr f = matrix("f", o.type()), labels = lvector("labels");
   const Expr cost = classification_cost(labels, top(f)), error = error_rate(labels, top(f));
   TrainOptions t;
+  t.distribute = o.ranks;
   t.epochs = s.probe_epochs;
   t.batch = o.batch;
   t.out = nullptr;

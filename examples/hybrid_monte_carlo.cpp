@@ -95,7 +95,8 @@ int main(int argc, char** argv) {
   Settings s;
   CLI::App app{"Samples of densities by hybrid Monte Carlo.\n"};
   add_options(app, o,
-              {"--data", "--images", "--epochs", "--batch", "--rate", "--dtype", "--log-format"});
+              {"--data", "--images", "--epochs", "--batch", "--rate", "--dtype", "--log-format",
+               "--distribute"});
   app.add_option("--kinds", s.kinds, "Which densities: gaussian, ring")
       ->delimiter(',')
       ->check(CLI::IsMember({"gaussian", "ring"}))

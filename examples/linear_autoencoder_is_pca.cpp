@@ -65,10 +65,12 @@ class Saved {
   std::vector<Shared> params_;
 };
 
-/// Minimises over all images at once, until no element of the gradient is above `tolerance`;
-/// returns the iterations. A run that resumes goes on from the parameters of the one before.
-std::int64_t minimise(const Expr& cost, const std::vector<Shared>& params, const std::string& name,
-                      double tolerance, const Options& o) {
+/// Minimises, over all of these images at once, the mean over the rows of x, until no element of
+/// the gradient is above `tolerance`; returns the iterations. A run that resumes goes on from the
+/// parameters of the one before.
+std::int64_t minimise(const Expr& cost, const Expr& x, const Tensor& images,
+                      const std::vector<Shared>& params, const std::string& name, double tolerance,
+                      const Options& o) {
   Saved saved(o, name, params);
   const std::int64_t before = o.resume ? saved.restore() : 0;
   const auto report = [&](const MinimiseReport& now) {
@@ -78,15 +80,16 @@ std::int64_t minimise(const Expr& cost, const std::vector<Shared>& params, const
     std::fflush(stdout);
   };
   const MinimiseResult found =
-      lbfgs(cost, params,
+      lbfgs(value_and_gradient(cost, params, {x}), params, {images},
             {.iterations = std::max<std::int64_t>(o.epochs - before, 0),
              .gradient_tolerance = tolerance,
              .after_iteration = report,
              .out = o.quiet ? nullptr : stdout,
              .after_interrupt = AfterInterrupt::give_back,
-             .save = [&](const MinimiseReport& now) { saved.save(before + now.iteration); }});
+             .save = [&](const MinimiseReport& now) { saved.save(before + now.iteration); },
+             .distribute = o.ranks ? in_parts(o.ranks) : Evaluator()});
   if (found.stopped == MinimiseResult::Stopped::interrupted) throw Interrupted();
-  saved.save(before + found.iterations);
+  if (o.writes()) saved.save(before + found.iterations);
   return before + found.iterations;
 }
 
@@ -119,12 +122,13 @@ void compare(const Options& o, const Settings& settings) {
     RandomState random(o.seed);
     const Autoencoder model = autoencoder(
         {n, k}, random, {.tied = tied, .hidden = linear, .output = linear, .dtype = o.type()});
-    const Expr cost = reconstruction_cost(model, X, squared_error);
+    const Expr cost = reconstruction_cost(model, x, squared_error);
     const std::string name = tied ? "tied" : "untied";
-    const std::int64_t iterations = minimise(cost, model.params(), name, tolerance, o);
+    const std::int64_t iterations = minimise(cost, x, X.get(), model.params(), name, tolerance, o);
     const Expr decoder = model.decoder.layers[0].W;  // (k, n)
     const Tensor angles = evaluate(principal_angles(transpose(decoder), P));
-    results.add(name + ", squared error an image", number(evaluate(cost).item(), 9));
+    results.add(name + ", squared error an image",
+                number(evaluate(cost, {{x, X.get()}}).item(), 9));
     results.add(name + ", largest principal angle", number(angles.at(0), 3));
     results.add(name + ", smallest principal angle", number(angles.at(k - 1), 3));
     results.add(name + ", iterations of L-BFGS", text(iterations));

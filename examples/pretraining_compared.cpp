@@ -102,8 +102,10 @@ struct Outcome {
 /// What an earlier run found, by what it was asked: finished ones are not run again.
 class Memory {
  public:
-  /// `settings`: all that the runs have in common. Throws ValueError where the file is of others.
-  Memory(std::string path, const std::string& settings, bool resume) : path_(std::move(path)) {
+  /// `settings`: all that the runs have in common; `writes`: whether this process keeps the file.
+  /// Throws ValueError where the file is of others.
+  Memory(std::string path, const std::string& settings, bool resume, bool writes)
+      : path_(std::move(path)), writes_(writes) {
     std::ifstream in(path_);
     std::string line;
     if (resume && std::getline(in, line)) {
@@ -137,12 +139,14 @@ class Memory {
 
  private:
   void write(const std::string& line, std::ios::openmode mode) const {
+    if (!writes_) return;
     std::ofstream out(path_, mode);
     out << line << '\n';
     if (!out.flush()) throw FileError(path_ + ": cannot be written");
   }
 
   std::string path_;
+  bool writes_;
   std::map<std::string, Outcome> known_;
 };
 
@@ -294,7 +298,7 @@ void compare(const Options& o, const Settings& s) {
       text(data.training.images.shape()[0], " images, ", s.hidden, " units, ", s.pretraining_epochs,
            " + ", o.epochs, " epochs, batch ", o.batch, ", rate ", s.pretraining_rate, ", scale ",
            s.scale, ", ", s.runs, " runs, seed ", o.seed, ", ", o.dtype),
-      o.resume);
+      o.resume, o.writes());
   Results results(o, text("Pretraining compared: ", s.hidden, " sigmoid units, then fine-tuned"),
                   data.mnist && s.paper);
   double minutes = 0;

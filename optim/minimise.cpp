@@ -56,21 +56,35 @@ struct Point {
 /// The function of the parameters, as one of a vector.
 class Objective {
  public:
-  Objective(std::string name, Function f, std::vector<Shared> params, std::vector<Tensor> arguments)
+  Objective(std::string name, Function f, std::vector<Shared> params, std::vector<Tensor> arguments,
+            const Evaluator& evaluator)
       : name_(std::move(name)),
         f_(std::move(f)),
         params_(std::move(params)),
         arguments_(std::move(arguments)) {
     require_valid();
     for (const Tensor& argument : arguments_) pointers_.push_back(&argument);
+    if (evaluator) evaluation_ = evaluator(f_, params_, arguments_);
   }
+
+  /// Of several processes; null where this one is alone.
+  Evaluation* evaluation() const { return evaluation_.get(); }
+  /// Whether Ctrl-C has come, to any process before the last evaluation if there are several.
+  bool asked(const Interruption& own) const { return evaluation_ ? signal_ != 0 : own.asked(); }
+  int signal(const Interruption& own) const { return evaluation_ ? signal_ : own.signal(); }
+  void listen_to(const Interruption& interruption) { interruption_ = &interruption; }
 
   /// Where the parameters are.
   Point here() {
     Point p;
     for (const Shared& param : params_) append(p.x, param.value());
     ++evaluations_;
-    f_.call(pointers_, outputs_);
+    if (evaluation_) {
+      signal_ = interruption_->signal();
+      evaluation_->evaluate(outputs_, signal_);
+    } else {
+      f_.call(pointers_, outputs_);
+    }
     p.value = outputs_[0].item();
     for (std::size_t k = 1; k < outputs_.size(); ++k) append(p.gradient, outputs_[k]);
     return p;
@@ -78,6 +92,7 @@ class Objective {
   /// The same after a step, which may have left the domain of an op that refuses where others give
   /// NaN, as logdet() does: NaN then.
   Point tried() {
+    if (evaluation_) return here();  // Others may not have met what this process did.
     try {
       return here();
     } catch (const Error&) {
@@ -108,6 +123,7 @@ class Objective {
       bindings.emplace_back(program.inputs[k], arguments_[k]);
     const std::string what = text(name_, ": at the start the value is ", p.value,
                                   all_finite(p.gradient) ? "" : ", and the gradient is not finite");
+    if (bindings.size() < program.inputs.size()) throw ValueError(what);  // Rows are in files.
     const compiling::Inquiry found = compiling::inquire(program.written, bindings);
     throw ValueError(text(what, "\n", found.fault ? found.fault->text : compiling::only_compiled));
   }
@@ -153,6 +169,9 @@ class Objective {
   std::vector<const Tensor*> pointers_;
   std::vector<Tensor> outputs_;
   std::int64_t evaluations_ = 0;
+  std::unique_ptr<Evaluation> evaluation_;
+  const Interruption* interruption_ = nullptr;
+  int signal_ = 0;  // That any process has got.
 };
 
 /// What Ctrl-C ends a search with.
@@ -178,7 +197,7 @@ std::optional<Step> step_along(Objective& f, const Point& from, const Vector& d,
                                const Interruption& interruption) {
   Point trial;
   const auto along = [&](double length) {
-    if (interruption.asked()) throw Asked();
+    if (f.asked(interruption)) throw Asked();
     Vector x = from.x;
     add(x, length, d);
     f.move(x);
@@ -259,20 +278,34 @@ MinimiseResult minimise(Objective f, Method method, const MinimiseOptions& optio
                           options.iterations, " and ", options.memory));
   Reached at;
   auto interruption = std::make_optional<Interruption>();
+  f.listen_to(*interruption);
+  Evaluation* const others = f.evaluation();
   try {
-    return descend(f, method, options, *interruption, at);
+    const MinimiseResult result = descend(f, method, options, *interruption, at);
+    if (others) others->wait();  // Nobody ends before all have what they need of it.
+    return result;
   } catch (const Asked&) {
     f.move(at.now.x);
+  } catch (const std::exception& error) {
+    if (others) others->fail(error.what());
+    if (!at.now.x.empty()) f.move(at.now.x);
+    throw;
   } catch (...) {
+    if (others) others->fail("of an exception that is no std::exception");
     if (!at.now.x.empty()) f.move(at.now.x);
     throw;
   }
   const MinimiseResult result = result_of(f, at, MinimiseResult::Stopped::interrupted);
-  if (options.save)
+  const bool shows = !others || others->is_first();
+  if (options.save && shows)
     options.save({result.iterations, result.evaluations, result.value, result.gradient});
-  const int signal = interruption->signal();
+  if (others) others->wait();
+  const int signal = f.signal(*interruption);
   interruption.reset();
-  end_interrupted(signal, options.after_interrupt, options.out,
+  AfterInterrupt after = options.after_interrupt;
+  if (after == AfterInterrupt::as_shown)
+    after = options.out ? AfterInterrupt::end_program : AfterInterrupt::give_back;
+  end_interrupted(signal, after, shows ? options.out : nullptr,
                   text(f.name(), ": interrupted after iteration ", result.iterations, " (value ",
                        result.value, ", gradient ", result.gradient, ")",
                        options.save ? "; the parameters are saved"
@@ -356,7 +389,8 @@ Function value_and_gradient(const Arg& cost, const std::vector<Shared>& params,
 
 MinimiseResult lbfgs(const Function& f, const std::vector<Shared>& params,
                      const std::vector<Tensor>& arguments, const MinimiseOptions& options) {
-  return minimise({"lbfgs", f, params, arguments}, lbfgs_method(memory_of(options)), options);
+  return minimise({"lbfgs", f, params, arguments, options.distribute},
+                  lbfgs_method(memory_of(options)), options);
 }
 
 MinimiseResult lbfgs(const Arg& cost, const std::vector<Shared>& params,
@@ -367,8 +401,8 @@ MinimiseResult lbfgs(const Arg& cost, const std::vector<Shared>& params,
 MinimiseResult conjugate_gradient(const Function& f, const std::vector<Shared>& params,
                                   const std::vector<Tensor>& arguments,
                                   const MinimiseOptions& options) {
-  return minimise({"conjugate_gradient", f, params, arguments}, conjugate_gradient_method(),
-                  options);
+  return minimise({"conjugate_gradient", f, params, arguments, options.distribute},
+                  conjugate_gradient_method(), options);
 }
 
 MinimiseResult conjugate_gradient(const Arg& cost, const std::vector<Shared>& params,

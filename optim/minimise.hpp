@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <cstdio>
 #include <functional>
+#include <memory>
+#include <string>
 #include <vector>
 
 #include "cinch/core/function.hpp"
@@ -19,6 +21,27 @@ struct MinimiseReport {
   double value, gradient;    ///< Now; the gradient's largest element, without sign.
 };
 
+/// Another way than a call to compute a function's outputs at a point: by several processes, as
+/// in_parts() does.
+class Evaluation {
+ public:
+  Evaluation() = default;
+  virtual ~Evaluation() = default;
+  Evaluation(const Evaluation&) = delete;
+  Evaluation& operator=(const Evaluation&) = delete;
+
+  /// The outputs where the parameters are, the same on all processes. `signal`, which this one has
+  /// got, or 0, becomes the largest of all.
+  virtual void evaluate(std::vector<Tensor>& outputs, int& signal) = 0;
+  virtual bool is_first() const = 0;  ///< Whether it is this process that shows and saves.
+  virtual void wait() = 0;            ///< For all to come here.
+  /// Tells the others that this process goes no further, and why.
+  virtual void fail(const std::string& why) noexcept = 0;
+};
+/// One for this function, its parameters and its arguments.
+using Evaluator = std::function<std::unique_ptr<Evaluation>(
+    const Function&, const std::vector<Shared>&, const std::vector<Tensor>&)>;
+
 struct MinimiseOptions {
   std::int64_t iterations = 200;     ///< At most.
   double gradient_tolerance = 1e-6;  ///< Enough where the gradient's elements are all that small.
@@ -29,6 +52,10 @@ struct MinimiseOptions {
   std::FILE* out = stdout;  ///< For a line that says where Ctrl-C came; null: nothing.
   AfterInterrupt after_interrupt = AfterInterrupt::as_shown;
   std::function<void(const MinimiseReport&)> save = {};  ///< At Ctrl-C: writes the parameters.
+
+  /// Several processes minimise together: in_parts(mpi()). Each computes parts of the arguments'
+  /// rows; the first one prints and saves, after_iteration is called on all. Empty: alone.
+  Evaluator distribute = {};
 };
 
 struct MinimiseResult {
@@ -53,6 +80,9 @@ struct MinimiseResult {
 // `out` says where that was, and what follows is as `after_interrupt` says. A minimisation begins
 // where the parameters are: called again with the values that were saved, it goes on from there,
 // and learns the curvature anew.
+//
+// With .distribute all processes make the same decisions, of the same bits, for any number of them;
+// where an op refuses a point, as logdet() does, all end, while alone another is tried.
 //
 // Throw TypeError for a function with other outputs, or that does not read a parameter; ValueError
 // for one that changes variables (random draws: the value at a point must be one value), and where

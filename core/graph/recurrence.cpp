@@ -21,6 +21,31 @@ bool Recurrence::has_steps_of(const Recurrence& other) const {
          backward == other.backward && until == other.until && checkpoint == other.checkpoint;
 }
 
+std::vector<bool> Recurrence::states_behind_result() const {
+  std::vector<bool> result(states, false);
+  std::vector<Expr> roots;
+  const auto need = [&](std::size_t k) {
+    if (result[k]) return;
+    result[k] = true;
+    roots.push_back(updates[k]);
+  };
+  if (until >= 0) need(static_cast<std::size_t>(until));
+  if (last >= 0) {
+    need(static_cast<std::size_t>(last));
+  } else {
+    roots.push_back(value);
+  }
+  for (std::size_t count = 0; count < roots.size();) {
+    count = roots.size();
+    NodeSet used;
+    for (const Expr& node : topological(roots)) used.insert(node.get());
+    for (std::size_t k = 0; k < states; ++k) {
+      if (used.contains(state(k).get())) need(k);
+    }
+  }
+  return result;
+}
+
 bool is_number(const Expr& e) {
   return e.rank() == 0 && e.dtype() == DType::int64 && constant_value(e);
 }

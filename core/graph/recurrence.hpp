@@ -51,6 +51,8 @@ struct Recurrence {
   bool has_steps_of(const Recurrence& other) const;
   std::size_t others_begin() const { return sequences + states; }
   const Expr& state(std::size_t k) const { return variables[sequences + k]; }
+  /// Which states the result depends on, `until` included.
+  std::vector<bool> states_behind_result() const;
   /// What `variables[k]` may be, where operand k is this.
   Type variable_type(std::size_t k, const Expr& operand) const;
   /// The same in variables of these operands' types, and with numbers where those are numbers.

@@ -90,6 +90,10 @@ Record::Record(std::string program, const CLI::App& app, std::string folder, boo
     if (is_among(name, {"--help", "--version", "--config", "--resume", "--quiet", "--report",
                         "--threads", "--output", "--data"}))
       continue;
+    if (name == "--distribute") {  // Any number of ranks goes on, to the same bits.
+      note(name, value_of(*option).empty() ? "" : "minibatches in parts");
+      continue;
+    }
     const std::string usual = is_flag(*option) ? "" : option->get_default_str();
     const std::string value = value_of(*option);
     const bool decides = !is_among(
@@ -117,6 +121,7 @@ void Record::note(const std::string& name, const std::string& value) {
 
 void Record::keep() {
   if (lock_) return;
+  if (kept_by_others_) return;
   const std::string path = folder_ + "/run.txt";
   lock_ = std::make_unique<FileLock>(path);
   // Neither decides results: threads, and what a program makes by itself from its options.
@@ -147,6 +152,7 @@ TrainOptions training_of(const Classification& model, const Updates& updates, co
 TrainOptions Options::training(const std::string& part) const {
   if (record) record->keep();
   TrainOptions result;
+  result.distribute = ranks;
   result.epochs = epochs;
   result.batch = batch;
   result.log = output + "/" + part + "log." + log_format;
@@ -195,6 +201,12 @@ void add_options(CLI::App& app, Options& o, const std::vector<std::string>& with
                  "Threads to compute with; results are the same for any number (0: "
                  "$CINCH_THREADS, else one for each processor)")
       ->check(CLI::Range(0, 256))
+      ->capture_default_str();
+  app.add_option(
+         "--distribute", o.distribute,
+         "Cut minibatches into parts, which several processes compute, to the same bits for "
+         "any number: mpi, those that mpirun -np N starts; one, this process alone")
+      ->check(CLI::IsMember({"mpi", "one"}))
       ->capture_default_str();
   app.add_flag("--resume", o.resume, "Go on from the checkpoint in the output folder")
       ->configurable(false);
@@ -263,6 +275,7 @@ void Results::add(const std::string& what, const std::string& value, const std::
 }
 
 void Results::write() const {
+  if (!options_.writes()) return;
   if (options_.record) options_.record->keep();
   const std::string path = options_.output + "/results.md";
   std::ofstream out(path);
@@ -318,9 +331,11 @@ int run(const char* name, CLI::App& app, int argc, char** argv, Options& options
         const std::function<void()>& body) {
   if (const std::optional<int> status = parse(name, app, argc, argv)) return *status;
   try {
+    options.ranks = ranks_of(app, options);
     if (options.threads > 0) set_threads(options.threads);
     threads();  // Refuses a CINCH_THREADS that is none before anything is read.
     options.record = std::make_shared<Record>(name, app, options.output, options.resume);
+    if (!options.writes()) leave_to_others(options);
     std::filesystem::create_directories(options.output);
     if (options.report) options.page = new_page(argc, argv);
     const auto start = std::chrono::steady_clock::now();
@@ -341,9 +356,10 @@ int run(const char* name, CLI::App& app, int argc, char** argv, Options& options
       std::fprintf(stderr, "%s: %s\n", name, error.what());
     }
     std::fflush(stdout);
-    std::fprintf(stderr, "%s: %s\n", name, interrupted.what());
+    if (options.writes()) std::fprintf(stderr, "%s: %s\n", name, interrupted.what());
     return 130;
   } catch (const std::exception& error) {
+    if (options.ranks) options.ranks->fail(error.what());
     std::fprintf(stderr, "%s: %s\n", name, error.what());
     return 1;
   }

@@ -22,6 +22,8 @@ namespace cinch::examples {
 class Record {
  public:
   Record(std::string program, const CLI::App& app, std::string folder, bool resumes);
+  /// Of several ranks one keeps it.
+  void leave_to_others() { kept_by_others_ = true; }
   /// Adds a line. Throws ValueError where this run resumes one that had another.
   void note(const std::string& name, const std::string& value);
   /// Locks the folder until the program ends, and writes the file; later calls do nothing. Throws
@@ -37,7 +39,7 @@ class Record {
 
  private:
   std::string folder_, configuration_;
-  bool resumes_, as_published_ = true;
+  bool resumes_, as_published_ = true, kept_by_others_ = false;
   std::vector<std::pair<std::string, std::string>> lines_, before_;
   std::unique_ptr<FileLock> lock_;
 };
@@ -55,14 +57,18 @@ struct Options {
   std::string dtype = "float32";
   std::string log_format = "csv";
   bool tensorboard = false;
-  int threads = 0;  ///< 0: CINCH_THREADS, else one for each processor.
+  int threads = 0;              ///< 0: CINCH_THREADS, else one for each processor.
+  std::string distribute = {};  ///< "mpi", "one", or empty: minibatches are not cut into parts.
   bool resume = false, quiet = false, report = false;
-  std::shared_ptr<Record> record = {};  ///< Made by run().
-  std::shared_ptr<Page> page = {};      ///< For the report; by run(), null without --report.
+  std::shared_ptr<Record> record = {};       ///< Made by run().
+  std::shared_ptr<Page> page = {};           ///< For the report; by run(), null without --report.
+  std::shared_ptr<Distribution> ranks = {};  ///< By run(), null without --distribute.
 
+  /// Whether this process is the one of several that prints and writes.
+  bool writes() const { return !ranks || ranks->rank() == 0; }
   DType type() const { return dtype == "float64" ? DType::float64 : DType::float32; }
-  /// For train(): epochs, batch, a log and a checkpoint in the output folder, their names beginning
-  /// with `part`.
+  /// For train(): epochs, batch, the ranks, a log and a checkpoint in the output folder, their
+  /// names beginning with `part`.
   TrainOptions training(const std::string& part = "") const;
 };
 
@@ -196,9 +202,9 @@ std::string configuration_of(const CLI::App& app);
 std::optional<int> parse(const char* name, CLI::App& app, int argc, char** argv);
 
 /// Parses the command line, makes the output folder, runs `body`, and prints what went wrong, if
-/// anything did. The value is for main() to return: 0; 130 for a run that was interrupted; 1 for
-/// errors, which a standard output that cannot be written is, too; CLI11's above 100 for options
-/// that make no sense.
+/// anything did. Of several ranks all run it, and the first alone prints and writes. The value is
+/// for main() to return: 0; 130 for a run that was interrupted; 1 for errors, which a standard
+/// output that cannot be written is, too; CLI11's above 100 for options that make no sense.
 int run(const char* name, CLI::App& app, int argc, char** argv, Options& options,
         const std::function<void()>& body);
 

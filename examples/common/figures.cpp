@@ -96,13 +96,14 @@ Plot plot_of(const Log& log) {
 
 void show(const Options& o, const std::string& name, Plot plot, const std::string& caption) {
   std::erase_if(plot.curves, [](const Curve& c) { return c.xs.empty(); });
-  if (plot.curves.empty()) return;
+  if (plot.curves.empty() || !o.writes()) return;
   drawn(o, name, [&](const std::string& path) { plot_curves(path, plot); });
   if (o.page) o.page->figures.push_back({plot.title, plot, caption});
 }
 
 void show(const Options& o, const std::string& name, const Picture& picture,
           const std::string& caption) {
+  if (!o.writes()) return;
   if (!drawn(o, name, [&](const std::string& path) { plot_picture(path, picture); }))
     write_png(o.output + "/" + name + ".png", picture.image);
   if (o.page) o.page->figures.push_back({picture.title, picture, caption});
@@ -129,6 +130,7 @@ Picture image_rows(const std::vector<std::pair<std::string, Tensor>>& rows, Tili
 
 void examine(const Options& o, const std::string& name, const Function& step, const Expr& cost,
              const std::vector<Shared>& params, const std::vector<Binding>& at) {
+  if (!o.writes()) return;
   save(params, o.output + "/" + (name.empty() ? "" : file_name(name) + "_") + "parameters.npz");
   if (!o.page) return;
   const std::string of = name.empty() ? "" : ", " + name;

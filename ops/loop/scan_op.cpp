@@ -533,10 +533,12 @@ deriving::Place trace_scan(const deriving::Flow& flow) {
   }
   std::vector<Expr> roots = r.updates;
   roots.push_back(r.value);
+  const std::vector<bool> needed = r.states_behind_result();
   while (true) {
     const deriving::Separation step(roots, given, flow.examples);
     bool same = true;
     for (std::size_t k = 0; k < r.states; ++k) {
+      if (!needed[k]) continue;
       if (step.mixing(roots[k]).has_value()) return {};
       const deriving::Place after = step.place(roots[k]);
       deriving::Place& before = given[r.sequences + k].place;

@@ -44,6 +44,10 @@ target_link_libraries(mpi_page PRIVATE cinch::mpi cinch_warnings)
 target_compile_options(mpi_page PRIVATE ${program_options} -Wno-missing-field-initializers)
 
 add_executable(test_mpi mpi/trainings.cpp)
+if(CINCH_EXAMPLES)
+  target_sources(test_mpi PRIVATE mpi/programs.cpp)
+  add_dependencies(test_mpi examples)
+endif()
 target_compile_definitions(test_mpi PRIVATE CINCH_MPI_VENDORS="${mpi_vendors}"
                                             CINCH_MPI_PAGE="$<TARGET_FILE:mpi_page>")
 target_link_libraries(test_mpi PRIVATE cinch_inside cinch_test_main cinch_warnings)

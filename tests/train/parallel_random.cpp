@@ -70,6 +70,29 @@ struct Growing {
         [&] {
           into(rows, gather(table(), {arange(size(table(), 0)), labels()}));
         },
+        [&] {  // A loop over the columns, whose state has a row for each.
+          const Expr all = table(), weights = W + number();
+          const bool checkpoint = random() % 2 == 0;
+          const auto step = [&](const Expr& one, const Expr& state) {
+            return tanh(dot(state, weights) + expand_dims(one, 1));
+          };
+          const Scan loop =
+              scan(step,
+                   {.sequences = {transpose(all)}, .initial = {table()}, .checkpoint = checkpoint});
+          into(tables, random() % 2 == 0 ? loop.last() : loop[0][1]);
+        },
+        [&] {  // What its steps sum over the rows.
+          const auto step = [](const Expr& one, const Expr& total) {
+            return total + dot(one, one) * cos(total);
+          };
+          const Scan loop = scan(
+              [](const Expr& one, const Expr& total) { return total + mean(square(one)); },
+              {.sequences = {transpose(table())}, .initial = {Expr(zeros({}, DType::float64))}});
+          into(numbers, loop.last());
+          const Scan mixing = scan(step, {.sequences = {transpose(table())},
+                                          .initial = {Expr(zeros({}, DType::float64))}});
+          if (random() % 4 == 0) into(numbers, mixing.last() / square(count()));
+        },
         [&] { into(rows, sum(square(table()), 1)); },
         [&] { into(rows, logsumexp(table(), 1)); },
         [&] { into(rows, dot(table(), column())); },

@@ -6,11 +6,13 @@
 #include "cinch/core/derive/derivative_of.hpp"
 #include "cinch/core/graph/engine_ops.hpp"
 #include "cinch/core/graph/leaves.hpp"
+#include "cinch/core/graph/recurrence.hpp"
 #include "cinch/core/op.hpp"
 #include "cinch/core/refusal.hpp"
 #include "cinch/ops/index.hpp"
 #include "cinch/ops/shape.hpp"
 #include "cinch/train/parallel/additive.hpp"
+#include "cinch/train/parallel/sizes.hpp"
 
 namespace cinch::parallel {
 
@@ -18,25 +20,13 @@ using deriving::Count;
 using deriving::Place;
 using deriving::Separation;
 
-bool is_whole_scalar(const Expr& node) {
-  return node.rank() == 0 && (node.dtype() == DType::int64 || node.dtype() == DType::bool_);
-}
-
 Kinds::Kinds(const char* what, std::span<const Expr> roots, std::span<const Separation::Given> rows,
              const Count& examples)
     : what_(what), examples_(examples), all_(roots, rows, examples) {
   for (const Separation::Given& given : rows) kinds_[given.x.get()] = Kind::local;
   const std::vector<Expr> nodes = topological(roots);
-  for (const Expr& node : nodes) {
-    if (kinds_.contains(node.get())) continue;
-    const Kind kind = kind_of(node);
-    if (replacement_) return;
-    kinds_[node.get()] = kind;
-    for (std::int64_t axis = 0; kind == Kind::same && axis < node.rank(); ++axis) {
-      const auto& symbols = all_.size(node, axis).symbols();
-      known_symbols_.insert(symbols.begin(), symbols.end());
-    }
-  }
+  follow(nodes);
+  if (replacement_) return;
   for (const Expr& root : roots) {
     if (of(root) == Kind::sum || of(root) == Kind::extreme) needed_.push_back(root);
     if (of(root) != Kind::local) continue;
@@ -50,6 +40,19 @@ Kinds::Kinds(const char* what, std::span<const Expr> roots, std::span<const Sepa
   needed_.clear();
   for (const Expr& node : nodes) {
     if (needed.contains(node.get())) needed_.push_back(node);
+  }
+}
+
+void Kinds::follow(std::span<const Expr> nodes) {
+  for (const Expr& node : nodes) {
+    if (kinds_.contains(node.get())) continue;
+    const Kind kind = kind_of(node);
+    if (replacement_) return;
+    kinds_[node.get()] = kind;
+    for (std::int64_t axis = 0; kind == Kind::same && axis < node.rank(); ++axis) {
+      const auto& symbols = all_.size(node, axis).symbols();
+      known_symbols_.insert(symbols.begin(), symbols.end());
+    }
   }
 }
 
@@ -79,7 +82,7 @@ bool Kinds::is_local_operand(const Expr& node, std::size_t k) const {
   if (of_input == Kind::local) return true;
   if (of_input != Kind::size) return false;
   const bool is_position = node.dtype() == DType::int64 && node.rank() > 0;
-  return op.is_size(k) || &op == &arange_op || &op == &eye_op || is_position;
+  return graphs::says_size(node, k) || &op == &arange_op || &op == &eye_op || is_position;
 }
 
 Kind Kinds::kind_of(const Expr& node) {
@@ -133,6 +136,7 @@ Kind Kinds::kind_with_sums(const Expr& node, bool any_local) {
 }
 
 Kind Kinds::kind_of_local(const Expr& node, const std::vector<bool>& local, bool counts) {
+  if (&node.op() == &scan_op) return kind_of_loop(node);
   if (&node.op() == &eye_op) refuse_mixing(node);
   std::vector<Place> places;
   for (const Expr& input : node.inputs()) places.push_back(all_.place(input));

@@ -24,9 +24,6 @@ enum class Kind : std::uint8_t {
   blocked,  ///< Needs such a sum, whole.
 };
 
-/// An integer or bool of no axes.
-bool is_whole_scalar(const Expr& node);
-
 /// The kinds of all nodes of a formula, up to the first sums over rows.
 class Kinds {
  public:
@@ -59,9 +56,22 @@ class Kinds {
   const std::optional<Replacement>& replacement() const { return replacement_; }
 
  private:
+  /// What a variable of a loop's step stands for.
+  struct StepVariable {
+    deriving::Separation::Given given;
+    Kind kind;
+    bool counts;  ///< Numbers rows.
+  };
+  /// The same of a step of a loop whose node is of `around`.
+  Kinds(const Kinds& around, std::span<const Expr> roots, std::span<const StepVariable> variables,
+        std::span<const deriving::Separation::Given> given);
+
+  void follow(std::span<const Expr> nodes);
+  void require_alone(std::span<const Expr> roots) const;
   Kind kind_of(const Expr& node);
   Kind kind_of_local(const Expr& node, const std::vector<bool>& local, bool counts);
   Kind kind_of_size(const Expr& node);
+  Kind kind_of_loop(const Expr& node);
   Kind kind_with_sums(const Expr& node, bool any_local);
   std::int64_t row_axes(const Expr& node) const;
   [[noreturn]] void refuse_mixing(const Expr& node) const;

@@ -19,6 +19,8 @@
 #include "cinch/ops/records/sizes.hpp"
 #include "cinch/ops/shape.hpp"
 #include "cinch/train/parallel/kinds.hpp"
+#include "cinch/train/parallel/repeated.hpp"
+#include "cinch/train/parallel/sizes.hpp"
 
 namespace cinch::parallel {
 
@@ -30,19 +32,6 @@ using deriving::Separation;
 
 bool is_draw(const Expr& node) {
   return &node.op() == &random_uniform_op || &node.op() == &random_normal_op;
-}
-
-/// Sizes that are known are numbers, so that what is made of them may be.
-Expr with_known_sizes(const Expr& node) {
-  const bool of_numbers =
-      !node.inputs().empty() && std::ranges::all_of(node.inputs(), [](const Expr& e) {
-        return constant_value(e) != nullptr;
-      });
-  if (is_whole_scalar(node) && node.op().elementwise() && of_numbers)
-    return records::computed(node);
-  if (&node.op() != &size_op) return node;
-  const Dim dim = node.inputs()[0].dims()[AlongAxis::of(node.attrs()).axis];
-  return dim.known() ? constant(Tensor(dim.size()), node->where) : node;
 }
 
 /// Of few elements, or of sizes that are not known yet.
@@ -211,45 +200,9 @@ Expr Cutter::ones(DType dtype) {
   return ones_.back();
 }
 
-/// What is repeated for each row is written as a product by a 1 for each: so it is seen where the
-/// rows stand in it, and whoever mixes these mixes rows.
 void Cutter::mark_repeated() {
-  const Separation all(roots_, given(), examples_);
-  NodeMap<Expr> done;
-  const std::vector<Expr> nodes = topological(roots_);
-  for (const Expr& node : nodes) {
-    std::vector<Expr> inputs;
-    for (const Expr& input : node.inputs()) inputs.push_back(done.at(input.get()));
-    Expr& now = done[node.get()];
-    now = with_known_sizes(with_inputs(node, inputs));
-    if (&node.op() != &broadcast_to_op) continue;
-    for (std::int64_t axis = 0; axis < node.rank(); ++axis) {
-      const auto each = all.size(node, axis).over(examples_);
-      const std::int64_t own = axis - (node.rank() - node.inputs()[0].rank());
-      const bool repeats =
-          own < 0 || node.inputs()[0].dims()[static_cast<std::size_t>(own)] == Dim(1);
-      if (!each || !each->symbols().empty() || !repeats) continue;
-      // (..., 1, each, ...) times (n, 1), as (..., n each, ...).
-      const Attribution as(node->where, /*force=*/true);
-      std::vector<Expr> sizes(inputs.begin() + 1, inputs.end()), once = sizes;
-      once[static_cast<std::size_t>(axis)] = constant(Tensor(each->factor()));
-      std::vector<std::int64_t> apart;
-      for (std::int64_t a = 0; a < node.rank(); ++a) {
-        if (a == axis) apart.push_back(-1);
-        apart.push_back(a);
-      }
-      std::vector<std::int64_t> along(static_cast<std::size_t>(node.rank() - axis + 1), -1);
-      along[0] = 0;
-      const Expr block = dimshuffle(broadcast_to(inputs[0], once), apart),
-                 each_row = dimshuffle(ones(node.dtype()), along);
-      now = reshape(node.dtype() == DType::bool_ ? logical_and(block, each_row) : block * each_row,
-                    sizes);
-      break;  // A second one is refused.
-    }
-  }
-  std::vector<Expr> roots;
-  for (const Expr& root : roots_) roots.push_back(done.at(root.get()));
-  roots_ = std::move(roots);
+  roots_ =
+      with_marked_repeats(roots_, given(), examples_, [this](DType dtype) { return ones(dtype); });
 }
 
 // Functions of parts

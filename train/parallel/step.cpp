@@ -9,14 +9,14 @@
 namespace cinch::parallel {
 
 Step::Step(const Function& step, const std::vector<const Tensor*>& data, std::int64_t batch,
-           std::shared_ptr<Distribution> ranks, std::int64_t asked_parts)
+           std::shared_ptr<Distribution> ranks, std::int64_t asked_parts, const char* what)
     : ranks_(std::move(ranks)),
-      step_(staged("train", step, data)),
+      step_(staged(what, step, data)),
       holds_data_(data.empty()),
       asked_parts_(asked_parts) {
   const std::int64_t parts = part_count(batch, asked_parts);
   if (ranks_->ranks() > parts) {
-    throw ValueError(text("train: there are ", ranks_->ranks(), " ranks, and a minibatch of ",
+    throw ValueError(text(what, ": there are ", ranks_->ranks(), " ranks, and a minibatch of ",
                           batch, " rows has ", parts, parts == 1 ? " part" : " parts",
                           ": start at most ", parts,
                           ", or make minibatches larger (8 parts from 64 rows on)"));

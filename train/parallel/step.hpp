@@ -17,10 +17,10 @@ namespace cinch::parallel {
 /// Makes the steps of a function, part by part.
 class Step {
  public:
-  /// As staged(), in the name of train(). Throws ValueError where there are more ranks than parts
+  /// As staged(), in the name of `what`. Throws ValueError where there are more ranks than parts
   /// of a minibatch of `batch` rows. `parts`: as part_count() takes it.
   Step(const Function& step, const std::vector<const Tensor*>& data, std::int64_t batch,
-       std::shared_ptr<Distribution> ranks, std::int64_t parts = 0);
+       std::shared_ptr<Distribution> ranks, std::int64_t parts = 0, const char* what = "train");
 
   /// The part's rows of the data: `count` from `first` on, counted within the minibatch. Without
   /// data the number of the minibatch. Valid until the next call.
