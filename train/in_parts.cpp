@@ -38,13 +38,15 @@ Minibatches minibatch_of(const std::vector<const Tensor*>& arguments,
     return {caller, shards, shards[0]->rows()};
   }
   if (arguments.empty())
-    throw TypeError(text(caller, ": the function has no arguments, so there are no rows to share: "
-                               "make the data an input, lbfgs(value_and_gradient(cost, params, "
-                               "{x}), params, {data}, ...)"));
+    throw TypeError(text(caller,
+                         ": the function has no arguments, so there are no rows to share: "
+                         "make the data an input, lbfgs(value_and_gradient(cost, params, "
+                         "{x}), params, {data}, ...)"));
   for (const Tensor* argument : arguments) {
     if (argument->rank() == 0)
-      throw TypeError(text(caller, ": an argument is a number, and each must have the data's rows: "
-                                 "make it a shared variable"));
+      throw TypeError(text(caller,
+                           ": an argument is a number, and each must have the data's rows: "
+                           "make it a shared variable"));
   }
   return {caller, arguments, arguments[0]->shape()[0]};
 }

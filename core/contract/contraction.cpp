@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 
+#include "cinch/core/contract/apart.hpp"
 #include "cinch/core/contract/distribute.hpp"
 #include "cinch/core/contract/factor.hpp"
 #include "cinch/core/contract/order.hpp"
@@ -303,7 +304,8 @@ std::vector<Expr> contract(std::span<const Expr> roots, std::vector<ContractionR
   Unsummed unsummed(reports != nullptr);
   const std::vector<Expr> read = unsummed(roots);
   std::vector<Expr> result =
-      Contractor(with_distributed_sums(with_common_factors(read)), reports).run();
+      Contractor(with_distributed_sums(with_common_factors(with_factors_apart(read))), reports)
+          .run();
   if (reports) unsummed.report(result, *reports);
   return result;
 }

@@ -74,3 +74,59 @@ TEST_CASE("the penalty on a layer's Hessian is less than the Hessian, whatever i
     CHECK(f.arena_bytes() < whole);
   }
 }
+
+TEST_CASE("magnitudes and normalised rows of a layer's Jacobian make none, and are what they are") {
+  constexpr std::int64_t batch = 8, visible = 120, hidden = 30;
+  constexpr std::size_t whole = batch * visible * hidden * sizeof(double);
+  std::mt19937 random(5);
+  Tensor weights = random_tensor(DType::float64, {visible, hidden}, random, -0.3, 0.3);
+  weights.data<double>()[7] = 0;  // A kink, and rows of a unit that is 0.
+  const Shared W(weights, "W");
+  const Expr x = dmatrix("x");
+  const Tensor value = random_tensor(DType::float64, {batch, visible}, random);
+  struct Row {
+    std::string name;
+    std::function<Expr(const Expr& J)> cost;
+    bool takes_none = true;
+  };
+  const Row rows[] = {
+      {"sum |J|",
+       [](const Expr& J) {
+         return mean(sum(abs(J), {1, 2}));
+       }},
+      {"squares of 1-norms", [](const Expr& J) { return mean(sum(square(sum(abs(J), 2)), 1)); }},
+      {"signs",
+       [](const Expr& J) {
+         return mean(sum(J * sign(3 * J), {1, 2}));
+       }},
+      {"of transposed ones",
+       [](const Expr& J) {
+         return mean(sum(abs(-2 * transpose(J, {0, 2, 1})), {1, 2}));
+       }},
+      // Their gradients by the Jacobian are sums.
+      {"sum |J|^2 |J|",
+       [](const Expr& J) {
+         return mean(sum(square(J) * abs(J), {1, 2}));
+       },
+       false},
+      {"shares",
+       [](const Expr& J) {
+         return mean(sum(square(J / (0.1 + sum(square(J), 2, true))), {1, 2}));
+       },
+       false},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.name);
+    for (const bool relus : {false, true}) {
+      const Expr a = dot(x, W), h = relus ? relu(a) : tanh(a);
+      const Expr cost = row.cost(jacobian(h, x)), g = grad(cost, W);
+      const auto with = [&](Mode mode) {
+        return function({.inputs = {x}, .outputs = {cost, g}, .mode = mode});
+      };
+      const Function f = with(Mode::fast);
+      const std::vector<Tensor> fast = f({value}), exact = with(Mode::checked)({value});
+      for (std::size_t k = 0; k < fast.size(); ++k) CHECK(distance(fast[k], exact[k]) < 1e-12);
+      if (row.takes_none) CHECK(f.arena_bytes() < whole);
+    }
+  }
+}

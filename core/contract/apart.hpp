@@ -1,0 +1,16 @@
+// Functions of products, as products of functions.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "cinch/core/expr.hpp"
+
+namespace cinch::contraction {
+
+/// `roots`, whose sizes are all known, with |a b| as |a| |b|, its sign likewise, and a / b as
+/// a (1 / b), wherever that leaves factors that are smaller than the whole: a sum of the magnitudes
+/// of a layer's Jacobian reads as a sum of products then. Quotients change in their last digit.
+std::vector<Expr> with_factors_apart(std::span<const Expr> roots);
+
+}  // namespace cinch::contraction
