@@ -66,9 +66,9 @@ RowChain::RowChain(std::span<const LoopSpec> loops, std::span<const Local> local
   constexpr double most_bytes = 1 << 21;
   constexpr std::int64_t most_rows = 64;
   const std::int64_t forced = forced_block_rows;
-  block_rows_ = std::clamp(
-      forced > 0 ? forced : static_cast<std::int64_t>(most_bytes / row_bytes(loops)),
-      std::int64_t{1}, std::min(most_rows, rows_));
+  block_rows_ =
+      std::clamp(forced > 0 ? forced : static_cast<std::int64_t>(most_bytes / row_bytes(loops)),
+                 std::int64_t{1}, std::min(most_rows, rows_));
   double nanoseconds = 0;
   for (const LoopSpec& loop : loops) {
     const auto touches =
@@ -89,10 +89,9 @@ void RowChain::add(const LoopSpec& spec, std::span<const Local> locals,
   const auto where = [&](int buffer, DType dtype, const Strided& at) {
     const auto local = std::ranges::find(locals, buffer, &Local::buffer);
     const std::int64_t bytes = at.strides.front() * static_cast<std::int64_t>(size_of(dtype));
-    return Where{buffer, bytes,
-                 local == locals.end()
-                     ? -1
-                     : local_at[static_cast<std::size_t>(local - locals.begin())]};
+    return Where{
+        buffer, bytes,
+        local == locals.end() ? -1 : local_at[static_cast<std::size_t>(local - locals.begin())]};
   };
   for (const auto& in : spec.inputs)
     member.operands.push_back(where(in.buffer, in.dtype, in.where));

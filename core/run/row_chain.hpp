@@ -30,9 +30,7 @@ class RowChain {
   /// team's threads in a way that depends on sizes only.
   void run(std::byte* const* buffers, std::byte* partial) const;
   /// Bytes that run() needs at `partial`, 64-byte aligned.
-  std::size_t partial_bytes() const {
-    return static_cast<std::size_t>(parts_) * sums_bytes_;
-  }
+  std::size_t partial_bytes() const { return static_cast<std::size_t>(parts_) * sums_bytes_; }
   std::int64_t block_rows() const { return block_rows_; }
   /// Bytes of what is local, for the rows of one block.
   std::size_t local_bytes() const { return local_bytes_; }

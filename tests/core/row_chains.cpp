@@ -28,9 +28,7 @@ struct Threads {
 
 bool is_joined(const Function& f) { return f.plan_text().find(" loops by ") != std::string::npos; }
 
-Expr layer_norm_of(const Expr& a) {
-  return (a - mean(a, 1, true)) / sqrt(var(a, 1, true) + 1e-5);
-}
+Expr layer_norm_of(const Expr& a) { return (a - mean(a, 1, true)) / sqrt(var(a, 1, true) + 1e-5); }
 
 struct Formula {
   std::string text;
@@ -63,7 +61,8 @@ const std::vector<Formula>& formulas() {
        [](Expr x, Expr, Expr b) {
          return x * cast(sum(cast(x > 0, DType::int64), 1, true), x.dtype()) + b;
        }},
-      {"transposed", [](Expr x, Expr g, Expr) { return transpose(transpose(layer_norm_of(x)) * 2) * g; }},
+      {"transposed",
+       [](Expr x, Expr g, Expr) { return transpose(transpose(layer_norm_of(x)) * 2) * g; }},
   };
   return all;
 }
@@ -86,8 +85,7 @@ TEST_CASE("loops over the same rows make together what they make one after the o
         for (const Expr& slope : grad(cost, {x, g, b}, {.disconnected = Disconnected::zero}))
           outputs.push_back(slope);
         const auto compiled = [&] {
-          return function(
-              {.inputs = {x, g, b}, .outputs = outputs, .allow_unused_inputs = true});
+          return function({.inputs = {x, g, b}, .outputs = outputs, .allow_unused_inputs = true});
         };
         const std::vector<Tensor> expected = compiled()(values);
         for (const std::int64_t block : {1, 3, 64}) {
