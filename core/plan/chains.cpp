@@ -12,6 +12,11 @@ namespace {
 
 using running::LoopSpec;
 
+/// Of the largest loop of a chain.
+constexpr std::int64_t least_elements = 1 << 16;
+/// Steps after the first one among which the others are looked for: plans may have thousands.
+constexpr std::size_t most_steps = 512;
+
 /// A chain that steps are tried for, one after the other.
 class Chain {
  public:
@@ -42,13 +47,18 @@ class Chain {
   void skip(const StepSketch& step) { others_.insert(step.writes.begin(), step.writes.end()); }
 
   const std::vector<std::size_t>& steps() const { return steps_; }
+  /// Whether a block of several rows of what it writes stays near the processor.
+  bool has_room() const {
+    constexpr double most_row_bytes = 1 << 17;
+    return bytes_ / static_cast<double>(rows_) < most_row_bytes;
+  }
   bool pays() const {
     constexpr std::size_t fewest = 3;
-    constexpr std::int64_t least_rows = 16, least_elements = 1 << 16;
-    constexpr double least_bytes = 1 << 22, most_row_bytes = 1 << 17;
+    constexpr std::int64_t least_rows = 16;
+    constexpr double least_bytes = 1 << 22;
     if (running::forced_block_rows > 0) return steps_.size() > 1 && rows_ > 1;
     return steps_.size() >= fewest && rows_ >= least_rows && largest_ >= least_elements &&
-           bytes_ >= least_bytes && bytes_ / static_cast<double>(rows_) <= most_row_bytes;
+           bytes_ >= least_bytes;
   }
 
  private:
@@ -76,11 +86,20 @@ class Chain {
 std::vector<std::vector<std::size_t>> row_chains(std::span<const StepSketch> steps) {
   std::vector<std::vector<std::size_t>> result;
   std::vector<bool> taken(steps.size(), false);
+  std::set<std::int64_t> worth_it;  // Numbers of rows of which there are large loops.
+  for (const StepSketch& step : steps) {
+    const bool is_large =
+        step.loop && !step.loop->shape.empty() &&
+        (element_count(step.loop->shape) >= least_elements || running::forced_block_rows > 0);
+    if (is_large) worth_it.insert(step.loop->shape.front());
+  }
   for (std::size_t begin = 0; begin < steps.size(); ++begin) {
     const LoopSpec* first = steps[begin].loop;
     if (taken[begin] || !first || first->shape.size() < 2) continue;
+    if (!worth_it.contains(first->shape.front())) continue;
     Chain chain(steps[begin]);
-    for (std::size_t k = begin; k < steps.size(); ++k) {
+    const std::size_t end = std::min(steps.size(), begin + most_steps);
+    for (std::size_t k = begin; k < end && chain.has_room(); ++k) {
       if (!taken[k] && chain.joins(steps[k])) {
         chain.add(k, *steps[k].loop);
       } else {

@@ -154,3 +154,27 @@ TEST_CASE("what a loop needs of other rows, or of a product, waits for all of th
     CHECK(distance(made[k], expected[k]) <= 1e-12);
   }
 }
+
+TEST_CASE("more loops than a block has room for make several chains") {
+  std::mt19937 random(4);
+  const Expr x = dmatrix("x"), g = dvector("g");
+  Expr h = x;
+  for (int k = 0; k < 4; ++k) h = gelu(layer_norm_of(h) * g);
+  std::vector<Expr> outputs{h};
+  for (const Expr& slope : grad(sum(square(h)), {x, g})) outputs.push_back(slope);
+  const std::vector<Tensor> values{random_tensor(DType::float64, {9, 2000}, random, -1, 1),
+                                   random_tensor(DType::float64, {2000}, random, 0.5, 1)};
+  const Function whole = function({x, g}, outputs);
+  const std::vector<Tensor> expected = whole(values);
+  CHECK(!is_joined(whole));
+  const BlockRows use(4);
+  const Function f = function({x, g}, outputs);
+  const std::vector<Tensor> made = f(values);
+  std::size_t chains = 0;
+  const std::string plan = f.plan_text();
+  for (std::size_t at = plan.find(" loops by "); at != std::string::npos;
+       at = plan.find(" loops by ", at + 1))
+    ++chains;
+  CHECK(chains > 1);
+  for (std::size_t k = 0; k < made.size(); ++k) CHECK(distance(made[k], expected[k]) <= 1e-10);
+}
