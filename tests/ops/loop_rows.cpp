@@ -18,7 +18,7 @@ using namespace cinch::testing;
 
 namespace {
 
-constexpr const char* of_rows = "parts of the rows";
+constexpr const char* by_rows = "parts of the rows";
 
 /// So many parts, and threads, for a while. One part is the loop as it stands.
 struct Parts {
@@ -105,8 +105,8 @@ TEST_CASE("a loop in parts of its rows makes what it makes whole, with its deriv
           check_close(values_in_parts(f, p.values, 2), expected, dtype);
           const std::string plan = f.plan_text();
           CAPTURE(plan);
-          if (divides && !checkpoint) CHECK(count(plan, of_rows) >= count(plan, "4 steps"));
-          if (divides && checkpoint) CHECK(count(plan, of_rows) > 0);
+          if (divides && !checkpoint) CHECK(count(plan, by_rows) >= count(plan, "4 steps"));
+          if (divides && checkpoint) CHECK(count(plan, by_rows) > 0);
         }
       }
     }
@@ -125,7 +125,7 @@ TEST_CASE("parts of the rows may be unequal, of one row, of one step or of none"
       const std::vector<Tensor> expected = values_in_parts(p.compiled(outputs), p.values, 1);
       const Function f = p.compiled(outputs);
       check_close(values_in_parts(f, p.values, parts), expected, p.dtype);
-      CHECK((count(f.plan_text(), of_rows) > 0) == (steps > 0));
+      CHECK((count(f.plan_text(), by_rows) > 0) == (steps > 0));
     }
   }
 }
@@ -153,7 +153,7 @@ TEST_CASE("what rows have in common and what is given for each of them stay what
   const std::vector<Tensor> expected = values_in_parts(compiled(), values, 1);
   const Function f = compiled();
   check_close(values_in_parts(f, values, 2), expected, p.dtype);
-  CHECK(count(f.plan_text(), of_rows) > 0);
+  CHECK(count(f.plan_text(), by_rows) > 0);
 }
 
 TEST_CASE("loops whose rows meet, that end early, that show or refuse values run whole") {
@@ -181,7 +181,7 @@ TEST_CASE("loops whose rows meet, that end early, that show or refuse values run
     const Scan loop = scan(body.step, {.sequences = {p.X}, .initial = {p.h0}});
     const std::string plan = plan_of({p.X, p.h0}, loop.last(), {p.values[0], p.values[1]});
     CHECK(count(plan, "4 steps") == 1);
-    CHECK(count(plan, of_rows) == 0);
+    CHECK(count(plan, by_rows) == 0);
   }
   CHECK(shown == 4);
   const Scan ending = scan(
@@ -189,7 +189,7 @@ TEST_CASE("loops whose rows meet, that end early, that show or refuse values run
         return {{h + x}, {}, sum(h) > 100.0};
       },
       {.sequences = {p.X}, .initial = {p.h0}});
-  CHECK(count(plan_of({p.X, p.h0}, ending.last(), {p.values[0], p.values[1]}), of_rows) == 0);
+  CHECK(count(plan_of({p.X, p.h0}, ending.last(), {p.values[0], p.values[1]}), by_rows) == 0);
 
   // An index that a state says, out of range for the last row at step 2.
   const Expr table = dvector("table"), start = lvector("start");
@@ -226,7 +226,7 @@ TEST_CASE("loops are divided where it pays, and the bits are the same for any nu
           for (std::size_t k = 0; k < made.size(); ++k) CHECK(made[k] == expected[k]);
         }
       }
-      CHECK((count(f.plan_text(), of_rows) > 0) == (rows >= 32));
+      CHECK((count(f.plan_text(), by_rows) > 0) == (rows >= 32));
       const Function checked = function({X, h0, U}, {loop[0], loop.last()}, {}, {}, Mode::checked);
       check_close(checked(values), {expected[0], expected[1]}, dtype);
     }
