@@ -330,7 +330,7 @@ std::vector<Formula> make() {
          return mean(square(h));
        }),
        {},
-       19'000'000},
+       3'200'000},
       // Loops: 100 units, of which the last state counts.
       {"Elman network, 200 steps",
        {200, 32, 100},

@@ -5,13 +5,16 @@
 #include <cstddef>
 #include <cstring>
 
+#include "cinch/core/compile/pipeline.hpp"
 #include "cinch/core/derive/examples.hpp"
 #include "cinch/core/error.hpp"
 #include "cinch/core/graph.hpp"
 #include "cinch/core/graph/derivation.hpp"
 #include "cinch/core/graph/engine_ops.hpp"
 #include "cinch/core/graph/leaves.hpp"
+#include "cinch/core/graph/recurrence.hpp"
 #include "cinch/core/run/cost.hpp"
+#include "cinch/core/run/team.hpp"
 
 namespace cinch::compiling {
 
@@ -180,8 +183,11 @@ bool is_plain(std::span<const Expr> roots) {
   });
 }
 
-}  // namespace
-
+/// The step for so many rows only: in variables of its own, in the order of r's.
+struct StepOfRows {
+  std::vector<Expr> variables, roots;
+};
+/// No roots where a formula does not say how it reads for fewer rows.
 StepOfRows step_of_rows(const Recurrence& r, std::span<const Expr> roots,
                         const LoopProgram::Cut& cut, std::int64_t rows) {
   const Separation places = followed(r, roots, cut);
@@ -212,6 +218,12 @@ StepOfRows step_of_rows(const Recurrence& r, std::span<const Expr> roots,
   return result;
 }
 
+/// A division into parts that need nothing of each other.
+struct RowParts {
+  LoopProgram::Cut cut;
+  std::int64_t parts = 1;
+};
+/// The one that pays. `roots` are what a step computes of r's variables, the updates first.
 RowParts row_parts(const Recurrence& r, std::span<const Expr> roots, std::int64_t steps) {
   const RowParts whole{{1, std::vector<bool>(r.variables.size()), std::vector<bool>(roots.size())},
                        1};
@@ -240,6 +252,40 @@ RowParts row_parts(const Recurrence& r, std::span<const Expr> roots, std::int64_
     if (!step_of_rows(r, roots, cut, cut.rows / result.parts).roots.empty()) return result;
   }
   return whole;
+}
+
+}  // namespace
+
+void compile_step(LoopProgram& program, std::int64_t steps) {
+  const auto compiled = [](std::span<const Expr> roots) {
+    Goals goals = goals_of(roots);
+    run_passes(passes_with_sizes(), goals, nullptr, "loop");
+    return goals;
+  };
+  RowParts division = row_parts(program.r, program.roots, steps);
+  program.cut = std::move(division.cut);
+  if (division.parts == 1) {
+    program.parts.push_back(
+        {0, program.cut.rows,
+         std::make_unique<planning::Plan>(program.r.variables, compiled(program.roots))});
+    return;
+  }
+  // Loops within a step have memory, so that each part needs its own.
+  const bool nested = std::ranges::any_of(topological(program.roots), [](const Expr& node) {
+    return &node.op() == &scan_op || &node.op() == &fixed_point_op;
+  });
+  StepOfRows step;
+  Goals goals;
+  std::int64_t compiled_rows = 0;
+  for (std::int64_t part = 0; part < division.parts; ++part) {
+    const auto [begin, end] = running::part_of(program.cut.rows, 1, division.parts, part);
+    if (nested || end - begin != compiled_rows) {
+      compiled_rows = end - begin;
+      step = step_of_rows(program.r, program.roots, program.cut, compiled_rows);
+      goals = compiled(step.roots);
+    }
+    program.parts.push_back({begin, end, std::make_unique<planning::Plan>(step.variables, goals)});
+  }
 }
 
 }  // namespace cinch::compiling

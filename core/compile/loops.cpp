@@ -17,7 +17,6 @@
 #include "cinch/core/plan/plan.hpp"
 #include "cinch/core/refusal.hpp"
 #include "cinch/core/rewrite/rewrite.hpp"
-#include "cinch/core/run/team.hpp"
 
 namespace cinch::compiling {
 
@@ -383,39 +382,6 @@ void Lowering::take_out_rows() {
   }
 }
 
-/// Compiles the step: for all rows, or for parts of them that need nothing of each other.
-void make_parts(planning::LoopProgram& program, std::int64_t steps) {
-  const auto compiled = [](std::span<const Expr> roots) {
-    Goals goals = goals_of(roots);
-    run_passes(passes_with_sizes(), goals, nullptr, "loop");
-    return goals;
-  };
-  RowParts division = row_parts(program.r, program.roots, steps);
-  program.cut = std::move(division.cut);
-  if (division.parts == 1) {
-    program.parts.push_back(
-        {0, program.cut.rows,
-         std::make_unique<planning::Plan>(program.r.variables, compiled(program.roots))});
-    return;
-  }
-  // Loops within a step have memory, so that each part needs its own.
-  const bool nested = std::ranges::any_of(topological(program.roots), [](const Expr& node) {
-    return &node.op() == &scan_op || &node.op() == &fixed_point_op;
-  });
-  StepOfRows step;
-  Goals goals;
-  std::int64_t compiled_rows = 0;
-  for (std::int64_t part = 0; part < division.parts; ++part) {
-    const auto [begin, end] = running::part_of(program.cut.rows, 1, division.parts, part);
-    if (nested || end - begin != compiled_rows) {
-      compiled_rows = end - begin;
-      step = step_of_rows(program.r, program.roots, program.cut, compiled_rows);
-      goals = compiled(step.roots);
-    }
-    program.parts.push_back({begin, end, std::make_unique<planning::Plan>(step.variables, goals)});
-  }
-}
-
 /// One loop for the results of this type, with the states that they need.
 void Lowering::run_results(DType dtype) {
   std::vector<bool> needed(r_.states, false), asked(r_.states, false);
@@ -486,7 +452,7 @@ void Lowering::run_results(DType dtype) {
         {program->roots.size(), take(steps_ * elements(formula.value)), is_zero_after});
     program->roots.push_back(formula.value);
   }
-  make_parts(*program, steps_);
+  compile_step(*program, steps_);
 
   const Expr all = apply(loop_op, operands, {.loop = program});
   const auto part = [&](std::int64_t offset, const Expr& row, std::int64_t rows) {

@@ -21,6 +21,8 @@ void Plan::Free::operator()(std::byte* memory) const {
 void Plan::run_step(Step& step) {
   if (const auto* loop = std::get_if<LoopStep>(&step)) {
     loop->loop.run(buffers_.data(), arena_.get() + partial_offset_);
+  } else if (const auto* chain = std::get_if<ChainStep>(&step)) {
+    chain->chain.run(buffers_.data(), arena_.get() + partial_offset_);
   } else if (const auto* kernel = std::get_if<KernelStep>(&step)) {
     const auto operand = [&](const KernelStep::Argument& a) {
       std::byte* data = buffers_[static_cast<std::size_t>(a.buffer)] +
@@ -109,6 +111,7 @@ std::size_t Plan::arena_bytes() const {
   for (const Step& step : steps_) {
     const auto* kernel = std::get_if<KernelStep>(&step);
     if (kernel && kernel->node.attrs().loop) result += kernel->node.attrs().loop->bytes();
+    if (const auto* chain = std::get_if<ChainStep>(&step)) result += chain->chain.local_bytes();
   }
   return result;
 }
@@ -189,21 +192,30 @@ std::vector<StepInfo> Plan::steps() const {
   std::vector<StepInfo> result;
   const auto add = [&](const Step& step, bool at_commit) {
     StepInfo info{"", "", {}, 0, 0, {}, {}, at_commit};
+    const auto add_loop = [&](const LoopStep& loop, std::span<const int> local) {
+      const running::LoopSpec& spec = loop.loop.spec();
+      info.flops +=
+          static_cast<double>(element_count(spec.shape)) * static_cast<double>(loop.nodes.size());
+      const auto note = [&](int buffer, DType dtype, const Strided& where,
+                            std::vector<std::string>& names) {
+        if (std::ranges::find(local, buffer) != local.end()) return;
+        info.bytes += bytes_of(dtype, spec.shape, where);
+        names.push_back(name_of(buffer));
+      };
+      for (const auto& in : spec.inputs) note(in.buffer, in.dtype, in.where, info.reads);
+      for (const auto& out : spec.outputs) note(out.buffer, out.dtype, out.where, info.writes);
+      info.nodes.insert(info.nodes.end(), loop.nodes.begin(), loop.nodes.end());
+    };
     if (const auto* loop = std::get_if<LoopStep>(&step)) {
-      const running::LoopSpec& spec = loop->loop.spec();
       info.kernel = "loop";
-      info.what = tally(loop->nodes) + " over " + cinch::text(spec.shape);
-      info.nodes = loop->nodes;
-      info.flops =
-          static_cast<double>(element_count(spec.shape)) * static_cast<double>(loop->nodes.size());
-      for (const auto& in : spec.inputs) {
-        info.bytes += bytes_of(in.dtype, spec.shape, in.where);
-        info.reads.push_back(name_of(in.buffer));
-      }
-      for (const auto& out : spec.outputs) {
-        info.bytes += bytes_of(out.dtype, spec.shape, out.where);
-        info.writes.push_back(name_of(out.buffer));
-      }
+      info.what = tally(loop->nodes) + " over " + cinch::text(loop->loop.spec().shape);
+      add_loop(*loop, {});
+    } else if (const auto* chain = std::get_if<ChainStep>(&step)) {
+      info.kernel = "loop";
+      for (const LoopStep& each : chain->loops) add_loop(each, chain->local);
+      const Shape& shape = chain->loops.front().loop.spec().shape;
+      info.what = cinch::text(tally(info.nodes), ", ", chain->loops.size(), " loops by ",
+                              chain->chain.block_rows(), " rows, over ", cinch::text(shape));
     } else if (const auto* kernel = std::get_if<KernelStep>(&step)) {
       const Op& op = kernel->node.op();
       info.kernel = op.name;

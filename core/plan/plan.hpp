@@ -11,6 +11,7 @@
 #include "cinch/core/op.hpp"
 #include "cinch/core/report.hpp"
 #include "cinch/core/run/loop.hpp"
+#include "cinch/core/run/row_chain.hpp"
 
 namespace cinch::planning {
 
@@ -83,6 +84,12 @@ class Plan {
     running::Loop loop;
     std::vector<Expr> nodes;
   };
+  /// Loops over the same rows, some rows at a time.
+  struct ChainStep {
+    running::RowChain chain;
+    std::vector<LoopStep> loops;  ///< As they would run alone.
+    std::vector<int> local;       ///< Buffers that nobody else sees.
+  };
   struct CopyStep {
     int from;
     SharedState* target;
@@ -90,7 +97,7 @@ class Plan {
     bool resizes;       ///< Then a tensor of this shape takes the place of the old value.
     Tensor fresh = {};  ///< That one, from when a commit begins until the step.
   };
-  using Step = std::variant<LoopStep, KernelStep, MoveStep, CopyStep>;
+  using Step = std::variant<LoopStep, KernelStep, MoveStep, CopyStep, ChainStep>;
   /// In which case a step is needed: where a bool in a buffer is this.
   struct GuardAt {
     int buffer;

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cstring>
+#include <map>
 #include <new>
 
 #include "cinch/core/graph.hpp"
@@ -8,6 +9,7 @@
 #include "cinch/core/graph/naming.hpp"
 #include "cinch/core/graph/shared_state.hpp"
 #include "cinch/core/plan/arena.hpp"
+#include "cinch/core/plan/chains.hpp"
 #include "cinch/core/plan/plan.hpp"
 #include "cinch/core/plan/schedule.hpp"
 #include "cinch/core/plan/strides.hpp"
@@ -225,6 +227,7 @@ class Planner {
     std::vector<int> reads, writes;
     for (const auto& in : spec.inputs) reads.push_back(in.buffer);
     for (const auto& out : spec.outputs) writes.push_back(out.buffer);
+    if (&steps == &plan_.steps_) specs_[steps.size()] = spec;
     running::Loop loop(std::move(spec), copy_block);
     partial_ = std::max(partial_, loop.partial_bytes());
     note(steps, reads, writes);
@@ -345,6 +348,7 @@ class Planner {
             plan_.commits_.begin(),
             Plan::CopyStep{buffer, results[k].target, roots[k].type().shape(), results[k].resizes});
     }
+    form_chains();
     lay_out();
     for (std::size_t k = 0; k < roots.size(); ++k) {
       const int b = plan_.results_[k];
@@ -352,6 +356,84 @@ class Planner {
                                     plan_.result_offsets_[k] == 0 &&
                                     size_[static_cast<std::size_t>(b)] == bytes_of(roots[k]));
     }
+  }
+
+  StepSketch sketch(std::size_t number) {
+    StepSketch result{nullptr, {}, {}};
+    const auto add = [&](std::vector<int>& to, int buffer) {
+      to.push_back(static_cast<int>(owner(buffer)));
+      if (to.back() != buffer) to.push_back(buffer);
+    };
+    const Plan::Step& step = plan_.steps_[number];
+    if (const auto spec = specs_.find(number); spec != specs_.end()) {
+      result.loop = &spec->second;
+      for (const auto& in : spec->second.inputs) add(result.reads, in.buffer);
+      for (const auto& out : spec->second.outputs) add(result.writes, out.buffer);
+    } else if (const auto* kernel = std::get_if<Plan::KernelStep>(&step)) {
+      for (const auto& in : kernel->inputs) add(result.reads, in.buffer);
+      add(result.writes, kernel->output.buffer);
+    } else if (const auto* move = std::get_if<Plan::MoveStep>(&step)) {
+      for (const int from : {move->from, move->start}) add(result.reads, from);
+      result.writes.push_back(move->to);
+    }
+    return result;
+  }
+
+  /// Joins loops over the same rows.
+  void form_chains() {
+    if (!plan_.guards_.empty()) return;
+    std::vector<StepSketch> sketches;
+    for (std::size_t k = 0; k < plan_.steps_.size(); ++k) sketches.push_back(sketch(k));
+    const std::vector<std::vector<std::size_t>> chains = row_chains(sketches);
+    if (chains.empty()) return;
+    std::vector<std::size_t> chain_of(plan_.steps_.size(), chains.size()),
+        now_at(plan_.steps_.size());
+    for (std::size_t c = 0; c < chains.size(); ++c) {
+      for (const std::size_t k : chains[c]) chain_of[k] = c;
+    }
+    std::vector<Plan::Step> steps;
+    for (std::size_t k = 0; k < plan_.steps_.size(); ++k) {
+      const std::size_t c = chain_of[k];
+      now_at[k] = steps.size();
+      if (c == chains.size()) {
+        steps.push_back(std::move(plan_.steps_[k]));
+      } else if (k == chains[c].front()) {
+        steps.push_back(chained(chains[c], chain_of, c));
+      } else {
+        now_at[k] = now_at[chains[c].front()];
+      }
+    }
+    plan_.steps_ = std::move(steps);
+    for (Use& use : uses_) {
+      if (!use.at_commit) use.step = now_at[use.step];
+    }
+  }
+
+  Plan::ChainStep chained(const std::vector<std::size_t>& members,
+                          const std::vector<std::size_t>& chain_of, std::size_t number) {
+    std::vector<running::LoopSpec> specs;
+    std::vector<Plan::LoopStep> loops;
+    std::vector<running::RowChain::Local> locals;
+    std::vector<int> local;
+    for (const std::size_t k : members) {
+      specs.push_back(specs_.at(k));
+      loops.push_back(std::get<Plan::LoopStep>(std::move(plan_.steps_[k])));
+      for (const auto& out : specs.back().outputs) {
+        const std::int64_t stride = out.where.strides.front();
+        const bool is_seen = std::ranges::any_of(uses_, [&](const Use& use) {
+          return use.buffer == static_cast<std::size_t>(out.buffer) &&
+                 (use.at_commit || chain_of[use.step] != number);
+        });
+        if (stride == 0 || is_seen) continue;
+        locals.push_back({out.buffer, stride * static_cast<std::int64_t>(size_of(out.dtype))});
+        local.push_back(out.buffer);
+        plan_.temporary_bytes_ += size_[static_cast<std::size_t>(out.buffer)];
+        size_[static_cast<std::size_t>(out.buffer)] = 0;
+      }
+    }
+    running::RowChain chain(specs, locals, copy_block);
+    partial_ = std::max(partial_, chain.partial_bytes());
+    return {std::move(chain), std::move(loops), std::move(local)};
   }
 
   void lay_out() {
@@ -416,7 +498,8 @@ class Planner {
   std::vector<int> owner_;         // Whose memory a buffer shows.
   std::vector<std::size_t> size_;  // Bytes in the arena; 0 for what lies elsewhere.
   std::vector<Use> uses_;
-  std::size_t partial_ = 0;  // Bytes for partial results of loops.
+  std::map<std::size_t, running::LoopSpec> specs_;  // Of steps that are loops.
+  std::size_t partial_ = 0;                         // Bytes for partial results of loops.
 };
 
 Plan::Plan(std::span<const Expr> inputs, std::span<const PlanResult> results) {

@@ -7,7 +7,6 @@
 #include <functional>
 #include <random>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "cinch/cinch.hpp"
@@ -167,16 +166,19 @@ TEST_CASE("loops whose rows meet, that end early, that show or refuse values run
     return f.plan_text();
   };
   int shown = 0;
-  using Body = std::function<Expr(Expr x, Expr h)>;
-  const std::vector<std::pair<std::string, Body>> bodies{
+  struct Body {
+    std::string what;
+    std::function<Expr(Expr x, Expr h)> step;
+  };
+  const std::vector<Body> bodies{
       {"a mean over rows", [](Expr x, Expr h) { return tanh(h - mean(h, 0, true)) + x; }},
       {"rows that change places", [](Expr x, Expr h) { return reverse(h, 0) + x; }},
       {"a product of rows", [](Expr x, Expr h) { return dot(dot(h, transpose(h)), x); }},
       {"shown", [&](Expr x, Expr h) { return observed(h, [&](const Tensor&) { ++shown; }) + x; }},
   };
-  for (const auto& [what, body] : bodies) {
-    CAPTURE(what);
-    const Scan loop = scan(body, {.sequences = {p.X}, .initial = {p.h0}});
+  for (const Body& body : bodies) {
+    CAPTURE(body.what);
+    const Scan loop = scan(body.step, {.sequences = {p.X}, .initial = {p.h0}});
     const std::string plan = plan_of({p.X, p.h0}, loop.last(), {p.values[0], p.values[1]});
     CHECK(count(plan, "4 steps") == 1);
     CHECK(count(plan, by_rows) == 0);
