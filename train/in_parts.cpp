@@ -38,13 +38,15 @@ Minibatches minibatch_of(const std::vector<const Tensor*>& arguments,
     return {caller, shards, shards[0]->rows()};
   }
   if (arguments.empty())
-    throw TypeError(text(caller, ": the function has no arguments, so there are no rows to share: "
-                               "make the data an input, lbfgs(value_and_gradient(cost, params, "
-                               "{x}), params, {data}, ...)"));
+    throw TypeError(text(caller,
+                         ": the function has no arguments, so there are no rows to share: "
+                         "make the data an input, lbfgs(value_and_gradient(cost, params, "
+                         "{x}), params, {data}, ...)"));
   for (const Tensor* argument : arguments) {
     if (argument->rank() == 0)
-      throw TypeError(text(caller, ": an argument is a number, and each must have the data's rows: "
-                                 "make it a shared variable"));
+      throw TypeError(text(caller,
+                           ": an argument is a number, and each must have the data's rows: "
+                           "make it a shared variable"));
   }
   return {caller, arguments, arguments[0]->shape()[0]};
 }
@@ -56,6 +58,7 @@ class InParts : public Evaluation {
       : ranks_(std::move(ranks)),
         rows_(minibatch_of(pointers_to(arguments), options.shards)),
         step_(f, first_row(), rows_.rows(), ranks_, parts_of(rows_.rows(), options.parts), caller) {
+    rows_.keep_parts_apart();  // All in one order: no others are read.
     parallel::Description mine = parallel::description_of(f, params);
     mine.emplace_back("parts", text(parts_of(rows_.rows(), options.parts)));
     mine.emplace_back("hash of the data", text(training::fingerprint(pointers_to(arguments))));

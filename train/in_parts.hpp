@@ -21,15 +21,15 @@ struct PartsOptions {
   std::vector<const Shards*> shards = {};
 };
 
-/// For lbfgs(f, params, {x}, {.distribute = in_parts(mpi())}) and conjugate_gradient(): the function
-/// is cut as train() cuts a step, all rows of its arguments being one minibatch. Each process
-/// computes parts of the rows, sums are added along one tree, and all go on from the same bits,
-/// which are those of any number of processes.
+/// For lbfgs(f, params, {x}, {.distribute = in_parts(mpi())}) and conjugate_gradient(): the
+/// function is cut as train() cuts a step, all rows of its arguments being one minibatch. Each
+/// process computes parts of the rows, sums are added along one tree, and all go on from the same
+/// bits, which are those of any number of processes.
 ///
-/// A minimisation then throws TypeError, with the user's line, where rows mix in another way than by
-/// sums and means over them, and where arguments are not tensors of as many rows each; ValueError
-/// where there are more ranks than parts; Error where processes differ in program, data or
-/// variables, and where one has failed.
+/// A minimisation then throws TypeError, with the user's line, where rows mix in another way than
+/// by sums and means over them, and where arguments are not tensors of as many rows each;
+/// ValueError where there are more ranks than parts; Error where processes differ in program, data
+/// or variables, and where one has failed.
 Evaluator in_parts(std::shared_ptr<Distribution> ranks, const PartsOptions& options = {});
 
 }  // namespace cinch

@@ -1,11 +1,12 @@
 // Minimisers by several processes.
+#include "cinch/train/in_parts.hpp"
+
 #include <doctest/doctest.h>
 
 #include <csignal>
 #include <string>
 #include <vector>
 
-#include "cinch/train/in_parts.hpp"
 #include "io/temporary_folder.hpp"
 #include "ranks.hpp"
 #include "small_training.hpp"
@@ -51,8 +52,8 @@ Found found_by(Evaluator distribute, bool conjugate = false) {
 }
 
 /// What each of some ranks throws.
-std::vector<std::string> errors_of(
-    int ranks, const std::function<void(std::shared_ptr<Distribution>)>& with) {
+std::vector<std::string> errors_of(int ranks,
+                                   const std::function<void(std::shared_ptr<Distribution>)>& with) {
   return ThreadRanks(ranks).run(with);
 }
 
@@ -67,8 +68,7 @@ TEST_CASE("a minimiser finds the same bits with any number of ranks, nearly thos
     for (int ranks = 2; ranks <= 8; ++ranks) {
       CAPTURE(ranks);
       std::mutex mutex;
-      for (const std::string& error :
-           errors_of(ranks, [&](std::shared_ptr<Distribution> rank) {
+      for (const std::string& error : errors_of(ranks, [&](std::shared_ptr<Distribution> rank) {
              const Found found = found_by(in_parts(rank), conjugate);
              const std::scoped_lock lock(mutex);
              CHECK((found == one));
@@ -148,8 +148,9 @@ TEST_CASE("a rank that fails in a minimisation ends all, and what differs is nam
     CAPTURE(error);
     CHECK(contains(error, "do not train the same:\n  rank 1: hash of the data is "));
   }
-  for (const std::string& error : errors_of(
-           3, [&](std::shared_ptr<Distribution> rank) { found_by(in_parts(rank, {.parts = 2})); })) {
+  for (const std::string& error : errors_of(3, [&](std::shared_ptr<Distribution> rank) {
+         found_by(in_parts(rank, {.parts = 2}));
+       })) {
     CAPTURE(error);
     CHECK(contains(error, "in_parts: there are 3 ranks, and a minibatch of 150 rows has 2 parts"));
   }
@@ -165,7 +166,8 @@ TEST_CASE("what a minimiser cannot share is refused") {
     CHECK((fit.values() == before));
     return said;
   };
-  const std::string mixing = refusal([](Fit& f) { f.cost = f.cost + mean(cumsum(f.x, 0)) + mean(dot(f.x, f.W)); });
+  const std::string mixing =
+      refusal([](Fit& f) { f.cost = f.cost + mean(cumsum(f.x, 0)) + mean(dot(f.x, f.W)); });
   CAPTURE(mixing);
   CHECK(contains(mixing, "in_parts: .distribute cuts a minibatch into parts"));
   CHECK(contains(mixing, "cumsum needs them all"));
