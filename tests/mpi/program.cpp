@@ -3,7 +3,7 @@
 //
 //     mpi_program KIND [name=value ...]
 //
-// Kinds: contractive, denoising, variational, stacked, normalised. Options: epochs, batch, threads,
+// Kinds: contractive, denoising, deep (four hidden layers), variational, stacked, normalised. Options: epochs, batch, threads,
 // seed, rows, hidden; distribute=mpi, one or none; checkpoint=FILE, resume=0 or 1; limit, of mpi();
 // sleep, seconds that the rank `who` takes for each step; die, seconds after which it is killed;
 // parts, of a minibatch; disk, bytes that a file of its may have; halt, the step after which it is
@@ -72,6 +72,10 @@ Model model(const std::string& kind, const Expr& x, const Settings& s, RandomStr
   if (kind == "variational") {
     const auto v = variational_autoencoder({visible, hidden, 4}, random);
     return {variational_cost(v, x, streams, cross_entropy, 1.0).total, v.params()};
+  }
+  if (kind == "deep") {
+    const auto m = autoencoder({visible, hidden, hidden, hidden, hidden}, random);
+    return {denoising_cost(m, x, masking(x, 0.3, streams).x, cross_entropy), m.params()};
   }
   const auto m = autoencoder({visible, hidden}, random, {.hidden = sigmoid, .output = sigmoid});
   if (kind == "normalised") {
