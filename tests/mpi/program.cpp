@@ -3,13 +3,13 @@
 //
 //     mpi_program KIND [name=value ...]
 //
-// Kinds: contractive, denoising, deep (four hidden layers), variational, stacked, normalised. Options: epochs, batch, threads,
-// seed, rows, hidden; distribute=mpi, one or none; checkpoint=FILE, resume=0 or 1; limit, of mpi();
-// sleep, seconds that the rank `who` takes for each step; die, seconds after which it is killed;
-// parts, of a minibatch; disk, bytes that a file of its may have; halt, the step after which it is
-// stopped, as by SIGSTOP; stop=1, early stopping; validate=0, none; log=FILE, out=1, what train()
-// shows; time=1, how long a step took; shards=FOLDER, data in files; read=1, how many bytes rank 0
-// read in the training.
+// Kinds: contractive, denoising, deep (four hidden layers), variational, stacked, normalised.
+// Options: epochs, batch, threads, seed, rows, hidden; distribute=mpi, one or none;
+// checkpoint=FILE, resume=0 or 1; limit, of mpi(); sleep, seconds that the rank `who` takes for
+// each step; die, seconds after which it is killed; parts, of a minibatch; disk, bytes that a file
+// of its may have; halt, the step after which it is stopped, as by SIGSTOP; stop=1, early stopping;
+// validate=0, none; log=FILE, out=1, what train() shows; time=1, how long a step took;
+// shards=FOLDER, data in files; read=1, how many bytes rank 0 read in the training.
 #include <sys/resource.h>
 
 #include <chrono>

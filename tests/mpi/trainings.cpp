@@ -1,6 +1,7 @@
 // Trainings on several processes, as users start them.
 #include <doctest/doctest.h>
 
+#include <cinch/cinch.hpp>
 #include <filesystem>
 #include <string>
 #include <vector>
