@@ -58,6 +58,7 @@ class InParts : public Evaluation {
       : ranks_(std::move(ranks)),
         rows_(minibatch_of(pointers_to(arguments), options.shards)),
         step_(f, first_row(), rows_.rows(), ranks_, parts_of(rows_.rows(), options.parts), caller) {
+    rows_.keep_parts_apart();  // All in one order: no others are read.
     parallel::Description mine = parallel::description_of(f, params);
     mine.emplace_back("parts", text(parts_of(rows_.rows(), options.parts)));
     mine.emplace_back("hash of the data", text(training::fingerprint(pointers_to(arguments))));

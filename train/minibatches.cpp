@@ -1,13 +1,27 @@
 #include "cinch/train/minibatches.hpp"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstring>
 #include <utility>
 
 #include "cinch/core/compile/inspect.hpp"
+#include "cinch/train/parallel/parts.hpp"
 #include "cinch/train/reading/shard_rows.hpp"
 
 namespace cinch {
+
+namespace {
+
+/// Each share in an order of its own.
+void shuffle_lane(training::ShardRows& lane, std::size_t part, std::int64_t seed,
+                  std::int64_t epoch) {
+  constexpr std::uint64_t odd = 0x9E3779B97F4A7C15u;
+  lane.order().shuffle(static_cast<std::uint64_t>(seed) + odd * (part + 1),
+                       static_cast<std::uint64_t>(epoch));
+}
+
+}  // namespace
 
 Minibatches::Minibatches(std::string what, std::vector<const Tensor*> data, std::int64_t size,
                          bool drop_last)
@@ -46,8 +60,58 @@ Minibatches& Minibatches::operator=(Minibatches&&) noexcept = default;
 void Minibatches::shuffle(std::int64_t seed, std::int64_t epoch) {
   if (!shards_)
     throw ValueError("Minibatches: only data in files are shuffled so: get() takes an order");
+  if (apart_) {
+    seed_ = seed, epoch_ = epoch;
+    lanes_.resize(static_cast<std::size_t>(parallel::part_count(size_, asked_parts_)));
+    for (std::size_t p = 0; p < lanes_.size(); ++p) {
+      if (!lanes_[p]) continue;  // Nobody has asked for it yet.
+      lanes_[p]->restart();
+      shuffle_lane(*lanes_[p], p, seed, epoch);
+    }
+    return;
+  }
   shards_->restart();
   shards_->order().shuffle(static_cast<std::uint64_t>(seed), static_cast<std::uint64_t>(epoch));
+}
+
+void Minibatches::keep_parts_apart(std::int64_t parts) {
+  apart_ = shards_ != nullptr;
+  asked_parts_ = parts;
+  lanes_.clear();
+}
+
+/// The share of the data whose rows become those of one part.
+training::ShardRows& Minibatches::lane(std::size_t part) {
+  if (lanes_[part]) return *lanes_[part];
+  const std::int64_t whole = rows_ / size_, rest = rows_ % size_,
+                     parts = static_cast<std::int64_t>(lanes_.size()),
+                     last = rest > 0 ? parallel::part_count(rest, asked_parts_) : 0;
+  const auto rows_of_part = [&](std::int64_t p) {
+    return whole * parallel::part_rows(size_, parts, p).count +
+           (p < last ? parallel::part_rows(rest, last, p).count : 0);
+  };
+  std::int64_t begin = 0;
+  for (std::int64_t p = 0; p < static_cast<std::int64_t>(part); ++p) begin += rows_of_part(p);
+  lanes_[part] = std::make_unique<training::ShardRows>(
+      *shards_, begin, rows_of_part(static_cast<std::int64_t>(part)), parts);
+  shuffle_lane(*lanes_[part], part, seed_, epoch_);
+  return *lanes_[part];
+}
+
+/// Each part's rows, of those that are asked for, are the next of its share.
+void Minibatches::read_parts(std::int64_t k, std::int64_t first, std::int64_t count,
+                             std::span<Tensor> into) {
+  const std::int64_t parts = parallel::part_count(rows_of(k), asked_parts_);
+  for (std::int64_t p = 0; p < parts; ++p) {
+    const parallel::PartRows own = parallel::part_rows(rows_of(k), parts, p);
+    const std::int64_t begin = std::max(own.first, first),
+                       end = std::min(own.first + own.count, first + count);
+    if (begin >= end) continue;
+    const std::int64_t before =
+        k == 0 ? 0 : k * parallel::part_rows(size_, std::ssize(lanes_), p).count;
+    lane(static_cast<std::size_t>(p))
+        .read(before + begin - own.first, end - begin, into, begin - first);
+  }
 }
 
 std::pair<std::int64_t, std::int64_t> Minibatches::blocks() const {
@@ -96,6 +160,10 @@ std::span<const Tensor* const> Minibatches::part(std::int64_t k, std::int64_t fi
     return number_.pointers;
   }
   Buffer& buffer = buffer_for(count);
+  if (!lanes_.empty()) {
+    read_parts(k, first, count, buffer.tensors);
+    return buffer.pointers;
+  }
   fill(buffer, k * size_ + first, count, order);
   return buffer.pointers;
 }
@@ -103,7 +171,8 @@ std::span<const Tensor* const> Minibatches::part(std::int64_t k, std::int64_t fi
 void Minibatches::fill(Buffer& buffer, std::int64_t first_row, std::int64_t rows,
                        std::span<const std::int64_t> order) const {
   if (shards_) {
-    shards_->read(first_row, rows, buffer.tensors);
+    apart_ ? shards_->read_alone(first_row, rows, buffer.tensors)
+           : shards_->read(first_row, rows, buffer.tensors);
     return;
   }
   const auto first = static_cast<std::size_t>(first_row), count = static_cast<std::size_t>(rows);

@@ -53,6 +53,11 @@ class Minibatches {
   /// Of data in files: from now on in an order that these two numbers decide, each row once. get()
   /// needs no order then.
   void shuffle(std::int64_t seed, std::int64_t epoch);
+  /// Of data in files: from now on whoever asks for some parts of each minibatch, as train() cuts
+  /// it with .distribute, reads no others. Shuffled, a part's rows come from a share of the data
+  /// that lies together, shuffled by itself; in an order that these numbers and `parts` decide,
+  /// whoever reads. `parts` as TrainOptions has it.
+  void keep_parts_apart(std::int64_t parts = 0);
   /// Rows that data in files keep together when they are shuffled, and how many of such blocks are
   /// shuffled among each other; 0, 0 for other data.
   std::pair<std::int64_t, std::int64_t> blocks() const;
@@ -82,6 +87,8 @@ class Minibatches {
   Minibatches(const std::vector<const Shards*>& data, std::string what, std::int64_t size,
               bool drop_last);
 
+  void read_parts(std::int64_t k, std::int64_t first, std::int64_t count, std::span<Tensor> into);
+  training::ShardRows& lane(std::size_t part);
   void count_minibatches(const std::string& what, bool drop_last);
   Buffer& buffer_for(std::int64_t rows);
   /// Rows at places [first, first + count) of the order.
@@ -90,6 +97,10 @@ class Minibatches {
 
   std::vector<const Tensor*> data_;  ///< Empty: minibatches are numbers, or rows of shards.
   std::unique_ptr<training::ShardRows> shards_;
+  std::vector<std::unique_ptr<training::ShardRows>>
+      lanes_;  ///< Shuffled, by part, where kept apart.
+  bool apart_ = false;
+  std::int64_t asked_parts_ = 0, seed_ = 0, epoch_ = 0;
   std::int64_t rows_ = 0, size_, count_ = 0;
   Buffer number_;                           ///< Without data.
   std::map<std::int64_t, Buffer> buffers_;  ///< By their numbers of rows.

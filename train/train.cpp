@@ -121,6 +121,8 @@ Run::Run(const TrainOptions& options)
           frequency_);
   }
   if (o_.distribute) {
+    data_.keep_parts_apart(o_.parts);
+    if (validation_) validation_->keep_parts_apart();
     std::vector<const Tensor*> row;  // Of each tensor of the data.
     if (o_.rows == 0) {
       const std::span<const Tensor* const> first = data_.part(0, 0, 1);
@@ -151,6 +153,7 @@ Run::Run(const TrainOptions& options)
     if (!o_.shards.empty()) {
       setup_.emplace_back("rows in a block", data_.blocks().first);
       setup_.emplace_back("blocks in a window", data_.blocks().second);
+      if (o_.distribute && o_.shuffle) setup_.emplace_back("each part's rows apart", 1);
     }
   }
 

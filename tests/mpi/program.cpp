@@ -3,12 +3,13 @@
 //
 //     mpi_program KIND [name=value ...]
 //
-// Kinds: contractive, denoising, variational, stacked, normalised. Options: epochs, batch, threads,
-// seed, rows, hidden; distribute=mpi, one or none; checkpoint=FILE, resume=0 or 1; limit, of mpi();
-// sleep, seconds that the rank `who` takes for each step; die, seconds after which it is killed;
-// parts, of a minibatch; disk, bytes that a file of its may have; halt, the step after which it is
-// stopped, as by SIGSTOP; stop=1, early stopping; validate=0, none; log=FILE, out=1, what train()
-// shows; time=1, how long a step took.
+// Kinds: contractive, denoising, deep (four hidden layers), variational, stacked, normalised.
+// Options: epochs, batch, threads, seed, rows, hidden; distribute=mpi, one or none;
+// checkpoint=FILE, resume=0 or 1; limit, of mpi(); sleep, seconds that the rank `who` takes for
+// each step; die, seconds after which it is killed; parts, of a minibatch; disk, bytes that a file
+// of its may have; halt, the step after which it is stopped, as by SIGSTOP; stop=1, early stopping;
+// validate=0, none; log=FILE, out=1, what train() shows; time=1, how long a step took;
+// shards=FOLDER, data in files; read=1, how many bytes rank 0 read in the training.
 #include <sys/resource.h>
 
 #include <chrono>
@@ -17,8 +18,10 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
 #include <iostream>
 #include <map>
+#include <optional>
 #include <thread>
 
 using namespace cinch;
@@ -28,12 +31,12 @@ namespace {
 using Settings = std::map<std::string, std::string>;
 
 Settings settings_of(int argc, char** argv) {
-  Settings result{{"epochs", "3"},       {"batch", "64"},  {"threads", "1"},  {"seed", "1"},
-                  {"rows", "200"},       {"hidden", "24"}, {"limit", "60"},   {"sleep", "0"},
-                  {"distribute", "mpi"}, {"resume", "0"},  {"who", "-1"},     {"checkpoint", ""},
-                  {"log", ""},           {"time", "0"},    {"validate", "1"}, {"die", "0"},
-                  {"halt", "0"},         {"disk", "0"},    {"parts", "0"},    {"out", "0"},
-                  {"stop", "0"},         {"visible", "36"}};
+  Settings result{{"epochs", "3"},       {"batch", "64"},   {"threads", "1"},  {"seed", "1"},
+                  {"rows", "200"},       {"hidden", "24"},  {"limit", "60"},   {"sleep", "0"},
+                  {"distribute", "mpi"}, {"resume", "0"},   {"who", "-1"},     {"checkpoint", ""},
+                  {"log", ""},           {"time", "0"},     {"validate", "1"}, {"die", "0"},
+                  {"halt", "0"},         {"disk", "0"},     {"parts", "0"},    {"out", "0"},
+                  {"stop", "0"},         {"visible", "36"}, {"shards", ""},    {"read", "0"}};
   for (int k = 2; k < argc; ++k) {
     const std::string option = argv[k];
     const std::size_t equals = option.find('=');
@@ -69,6 +72,10 @@ Model model(const std::string& kind, const Expr& x, const Settings& s, RandomStr
   if (kind == "variational") {
     const auto v = variational_autoencoder({visible, hidden, 4}, random);
     return {variational_cost(v, x, streams, cross_entropy, 1.0).total, v.params()};
+  }
+  if (kind == "deep") {
+    const auto m = autoencoder({visible, hidden, hidden, hidden, hidden}, random);
+    return {denoising_cost(m, x, masking(x, 0.3, streams).x, cross_entropy), m.params()};
   }
   const auto m = autoencoder({visible, hidden}, random, {.hidden = sigmoid, .output = sigmoid});
   if (kind == "normalised") {
@@ -146,6 +153,16 @@ std::vector<Shared> train_stack(const Tensor& data, const Settings& s,
   return result;
 }
 
+/// Bytes that this process has read so far; 0 where that is not known.
+std::int64_t bytes_read() {
+  std::ifstream io("/proc/self/io");
+  std::int64_t result = 0;
+  for (std::string word; io >> word;) {
+    if (word == "rchar:" && io >> result) return result;
+  }
+  return result;
+}
+
 std::vector<Shared> train_one(const std::string& kind, const Tensor& data, const Settings& s,
                               const std::shared_ptr<Distribution>& distribution) {
   const Expr x = matrix("x");
@@ -156,7 +173,14 @@ std::vector<Shared> train_one(const std::string& kind, const Tensor& data, const
                               ? adam(m.params, clip_by_global_norm(grad(m.cost, m.params), 1), 0.01)
                               : sgd(m.cost, m.params, 0.1);
   o.step = function({.inputs = {x}, .outputs = {m.cost}, .updates = updates});
-  o.data = {&data};
+  const std::string folder = s.at("shards");
+  std::optional<Shards> shards;
+  if (folder.empty()) {
+    o.data = {&data};
+  } else {
+    shards.emplace(folder);
+    o.shards = {&*shards};
+  }
   if (s.at("validate") == "1") {
     o.validate = function({.inputs = {x}, .outputs = {m.cost}});
     o.validation_data = {&data};
@@ -164,7 +188,10 @@ std::vector<Shared> train_one(const std::string& kind, const Tensor& data, const
   }
   o.params = m.params;
   if (s.at("stop") == "1") o.early_stopping = EarlyStopping{4, 2, 0.9};
+  const std::int64_t before = bytes_read();
   const TrainResult result = train(o);
+  if (s.at("read") == "1" && (!distribution || distribution->rank() == 0))
+    std::printf("read %lld\n", static_cast<long long>(bytes_read() - before));
   if (!distribution || distribution->rank() == 0) {
     std::printf("steps %lld", static_cast<long long>(result.state.step));
     for (const double mean : result.state.history.back().training) std::printf(" %.17g", mean);

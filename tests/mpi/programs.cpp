@@ -83,7 +83,8 @@ TEST_CASE("programs leave the same bytes of parameters for any number of ranks a
   const Scratch scratch;
   const std::string data = made_up_data(scratch, 240, 30, 8);
   const bool all = std::getenv("CINCH_LONG") != nullptr;
-  for (const auto& [name, arguments] : trained) {
+  for (const auto& program : trained) {
+    const std::string &name = program.first, &arguments = program.second;
     CAPTURE(name);
     const auto run = [&](int ranks, int threads) {
       const std::string out = text(scratch.path, "/", name, ranks, threads);

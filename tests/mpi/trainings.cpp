@@ -1,6 +1,8 @@
 // Trainings on several processes, as users start them.
 #include <doctest/doctest.h>
 
+#include <cinch/cinch.hpp>
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -82,6 +84,51 @@ TEST_CASE("Ctrl-C is noticed by all ranks after the same step, and others go on 
     }
     CHECK(resumed.status == 0);
     CHECK(resumed.output == expected.output);
+  }
+}
+
+TEST_CASE("rows in files are shared out: a rank reads its own, and others go on to the same bits") {
+  const Scratch scratch;
+  // 6.6 MB in three files.
+  const std::string folder = scratch.path + "/data";
+  std::filesystem::create_directories(folder);
+  for (int k = 0; k < 3; ++k) {
+    const Tensor rows = RandomState(k).uniform(0, 1, {700, 784}, DType::float32);
+    const std::string name = folder + "/" + std::to_string(k);
+    write_npy(name + ".npy", rows);
+  }
+  constexpr std::int64_t bytes = 3 * 700 * 784 * 4;
+  const std::string what = "denoising visible=784 validate=0 epochs=2 shards=" + folder;
+  const auto number_after = [](const std::string& output, const std::string& word) {
+    const std::size_t at = output.find(word);
+    return at == std::string::npos ? -1 : std::stoll(output.substr(at + word.size()));
+  };
+  for (const Vendor& v : vendors()) {
+    CAPTURE(v.run);
+    const Ran alone = run_command(v.program + " " + what + " distribute=one");
+    CAPTURE(alone.output);
+    REQUIRE(alone.status == 0);
+    long long others = 0;  // The program itself, whose hash is compared, most of all.
+    for (const int ranks : {1, 2, 4}) {
+      CAPTURE(ranks);
+      const Ran ran = run_ranks(v, ranks, what + " read=1");
+      CAPTURE(ran.output);
+      CHECK(ran.status == 0);
+      CHECK(contains(ran.output, alone.output));
+      const long long read = number_after(ran.output, "read ");
+      if (ranks == 1) others = read - 2 * bytes;
+      CHECK(others > 0);
+      CHECK(read - others > 2 * bytes / ranks - bytes / 20);
+      CHECK(read - others < 2 * bytes / ranks + bytes / 20);
+    }
+    // Killed with three ranks, resumed with two.
+    const std::string saved = what + " checkpoint=" + scratch.path + "/run.npz";
+    CHECK(run_ranks(v, 3, saved + " sleep=0.02 die=0.9 who=1").status != 0);
+    const Ran resumed = run_ranks(v, 2, saved + " resume=1");
+    CAPTURE(resumed.output);
+    CHECK(resumed.status == 0);
+    CHECK(resumed.output == alone.output);
+    std::filesystem::remove(scratch.path + "/run.npz");
   }
 }
 

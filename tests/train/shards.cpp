@@ -22,8 +22,10 @@
 #include <vector>
 
 #include "cinch/cinch.hpp"
+#include "cinch/train/parallel/parts.hpp"
 #include "cinch/train/reading/shard_rows.hpp"
 #include "io/temporary_folder.hpp"
+#include "ranks.hpp"
 
 using namespace cinch;
 using namespace cinch::testing;
@@ -427,4 +429,143 @@ TEST_CASE("a file that goes, or a NaN in one, ends a training and leaves its che
   other.options.checkpoint = folder / "run.npz";
   other.options.resume = Resume::always;
   CHECK(contains(error_of<FileError>([&] { train(other.options); }), "hash of shards 0"));
+}
+
+namespace {
+
+/// Bytes that this process has read so far; -1 where that is not known.
+std::int64_t bytes_read() {
+  std::ifstream io("/proc/self/io");
+  std::int64_t result = -1;
+  for (std::string word; io >> word;) {
+    if (word == "rchar:" && io >> result) return result;
+  }
+  return result;
+}
+
+}  // namespace
+
+TEST_CASE(
+    "parts that are kept apart have each row once, whoever reads, in a new order each epoch") {
+  const TemporaryFolder folder;
+  // Rows that all differ, of 4 bytes: blocks and windows have all of them.
+  constexpr std::int64_t rows = 1003;
+  Tensor numbered(DType::float32, {rows});
+  for (std::int64_t k = 0; k < rows; ++k)
+    numbered.data<float>()[static_cast<std::size_t>(k)] = static_cast<float>(k);
+  write_npy(folder / "a.npy", numbered);
+  const Shards data(folder / "a.npy");
+  for (const std::int64_t size : {64, 100, 70, 1003, 9}) {
+    for (const std::int64_t parts : {0, 3}) {
+      CAPTURE(size);
+      CAPTURE(parts);
+      Minibatches whole("test", {&data}, size), some("test", {&data}, size);
+      whole.keep_parts_apart(parts), some.keep_parts_apart(parts);
+      std::vector<std::vector<std::int64_t>> orders;
+      for (const std::int64_t epoch : {0, 1, 0}) {
+        whole.shuffle(5, epoch), some.shuffle(5, epoch);
+        orders.emplace_back();
+        for (std::int64_t k = 0; k < whole.count(); ++k) {
+          const Tensor all = *whole.get(k)[0];
+          const std::int64_t count = parallel::part_count(size, parts);
+          for (std::int64_t i = 0; i < all.size(); ++i)
+            orders.back().push_back(static_cast<std::int64_t>(all.at(i)));
+          if (whole.rows_of(k) != size) continue;
+          const auto own = parallel::part_rows(size, count, count - 1);
+          const Tensor& part = *some.part(k, own.first, own.count)[0];
+          for (std::int64_t i = 0; i < own.count; ++i) CHECK(part.at(i) == all.at(own.first + i));
+        }
+        CHECK(is_permutation(orders.back(), rows));
+      }
+      CHECK(orders[0] == orders[2]);
+      CHECK(orders[0] != orders[1]);
+      CHECK(!std::ranges::is_sorted(orders[0]));
+    }
+  }
+}
+
+TEST_CASE("who asks for some parts of minibatches reads their rows, not those of others") {
+  const TemporaryFolder folder;
+  const auto paths = write_data(folder);
+  const Shards data(paths);
+  if (bytes_read() < 0) return;  // Not on this system.
+  for (const bool shuffled : {false, true}) {
+    CAPTURE(shuffled);
+    for (const int ranks : {2, 4}) {
+      CAPTURE(ranks);
+      for (int rank = 0; rank < ranks; ++rank) {
+        const std::int64_t before = bytes_read();
+        Minibatches m("test", {&data}, batch);
+        m.keep_parts_apart();
+        if (shuffled) m.shuffle(1, 0);
+        for (std::int64_t k = 0; k < m.count(); ++k) {
+          const std::int64_t parts = parallel::part_count(m.rows_of(k));
+          const auto own = parallel::parts_of_rank(parts, rank, ranks);
+          for (std::int64_t p = own.begin; p < own.end; ++p) {
+            const auto [first, count] = parallel::part_rows(m.rows_of(k), parts, p);
+            CHECK(m.part(k, first, count)[0]->shape()[0] == count);
+          }
+        }
+        const std::int64_t share = row_count * data.row_bytes() / ranks;
+        CHECK(bytes_read() - before < share + share / 8);
+      }
+    }
+  }
+}
+
+TEST_CASE(
+    "a training on shards is shared out, interrupted, and goes on with others to the same bits") {
+  const TemporaryFolder folder;
+  const auto paths = write_data(folder);
+  for (const bool shuffled : {true, false}) {
+    CAPTURE(shuffled);
+    const auto run = [&](std::shared_ptr<Distribution> rank,
+                         const std::function<void(TrainOptions&)>& with) {
+      Training t(paths);
+      const Shards validation(paths[0]);
+      const Expr x = matrix("x");
+      t.options.validate = function({.inputs = {x}, .outputs = {mean(square(dot(x, t.W)))}});
+      t.options.validation_shards = {&validation};
+      t.options.validation_batch = 60;
+      t.options.distribute = std::move(rank);
+      if (!shuffled) t.options.shuffle = {};
+      with(t.options);
+      const TrainResult result = train(t.options);
+      return std::pair(t.W.get(), result.state.history.empty()
+                                      ? std::vector<double>()
+                                      : result.state.history.back().validation);
+    };
+    const auto one = run(one_process(), [](TrainOptions&) {});
+    std::mutex mutex;
+    for (const int ranks : {2, 4}) {
+      CAPTURE(ranks);
+      for (const std::int64_t stop : {3, 13}) {
+        CAPTURE(stop);
+        std::filesystem::remove(folder / "run.npz");
+        const auto saved = [&](TrainOptions& o) {
+          o.checkpoint = folder / "run.npz";
+          o.resume = Resume::if_present;
+        };
+        for (const std::string& error :
+             ThreadRanks(ranks).run([&](std::shared_ptr<Distribution> rank) {
+               const bool interrupts = rank->rank() == ranks - 1;
+               run(rank, [&](TrainOptions& o) {
+                 saved(o);
+                 o.after_step = [=](const StepReport& r) {
+                   if (interrupts && r.step + 1 == stop) std::raise(SIGTERM);
+                 };
+               });
+             }))
+          CHECK(error == "");
+        for (const std::string& error :
+             ThreadRanks(6 - ranks).run([&](std::shared_ptr<Distribution> rank) {
+               const auto ended = run(rank, saved);
+               const std::scoped_lock lock(mutex);
+               CHECK(ended.first == one.first);
+               CHECK(ended.second == one.second);
+             }))
+          CHECK(error == "");
+      }
+    }
+  }
 }

@@ -145,9 +145,18 @@ ShardRows::ShardRows(const std::string& what, std::span<const Shards* const> sou
     bytes += source->row_bytes();
     sources_.push_back(*source);
   }
+  rows_ = sources[0]->rows();
   const std::int64_t block = std::clamp<std::int64_t>(block_bytes / bytes, 1, rows());
   order_ = RowOrder(rows(), block, std::max<std::int64_t>(window_bytes / (block * bytes), 1));
 }
+
+ShardRows::ShardRows(const ShardRows& all, std::int64_t begin, std::int64_t count,
+                     std::int64_t share)
+    : sources_(all.sources_),
+      begin_(all.begin_ + begin),
+      rows_(count),
+      order_(count, std::min(all.order_.block(), std::max<std::int64_t>(count, 1)),
+             std::max<std::int64_t>(all.order_.window() / share, 1)) {}
 
 ShardRows::~ShardRows() = default;
 
@@ -167,7 +176,7 @@ ShardRows::Window ShardRows::load(std::int64_t w, Window reused) const {
     reused.bytes[s].resize(count * row);
     std::byte* to = reused.bytes[s].data();
     for (const RowOrder::Run& run : blocks) {
-      sources_[s].read_stored(run.begin, run.count, to);
+      sources_[s].read_stored(begin_ + run.begin, run.count, to);
       to += static_cast<std::size_t>(run.count) * row;
     }
   }
@@ -203,7 +212,17 @@ void ShardRows::require(std::int64_t w) {
   read_ahead(w + 1);
 }
 
-void ShardRows::read(std::int64_t first, std::int64_t count, std::span<Tensor> into) {
+void ShardRows::convert(std::size_t source, const std::byte* from, std::int64_t count, Tensor& into,
+                        std::int64_t at) const {
+  const auto width = into.bytes() / static_cast<std::size_t>(into.shape()[0]),
+             row = static_cast<std::size_t>(sources_[source].row_bytes());
+  auto* to = static_cast<std::byte*>(into.raw()) + static_cast<std::size_t>(at) * width;
+  for (std::int64_t k = 0; k < count; ++k, from += row, to += width)
+    sources_[source].convert(from, to);
+}
+
+void ShardRows::read(std::int64_t first, std::int64_t count, std::span<Tensor> into,
+                     std::int64_t at) {
   for (std::int64_t k = 0; k < count; ++k) {
     const std::int64_t place = first + k;
     if (now_.number < 0 || place < order_.first(now_.number) ||
@@ -212,11 +231,20 @@ void ShardRows::read(std::int64_t first, std::int64_t count, std::span<Tensor> i
     const std::size_t row =
         now_.within[static_cast<std::size_t>(place - order_.first(now_.number))];
     for (std::size_t s = 0; s < sources_.size(); ++s) {
-      const std::size_t width = into[s].bytes() / static_cast<std::size_t>(count);
-      sources_[s].convert(
-          now_.bytes[s].data() + row * static_cast<std::size_t>(sources_[s].row_bytes()),
-          static_cast<std::byte*>(into[s].raw()) + static_cast<std::size_t>(k) * width);
+      const auto* from =
+          now_.bytes[s].data() + row * static_cast<std::size_t>(sources_[s].row_bytes());
+      convert(s, from, 1, into[s], at + k);
     }
+  }
+}
+
+void ShardRows::read_alone(std::int64_t first, std::int64_t count, std::span<Tensor> into) {
+  now_.bytes.resize(sources_.size());
+  now_.number = -1;
+  for (std::size_t s = 0; s < sources_.size(); ++s) {
+    now_.bytes[s].resize(static_cast<std::size_t>(count * sources_[s].row_bytes()));
+    sources_[s].read_stored(begin_ + first, count, now_.bytes[s].data());
+    convert(s, now_.bytes[s].data(), count, into[s], 0);
   }
 }
 

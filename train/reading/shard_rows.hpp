@@ -76,18 +76,22 @@ class ShardRows {
  public:
   /// Throws as Minibatches does; the shards are not copied but for what they share.
   ShardRows(const std::string& what, std::span<const Shards* const> sources);
+  /// Of the same sources the rows [begin, begin + count), a window of them `share` times smaller.
+  ShardRows(const ShardRows& all, std::int64_t begin, std::int64_t count, std::int64_t share);
   ~ShardRows();
 
-  std::int64_t rows() const { return sources_.front().rows(); }
+  std::int64_t rows() const { return rows_; }
   RowOrder& order() { return order_; }
   const RowOrder& order() const { return order_; }
   /// Forgets what was read in another order.
   void restart();
   std::span<const Shards> sources() const { return sources_; }
 
-  /// Rows at places [first, first + count) of the order, into tensors of so many rows, one for each
-  /// source. Throws what Shards::read() throws.
-  void read(std::int64_t first, std::int64_t count, std::span<Tensor> into);
+  /// Rows at places [first, first + count) of the order, into tensors, one for each source, from
+  /// their row `at` on. Throws what Shards::read() throws.
+  void read(std::int64_t first, std::int64_t count, std::span<Tensor> into, std::int64_t at = 0);
+  /// Of rows as they stand: no others are read, no window of them, and none ahead.
+  void read_alone(std::int64_t first, std::int64_t count, std::span<Tensor> into);
 
  private:
   struct Window {
@@ -99,7 +103,11 @@ class ShardRows {
   void require(std::int64_t w);
   void read_ahead(std::int64_t w);
 
+  void convert(std::size_t source, const std::byte* from, std::int64_t count, Tensor& into,
+               std::int64_t at) const;
+
   std::vector<Shards> sources_;
+  std::int64_t begin_ = 0, rows_ = 0;
   RowOrder order_;
   Window now_, spare_;
   std::optional<std::future<Window>> next_;
