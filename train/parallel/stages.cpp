@@ -16,9 +16,9 @@
 #include "cinch/core/variables.hpp"
 #include "cinch/ops/index.hpp"
 #include "cinch/ops/random.hpp"
-#include "cinch/ops/records/sizes.hpp"
 #include "cinch/ops/shape.hpp"
 #include "cinch/train/parallel/kinds.hpp"
+#include "cinch/train/parallel/regroup.hpp"
 
 namespace cinch::parallel {
 
@@ -30,19 +30,6 @@ using deriving::Separation;
 
 bool is_draw(const Expr& node) {
   return &node.op() == &random_uniform_op || &node.op() == &random_normal_op;
-}
-
-/// Sizes that are known are numbers, so that what is made of them may be.
-Expr with_known_sizes(const Expr& node) {
-  const bool of_numbers =
-      !node.inputs().empty() && std::ranges::all_of(node.inputs(), [](const Expr& e) {
-        return constant_value(e) != nullptr;
-      });
-  if (is_whole_scalar(node) && node.op().elementwise() && of_numbers)
-    return records::computed(node);
-  if (&node.op() != &size_op) return node;
-  const Dim dim = node.inputs()[0].dims()[AlongAxis::of(node.attrs()).axis];
-  return dim.known() ? constant(Tensor(dim.size()), node->where) : node;
 }
 
 /// Of few elements, or of sizes that are not known yet.
@@ -58,7 +45,9 @@ bool is_small(const Expr& sum) {
 
 class Cutter {
  public:
-  Cutter(const char* what, const Function& step, const std::vector<const Tensor*>& data);
+  /// Of the formula as it is written or as rules have made it.
+  Cutter(const char* what, const Function& step, const std::vector<const Tensor*>& data,
+         bool as_written);
   StagedStep cut();
 
  private:
@@ -71,6 +60,7 @@ class Cutter {
   void take_slices();
   void take_draws();
   void mark_repeated();
+  void regroup();
   Expr ones(DType dtype);
   std::vector<Separation::Given> given() const;
 
@@ -96,11 +86,12 @@ class Cutter {
   std::optional<Kinds> kinds_;
 };
 
-Cutter::Cutter(const char* what, const Function& step, const std::vector<const Tensor*>& data)
+Cutter::Cutter(const char* what, const Function& step, const std::vector<const Tensor*>& data,
+               bool as_written)
     : what_(what),
       program_(Inspect::program(step)),
       as_given_(Inspect::spec(step)),
-      roots_(program_.written) {
+      roots_(as_written ? program_.written : program_.roots) {
   for (const Shared& variable : shared_variables(roots_)) {
     if (!variable.attrs().state->advance) continue;
     states_.push_back(variable);
@@ -371,6 +362,13 @@ Stage Cutter::part_of(const std::vector<Expr>& sums) {
   return {function(std::move(result)), std::move(slots), outputs, std::move(how)};
 }
 
+void Cutter::regroup() {
+  roots_ = with_factors_outside(roots_, *kinds_, given());
+  kinds_.emplace(what_, roots_, given(), examples_);
+  roots_ = with_sums_together(roots_, *kinds_);
+  kinds_.emplace(what_, roots_, given(), examples_);
+}
+
 StagedStep Cutter::cut() {
   StagedStep result;
   result.draws = states_;
@@ -386,6 +384,7 @@ StagedStep Cutter::cut() {
     if (const auto& simpler = kinds_->replacement()) {
       done[simpler->node.get()] = simpler->by;
     } else {
+      regroup();
       std::vector<Expr> sums = kinds_->needed();
       if (sums.empty()) break;
       std::stable_partition(sums.begin(), sums.end(), is_small);
@@ -434,7 +433,15 @@ void Stage::compute(std::span<const Tensor* const> arguments, std::vector<Tensor
 }
 
 StagedStep staged(const char* what, const Function& step, const std::vector<const Tensor*>& data) {
-  return Cutter(what, step, data).cut();
+  // Of slices by the minibatch's number rules know how many rows they have: they stay as written.
+  if (Inspect::spec(step).mode == Mode::fast && !data.empty()) {
+    try {
+      return Cutter(what, step, data, /*as_written=*/false).cut();
+    } catch (const TypeError&) {
+      // What derivatives say of themselves, that they keep rows apart, rules do not keep.
+    }
+  }
+  return Cutter(what, step, data, /*as_written=*/true).cut();
 }
 
 }  // namespace cinch::parallel
