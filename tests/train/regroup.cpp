@@ -23,8 +23,13 @@ std::vector<std::int64_t> summed(const Expr& x, const Expr& cost,
   parallel::StagedStep staged = parallel::staged("train", step, {&data});
   REQUIRE(staged.stages.size() == 1);
   const Tensor all(row_count), first(std::int64_t{0});
+  const std::vector<const Tensor*> arguments{&data, &all, &first, &all};
+  const parallel::Share share{
+      row_count, 1, {0, 1}, [&](auto, auto) { return std::span<const Tensor* const>(arguments); }};
   std::vector<Tensor> sums;
-  staged.stages[0].compute(std::vector<const Tensor*>{&data, &all, &first, &all}, sums);
+  staged.stages[0].begin(share);
+  staged.stages[0].compute(0, sums);
+  staged.stages[0].multiply({0, 1}, sums);
   std::vector<std::int64_t> result;
   for (const Tensor& sum : sums) result.push_back(sum.size());
   std::ranges::sort(result);
@@ -45,7 +50,8 @@ TEST_CASE("of a contractive penalty parts add up a row, not a matrix") {
   }
 }
 
-TEST_CASE("what the same weights get in several places is one sum, beside what rows do not change") {
+TEST_CASE(
+    "what the same weights get in several places is one sum, beside what rows do not change") {
   RandomState random(1);
   const Expr x = matrix("x");
   const Shared W(random.normal(0, 1, {visible, hidden}, DType::float32), "W");

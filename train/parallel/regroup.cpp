@@ -52,8 +52,7 @@ struct Fixed {
           return same ? node.inputs()[0] : with_known_sizes(node);
         },
         fixed);
-    for (const Expr& node : topological(roots))
-      original.emplace(fixed.at(node.get()).get(), node);
+    for (const Expr& node : topological(roots)) original.emplace(fixed.at(node.get()).get(), node);
   }
 };
 
@@ -189,39 +188,9 @@ class Outside {
   int rows_ = -1;
 };
 
-struct Term {
-  Expr value;
-  bool negative, transposed;
-};
-
-/// The terms of a sum of tensors of one shape.
-std::vector<Term> terms_of(const Expr& root) {
-  std::vector<Term> result, pending{{root, false, false}};
-  while (!pending.empty()) {
-    const Term t = pending.back();
-    pending.pop_back();
-    const Expr& e = t.value;
-    const bool alike = std::ranges::all_of(
-        e.inputs(), [&](const Expr& x) { return x.dims() == e.dims() && x.dtype() == e.dtype(); });
-    if (e.op().linear != LinearForm::none && alike) {
-      const bool minus = e.op().linear == LinearForm::difference;
-      pending.push_back({e.inputs()[1], t.negative != minus, t.transposed});
-      pending.push_back({e.inputs()[0], t.negative, t.transposed});
-    } else if (e.op().algebra == Algebra::negative) {
-      pending.push_back({e.inputs()[0], !t.negative, t.transposed});
-    } else if (e.op().algebra == Algebra::permute && e.rank() == 2 &&
-               AxisPattern::of(e.attrs()) == std::vector<std::int64_t>{1, 0}) {
-      pending.push_back({e.inputs()[0], t.negative, !t.transposed});
-    } else {
-      result.push_back(t);
-    }
-  }
-  return result;
-}
-
-Expr added(const std::vector<Term>& terms, NodeMap<Expr>& now) {
+Expr added(const std::vector<SumTerm>& terms, NodeMap<Expr>& now) {
   Expr total;
-  for (const Term& t : terms) {
+  for (const SumTerm& t : terms) {
     Expr value = now.at(t.value.get());
     if (t.transposed) value = dimshuffle(value, {1, 0});
     if (!total.has_value()) {
@@ -234,6 +203,32 @@ Expr added(const std::vector<Term>& terms, NodeMap<Expr>& now) {
 }
 
 }  // namespace
+
+std::vector<SumTerm> terms_of(const Expr& root) {
+  std::vector<SumTerm> result, pending{{root, false, false}};
+  while (!pending.empty()) {
+    const SumTerm t = pending.back();
+    pending.pop_back();
+    const Expr& e = t.value;
+    const bool alike = std::ranges::all_of(
+        e.inputs(), [&](const Expr& x) { return x.dims() == e.dims() && x.dtype() == e.dtype(); });
+    if (e.op().linear != LinearForm::none && alike) {
+      const bool minus = e.op().linear == LinearForm::difference;
+      pending.push_back({e.inputs()[1], t.negative != minus, t.transposed});
+      pending.push_back({e.inputs()[0], t.negative, t.transposed});
+    } else if (&e.op() == &sum_like_op && same_type(e, e.inputs()[0])) {
+      pending.push_back({e.inputs()[0], t.negative, t.transposed});
+    } else if (e.op().algebra == Algebra::negative) {
+      pending.push_back({e.inputs()[0], !t.negative, t.transposed});
+    } else if (e.op().algebra == Algebra::permute && e.rank() == 2 &&
+               AxisPattern::of(e.attrs()) == std::vector<std::int64_t>{1, 0}) {
+      pending.push_back({e.inputs()[0], t.negative, !t.transposed});
+    } else {
+      result.push_back(t);
+    }
+  }
+  return result;
+}
 
 Expr with_known_sizes(const Expr& node) {
   const bool of_numbers =
@@ -279,8 +274,8 @@ std::vector<Expr> with_sums_together(std::span<const Expr> roots, const Kinds& k
     Expr& now = done[node.get()];
     now = with_inputs(node, inputs);
     if (kinds.of(node) != Kind::blocked || node.op().linear == LinearForm::none) continue;
-    std::vector<Term> sums, others = terms_of(node);
-    std::erase_if(others, [&](const Term& t) {
+    std::vector<SumTerm> sums, others = terms_of(node);
+    std::erase_if(others, [&](const SumTerm& t) {
       const bool is_sum = kinds.of(t.value) == Kind::sum;
       if (is_sum) sums.push_back(t);
       return is_sum;
@@ -292,6 +287,31 @@ std::vector<Expr> with_sums_together(std::span<const Expr> roots, const Kinds& k
   }
   std::vector<Expr> result;
   for (const Expr& root : roots) result.push_back(done.at(root.get()));
+  return result;
+}
+
+std::vector<Expr> plain_sums(std::span<const Expr> sums, const Kinds& kinds) {
+  std::vector<Expr> result;
+  for (Expr sum : sums) {
+    while (kinds.of(sum) == Kind::sum) {
+      Expr below;
+      for (const Expr& input : sum.inputs()) {
+        const bool others_are_the_same = kinds.of(input) != Kind::sum || !below.has_value();
+        if (kinds.of(input) == Kind::local || !others_are_the_same) {
+          below = {};
+          break;
+        }
+        if (kinds.of(input) == Kind::sum) below = input;
+      }
+      const bool is_alike =
+          below.has_value() && below.dtype() == sum.dtype() && below.type().is_static() &&
+          sum.type().is_static() &&
+          element_count(below.type().shape()) == element_count(sum.type().shape());
+      if (!is_alike) break;
+      sum = below;
+    }
+    if (std::ranges::find(result, sum.get(), &Expr::get) == result.end()) result.push_back(sum);
+  }
   return result;
 }
 

@@ -19,6 +19,7 @@
 #include "cinch/ops/shape.hpp"
 #include "cinch/train/parallel/kinds.hpp"
 #include "cinch/train/parallel/regroup.hpp"
+#include "cinch/train/parallel/split.hpp"
 
 namespace cinch::parallel {
 
@@ -64,7 +65,10 @@ class Cutter {
   Expr ones(DType dtype);
   std::vector<Separation::Given> given() const;
 
-  Stage part_of(const std::vector<Expr>& sums);
+  NodeMap<Expr> inputs_of_part(const Expr* at);
+  std::vector<Expr> arguments() const;
+  void keep_rows(const std::vector<Expr>& rows, Stage::Functions& f, NodeMap<Stage::Rows>& where);
+  Stage part_of(std::vector<Expr>& sums);
   Expr part_of_draw(const Draw& draw, NodeMap<Expr>& done);
   std::vector<Expr> built(std::span<const Expr> roots, NodeMap<Expr>& done);
   Expr whole(const Expr& size, NodeMap<Expr>& done);
@@ -75,6 +79,7 @@ class Cutter {
   const FunctionSpec& as_given_;
   std::vector<Expr> roots_;
   std::vector<Expr> rows_;          // Variables of a part's rows.
+  std::vector<bool> is_held_;       // Whether these are the data as they are.
   std::vector<Expr> slices_;        // What they are rows of, where the step holds its data.
   std::vector<Draw> draws_;         // Draws for each row.
   std::vector<Expr> ones_;          // Variables of a 1 for each row, of each dtype that is met.
@@ -119,6 +124,7 @@ void Cutter::take_rows_of(const std::vector<const Tensor*>& data) {
     Dims dims = to_dims(data[k]->shape());
     dims[0] = Dim::unknown();
     rows_.push_back(variable(describe(input), {input.dtype(), dims}, input->where));
+    is_held_.push_back(data[k]->dtype() == input.dtype());
   }
 }
 
@@ -324,42 +330,103 @@ FunctionSpec Cutter::spec(std::vector<Expr> inputs, std::string name) const {
   return result;
 }
 
-/// What a part computes: `sums` of its rows, those of unknown or few elements first.
-Stage Cutter::part_of(const std::vector<Expr>& sums) {
-  const Attribution as(Source{});
+/// Variables of what all is made of, for a part's rows: those of the data themselves, or `count`
+/// rows from `at` on of those held.
+NodeMap<Expr> Cutter::inputs_of_part(const Expr* at) {
   NodeMap<Expr> done;
   for (std::size_t k = 0; k < states_.size(); ++k)
     done[states_[k].pointer().get()] = state_values_[k];
-  std::vector<Expr> inputs = rows_;
-  if (!slices_.empty()) {
-    inputs = program_.inputs;
-    for (std::size_t k = 0; k < rows_.size(); ++k)
-      done[rows_[k].get()] = narrow(slices_[k], 0, first_, count_);
-  } else {
-    for (const Expr& x : rows_) done[x.get()] = x;
+  for (std::size_t k = 0; k < rows_.size(); ++k) {
+    done[rows_[k].get()] = !slices_.empty() ? narrow(slices_[k], 0, first_, count_)
+                           : at             ? narrow(rows_[k], 0, *at, count_)
+                                            : rows_[k];
   }
   for (const Draw& draw : draws_) done[draw.stands_for.get()] = part_of_draw(draw, done);
   for (const Expr& one : ones_)
     done[one.get()] = broadcast_to(cast(Arg(1.0), one.dtype()), {count_});
-  inputs.insert(inputs.end(), {count_of_all_, first_, count_});
-  inputs.insert(inputs.end(), state_values_.begin(), state_values_.end());
-  inputs.insert(inputs.end(), sums_.begin(), sums_.end());
+  return done;
+}
+
+std::vector<Expr> Cutter::arguments() const {
+  std::vector<Expr> result = slices_.empty() ? rows_ : program_.inputs;
+  result.insert(result.end(), {count_of_all_, first_, count_});
+  result.insert(result.end(), state_values_.begin(), state_values_.end());
+  result.insert(result.end(), sums_.begin(), sums_.end());
+  return result;
+}
+
+/// What is computed of `rows`, as new values of variables; how else they are to be had, by node.
+void Cutter::keep_rows(const std::vector<Expr>& rows, Stage::Functions& f,
+                       NodeMap<Stage::Rows>& where) {
+  NodeMap<Expr> done = inputs_of_part(nullptr);
+  std::vector<Expr> kept;
+  for (const Expr& node : rows) {
+    const auto given = std::ranges::find(rows_, node.get(), &Expr::get);
+    if (slices_.empty() && given != rows_.end() && is_held_[given - rows_.begin()]) {
+      where[node.get()] = {true, static_cast<std::size_t>(given - rows_.begin())};
+    } else {
+      where[node.get()] = {false, kept.size()};
+      kept.push_back(node);
+    }
+  }
+  FunctionSpec all = spec(arguments(), program_.name + ", rows");
+  for (const Expr& value : built(kept, done)) {
+    Shape shape{0};
+    if (value.rank() == 2) shape.push_back(value.dims()[1].size());
+    f.kept.push_back(Shared::with_free_rows(Tensor(value.dtype(), shape), "rows"));
+    all.updates.push_back({f.kept.back(), value});
+  }
+  f.rows = function(std::move(all));
+}
+
+/// What a part computes: `sums` of its rows, those of unknown or few elements first. They are put
+/// into the order in which it does.
+Stage Cutter::part_of(std::vector<Expr>& sums) {
+  const Attribution as(Source{});
+  Stage::Functions f;
+  std::vector<Expr> inputs = arguments();
+  NodeMap<Expr> done;
+  const bool plain = as_given_.mode == Mode::fast && !as_given_.watch;
+  if (const auto apart = plain ? split(sums, *kinds_) : std::nullopt) {
+    NodeMap<Stage::Rows> where;
+    keep_rows(apart->rows, f, where);
+    const Expr at = lscalar("at");
+    done = inputs_of_part(&at);
+    inputs.push_back(at);
+    f.reads_kept = true;
+    for (const Expr& node : apart->rows) {
+      if (where.at(node.get()).of_data) continue;
+      inputs.push_back(variable("rows", node.type(), node->where));
+      done[node.get()] = narrow(inputs.back(), 0, at, count_);
+    }
+    sums = apart->others;
+    for (const RowProducts& p : apart->products) {
+      f.products.push_back({p.sum.dtype(), p.sum.type().shape(), {}});
+      for (const RowProducts::Term& t : p.terms) {
+        f.products.back().terms.push_back(
+            {where.at(apart->rows[t.a].get()), where.at(apart->rows[t.b].get()), t.negative});
+      }
+    }
+    std::ranges::stable_partition(sums, is_small);
+    for (const RowProducts& p : apart->products) sums.push_back(p.sum);
+  } else {
+    done = inputs_of_part(nullptr);
+    std::ranges::stable_partition(sums, is_small);
+  }
   FunctionSpec result = spec(std::move(inputs), program_.name + ", a part");
-  std::vector<Shared> slots;
-  for (const Expr& sum : built(sums, done)) {
+  for (const Expr& sum : built(std::span(sums).first(sums.size() - f.products.size()), done)) {
     if (is_small(sum)) {
       result.outputs.push_back(sum);
     } else {
-      slots.emplace_back(Tensor(sum.dtype(), sum.type().shape()), "sum");
-      result.updates.push_back({slots.back(), sum});
+      f.slots.emplace_back(Tensor(sum.dtype(), sum.type().shape()), "sum");
+      result.updates.push_back({f.slots.back(), sum});
     }
   }
-  const std::size_t outputs = result.outputs.size();
+  f.outputs = result.outputs.size();
+  f.part = function(std::move(result));
   std::vector<Combine> how;
-  for (const Expr& sum : sums) {
-    how.push_back(kinds_->how(sum));
-  }
-  return {function(std::move(result)), std::move(slots), outputs, std::move(how)};
+  for (const Expr& sum : sums) how.push_back(kinds_->how(sum));
+  return {std::move(f), std::move(how)};
 }
 
 void Cutter::regroup() {
@@ -385,9 +452,8 @@ StagedStep Cutter::cut() {
       done[simpler->node.get()] = simpler->by;
     } else {
       regroup();
-      std::vector<Expr> sums = kinds_->needed();
+      std::vector<Expr> sums = plain_sums(kinds_->needed(), *kinds_);
       if (sums.empty()) break;
-      std::stable_partition(sums.begin(), sums.end(), is_small);
       result.stages.push_back(part_of(sums));
       for (const Expr& sum : sums) {
         sums_.push_back(variable("sum", sum.type(), sum->where));
@@ -412,25 +478,6 @@ StagedStep Cutter::cut() {
 }
 
 }  // namespace
-
-Stage::Stage(Function part, std::vector<Shared> slots, std::size_t outputs,
-             std::vector<Combine> how)
-    : part_(std::move(part)), slots_(std::move(slots)), outputs_(outputs), how_(std::move(how)) {}
-
-void Stage::compute(std::span<const Tensor* const> arguments, std::vector<Tensor>& result) {
-  const std::size_t outputs = outputs_.size();
-  result.resize(outputs + slots_.size());
-  const auto value = [](const Shared& slot) -> Tensor& { return slot.attrs().state->value; };
-  for (std::size_t k = 0; k < outputs; ++k) std::swap(outputs_[k], result[k]);
-  for (std::size_t k = 0; k < slots_.size(); ++k) {
-    Tensor& place = result[outputs + k];
-    if (place.shape() != value(slots_[k]).shape()) place = value(slots_[k]);
-    std::swap(place, value(slots_[k]));
-  }
-  part_.call(arguments, outputs_);
-  for (std::size_t k = 0; k < outputs; ++k) std::swap(outputs_[k], result[k]);
-  for (std::size_t k = 0; k < slots_.size(); ++k) std::swap(result[outputs + k], value(slots_[k]));
-}
 
 StagedStep staged(const char* what, const Function& step, const std::vector<const Tensor*>& data) {
   // Of slices by the minibatch's number rules know how many rows they have: they stay as written.

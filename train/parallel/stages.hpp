@@ -1,38 +1,13 @@
 // A step over a minibatch, cut into functions of a part of its rows and one of their sums.
 #pragma once
 
-#include <cstddef>
-#include <span>
 #include <vector>
 
 #include "cinch/core/function.hpp"
 #include "cinch/core/shared.hpp"
-#include "cinch/train/parallel/parts.hpp"
+#include "cinch/train/parallel/stage.hpp"
 
 namespace cinch::parallel {
-
-/// What each part computes of its rows: sums over them, which are added up over all parts.
-class Stage {
- public:
-  /// The function's outputs and then the new values of `slots` are the sums.
-  Stage(Function part, std::vector<Shared> slots, std::size_t outputs, std::vector<Combine> how);
-
-  /// The part's sums, of the same dtypes and sizes for every part; what `result` has of these is
-  /// written over. The arguments are, in this order: the part's rows of each tensor of the data,
-  /// or, where the step holds its data itself, the number of the minibatch; the minibatch's number
-  /// of rows; the part's first row and its number of rows; the states of random draws; the sums of
-  /// the stages before.
-  void compute(std::span<const Tensor* const> arguments, std::vector<Tensor>& result);
-  /// How each is put together with those of other parts.
-  const std::vector<Combine>& how() const { return how_; }
-
- private:
-  Function part_;
-  // Large sums are variables' new values, which are computed where they shall lie.
-  std::vector<Shared> slots_;
-  std::vector<Tensor> outputs_;
-  std::vector<Combine> how_;
-};
 
 /// A step whose results are, to rounding, those of the function it is made of.
 struct StagedStep {

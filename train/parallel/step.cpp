@@ -51,21 +51,35 @@ void Step::make(std::int64_t rows, const Rows& of, std::vector<Tensor>& outputs,
   Tensor first(std::int64_t{0}), count(std::int64_t{0});
   std::vector<const Tensor*> arguments;
   if (holds_data_) require_rows(rows, of(0, 0));
+  PartRange own = parts_of_rank(parts, ranks_->rank(), ranks_->ranks());
+  if (own.begin == own.end) own = {0, 1};  // It has none, and must know the sums' sizes.
+  PartRows held{0, -1};
+  std::span<const Tensor* const> data;
+  std::size_t stages_before = 0;
+  const Share share{rows, parts, own, [&](PartRows rows_held, PartRows meant) {
+                      first.data<std::int64_t>()[0] = meant.first;
+                      count.data<std::int64_t>()[0] = meant.count;
+                      if (rows_held.first != held.first || rows_held.count != held.count) {
+                        held = rows_held;
+                        data = of(held.first, held.count);
+                      }
+                      arguments.assign(data.begin(), data.end());
+                      arguments.insert(arguments.end(), {&count_of_all, &first, &count});
+                      for (const Tensor& state : draws) arguments.push_back(&state);
+                      for (std::size_t before = 0; before < stages_before; ++before) {
+                        for (const Tensor& sum : sums_[before]) arguments.push_back(&sum);
+                      }
+                      return std::span<const Tensor* const>(arguments);
+                    }};
   for (std::size_t k = 0; k < adders_.size(); ++k) {
-    const auto compute = [&](std::int64_t part, std::vector<Tensor>& result) {
-      const PartRows own = part_rows(rows, parts, part);
-      first.data<std::int64_t>()[0] = own.first;
-      count.data<std::int64_t>()[0] = own.count;
-      const auto data = of(own.first, own.count);
-      arguments.assign(data.begin(), data.end());
-      arguments.insert(arguments.end(), {&count_of_all, &first, &count});
-      for (const Tensor& state : draws) arguments.push_back(&state);
-      for (std::size_t before = 0; before < k; ++before) {
-        for (const Tensor& sum : sums_[before]) arguments.push_back(&sum);
-      }
-      step_.stages[k].compute(arguments, result);
-    };
-    adders_[k].add(parts, compute, sums_[k], flag);
+    stages_before = k;
+    Stage& stage = step_.stages[k];
+    stage.begin(share);
+    adders_[k].add(
+        parts,
+        {[&](std::int64_t part, std::vector<Tensor>& result) { stage.compute(part, result); },
+         [&](PartRange range, std::vector<Tensor>& result) { stage.multiply(range, result); }},
+        sums_[k], flag);
   }
   if (adders_.empty()) {
     for (const std::string& said : all_gathered(*ranks_, std::string(1, static_cast<char>(flag))))

@@ -20,24 +20,29 @@ class Sums {
  public:
   explicit Sums(std::shared_ptr<Distribution> ranks) : ranks_(std::move(ranks)) {}
 
-  /// Computes one part's tensors, of the same dtypes and sizes for all parts.
-  using Part = std::function<void(std::int64_t part, std::vector<Tensor>& result)>;
+  /// How tensors are computed, of the same dtypes and sizes for all parts.
+  struct Work {
+    /// Of one part.
+    std::function<void(std::int64_t part, std::vector<Tensor>& result)> part;
+    /// Further tensors, behind these, that are added up over several parts at once, along the same
+    /// tree. May be empty.
+    std::function<void(PartRange range, std::vector<Tensor>& result)> range = {};
+  };
   /// Of each tensor; what `how` says nothing of is added.
   void combine_by(std::vector<Combine> how) { how_ = std::move(how); }
   /// The sums over all parts, the same bits on every rank and for any number of them. `flag`, of
   /// this rank and from 0 to 255, becomes the largest of all.
-  void add(std::int64_t parts, const Part& compute, std::vector<Tensor>& result, int& flag);
+  void add(std::int64_t parts, const Work& work, std::vector<Tensor>& result, int& flag);
 
  private:
   /// Where one tensor's elements are that a rank adds up, or sends.
   using Slices = std::vector<std::byte*>;
-  struct Piece {
-    std::int64_t begin, end;
-  };
+  using Piece = PartRange;
 
   Combine how(std::size_t t) const { return t < how_.size() ? how_[t] : Combine::add; }
-  void sum_together(const Part& compute, Piece piece, std::vector<Tensor>& result);
-  void sum_own(const Part& compute, Piece piece, std::size_t depth, std::vector<Tensor>& result);
+  void sum_together(const Work& work, Piece piece, std::vector<Tensor>& result);
+  void compute_one(const Work& work, std::int64_t part, std::vector<Tensor>& result);
+  void sum_own(const Work& work, Piece piece, std::size_t depth, std::vector<Tensor>& result);
   std::vector<Piece> pieces_of(std::int64_t parts, int rank) const;
   void scatter();
   Slices sum_slices(std::int64_t begin, std::int64_t end);
