@@ -44,8 +44,8 @@ struct Product {
   std::span<const PartsTerm> terms;  // All of it, from the first row on.
 
   /// c = the products of rows [from, ends.back()), of which `ends` says the parts.
-  void compute(std::span<const PartsTerm> of, std::int64_t from,
-               std::span<const std::int64_t> ends, T* c, bool accumulate) const;
+  void compute(std::span<const PartsTerm> of, std::int64_t from, std::span<const std::int64_t> ends,
+               T* c, bool accumulate) const;
   /// The same of any depth.
   void add_up(std::int64_t from, std::span<const std::int64_t> ends, T* c) const;
   void add_up_part(std::int64_t from, std::int64_t end, T* c) const;
@@ -72,8 +72,9 @@ void Product<T>::compute(std::span<const PartsTerm> of, std::int64_t from,
   const std::int64_t bands = running::parts_for(nanoseconds, tiles);
   const std::int64_t unit = kernels.least_bytes / width,
                      most = std::max<std::int64_t>(near_bytes / (depth * count * width), 1),
-                     blocks = std::clamp<std::int64_t>((columns + most - 1) / most, 1,
-                                                       std::max<std::int64_t>(columns / unit / 2, 1));
+                     blocks =
+                         std::clamp<std::int64_t>((columns + most - 1) / most, 1,
+                                                  std::max<std::int64_t>(columns / unit / 2, 1));
   running::share_work(bands, [&](std::int64_t band) {
     const running::Span own = running::part_of(tiles, 1, bands, band);
     for (std::int64_t t = own.begin; t < own.end; ++t) {

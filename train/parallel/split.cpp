@@ -17,8 +17,7 @@ constexpr std::int64_t least_elements = 1024;  // Of a sum that is worth a call 
 /// Whether it has an axis of rows, the first, and at most one other, of known size.
 bool has_rows(const Expr& node, const Kinds& kinds) {
   if (kinds.of(node) != Kind::local || node.rank() < 1 || node.rank() > 2) return false;
-  if (is_storage(node.dtype()) ||
-      (node.rank() == 2 && !node.dims()[1].known())) return false;
+  if (is_storage(node.dtype()) || (node.rank() == 2 && !node.dims()[1].known())) return false;
   return kinds.place(node) == deriving::Place{.axis = 0};
 }
 
@@ -58,9 +57,8 @@ class Splitter {
     for (const SumTerm& t : terms) {
       if (t.value.op().algebra != Algebra::matrix_product || t.value.rank() != 2) return false;
       const Expr left = t.value.inputs()[0], right = t.value.inputs()[1];
-      const bool turned =
-          left.op().algebra == Algebra::permute && left.rank() == 2 &&
-          AxisPattern::of(left.attrs()) == std::vector<std::int64_t>{1, 0};
+      const bool turned = left.op().algebra == Algebra::permute && left.rank() == 2 &&
+                          AxisPattern::of(left.attrs()) == std::vector<std::int64_t>{1, 0};
       if (!turned || !has_rows(left.inputs()[0], kinds_) || !has_rows(right, kinds_)) return false;
       pairs.emplace_back(left.inputs()[0], right);
       if (t.transposed) std::swap(pairs.back().first, pairs.back().second);
@@ -97,9 +95,8 @@ class Splitter {
   bool repeats() const {
     NodeSet made;
     for (const Expr& node : topological(result.rows)) made.insert(node.get());
-    return std::ranges::any_of(beyond_, [&](const Expr& node) {
-      return made.contains(node.get()) && !is_cheap(node);
-    });
+    return std::ranges::any_of(
+        beyond_, [&](const Expr& node) { return made.contains(node.get()) && !is_cheap(node); });
   }
 
   Split result;

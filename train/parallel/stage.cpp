@@ -126,8 +126,7 @@ void Stage::multiply(PartRange range, std::vector<Tensor>& result) {
   const std::int64_t first = share_->rows_of(range).first - held.first;
   const auto rows_at = [&](Rows rows) {
     const Tensor& t = rows.of_data ? *data[rows.index] : kept_[rows.index];
-    return static_cast<const std::byte*>(t.raw()) +
-           static_cast<std::size_t>(first) * row_bytes(t);
+    return static_cast<const std::byte*>(t.raw()) + static_cast<std::size_t>(first) * row_bytes(t);
   };
   const std::vector<std::int64_t> ends = ends_of(*share_, range);
   for (std::size_t k = 0; k < f_.products.size(); ++k) {

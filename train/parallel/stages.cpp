@@ -49,7 +49,7 @@ class Cutter {
   /// Of the formula as it is written or as rules have made it.
   Cutter(const char* what, const Function& step, const std::vector<const Tensor*>& data,
          bool as_written);
-  StagedStep cut();
+  StagedStep cut(Rank rank);
 
  private:
   struct Draw {
@@ -69,6 +69,8 @@ class Cutter {
   std::vector<Expr> arguments() const;
   void keep_rows(const std::vector<Expr>& rows, Stage::Functions& f, NodeMap<Stage::Rows>& where);
   Stage part_of(std::vector<Expr>& sums);
+  /// Whether no more is asked for than results.
+  bool is_plain() const { return as_given_.mode == Mode::fast && !as_given_.watch; }
   Expr part_of_draw(const Draw& draw, NodeMap<Expr>& done);
   std::vector<Expr> built(std::span<const Expr> roots, NodeMap<Expr>& done);
   Expr whole(const Expr& size, NodeMap<Expr>& done);
@@ -85,6 +87,7 @@ class Cutter {
   std::vector<Expr> ones_;          // Variables of a 1 for each row, of each dtype that is met.
   std::vector<Shared> states_;      // Of all draws.
   std::vector<Expr> state_values_;  // Variables in their places.
+  std::vector<Expr> read_;          // What functions of parts compute.
   std::vector<Expr> sums_;          // Variables for the sums of the stages so far.
   Expr count_of_all_ = lscalar("rows"), first_ = lscalar("first"), count_ = lscalar("count");
   Count examples_ = Count::symbol(Dim::unknown().symbol());
@@ -375,6 +378,7 @@ void Cutter::keep_rows(const std::vector<Expr>& rows, Stage::Functions& f,
     if (value.rank() == 2) shape.push_back(value.dims()[1].size());
     f.kept.push_back(Shared::with_free_rows(Tensor(value.dtype(), shape), "rows"));
     all.updates.push_back({f.kept.back(), value});
+    read_.push_back(value);
   }
   f.rows = function(std::move(all));
 }
@@ -386,8 +390,7 @@ Stage Cutter::part_of(std::vector<Expr>& sums) {
   Stage::Functions f;
   std::vector<Expr> inputs = arguments();
   NodeMap<Expr> done;
-  const bool plain = as_given_.mode == Mode::fast && !as_given_.watch;
-  if (const auto apart = plain ? split(sums, *kinds_) : std::nullopt) {
+  if (const auto apart = is_plain() ? split(sums, *kinds_) : std::nullopt) {
     NodeMap<Stage::Rows> where;
     keep_rows(apart->rows, f, where);
     const Expr at = lscalar("at");
@@ -436,7 +439,7 @@ void Cutter::regroup() {
   kinds_.emplace(what_, roots_, given(), examples_);
 }
 
-StagedStep Cutter::cut() {
+StagedStep Cutter::cut(Rank rank) {
   StagedStep result;
   result.draws = states_;
   if (!slices_.empty()) {
@@ -468,27 +471,28 @@ StagedStep Cutter::cut() {
   if (!slices_.empty()) inputs = program_.inputs;
   inputs.push_back(count_of_all_);
   inputs.insert(inputs.end(), sums_.begin(), sums_.end());
-  FunctionSpec update = spec(std::move(inputs), program_.name + ", its update");
-  const auto outputs = roots.begin() + static_cast<std::ptrdiff_t>(program_.output_count);
-  update.outputs.assign(roots.begin(), outputs);
-  for (std::size_t k = 0; k < program_.targets.size(); ++k)
-    update.updates.push_back({program_.targets[k], outputs[static_cast<std::ptrdiff_t>(k)]});
-  result.update = function(std::move(update));
+  result.update = sliced({inputs, sums_, roots, program_.output_count, program_.targets, read_,
+                          program_.name + ", its update",
+                          [this](std::vector<Expr> all, std::string name) {
+                            return spec(std::move(all), std::move(name));
+                          }},
+                         rank, is_plain());
   return result;
 }
 
 }  // namespace
 
-StagedStep staged(const char* what, const Function& step, const std::vector<const Tensor*>& data) {
+StagedStep staged(const char* what, const Function& step, const std::vector<const Tensor*>& data,
+                  Rank rank) {
   // Of slices by the minibatch's number rules know how many rows they have: they stay as written.
   if (Inspect::spec(step).mode == Mode::fast && !data.empty()) {
     try {
-      return Cutter(what, step, data, /*as_written=*/false).cut();
+      return Cutter(what, step, data, /*as_written=*/false).cut(rank);
     } catch (const TypeError&) {
       // What derivatives say of themselves, that they keep rows apart, rules do not keep.
     }
   }
-  return Cutter(what, step, data, /*as_written=*/true).cut();
+  return Cutter(what, step, data, /*as_written=*/true).cut(rank);
 }
 
 }  // namespace cinch::parallel

@@ -1,9 +1,12 @@
 #include "cinch/train/parallel/step.hpp"
 
 #include <algorithm>
+#include <cstring>
+#include <mutex>
 #include <utility>
 
 #include "cinch/core/error.hpp"
+#include "cinch/core/graph/shared_state.hpp"
 #include "cinch/train/parallel/parts.hpp"
 
 namespace cinch::parallel {
@@ -11,7 +14,7 @@ namespace cinch::parallel {
 Step::Step(const Function& step, const std::vector<const Tensor*>& data, std::int64_t batch,
            std::shared_ptr<Distribution> ranks, std::int64_t asked_parts)
     : ranks_(std::move(ranks)),
-      step_(staged("train", step, data)),
+      step_(staged("train", step, data, {ranks_->rank(), ranks_->ranks()})),
       holds_data_(data.empty()),
       asked_parts_(asked_parts) {
   const std::int64_t parts = part_count(batch, asked_parts);
@@ -26,6 +29,72 @@ Step::Step(const Function& step, const std::vector<const Tensor*>& data, std::in
     adders_.back().combine_by(stage.how());
   }
   sums_.resize(adders_.size());
+  auto needed = step_.update.needs_whole.begin();
+  for (std::size_t k = 0; k < adders_.size(); ++k) {
+    const auto end = needed + std::ssize(step_.stages[k].how());
+    // The stages after it take all of it.
+    if (k + 1 == adders_.size()) adders_[k].need_whole({needed, end});
+    needed = end;
+  }
+}
+
+/// This rank's rows of variables that nothing but their own update reads.
+void Step::load_slices() {
+  for (const SlicedUpdate::Own& one : step_.update.owned) {
+    if (!one.is_kept) continue;
+    Tensor& slice = one.slice.attrs().state->value;
+    const Tensor& whole = one.variable.value();
+    const std::int64_t rows = whole.shape()[0];
+    const PartRange own = slice_of(rows, {ranks_->rank(), ranks_->ranks()});
+    const std::size_t each = whole.bytes() / static_cast<std::size_t>(rows);
+    std::memcpy(
+        slice.raw(),
+        static_cast<const std::byte*>(whole.raw()) + static_cast<std::size_t>(own.begin) * each,
+        slice.bytes());
+  }
+}
+
+namespace {
+
+/// Fetches the rows of others of variables that are kept by slices, or of those that are not.
+void gather_variables(Distribution& ranks, const std::vector<SlicedUpdate::Own>& owned, bool kept) {
+  std::vector<RowsOfRank> rows;
+  std::vector<std::unique_lock<graphs::Access>> locks;
+  for (const SlicedUpdate::Own& one : owned) {
+    if (one.is_kept != kept) continue;
+    SharedState& state = *one.variable.attrs().state;
+    locks.emplace_back(state.access);
+    rows.push_back({&state.value, static_cast<const std::byte*>(one.slice.value().raw())});
+  }
+  if (!rows.empty()) gather_rows(ranks, rows);
+}
+
+}  // namespace
+
+void Step::complete() {
+  if (!is_whole_) gather_variables(*ranks_, step_.update.owned, /*kept=*/true);
+  is_whole_ = true;
+}
+
+/// From the sums of all parts to new values, before which norms are added up.
+void Step::update(std::span<const Tensor* const> arguments, std::vector<Tensor>& outputs) {
+  SlicedUpdate& u = step_.update;
+  if (is_whole_) load_slices();
+  std::vector<const Tensor*> all(arguments.begin(), arguments.end());
+  if (!u.norm_values.empty()) {
+    u.norms.call(arguments, norms_);
+    std::vector<RowsOfRank> rows;
+    for (std::size_t k = 0; k < u.norm_values.size(); ++k) {
+      rows.push_back({&u.norm_values[k], static_cast<const std::byte*>(norms_[k].raw())});
+      all.push_back(&u.norm_values[k]);
+    }
+    gather_rows(*ranks_, rows);
+  }
+  std::vector<Tensor> none;
+  if (u.has_own) u.own.call(all, none);
+  u.rest.call(all, outputs);
+  is_whole_ = std::ranges::none_of(u.owned, &SlicedUpdate::Own::is_kept);
+  gather_variables(*ranks_, u.owned, /*kept=*/false);
 }
 
 std::vector<Tensor> Step::states() const {
@@ -94,7 +163,7 @@ void Step::make(std::int64_t rows, const Rows& of, std::vector<Tensor>& outputs,
   for (const auto& sums : sums_) {
     for (const Tensor& sum : sums) arguments.push_back(&sum);
   }
-  step_.update.call(arguments, outputs);
+  update(arguments, outputs);
 }
 
 }  // namespace cinch::parallel

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "cinch/core/run/team.hpp"
+#include "cinch/train/parallel/slices.hpp"
 
 namespace cinch::parallel {
 
@@ -104,6 +105,36 @@ void gather_values(Distribution& ranks, std::vector<double>& values, std::size_t
   }
 }
 
+void gather_rows(Distribution& ranks, std::span<const RowsOfRank> tensors) {
+  struct Bytes {
+    std::size_t begin, count;
+  };
+  const auto of_rank = [&](const Tensor& t, int r) -> Bytes {
+    const std::int64_t rows = t.shape()[0];
+    const PartRange own = slice_of(rows, {r, ranks.ranks()});
+    const std::size_t each = rows == 0 ? 0 : t.bytes() / static_cast<std::size_t>(rows);
+    return {static_cast<std::size_t>(own.begin) * each,
+            static_cast<std::size_t>(own.end - own.begin) * each};
+  };
+  std::vector<Distribution::Outgoing> out;
+  std::vector<Distribution::Incoming> in;
+  for (int k = 1; k < ranks.ranks(); ++k) {
+    const int r = (ranks.rank() + k) % ranks.ranks();
+    for (const RowsOfRank& one : tensors) {
+      const Bytes mine = of_rank(*one.whole, ranks.rank()), theirs = of_rank(*one.whole, r);
+      if (mine.count > 0) out.push_back({r, {one.own, mine.count}});
+      if (theirs.count > 0)
+        in.push_back({r, {static_cast<std::byte*>(one.whole->raw()) + theirs.begin, theirs.count}});
+    }
+  }
+  ranks.exchange(out, in);
+  for (const RowsOfRank& one : tensors) {
+    const Bytes mine = of_rank(*one.whole, ranks.rank());
+    if (mine.count > 0)
+      std::memcpy(static_cast<std::byte*>(one.whole->raw()) + mine.begin, one.own, mine.count);
+  }
+}
+
 void Sums::add(std::int64_t parts, const Work& work, std::vector<Tensor>& result, int& flag) {
   const int ranks = ranks_->ranks(), own = ranks_->rank();
   if (ranks == 1) return sum_own(work, {0, parts}, 0, result);
@@ -191,6 +222,10 @@ std::vector<Sums::Piece> Sums::pieces_of(std::int64_t parts, int rank) const {
 /// In bytes.
 std::size_t Sums::slice_begin(const Tensor& t, int rank) const {
   const auto n = static_cast<std::size_t>(t.size()), ranks = at(ranks_->ranks());
+  if (has_slices(t.shape())) {
+    const auto rows = static_cast<std::size_t>(t.shape()[0]);
+    return rows * at(rank) / ranks * (n / rows) * size_of(t.dtype());
+  }
   return n * at(rank) / ranks * size_of(t.dtype());
 }
 
@@ -279,6 +314,7 @@ void Sums::gather(const Slices& sums, std::vector<Tensor>& result, int& flag) {
   for (int k = 1; k < ranks; ++k) {
     const int r = (own + k) % ranks;
     for (std::size_t t = 0; t < result.size(); ++t) {
+      if (!needs_whole(t)) continue;
       if (const std::size_t bytes = bytes_of(result[t], own); bytes > 0)
         out.push_back({r, {sums[t], bytes}});
       if (const std::size_t bytes = bytes_of(result[t], r); bytes > 0)

@@ -30,6 +30,8 @@ class Sums {
   };
   /// Of each tensor; what `how` says nothing of is added.
   void combine_by(std::vector<Combine> how) { how_ = std::move(how); }
+  /// Of each tensor, whether all ranks need all of it: else each gets its rows. By default all do.
+  void need_whole(std::vector<bool> needed) { needs_whole_ = std::move(needed); }
   /// The sums over all parts, the same bits on every rank and for any number of them. `flag`, of
   /// this rank and from 0 to 255, becomes the largest of all.
   void add(std::int64_t parts, const Work& work, std::vector<Tensor>& result, int& flag);
@@ -39,6 +41,7 @@ class Sums {
   using Slices = std::vector<std::byte*>;
   using Piece = PartRange;
 
+  bool needs_whole(std::size_t t) const { return t >= needs_whole_.size() || needs_whole_[t]; }
   Combine how(std::size_t t) const { return t < how_.size() ? how_[t] : Combine::add; }
   void sum_together(const Work& work, Piece piece, std::vector<Tensor>& result);
   void compute_one(const Work& work, std::int64_t part, std::vector<Tensor>& result);
@@ -59,9 +62,18 @@ class Sums {
   std::vector<std::vector<Tensor>> scratch_;  // By depth.
   std::vector<std::vector<Tensor>> leaves_;   // Of parts that are added up together.
   std::vector<Combine> how_;
+  std::vector<bool> needs_whole_;
   std::vector<Tensor> like_;                // Dtypes and sizes.
   std::vector<std::vector<std::byte>> in_;  // By rank.
 };
+
+/// A tensor of which each rank knows its rows, slice_of() these, and where they lie.
+struct RowsOfRank {
+  Tensor* whole;
+  const std::byte* own;
+};
+/// Afterwards every rank knows all rows.
+void gather_rows(Distribution& ranks, std::span<const RowsOfRank> tensors);
 
 /// `values`, `width` of them for each k, where rank k % ranks knows those of k: afterwards all do.
 void gather_values(Distribution& ranks, std::vector<double>& values, std::size_t width);
