@@ -170,12 +170,11 @@ TEST_CASE("some ranks have no rows where there are fewer than ranks") {
   }
 }
 
-TEST_CASE("who looks at variables between steps sees them whole, and may change them") {
+TEST_CASE("who looks at variables between steps, or changes them between epochs, has them whole") {
   const auto looking = [](std::vector<std::vector<Tensor>>& seen) {
     return [&seen](TrainOptions& o, const Model& m) {
-      o.after_step = [&seen, &m](const StepReport& r) {
-        seen.push_back(m.values());
-        if (r.step != 2) return;
+      o.after_step = [&seen, &m](const StepReport&) { seen.push_back(m.values()); };
+      o.after_epoch = [&m](const EpochReport&) {
         for (const Update& u : m.updates) {
           // Momentum forgets.
           Shared target = u.target;
@@ -187,6 +186,8 @@ TEST_CASE("who looks at variables between steps sees them whole, and may change 
   };
   std::vector<std::vector<Tensor>> expected;
   const Ended one = trained(decayed_momentum, one_process(), looking(expected));
+  REQUIRE(expected.size() == 8);
+  CHECK_FALSE(one.values == trained(decayed_momentum, one_process()).values);
   ThreadRanks all(3);
   std::mutex mutex;
   for (const std::string& error : all.run([&](std::shared_ptr<Distribution> rank) {

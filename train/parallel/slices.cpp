@@ -37,8 +37,8 @@ class RowFormula {
     return result && result->has_rows ? result->value : Expr();
   }
 
-  std::vector<Expr> beside;         ///< What is the same for all rows.
-  std::vector<Expr> large;          ///< What has slices.
+  std::vector<Expr> beside;  ///< What is the same for all rows.
+  std::vector<Expr> large;   ///< What has slices.
 
  private:
   struct Found {
@@ -145,9 +145,9 @@ class Slicer {
       const PartRange rows = slice_of(whole.shape()[0], rank_);
       Shape shape = whole.shape();
       shape[0] = rows.end - rows.begin;
-      result.owned.push_back(
-          {c.target, Shared(Tensor(whole.dtype(), shape), "rows of " + describe(c.target)),
-           !is_needed(c.target)});
+      result.owned.push_back({c.target,
+                              Shared(Tensor(whole.dtype(), shape), "rows of " + describe(c.target)),
+                              !is_needed(c.target)});
     }
     NodeMap<Expr> slices = slices_of(result.owned);
     for (std::size_t k = 0; k < candidates_.size(); ++k) {
@@ -244,7 +244,8 @@ class Slicer {
       }
       NodeSet read;
       for (const Expr& node : topological(others)) read.insert(node.get());
-      std::erase_if(candidates_, [&](const Candidate& c) { return read.contains(c.target.pointer().get()); });
+      std::erase_if(candidates_,
+                    [&](const Candidate& c) { return read.contains(c.target.pointer().get()); });
     }
   }
 
@@ -287,10 +288,9 @@ class Slicer {
         }
       }
       const PartRange rows = slice_of(whole.dims()[0].size(), rank_);
-      result[leaf.get()] =
-          rank_.ranks == 1 ? whole
-                           : narrow(whole, 0, constant(Tensor(rows.begin)),
-                                    constant(Tensor(rows.end - rows.begin)));
+      result[leaf.get()] = rank_.ranks == 1 ? whole
+                                            : narrow(whole, 0, constant(Tensor(rows.begin)),
+                                                     constant(Tensor(rows.end - rows.begin)));
     }
     return result;
   }
@@ -318,7 +318,9 @@ bool has_slices(const Shape& shape) {
   return shape.size() >= 2 && element_count(shape) >= least_elements;
 }
 
-PartRange slice_of(std::int64_t rows, Rank rank) { return parts_of_rank(rows, rank.rank, rank.ranks); }
+PartRange slice_of(std::int64_t rows, Rank rank) {
+  return parts_of_rank(rows, rank.rank, rank.ranks);
+}
 
 SlicedUpdate sliced(const WholeUpdate& update, Rank rank, bool slices) {
   return Slicer(update, rank, slices).made();
