@@ -7,6 +7,8 @@
 #include "cinch/core/run/cost.hpp"
 #include "cinch/core/run/team.hpp"
 #include "cinch/ops/kernels/kernels.hpp"
+#include "cinch/ops/linalg/blas.hpp"
+#include "cinch/ops/linalg/sparse.hpp"
 
 namespace cinch::blas {
 
@@ -49,6 +51,16 @@ struct Product {
   /// The same of any depth.
   void add_up(std::int64_t from, std::span<const std::int64_t> ends, T* c) const;
   void add_up_part(std::int64_t from, std::int64_t end, T* c) const;
+  /// Of a part of which a factor may be sparse, which products of two matrices find out.
+  bool may_be_sparse(std::int64_t from, std::int64_t end) const;
+  void add_up_sparse(std::int64_t from, std::int64_t end, T* c) const;
+
+  Matrix<const T> left(const PartsTerm& t, std::int64_t from, std::int64_t end) const {
+    return {reinterpret_cast<const T*>(t.a) + from * rows, rows, end - from, 1, rows};
+  }
+  Matrix<const T> right(const PartsTerm& t, std::int64_t from, std::int64_t end) const {
+    return {reinterpret_cast<const T*>(t.b) + from * columns, end - from, columns, columns, 1};
+  }
 };
 
 template <class T>
@@ -56,7 +68,7 @@ void Product<T>::compute(std::span<const PartsTerm> of, std::int64_t from,
                          std::span<const std::int64_t> ends, T* c, bool accumulate) const {
   thread_local constinit running::ThreadMemory memory;
   const simd::SkinnyProducts& kernels = simd::kernels().skinny;
-  const auto product = kernels.parts[sizeof(T) == 8];
+  const auto kernel = kernels.parts[sizeof(T) == 8];
   constexpr auto width = static_cast<std::int64_t>(sizeof(T));
   const std::int64_t depth = ends.back() - from, count = std::ssize(of),
                      tiles = (rows + kernels.most_rows - 1) / kernels.most_rows;
@@ -95,8 +107,8 @@ void Product<T>::compute(std::span<const PartsTerm> of, std::int64_t from,
           now[static_cast<std::size_t>(k)] = {panel(k, tile), b + from * columns + across.begin,
                                               columns};
         }
-        product(tile.count, across.end - across.begin, now.data(), count, own_ends.data(),
-                std::ssize(own_ends), c + tile.row * columns + across.begin, columns, accumulate);
+        kernel(tile.count, across.end - across.begin, now.data(), count, own_ends.data(),
+               std::ssize(own_ends), c + tile.row * columns + across.begin, columns, accumulate);
       }
     }
   });
@@ -104,9 +116,13 @@ void Product<T>::compute(std::span<const PartsTerm> of, std::int64_t from,
 
 template <class T>
 void Product<T>::add_up(std::int64_t from, std::span<const std::int64_t> ends, T* c) const {
-  if ((ends.back() - from) * std::ssize(terms) <= most_depth)
+  bool any_sparse = false;
+  for (std::size_t k = 0; k < ends.size() && !any_sparse; ++k)
+    any_sparse = may_be_sparse(k == 0 ? from : ends[k - 1], ends[k]);
+  if (!any_sparse && (ends.back() - from) * std::ssize(terms) <= most_depth)
     return compute(terms, from, ends, c, false);
-  if (ends.size() == 1) return add_up_part(from, ends[0], c);
+  if (ends.size() == 1)
+    return any_sparse ? add_up_sparse(from, ends[0], c) : add_up_part(from, ends[0], c);
   const std::size_t middle = std::bit_ceil(ends.size()) / 2;
   add_up(from, ends.first(middle), c);
   std::vector<T> right(static_cast<std::size_t>(rows * columns));
@@ -117,6 +133,28 @@ void Product<T>::add_up(std::int64_t from, std::span<const std::int64_t> ends, T
     const std::int64_t end = std::min(n, (part + 1) * block);
     for (std::int64_t k = part * block; k < end; ++k) c[k] += right[static_cast<std::size_t>(k)];
   });
+}
+
+template <class T>
+bool Product<T>::may_be_sparse(std::int64_t from, std::int64_t end) const {
+  return end > from && std::ranges::any_of(terms, [&](const PartsTerm& t) {
+           return blas::may_be_sparse(left(t, from, end), right(t, from, end));
+         });
+}
+
+template <class T>
+void Product<T>::add_up_sparse(std::int64_t from, std::int64_t end, T* c) const {
+  std::vector<T> negative;
+  for (std::size_t k = 0; k < terms.size(); ++k) {
+    const PartsTerm& t = terms[k];
+    if (t.negative) negative.resize(static_cast<std::size_t>(rows * columns));
+    product(left(t, from, end), right(t, from, end),
+            Matrix<T>{t.negative ? negative.data() : c, rows, columns, columns, 1},
+            /*accumulate=*/!t.negative && k > 0);
+    if (!t.negative) continue;
+    for (std::int64_t i = 0; i < rows * columns; ++i)
+      c[i] = (k > 0 ? c[i] : T(0)) - negative[static_cast<std::size_t>(i)];
+  }
 }
 
 /// One term after the other: sums go on where they were.

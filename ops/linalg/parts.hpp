@@ -20,8 +20,8 @@ bool has_parts_product(DType dtype, std::int64_t columns);
 
 /// c, (rows, columns) and row-major, = the sum over parts of the sum of the terms' products of a
 /// part, in one pass over c. Part k has the rows of a and b up to part_ends[k]. Parts are added
-/// along a binary tree that has the largest power of two on the left. The same bits for any number
-/// of threads.
+/// along a binary tree that has the largest power of two on the left. Parts of which a factor is
+/// mostly zeros are computed from what is not 0. The same bits for any number of threads.
 void parts_product(DType dtype, std::int64_t rows, std::int64_t columns,
                    std::span<const PartsTerm> terms, std::span<const std::int64_t> part_ends,
                    std::byte* c);

@@ -90,11 +90,15 @@ TEST_CASE("sums of products over parts are right, of any shape, depth and number
 TEST_CASE("over parts together they have the bits of the parts' own, added along the tree") {
   if (!blas::has_parts_product(DType::float32, 300)) return;
   RandomState random(2);
-  for (const std::int64_t depth : {100, 1400}) {
+  for (const auto& [depth, sparse] : {std::pair(100, 0), std::pair(1400, 0), std::pair(400, 1)}) {
     const std::int64_t rows = 83, columns = 300, parts = 6;
     std::vector<Tensor> of;
     for (const std::int64_t n : {rows, columns, rows, columns})
       of.push_back(random.normal(0, 1, {depth, n}, DType::float32));
+    // Of a factor of some parts few elements are not 0.
+    for (std::int64_t k = 0; sparse && k < of[2].size() * 2 / 3; ++k) {
+      if (k % 101) of[2].data<float>()[static_cast<std::size_t>(k)] = 0;
+    }
     const std::vector<std::int64_t> ends = ends_of(depth, parts);
     const Tensor all = product(DType::float32, of, ends);
     std::vector<Tensor> each;
@@ -111,6 +115,11 @@ TEST_CASE("over parts together they have the bits of the parts' own, added along
       const auto part = [&](std::size_t p) { return static_cast<float>(each[p].at(k)); };
       const float left = (part(0) + part(1)) + (part(2) + part(3)), right = part(4) + part(5);
       CHECK(static_cast<float>(all.at(k)) == left + right);
+    }
+    if (sparse) {
+      const std::vector<double> expected = by_tree(of, ends, 0, parts);
+      for (std::int64_t k = 0; k < all.size(); ++k)
+        REQUIRE(std::abs(all.at(k) - expected[static_cast<std::size_t>(k)]) < 1e-3);
     }
     const int before = threads();
     set_threads(2);
