@@ -59,6 +59,10 @@ class Run {
   void end_epoch();
   void save();
   void require_finite(std::int64_t made);
+  /// Before anybody looks at variables.
+  void complete() {
+    if (parallel_) parallel_->complete();
+  }
   void print(const EpochReport& report) const;
   void open_logs();
   std::vector<double> log_row(const EpochReport& report) const;
@@ -307,7 +311,9 @@ bool Run::next_step() {
 
   const bool validates = validation_ && (state_.step + 1) % frequency_ == 0;
   const bool last = state_.batch + 1 == data_.count();
+  if (o_.after_step) complete();
   if (validates || last || state_.batch + 1 - snapshot_batch_ >= snapshot_interval) {
+    complete();
     require_finite(state_.batch + 1);
     if (validates) validate();
     snapshot_.take();
@@ -419,6 +425,7 @@ TrainResult Run::go() {
       state_.stopped_early = !next_step();
       stops = interrupted();
     }
+    complete();
     require_finite(state_.batch);  // Before anything is saved.
     if (state_.batch < data_.count() && !state_.stopped_early) break;
     end_epoch();

@@ -6,6 +6,7 @@
 #include "cinch/core/graph/engine_ops.hpp"
 #include "cinch/core/graph/leaves.hpp"
 #include "cinch/core/graph/shared_state.hpp"
+#include "cinch/core/run/row_parts.hpp"
 #include "cinch/core/shared.hpp"
 
 namespace cinch::compiling {
@@ -199,7 +200,8 @@ std::vector<Expr> join_column_norms(std::span<const Expr> roots) {
     const auto pair = std::ranges::find_if(order, [&](const Expr& node) {
       if (node.op().algebra != Algebra::matrix_product || node.rank() != 2) return false;
       const auto norm = norms.find(node.inputs()[1].get());
-      if (norm == norms.end() || node.dims()[0].size() > most_rows) return false;
+      if (norm == norms.end() || running::deciding_rows(node.dims()[0].size()) > most_rows)
+        return false;
       if (!tried.insert(node.get()).second) return false;
       // The product must not need the norms.
       const auto before = topological(std::span(&node, 1));

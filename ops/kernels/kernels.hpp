@@ -45,11 +45,24 @@ struct SkinnyProducts {
   using Update = void (*)(UpdateStart start, std::int64_t rows, std::int64_t columns,
                           std::int64_t depth, const void* a, std::int64_t lda, const void* b,
                           std::int64_t ldb, const void* scale, void* c, std::int64_t ldc);
+  /// Rows of c, each along all its columns: the sums over the parts of the depth of a' b of one or
+  /// several terms, each part's added up first. Parts are added along a binary tree that has the
+  /// largest power of two on the left. Of each term's a `count` columns lie packed, (depth, count);
+  /// there are at most `most_rows` of them. `accumulate`: c is the beginning of the first part's
+  /// sum.
+  struct Term {
+    const void *a, *b;
+    std::int64_t ldb;
+  };
+  using Parts = void (*)(std::int64_t count, std::int64_t columns, const Term* terms,
+                         std::int64_t term_count, const std::int64_t* part_ends,
+                         std::int64_t part_count, void* c, std::int64_t ldc, bool accumulate);
   Product plain[2] = {};  ///< float32, float64
   Product transposed[2] = {};
   Pack pack[2] = {};
   Update update[2] = {};
-  std::int64_t least_bytes = 0;
+  Parts parts[2] = {};
+  std::int64_t least_bytes = 0, most_rows = 0;
 };
 
 /// Draws from counter-based streams: numbers [2 first, 2 first + n) of the draw whose state is

@@ -196,7 +196,9 @@ constexpr SkinnyProducts skinny{{skinny_product<float, false>, skinny_product<do
                                 {skinny_product<float, true>, skinny_product<double, true>},
                                 {pack<float>, pack<double>},
                                 {update<float>, update<double>},
-                                2 * CINCH_VECTOR_BYTES};
+                                {parts_product<float>, parts_product<double>},
+                                2 * CINCH_VECTOR_BYTES,
+                                tile_rows};
 #else
 constexpr SkinnyProducts skinny{};
 #endif

@@ -167,6 +167,76 @@ void rows_update(UpdateStart start, const T* a, std::int64_t lda, const T* b, st
   }
 }
 
+/// Of so many parts the sums that wait for their right halves: no more than parts have bits.
+constexpr int deepest = 24;
+
+/// Rows x 2 vectors of c, a part after the other: a part's sum meets those of the parts before it
+/// where it is the right half of a subtree.
+template <class T, int Rows>
+CINCH_INLINE void tile_parts(const SkinnyProducts::Term* terms, std::int64_t term_count,
+                             const std::int64_t* ends, std::int64_t parts, std::int64_t column,
+                             T* c, std::int64_t ldc, std::int64_t skip, bool accumulate) {
+  constexpr std::int64_t L = lanes<T>;
+  Vector<T> waiting[deepest][Rows][tile_columns];
+  int depth = 0;
+  Vector<T> sum[Rows][tile_columns];
+  for (std::int64_t p = 0, begin = 0; p < parts; begin = ends[p++]) {
+#pragma GCC unroll 16
+    for (int i = 0; i < Rows; ++i) {
+#pragma GCC unroll 2
+      for (int j = 0; j < tile_columns; ++j)
+        sum[i][j] = accumulate ? load(c + i * ldc + j * L) : Vector<T>{};
+    }
+    for (std::int64_t t = 0; t < term_count; ++t) {
+      const T* a = static_cast<const T*>(terms[t].a) + begin * Rows;
+      const std::int64_t ldb = terms[t].ldb;
+      const T* b = static_cast<const T*>(terms[t].b) + begin * ldb + column;
+      for (std::int64_t k = begin; k < ends[p]; ++k, a += Rows, b += ldb) {
+        const Vector<T> b0 = load(b), b1 = load(b + L);
+#pragma GCC unroll 16
+        for (int i = 0; i < Rows; ++i) {
+          const T x = a[i];
+          sum[i][0] += x * b0;
+          sum[i][1] += x * b1;
+        }
+      }
+    }
+    const bool last = p + 1 == parts;
+    for (std::int64_t whole = p + 1; depth > 0 && (last || whole % 2 == 0); whole /= 2) {
+      --depth;
+#pragma GCC unroll 16
+      for (int i = 0; i < Rows; ++i) {
+#pragma GCC unroll 2
+        for (int j = 0; j < tile_columns; ++j) sum[i][j] = waiting[depth][i][j] + sum[i][j];
+      }
+    }
+    if (last) break;
+#pragma GCC unroll 16
+    for (int i = 0; i < Rows; ++i) {
+#pragma GCC unroll 2
+      for (int j = 0; j < tile_columns; ++j) waiting[depth][i][j] = sum[i][j];
+    }
+    ++depth;
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < Rows; ++i) write_row<T>(c + i * ldc, sum[i], false, skip);
+}
+
+template <class T, int Rows>
+void rows_parts(const SkinnyProducts::Term* terms, std::int64_t term_count,
+                const std::int64_t* ends, std::int64_t parts, T* c, std::int64_t ldc,
+                std::int64_t columns, bool accumulate) {
+  constexpr std::int64_t width = tile_columns * lanes<T>;
+  std::int64_t j = 0;
+  for (; j + width <= columns; j += width)
+    tile_parts<T, Rows>(terms, term_count, ends, parts, j, c + j, ldc, 0, accumulate);
+  if (j < columns) {
+    // The last tile overlaps the one before it; what that has written is not written again.
+    const std::int64_t at = columns - width;
+    tile_parts<T, Rows>(terms, term_count, ends, parts, at, c + at, ldc, j - at, accumulate);
+  }
+}
+
 template <class T, std::size_t Bytes>
 using Part __attribute__((vector_size(Bytes))) = T;
 
@@ -295,6 +365,13 @@ struct Update {
   static constexpr Run run = rows_update<T, Rows>;
 };
 
+template <class T>
+struct Parts {
+  using Run = decltype(&rows_parts<T, 1>);
+  template <int Rows>
+  static constexpr Run run = rows_parts<T, Rows>;
+};
+
 /// Rows of a tile: as many as leave registers for two vectors of b and one of a.
 constexpr int tile_rows = CINCH_VECTOR_BYTES == 64 ? 10 : 5;
 
@@ -351,4 +428,14 @@ void update(UpdateStart start, std::int64_t rows, std::int64_t columns, std::int
                                    static_cast<T*>(c) + row * ldc, ldc, columns, depth);
     row += count;
   }
+}
+
+/// c = the sum over parts of the sums of a' b.
+template <class T>
+void parts_product(std::int64_t count, std::int64_t columns, const SkinnyProducts::Term* terms,
+                   std::int64_t term_count, const std::int64_t* part_ends, std::int64_t part_count,
+                   void* c, std::int64_t ldc, bool accumulate) {
+  constexpr auto all = std::make_integer_sequence<int, tile_rows>();
+  by_rows<Parts<T>>(static_cast<int>(count), all)(terms, term_count, part_ends, part_count,
+                                                  static_cast<T*>(c), ldc, columns, accumulate);
 }

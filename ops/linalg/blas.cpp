@@ -14,6 +14,7 @@
 
 #include "cinch/core/error.hpp"
 #include "cinch/core/run/cost.hpp"
+#include "cinch/core/run/row_parts.hpp"
 #include "cinch/core/run/team.hpp"
 #include "cinch/ops/kernels/kernels.hpp"
 #include "cinch/ops/linalg/sparse.hpp"
@@ -117,19 +118,30 @@ Matrix<T> rows_of(Matrix<T> m, running::Span part) {
   return m;
 }
 
-/// Few rows against a large matrix: by our own kernels, which do not copy it first. True if done.
+/// Whether skinny() computes it. `deciding`: how many rows are few.
 template <class T>
-bool skinny(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T>& c,
-            T* squares = nullptr) {
+bool takes_few_rows(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T>& c,
+                    std::int64_t deciding) {
   // Where they cross with OpenBLAS's AVX-512 kernels.
   const bool plain = b.column == 1;
   const std::int64_t most_rows = plain ? 128 : 40, least_elements = 1 << 15;
-  if (c.rows > most_rows || b.rows * b.columns < least_elements || a.column != 1) return false;
+  if (deciding > most_rows || b.rows * b.columns < least_elements || a.column != 1) return false;
+  const simd::SkinnyProducts& kernels = simd::kernels().skinny;
+  constexpr auto width = static_cast<std::int64_t>(sizeof(T));
+  return (plain ? kernels.plain : kernels.transposed)[width == 8] &&
+         (plain ? c.columns : a.columns) * width >= kernels.least_bytes;
+}
+
+/// Few rows against a large matrix: by our own kernels, which do not copy it first. True if done.
+template <class T>
+bool skinny(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T>& c,
+            std::int64_t deciding, T* squares = nullptr) {
+  if (!takes_few_rows(a, b, c, deciding)) return false;
+  const bool plain = b.column == 1;
   const simd::SkinnyProducts& kernels = simd::kernels().skinny;
   const std::size_t dtype = sizeof(T) == 8;
   const auto product = (plain ? kernels.plain : kernels.transposed)[dtype];
   constexpr auto width = static_cast<std::int64_t>(sizeof(T));
-  if (!product || (plain ? c.columns : a.columns) * width < kernels.least_bytes) return false;
   const T* left = a.data;
   std::int64_t left_row = a.row;
   if (!plain) {
@@ -216,6 +228,51 @@ bool deep(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T>& c
   return true;
 }
 
+/// `deciding`: of how many rows of c it is chosen by.
+template <class T>
+void multiply_dense(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T>& c,
+                    bool accumulate, std::int64_t deciding);
+
+/// Where rows or columns of c are those of parts: whether one of these is sparse each decides, and
+/// the others are computed together.
+template <class T>
+void multiply_parts(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T>& c,
+                    bool accumulate, const running::RowParts& parts) {
+  const bool by_rows = c.rows == parts.rows();
+  const auto left = [&](running::Span s) { return by_rows ? rows_of(a, s) : a; };
+  const auto right = [&](running::Span s) { return by_rows ? b : columns_of(b, s); };
+  const auto result = [&](running::Span s) { return by_rows ? rows_of(c, s) : columns_of(c, s); };
+  const std::int64_t deciding = by_rows ? parts.batch() : c.rows;
+  const auto compute = [&](running::Span s) {
+    if (s.end > s.begin) multiply_dense(left(s), right(s), result(s), accumulate, deciding);
+  };
+  // OpenBLAS computes small products otherwise, and a part's may be small where that of all is not.
+  const double small = b.column == 1 ? 1 << 23 : 1 << 21;
+  const double work = static_cast<double>(a.columns) *
+                      static_cast<double>(by_rows ? c.columns : c.rows) *
+                      static_cast<double>(parts.rows() / std::ssize(parts.ends()));
+  const bool has_own_kernel = by_rows && !accumulate && takes_few_rows(a, b, c, deciding);
+  const bool one_by_one = work < small && !has_own_kernel;
+  running::Span dense{0, 0};
+  const auto flush = [&](std::int64_t end) {
+    dense.end = end;
+    compute(dense);
+  };
+  std::int64_t begin = 0;
+  for (const std::int64_t end : parts.ends()) {
+    const running::Span part{begin, end};
+    if (sparse_product(left(part), right(part), result(part), accumulate)) {
+      flush(begin);
+      dense.begin = end;
+    } else if (one_by_one) {
+      compute(part);
+      dense.begin = end;
+    }
+    begin = end;
+  }
+  flush(begin);
+}
+
 template <class T>
 void multiply(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T>& c,
               bool accumulate) {
@@ -226,9 +283,18 @@ void multiply(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T
     }
     return;
   }
+  const running::RowParts* parts = running::RowParts::current();
+  if (parts && (c.rows == parts->rows() || c.columns == parts->rows()))
+    return multiply_parts(a, b, c, accumulate, *parts);
   if (sparse_product(a, b, c, accumulate)) return;
+  multiply_dense(a, b, c, accumulate, c.rows);
+}
+
+template <class T>
+void multiply_dense(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T>& c,
+                    bool accumulate, std::int64_t deciding) {
   const simd::UpdateStart start = accumulate ? simd::UpdateStart::old : simd::UpdateStart::zero;
-  if (!accumulate && skinny(a, b, c)) return;
+  if (!accumulate && skinny(a, b, c, deciding)) return;
   if (shallow_update<T>(start, a, b, nullptr, c)) return;
   if (deep(a, b, c, accumulate)) return;
   const bool by_rows = c.rows >= c.columns;
@@ -268,7 +334,8 @@ void scale_and_add(const Matrix<const T>& a, const Matrix<const T>& b, const T* 
 template <class T>
 void multiply_and_square(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T>& c,
                          T* squares) {
-  if (c.rows > 0 && c.columns > 0 && a.columns > 0 && b.column == 1 && skinny(a, b, c, squares))
+  if (c.rows > 0 && c.columns > 0 && a.columns > 0 && b.column == 1 &&
+      skinny(a, b, c, running::deciding_rows(c.rows), squares))
     return;
   multiply(a, b, c, false);
   std::fill_n(squares, c.columns, T(0));

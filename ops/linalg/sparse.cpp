@@ -225,6 +225,11 @@ void scatter_elements(const Matrix<const T>& a, const Sorted<T>& b, const Matrix
 }  // namespace
 
 template <class T>
+bool may_be_sparse(const Matrix<const T>& a, const Matrix<const T>& b) {
+  return may_be_sparse(Lines<T>(a)) || may_be_sparse(Lines<T>(b));
+}
+
+template <class T>
 bool sparse_product(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T>& c,
                     bool accumulate) {
   const double rows = static_cast<double>(c.rows), columns = static_cast<double>(c.columns),
@@ -304,6 +309,8 @@ bool chosen_product(const bool* chosen, const Matrix<const T>& a, const Matrix<c
   return true;
 }
 
+template bool may_be_sparse(const Matrix<const float>&, const Matrix<const float>&);
+template bool may_be_sparse(const Matrix<const double>&, const Matrix<const double>&);
 template bool sparse_product(const Matrix<const float>&, const Matrix<const float>&,
                              const Matrix<float>&, bool);
 template bool sparse_product(const Matrix<const double>&, const Matrix<const double>&,

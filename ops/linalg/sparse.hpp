@@ -14,6 +14,10 @@ template <class T>
 bool sparse_product(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T>& c,
                     bool accumulate);
 
+/// Whether a few elements of `a`, or of `b`, are mostly zeros, so that sparse_product() may do.
+template <class T>
+bool may_be_sparse(const Matrix<const T>& a, const Matrix<const T>& b);
+
 /// The elements of a b where `chosen`, row-major like c, holds, and 0 elsewhere. False, and nothing
 /// done, where there are so many that the whole product is faster.
 template <class T>

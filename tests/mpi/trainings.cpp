@@ -20,7 +20,8 @@ Ran run_ranks(const Vendor& v, int ranks, const std::string& arguments) {
 }  // namespace
 
 TEST_CASE("bits are the same for any number of ranks and threads") {
-  for (const char* kind : {"contractive", "denoising", "variational", "stacked", "normalised"}) {
+  for (const char* kind : {"contractive", "denoising", "variational", "stacked", "normalised",
+                           "contractive visible=90 hidden=60"}) {  // Updated by rows.
     CAPTURE(kind);
     const Vendor first = vendors().front();
     const Ran alone = run_command(first.program + " " + kind + " distribute=one");

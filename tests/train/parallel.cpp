@@ -102,7 +102,7 @@ TEST_CASE("sums of parts are the same bits for any number of ranks") {
     };
     std::vector<Tensor> expected;
     int flag = 0;
-    parallel::Sums(one_process()).add(parts, compute, expected, flag);
+    parallel::Sums(one_process()).add(parts, {compute}, expected, flag);
     CHECK(expected[2] == Tensor::from<std::int64_t>({2}, {parts * (parts - 1) / 2, parts}));
     for (int ranks = 2; ranks <= 9; ++ranks) {
       CAPTURE(ranks);
@@ -113,7 +113,7 @@ TEST_CASE("sums of parts are the same bits for any number of ranks") {
         std::vector<Tensor> result;
         for (int again = 0; again < 2; ++again) {
           int signal = rank->rank() == 1 ? 15 : 0;
-          sums.add(parts, compute, result, signal);
+          sums.add(parts, {compute}, result, signal);
           const std::scoped_lock lock(mutex);
           CHECK(result == expected);
           CHECK(signal == 15);

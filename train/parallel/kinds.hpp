@@ -33,6 +33,8 @@ class Kinds {
         std::span<const deriving::Separation::Given> rows, const deriving::Count& examples);
 
   Kind of(const Expr& node) const { return kinds_.at(node.get()); }
+  /// Where the part's rows stand in a node of Kind::local.
+  deriving::Place place(const Expr& node) const { return all_.place(node); }
   /// Whether the part's own rows get into `node` by input k: as rows, or as a size.
   bool is_local_operand(const Expr& node, std::size_t k) const;
   /// Notes that all that `roots` are made of is the same for all parts, where it is not known.

@@ -16,11 +16,12 @@
 #include "cinch/core/variables.hpp"
 #include "cinch/ops/index.hpp"
 #include "cinch/ops/random.hpp"
-#include "cinch/ops/records/sizes.hpp"
 #include "cinch/ops/shape.hpp"
 #include "cinch/train/parallel/kinds.hpp"
+#include "cinch/train/parallel/regroup.hpp"
 #include "cinch/train/parallel/repeated.hpp"
 #include "cinch/train/parallel/sizes.hpp"
+#include "cinch/train/parallel/split.hpp"
 
 namespace cinch::parallel {
 
@@ -47,8 +48,10 @@ bool is_small(const Expr& sum) {
 
 class Cutter {
  public:
-  Cutter(const char* what, const Function& step, const std::vector<const Tensor*>& data);
-  StagedStep cut();
+  /// Of the formula as it is written or as rules have made it.
+  Cutter(const char* what, const Function& step, const std::vector<const Tensor*>& data,
+         bool as_written);
+  StagedStep cut(Rank rank);
 
  private:
   struct Draw {
@@ -60,10 +63,16 @@ class Cutter {
   void take_slices();
   void take_draws();
   void mark_repeated();
+  void regroup();
   Expr ones(DType dtype);
   std::vector<Separation::Given> given() const;
 
-  Stage part_of(const std::vector<Expr>& sums);
+  NodeMap<Expr> inputs_of_part(const Expr* at);
+  std::vector<Expr> arguments() const;
+  void keep_rows(const std::vector<Expr>& rows, Stage::Functions& f, NodeMap<Stage::Rows>& where);
+  Stage part_of(std::vector<Expr>& sums);
+  /// Whether no more is asked for than results.
+  bool is_plain() const { return as_given_.mode == Mode::fast && !as_given_.watch; }
   Expr part_of_draw(const Draw& draw, NodeMap<Expr>& done);
   std::vector<Expr> built(std::span<const Expr> roots, NodeMap<Expr>& done);
   Expr whole(const Expr& size, NodeMap<Expr>& done);
@@ -74,22 +83,25 @@ class Cutter {
   const FunctionSpec& as_given_;
   std::vector<Expr> roots_;
   std::vector<Expr> rows_;          // Variables of a part's rows.
+  std::vector<bool> is_held_;       // Whether these are the data as they are.
   std::vector<Expr> slices_;        // What they are rows of, where the step holds its data.
   std::vector<Draw> draws_;         // Draws for each row.
   std::vector<Expr> ones_;          // Variables of a 1 for each row, of each dtype that is met.
   std::vector<Shared> states_;      // Of all draws.
   std::vector<Expr> state_values_;  // Variables in their places.
+  std::vector<Expr> read_;          // What functions of parts compute.
   std::vector<Expr> sums_;          // Variables for the sums of the stages so far.
   Expr count_of_all_ = lscalar("rows"), first_ = lscalar("first"), count_ = lscalar("count");
   Count examples_ = Count::symbol(Dim::unknown().symbol());
   std::optional<Kinds> kinds_;
 };
 
-Cutter::Cutter(const char* what, const Function& step, const std::vector<const Tensor*>& data)
+Cutter::Cutter(const char* what, const Function& step, const std::vector<const Tensor*>& data,
+               bool as_written)
     : what_(what),
       program_(Inspect::program(step)),
       as_given_(Inspect::spec(step)),
-      roots_(program_.written) {
+      roots_(as_written ? program_.written : program_.roots) {
   for (const Shared& variable : shared_variables(roots_)) {
     if (!variable.attrs().state->advance) continue;
     states_.push_back(variable);
@@ -117,6 +129,7 @@ void Cutter::take_rows_of(const std::vector<const Tensor*>& data) {
     Dims dims = to_dims(data[k]->shape());
     dims[0] = Dim::unknown();
     rows_.push_back(variable(describe(input), {input.dtype(), dims}, input->where));
+    is_held_.push_back(data[k]->dtype() == input.dtype());
   }
 }
 
@@ -286,45 +299,113 @@ FunctionSpec Cutter::spec(std::vector<Expr> inputs, std::string name) const {
   return result;
 }
 
-/// What a part computes: `sums` of its rows, those of unknown or few elements first.
-Stage Cutter::part_of(const std::vector<Expr>& sums) {
-  const Attribution as(Source{});
+/// Variables of what all is made of, for a part's rows: those of the data themselves, or `count`
+/// rows from `at` on of those held.
+NodeMap<Expr> Cutter::inputs_of_part(const Expr* at) {
   NodeMap<Expr> done;
   for (std::size_t k = 0; k < states_.size(); ++k)
     done[states_[k].pointer().get()] = state_values_[k];
-  std::vector<Expr> inputs = rows_;
-  if (!slices_.empty()) {
-    inputs = program_.inputs;
-    for (std::size_t k = 0; k < rows_.size(); ++k)
-      done[rows_[k].get()] = narrow(slices_[k], 0, first_, count_);
-  } else {
-    for (const Expr& x : rows_) done[x.get()] = x;
+  for (std::size_t k = 0; k < rows_.size(); ++k) {
+    done[rows_[k].get()] = !slices_.empty() ? narrow(slices_[k], 0, first_, count_)
+                           : at             ? narrow(rows_[k], 0, *at, count_)
+                                            : rows_[k];
   }
   for (const Draw& draw : draws_) done[draw.stands_for.get()] = part_of_draw(draw, done);
   for (const Expr& one : ones_)
     done[one.get()] = broadcast_to(cast(Arg(1.0), one.dtype()), {count_});
-  inputs.insert(inputs.end(), {count_of_all_, first_, count_});
-  inputs.insert(inputs.end(), state_values_.begin(), state_values_.end());
-  inputs.insert(inputs.end(), sums_.begin(), sums_.end());
+  return done;
+}
+
+std::vector<Expr> Cutter::arguments() const {
+  std::vector<Expr> result = slices_.empty() ? rows_ : program_.inputs;
+  result.insert(result.end(), {count_of_all_, first_, count_});
+  result.insert(result.end(), state_values_.begin(), state_values_.end());
+  result.insert(result.end(), sums_.begin(), sums_.end());
+  return result;
+}
+
+/// What is computed of `rows`, as new values of variables; how else they are to be had, by node.
+void Cutter::keep_rows(const std::vector<Expr>& rows, Stage::Functions& f,
+                       NodeMap<Stage::Rows>& where) {
+  NodeMap<Expr> done = inputs_of_part(nullptr);
+  std::vector<Expr> kept;
+  for (const Expr& node : rows) {
+    const auto given = std::ranges::find(rows_, node.get(), &Expr::get);
+    if (slices_.empty() && given != rows_.end() && is_held_[given - rows_.begin()]) {
+      where[node.get()] = {true, static_cast<std::size_t>(given - rows_.begin())};
+    } else {
+      where[node.get()] = {false, kept.size()};
+      kept.push_back(node);
+    }
+  }
+  FunctionSpec all = spec(arguments(), program_.name + ", rows");
+  for (const Expr& value : built(kept, done)) {
+    Shape shape{0};
+    if (value.rank() == 2) shape.push_back(value.dims()[1].size());
+    f.kept.push_back(Shared::with_free_rows(Tensor(value.dtype(), shape), "rows"));
+    all.updates.push_back({f.kept.back(), value});
+    read_.push_back(value);
+  }
+  f.rows = function(std::move(all));
+}
+
+/// What a part computes: `sums` of its rows, those of unknown or few elements first. They are put
+/// into the order in which it does.
+Stage Cutter::part_of(std::vector<Expr>& sums) {
+  const Attribution as(Source{});
+  Stage::Functions f;
+  std::vector<Expr> inputs = arguments();
+  NodeMap<Expr> done;
+  if (const auto apart = is_plain() ? split(sums, *kinds_) : std::nullopt) {
+    NodeMap<Stage::Rows> where;
+    keep_rows(apart->rows, f, where);
+    const Expr at = lscalar("at");
+    done = inputs_of_part(&at);
+    inputs.push_back(at);
+    f.reads_kept = true;
+    for (const Expr& node : apart->rows) {
+      if (where.at(node.get()).of_data) continue;
+      inputs.push_back(variable("rows", node.type(), node->where));
+      done[node.get()] = narrow(inputs.back(), 0, at, count_);
+    }
+    sums = apart->others;
+    for (const RowProducts& p : apart->products) {
+      f.products.push_back({p.sum.dtype(), p.sum.type().shape(), {}});
+      for (const RowProducts::Term& t : p.terms) {
+        f.products.back().terms.push_back(
+            {where.at(apart->rows[t.a].get()), where.at(apart->rows[t.b].get()), t.negative});
+      }
+    }
+    std::ranges::stable_partition(sums, is_small);
+    for (const RowProducts& p : apart->products) sums.push_back(p.sum);
+  } else {
+    done = inputs_of_part(nullptr);
+    std::ranges::stable_partition(sums, is_small);
+  }
   FunctionSpec result = spec(std::move(inputs), program_.name + ", a part");
-  std::vector<Shared> slots;
-  for (const Expr& sum : built(sums, done)) {
+  for (const Expr& sum : built(std::span(sums).first(sums.size() - f.products.size()), done)) {
     if (is_small(sum)) {
       result.outputs.push_back(sum);
     } else {
-      slots.emplace_back(Tensor(sum.dtype(), sum.type().shape()), "sum");
-      result.updates.push_back({slots.back(), sum});
+      f.slots.emplace_back(Tensor(sum.dtype(), sum.type().shape()), "sum");
+      result.updates.push_back({f.slots.back(), sum});
     }
   }
-  const std::size_t outputs = result.outputs.size();
+  f.outputs = result.outputs.size();
+  f.part = function(std::move(result));
   std::vector<Combine> how;
-  for (const Expr& sum : sums) {
-    how.push_back(kinds_->how(sum));
-  }
-  return {function(std::move(result)), std::move(slots), outputs, std::move(how)};
+  for (const Expr& sum : sums) how.push_back(kinds_->how(sum));
+  return {std::move(f), std::move(how)};
 }
 
-StagedStep Cutter::cut() {
+void Cutter::regroup() {
+  roots_ = with_factors_outside(roots_, *kinds_, given());
+  kinds_.emplace(what_, roots_, given(), examples_);
+  roots_ = with_sums_together(roots_, *kinds_);
+  kinds_.emplace(what_, roots_, given(), examples_);
+}
+
+StagedStep Cutter::cut(Rank rank) {
   StagedStep result;
   result.draws = states_;
   if (!slices_.empty()) {
@@ -339,9 +420,9 @@ StagedStep Cutter::cut() {
     if (const auto& simpler = kinds_->replacement()) {
       done[simpler->node.get()] = simpler->by;
     } else {
-      std::vector<Expr> sums = kinds_->needed();
+      regroup();
+      std::vector<Expr> sums = plain_sums(kinds_->needed(), *kinds_);
       if (sums.empty()) break;
-      std::stable_partition(sums.begin(), sums.end(), is_small);
       result.stages.push_back(part_of(sums));
       for (const Expr& sum : sums) {
         sums_.push_back(variable("sum", sum.type(), sum->where));
@@ -356,38 +437,28 @@ StagedStep Cutter::cut() {
   if (!slices_.empty()) inputs = program_.inputs;
   inputs.push_back(count_of_all_);
   inputs.insert(inputs.end(), sums_.begin(), sums_.end());
-  FunctionSpec update = spec(std::move(inputs), program_.name + ", its update");
-  const auto outputs = roots.begin() + static_cast<std::ptrdiff_t>(program_.output_count);
-  update.outputs.assign(roots.begin(), outputs);
-  for (std::size_t k = 0; k < program_.targets.size(); ++k)
-    update.updates.push_back({program_.targets[k], outputs[static_cast<std::ptrdiff_t>(k)]});
-  result.update = function(std::move(update));
+  result.update = sliced({inputs, sums_, roots, program_.output_count, program_.targets, read_,
+                          program_.name + ", its update",
+                          [this](std::vector<Expr> all, std::string name) {
+                            return spec(std::move(all), std::move(name));
+                          }},
+                         rank, is_plain());
   return result;
 }
 
 }  // namespace
 
-Stage::Stage(Function part, std::vector<Shared> slots, std::size_t outputs,
-             std::vector<Combine> how)
-    : part_(std::move(part)), slots_(std::move(slots)), outputs_(outputs), how_(std::move(how)) {}
-
-void Stage::compute(std::span<const Tensor* const> arguments, std::vector<Tensor>& result) {
-  const std::size_t outputs = outputs_.size();
-  result.resize(outputs + slots_.size());
-  const auto value = [](const Shared& slot) -> Tensor& { return slot.attrs().state->value; };
-  for (std::size_t k = 0; k < outputs; ++k) std::swap(outputs_[k], result[k]);
-  for (std::size_t k = 0; k < slots_.size(); ++k) {
-    Tensor& place = result[outputs + k];
-    if (place.shape() != value(slots_[k]).shape()) place = value(slots_[k]);
-    std::swap(place, value(slots_[k]));
+StagedStep staged(const char* what, const Function& step, const std::vector<const Tensor*>& data,
+                  Rank rank) {
+  // Of slices by the minibatch's number rules know how many rows they have: they stay as written.
+  if (Inspect::spec(step).mode == Mode::fast && !data.empty()) {
+    try {
+      return Cutter(what, step, data, /*as_written=*/false).cut(rank);
+    } catch (const TypeError&) {
+      // What derivatives say of themselves, that they keep rows apart, rules do not keep.
+    }
   }
-  part_.call(arguments, outputs_);
-  for (std::size_t k = 0; k < outputs; ++k) std::swap(outputs_[k], result[k]);
-  for (std::size_t k = 0; k < slots_.size(); ++k) std::swap(result[outputs + k], value(slots_[k]));
-}
-
-StagedStep staged(const char* what, const Function& step, const std::vector<const Tensor*>& data) {
-  return Cutter(what, step, data).cut();
+  return Cutter(what, step, data, /*as_written=*/true).cut(rank);
 }
 
 }  // namespace cinch::parallel

@@ -1,9 +1,12 @@
 #include "cinch/train/parallel/step.hpp"
 
 #include <algorithm>
+#include <cstring>
+#include <mutex>
 #include <utility>
 
 #include "cinch/core/error.hpp"
+#include "cinch/core/graph/shared_state.hpp"
 #include "cinch/train/parallel/parts.hpp"
 
 namespace cinch::parallel {
@@ -11,7 +14,7 @@ namespace cinch::parallel {
 Step::Step(const Function& step, const std::vector<const Tensor*>& data, std::int64_t batch,
            std::shared_ptr<Distribution> ranks, std::int64_t asked_parts, const char* what)
     : ranks_(std::move(ranks)),
-      step_(staged(what, step, data)),
+      step_(staged(what, step, data, {ranks_->rank(), ranks_->ranks()})),
       holds_data_(data.empty()),
       asked_parts_(asked_parts) {
   const std::int64_t parts = part_count(batch, asked_parts);
@@ -26,6 +29,72 @@ Step::Step(const Function& step, const std::vector<const Tensor*>& data, std::in
     adders_.back().combine_by(stage.how());
   }
   sums_.resize(adders_.size());
+  auto needed = step_.update.needs_whole.begin();
+  for (std::size_t k = 0; k < adders_.size(); ++k) {
+    const auto end = needed + std::ssize(step_.stages[k].how());
+    // The stages after it take all of it.
+    if (k + 1 == adders_.size()) adders_[k].need_whole({needed, end});
+    needed = end;
+  }
+}
+
+/// This rank's rows of variables that nothing but their own update reads.
+void Step::load_slices() {
+  for (const SlicedUpdate::Own& one : step_.update.owned) {
+    if (!one.is_kept) continue;
+    Tensor& slice = one.slice.attrs().state->value;
+    const Tensor& whole = one.variable.value();
+    const std::int64_t rows = whole.shape()[0];
+    const PartRange own = slice_of(rows, {ranks_->rank(), ranks_->ranks()});
+    const std::size_t each = whole.bytes() / static_cast<std::size_t>(rows);
+    std::memcpy(
+        slice.raw(),
+        static_cast<const std::byte*>(whole.raw()) + static_cast<std::size_t>(own.begin) * each,
+        slice.bytes());
+  }
+}
+
+namespace {
+
+/// Fetches the rows of others of variables that are kept by slices, or of those that are not.
+void gather_variables(Distribution& ranks, const std::vector<SlicedUpdate::Own>& owned, bool kept) {
+  std::vector<RowsOfRank> rows;
+  std::vector<std::unique_lock<graphs::Access>> locks;
+  for (const SlicedUpdate::Own& one : owned) {
+    if (one.is_kept != kept) continue;
+    SharedState& state = *one.variable.attrs().state;
+    locks.emplace_back(state.access);
+    rows.push_back({&state.value, static_cast<const std::byte*>(one.slice.value().raw())});
+  }
+  if (!rows.empty()) gather_rows(ranks, rows);
+}
+
+}  // namespace
+
+void Step::complete() {
+  if (!is_whole_) gather_variables(*ranks_, step_.update.owned, /*kept=*/true);
+  is_whole_ = true;
+}
+
+/// From the sums of all parts to new values, before which norms are added up.
+void Step::update(std::span<const Tensor* const> arguments, std::vector<Tensor>& outputs) {
+  SlicedUpdate& u = step_.update;
+  if (is_whole_) load_slices();
+  std::vector<const Tensor*> all(arguments.begin(), arguments.end());
+  if (!u.norm_values.empty()) {
+    u.norms.call(arguments, norms_);
+    std::vector<RowsOfRank> rows;
+    for (std::size_t k = 0; k < u.norm_values.size(); ++k) {
+      rows.push_back({&u.norm_values[k], static_cast<const std::byte*>(norms_[k].raw())});
+      all.push_back(&u.norm_values[k]);
+    }
+    gather_rows(*ranks_, rows);
+  }
+  std::vector<Tensor> none;
+  if (u.has_own) u.own.call(all, none);
+  u.rest.call(all, outputs);
+  is_whole_ = std::ranges::none_of(u.owned, &SlicedUpdate::Own::is_kept);
+  gather_variables(*ranks_, u.owned, /*kept=*/false);
 }
 
 std::vector<Tensor> Step::states() const {
@@ -51,21 +120,35 @@ void Step::make(std::int64_t rows, const Rows& of, std::vector<Tensor>& outputs,
   Tensor first(std::int64_t{0}), count(std::int64_t{0});
   std::vector<const Tensor*> arguments;
   if (holds_data_) require_rows(rows, of(0, 0));
+  PartRange own = parts_of_rank(parts, ranks_->rank(), ranks_->ranks());
+  if (own.begin == own.end) own = {0, 1};  // It has none, and must know the sums' sizes.
+  PartRows held{0, -1};
+  std::span<const Tensor* const> data;
+  std::size_t stages_before = 0;
+  const Share share{rows, parts, own, [&](PartRows rows_held, PartRows meant) {
+                      first.data<std::int64_t>()[0] = meant.first;
+                      count.data<std::int64_t>()[0] = meant.count;
+                      if (rows_held.first != held.first || rows_held.count != held.count) {
+                        held = rows_held;
+                        data = of(held.first, held.count);
+                      }
+                      arguments.assign(data.begin(), data.end());
+                      arguments.insert(arguments.end(), {&count_of_all, &first, &count});
+                      for (const Tensor& state : draws) arguments.push_back(&state);
+                      for (std::size_t before = 0; before < stages_before; ++before) {
+                        for (const Tensor& sum : sums_[before]) arguments.push_back(&sum);
+                      }
+                      return std::span<const Tensor* const>(arguments);
+                    }};
   for (std::size_t k = 0; k < adders_.size(); ++k) {
-    const auto compute = [&](std::int64_t part, std::vector<Tensor>& result) {
-      const PartRows own = part_rows(rows, parts, part);
-      first.data<std::int64_t>()[0] = own.first;
-      count.data<std::int64_t>()[0] = own.count;
-      const auto data = of(own.first, own.count);
-      arguments.assign(data.begin(), data.end());
-      arguments.insert(arguments.end(), {&count_of_all, &first, &count});
-      for (const Tensor& state : draws) arguments.push_back(&state);
-      for (std::size_t before = 0; before < k; ++before) {
-        for (const Tensor& sum : sums_[before]) arguments.push_back(&sum);
-      }
-      step_.stages[k].compute(arguments, result);
-    };
-    adders_[k].add(parts, compute, sums_[k], flag);
+    stages_before = k;
+    Stage& stage = step_.stages[k];
+    stage.begin(share);
+    adders_[k].add(
+        parts,
+        {[&](std::int64_t part, std::vector<Tensor>& result) { stage.compute(part, result); },
+         [&](PartRange range, std::vector<Tensor>& result) { stage.multiply(range, result); }},
+        sums_[k], flag);
   }
   if (adders_.empty()) {
     for (const std::string& said : all_gathered(*ranks_, std::string(1, static_cast<char>(flag))))
@@ -80,7 +163,7 @@ void Step::make(std::int64_t rows, const Rows& of, std::vector<Tensor>& outputs,
   for (const auto& sums : sums_) {
     for (const Tensor& sum : sums) arguments.push_back(&sum);
   }
-  step_.update.call(arguments, outputs);
+  update(arguments, outputs);
 }
 
 }  // namespace cinch::parallel

@@ -30,7 +30,13 @@ class Step {
   /// rank and from 0 to 255, becomes the largest of all.
   void make(std::int64_t rows, const Rows& of, std::vector<Tensor>& outputs, int& flag);
 
+  /// Makes all variables whole on every rank: of some a rank has its rows only after a step. All
+  /// ranks call it at the same time.
+  void complete();
+
  private:
+  void update(std::span<const Tensor* const> arguments, std::vector<Tensor>& outputs);
+  void load_slices();
   std::vector<Tensor> states() const;
   void require_rows(std::int64_t rows, std::span<const Tensor* const> number) const;
 
@@ -40,6 +46,8 @@ class Step {
   std::int64_t asked_parts_;
   std::vector<Sums> adders_;
   std::vector<std::vector<Tensor>> sums_;  // Of each stage.
+  std::vector<Tensor> norms_;              // Of this rank's rows.
+  bool is_whole_ = true;                   // Whether variables are whole on every rank.
 };
 
 }  // namespace cinch::parallel

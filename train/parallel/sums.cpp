@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "cinch/core/run/team.hpp"
+#include "cinch/train/parallel/slices.hpp"
 
 namespace cinch::parallel {
 
@@ -104,19 +105,50 @@ void gather_values(Distribution& ranks, std::vector<double>& values, std::size_t
   }
 }
 
-void Sums::add(std::int64_t parts, const Part& compute, std::vector<Tensor>& result, int& flag) {
+void gather_rows(Distribution& ranks, std::span<const RowsOfRank> tensors) {
+  struct Bytes {
+    std::size_t begin, count;
+  };
+  const auto of_rank = [&](const Tensor& t, int r) -> Bytes {
+    const std::int64_t rows = t.shape()[0];
+    const PartRange own = slice_of(rows, {r, ranks.ranks()});
+    const std::size_t each = rows == 0 ? 0 : t.bytes() / static_cast<std::size_t>(rows);
+    return {static_cast<std::size_t>(own.begin) * each,
+            static_cast<std::size_t>(own.end - own.begin) * each};
+  };
+  std::vector<Distribution::Outgoing> out;
+  std::vector<Distribution::Incoming> in;
+  for (int k = 1; k < ranks.ranks(); ++k) {
+    const int r = (ranks.rank() + k) % ranks.ranks();
+    for (const RowsOfRank& one : tensors) {
+      const Bytes mine = of_rank(*one.whole, ranks.rank()), theirs = of_rank(*one.whole, r);
+      if (mine.count > 0) out.push_back({r, {one.own, mine.count}});
+      if (theirs.count > 0)
+        in.push_back({r, {static_cast<std::byte*>(one.whole->raw()) + theirs.begin, theirs.count}});
+    }
+  }
+  ranks.exchange(out, in);
+  for (const RowsOfRank& one : tensors) {
+    const Bytes mine = of_rank(*one.whole, ranks.rank());
+    if (mine.count > 0)
+      std::memcpy(static_cast<std::byte*>(one.whole->raw()) + mine.begin, one.own, mine.count);
+  }
+}
+
+void Sums::add(std::int64_t parts, const Work& work, std::vector<Tensor>& result, int& flag) {
   const int ranks = ranks_->ranks(), own = ranks_->rank();
-  if (ranks == 1) return sum_own(compute, {0, parts}, 0, result);
+  if (ranks == 1) return sum_own(work, {0, parts}, 0, result);
   parts_ = parts;
   pieces_.clear();
   for (int r = 0; r < ranks; ++r) pieces_.push_back(pieces_of(parts, r));
   own_.resize(std::max(own_.size(), pieces_[at(own)].size()));
   for (std::size_t k = 0; k < pieces_[at(own)].size(); ++k)
-    sum_own(compute, pieces_[at(own)][k], 0, own_[k]);
+    sum_own(work, pieces_[at(own)][k], 0, own_[k]);
   if (!pieces_[at(own)].empty()) {
     if (like_.empty()) like_ = own_[0];
   } else if (like_.empty()) {
-    compute(0, like_);  // This rank has no part of so small a minibatch, but must know the sizes.
+    compute_one(work, 0,
+                like_);  // This rank has no part of so small a minibatch, but must know the sizes.
   }
   if (result.empty()) result = like_;
   scatter();
@@ -125,36 +157,41 @@ void Sums::add(std::int64_t parts, const Part& compute, std::vector<Tensor>& res
 
 /// Whole pieces are kept and added in one pass where memory allows it: half of what adding two at
 /// a time moves. The order of additions is the same.
-void Sums::sum_together(const Part& compute, Piece piece, std::vector<Tensor>& result) {
+void Sums::sum_together(const Work& work, Piece piece, std::vector<Tensor>& result) {
   const auto count = static_cast<std::size_t>(piece.end - piece.begin);
   leaves_.resize(std::max(leaves_.size(), count));
   for (std::size_t k = 0; k < count; ++k)
-    compute(piece.begin + static_cast<std::int64_t>(k), leaves_[k]);
+    work.part(piece.begin + static_cast<std::int64_t>(k), leaves_[k]);
   if (result.empty()) result = leaves_[0];
   std::vector<const std::byte*> all(count);
-  for (std::size_t t = 0; t < result.size(); ++t) {
+  for (std::size_t t = 0; t < leaves_[0].size(); ++t) {
     for (std::size_t k = 0; k < count; ++k)
       all[k] = static_cast<const std::byte*>(leaves_[k][t].raw());
     combine_leaves(how(t), result[t].dtype(), all, static_cast<std::byte*>(result[t].raw()),
                    static_cast<std::size_t>(result[t].size()));
   }
+  if (work.range) work.range(piece, result);
 }
 
-void Sums::sum_own(const Part& compute, Piece piece, std::size_t depth,
-                   std::vector<Tensor>& result) {
+void Sums::compute_one(const Work& work, std::int64_t part, std::vector<Tensor>& result) {
+  work.part(part, result);
+  if (work.range) work.range({part, part + 1}, result);
+}
+
+void Sums::sum_own(const Work& work, Piece piece, std::size_t depth, std::vector<Tensor>& result) {
   const std::int64_t count = piece.end - piece.begin;
-  if (count == 1) return compute(piece.begin, result);
+  if (count == 1) return compute_one(work, piece.begin, result);
   if (count <= most_together) {
     std::size_t bytes = 0;
     for (const Tensor& t : result) bytes += t.bytes();
     if (bytes * static_cast<std::size_t>(count) <= most_bytes)
-      return sum_together(compute, piece, result);
+      return sum_together(work, piece, result);
   }
   const std::int64_t middle = middle_of(piece.begin, piece.end);
-  sum_own(compute, {piece.begin, middle}, depth + 1, result);
+  sum_own(work, {piece.begin, middle}, depth + 1, result);
   if (scratch_.size() <= depth) scratch_.resize(depth + 1);
   std::vector<Tensor> other = std::move(scratch_[depth]);
-  sum_own(compute, {middle, piece.end}, depth + 1, other);
+  sum_own(work, {middle, piece.end}, depth + 1, other);
   for (std::size_t t = 0; t < result.size(); ++t) {
     combine_elements(how(t), result[t].dtype(), static_cast<std::byte*>(result[t].raw()),
                      static_cast<const std::byte*>(other[t].raw()),
@@ -185,6 +222,10 @@ std::vector<Sums::Piece> Sums::pieces_of(std::int64_t parts, int rank) const {
 /// In bytes.
 std::size_t Sums::slice_begin(const Tensor& t, int rank) const {
   const auto n = static_cast<std::size_t>(t.size()), ranks = at(ranks_->ranks());
+  if (has_slices(t.shape())) {
+    const auto rows = static_cast<std::size_t>(t.shape()[0]);
+    return rows * at(rank) / ranks * (n / rows) * size_of(t.dtype());
+  }
   return n * at(rank) / ranks * size_of(t.dtype());
 }
 
@@ -273,6 +314,7 @@ void Sums::gather(const Slices& sums, std::vector<Tensor>& result, int& flag) {
   for (int k = 1; k < ranks; ++k) {
     const int r = (own + k) % ranks;
     for (std::size_t t = 0; t < result.size(); ++t) {
+      if (!needs_whole(t)) continue;
       if (const std::size_t bytes = bytes_of(result[t], own); bytes > 0)
         out.push_back({r, {sums[t], bytes}});
       if (const std::size_t bytes = bytes_of(result[t], r); bytes > 0)

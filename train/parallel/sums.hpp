@@ -20,24 +20,32 @@ class Sums {
  public:
   explicit Sums(std::shared_ptr<Distribution> ranks) : ranks_(std::move(ranks)) {}
 
-  /// Computes one part's tensors, of the same dtypes and sizes for all parts.
-  using Part = std::function<void(std::int64_t part, std::vector<Tensor>& result)>;
+  /// How tensors are computed, of the same dtypes and sizes for all parts.
+  struct Work {
+    /// Of one part.
+    std::function<void(std::int64_t part, std::vector<Tensor>& result)> part;
+    /// Further tensors, behind these, that are added up over several parts at once, along the same
+    /// tree. May be empty.
+    std::function<void(PartRange range, std::vector<Tensor>& result)> range = {};
+  };
   /// Of each tensor; what `how` says nothing of is added.
   void combine_by(std::vector<Combine> how) { how_ = std::move(how); }
+  /// Of each tensor, whether all ranks need all of it: else each gets its rows. By default all do.
+  void need_whole(std::vector<bool> needed) { needs_whole_ = std::move(needed); }
   /// The sums over all parts, the same bits on every rank and for any number of them. `flag`, of
   /// this rank and from 0 to 255, becomes the largest of all.
-  void add(std::int64_t parts, const Part& compute, std::vector<Tensor>& result, int& flag);
+  void add(std::int64_t parts, const Work& work, std::vector<Tensor>& result, int& flag);
 
  private:
   /// Where one tensor's elements are that a rank adds up, or sends.
   using Slices = std::vector<std::byte*>;
-  struct Piece {
-    std::int64_t begin, end;
-  };
+  using Piece = PartRange;
 
+  bool needs_whole(std::size_t t) const { return t >= needs_whole_.size() || needs_whole_[t]; }
   Combine how(std::size_t t) const { return t < how_.size() ? how_[t] : Combine::add; }
-  void sum_together(const Part& compute, Piece piece, std::vector<Tensor>& result);
-  void sum_own(const Part& compute, Piece piece, std::size_t depth, std::vector<Tensor>& result);
+  void sum_together(const Work& work, Piece piece, std::vector<Tensor>& result);
+  void compute_one(const Work& work, std::int64_t part, std::vector<Tensor>& result);
+  void sum_own(const Work& work, Piece piece, std::size_t depth, std::vector<Tensor>& result);
   std::vector<Piece> pieces_of(std::int64_t parts, int rank) const;
   void scatter();
   Slices sum_slices(std::int64_t begin, std::int64_t end);
@@ -54,9 +62,18 @@ class Sums {
   std::vector<std::vector<Tensor>> scratch_;  // By depth.
   std::vector<std::vector<Tensor>> leaves_;   // Of parts that are added up together.
   std::vector<Combine> how_;
+  std::vector<bool> needs_whole_;
   std::vector<Tensor> like_;                // Dtypes and sizes.
   std::vector<std::vector<std::byte>> in_;  // By rank.
 };
+
+/// A tensor of which each rank knows its rows, slice_of() these, and where they lie.
+struct RowsOfRank {
+  Tensor* whole;
+  const std::byte* own;
+};
+/// Afterwards every rank knows all rows.
+void gather_rows(Distribution& ranks, std::span<const RowsOfRank> tensors);
 
 /// `values`, `width` of them for each k, where rank k % ranks knows those of k: afterwards all do.
 void gather_values(Distribution& ranks, std::vector<double>& values, std::size_t width);

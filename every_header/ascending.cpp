@@ -1,0 +1,2 @@
+
+int ascending() { return 0; }

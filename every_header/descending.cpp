@@ -1,0 +1,2 @@
+
+int descending() { return 0; }

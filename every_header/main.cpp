@@ -1,0 +1,4 @@
+int ascending();
+int descending();
+
+int main() { return ascending() + descending(); }

@@ -1,0 +1,96 @@
+// What the parts of a minibatch add up: as little as the formula allows.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cinch/cinch.hpp>
+#include <utility>
+#include <vector>
+
+#include "cinch/train/parallel/stages.hpp"
+
+using namespace cinch;
+
+namespace {
+
+constexpr std::int64_t row_count = 40, visible = 7, hidden = 5;
+
+/// Elements of each sum of a step's parts.
+std::vector<std::int64_t> summed(const Expr& x, const Expr& cost,
+                                 const std::vector<Shared>& params) {
+  const Tensor data = RandomState(3).uniform(0, 1, {row_count, visible}, DType::float32);
+  const Function step =
+      function({.inputs = {x}, .outputs = {cost}, .updates = sgd(cost, params, 0.1)});
+  parallel::StagedStep staged = parallel::staged("train", step, {&data});
+  REQUIRE(staged.stages.size() == 1);
+  const Tensor all(row_count), first(std::int64_t{0});
+  const std::vector<const Tensor*> arguments{&data, &all, &first, &all};
+  const parallel::Share share{
+      row_count, 1, {0, 1}, [&](auto, auto) { return std::span<const Tensor* const>(arguments); }};
+  std::vector<Tensor> sums;
+  staged.stages[0].begin(share);
+  staged.stages[0].compute(0, sums);
+  staged.stages[0].multiply({0, 1}, sums);
+  std::vector<std::int64_t> result;
+  for (const Tensor& sum : sums) result.push_back(sum.size());
+  std::ranges::sort(result);
+  return result;
+}
+
+}  // namespace
+
+TEST_CASE("of a contractive penalty parts add up a row, not a matrix") {
+  RandomState random(1);
+  const Expr x = matrix("x");
+  for (const Penalty penalty : {Penalty::closed, Penalty::jacobian}) {
+    const auto m = contractive_autoencoder(visible, hidden, random);
+    const Expr cost = contractive_cost(m, x, 0.1, penalty).total;
+    // The cost, both biases, the row that scales W's columns, and the products.
+    CHECK(summed(x, cost, m.params()) ==
+          std::vector<std::int64_t>{1, hidden, hidden, visible, visible * hidden});
+  }
+}
+
+TEST_CASE(
+    "what the same weights get in several places is one sum, beside what rows do not change") {
+  RandomState random(1);
+  const Expr x = matrix("x");
+  const Shared W(random.normal(0, 1, {visible, hidden}, DType::float32), "W");
+  const Expr h = tanh(dot(x, W)), z = dot(h, transpose(W));
+  const Expr cost = mean(square(x - z)) + 0.01 * sum(square(W)) + 0.1 * mean(abs(h));
+  CHECK(summed(x, cost, {W}).back() == visible * hidden);
+  std::int64_t matrices = 0;
+  for (const std::int64_t n : summed(x, cost, {W})) matrices += n == visible * hidden;
+  CHECK(matrices == 1);
+}
+
+TEST_CASE("a factor that differs from row to row, or shows rows on an axis, stays inside") {
+  RandomState random(1);
+  const Expr x = matrix("x");
+  Shared W(random.normal(0, 1, {visible, hidden}, DType::float32), "W"),
+      V(random.normal(0, 1, {visible, hidden}, DType::float32), "V");
+  const Expr h = sigmoid(dot(x, W));
+  // Rows and columns both inside: sum_n h_nj x_ni V_ij is no V times less.
+  const Expr each = expand_dims(h, 1) * expand_dims(x, 2) * V;
+  const auto trained = [&](bool parts) {
+    RandomState again(1);
+    const Tensor start = again.normal(0, 1, {visible, hidden}, DType::float32);
+    W.set(start), V.set(start);
+    const Tensor data = RandomState(3).uniform(0, 1, {row_count, visible}, DType::float32);
+    const Expr cost = mean(square(each)) + mean(each) * 2;
+    TrainOptions o;
+    o.step = function({.inputs = {x}, .outputs = {cost}, .updates = sgd(cost, {W, V}, 0.1)});
+    o.data = {&data};
+    o.batch = row_count;
+    o.epochs = 3;
+    o.out = nullptr;
+    if (parts) o.distribute = one_process();
+    train(o);
+    return std::pair(W.get(), V.get());
+  };
+  const auto [one, other] = trained(true);
+  const auto [whole, other_whole] = trained(false);
+  for (std::int64_t k = 0; k < one.size(); ++k) {
+    CHECK(one.at(k) == doctest::Approx(whole.at(k)).epsilon(1e-4));
+    CHECK(other.at(k) == doctest::Approx(other_whole.at(k)).epsilon(1e-4));
+  }
+}
