@@ -68,9 +68,10 @@ TEST_CASE("sums of products over parts are right, of any shape, depth and number
   struct Case {
     std::int64_t depth, rows, columns, parts;
   };
-  for (const auto& [depth, rows, columns, parts] :
+  for (const Case& one :
        {Case{20, 3, 40, 2}, Case{70, 37, 45, 7}, Case{64, 11, 100, 8}, Case{9, 1, 64, 1},
         Case{1500, 13, 50, 3}, Case{1300, 10, 41, 1}, Case{40, 21, 33, 5}}) {
+    const std::int64_t depth = one.depth, rows = one.rows, columns = one.columns, parts = one.parts;
     CAPTURE(depth);
     CAPTURE(parts);
     for (const DType dtype : {DType::float32, DType::float64}) {

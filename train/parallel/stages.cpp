@@ -376,11 +376,11 @@ Stage Cutter::part_of(std::vector<Expr>& sums) {
             {where.at(apart->rows[t.a].get()), where.at(apart->rows[t.b].get()), t.negative});
       }
     }
-    std::ranges::stable_partition(sums, is_small);
+    std::stable_partition(sums.begin(), sums.end(), is_small);
     for (const RowProducts& p : apart->products) sums.push_back(p.sum);
   } else {
     done = inputs_of_part(nullptr);
-    std::ranges::stable_partition(sums, is_small);
+    std::stable_partition(sums.begin(), sums.end(), is_small);
   }
   FunctionSpec result = spec(std::move(inputs), program_.name + ", a part");
   for (const Expr& sum : built(std::span(sums).first(sums.size() - f.products.size()), done)) {
