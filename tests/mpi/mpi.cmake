@@ -4,6 +4,11 @@ if(NOT TARGET cinch_mpi)
   add_test(NAME "mpi: trainings on several processes" COMMAND ${CMAKE_COMMAND} -E echo
            "Skipped: no MPI is found, so cinch::mpi is not built (apt-get install libopenmpi-dev openmpi-bin)")
   set_tests_properties("mpi: trainings on several processes" PROPERTIES SKIP_REGULAR_EXPRESSION "Skipped")
+  if(CINCH_EXAMPLES)
+    add_test(NAME "programs that were built without an MPI say so" COMMAND sparse --distribute mpi --output without_mpi)
+    set_tests_properties("programs that were built without an MPI say so" PROPERTIES
+                         PASS_REGULAR_EXPRESSION "built where no MPI was found")
+  endif()
   return()
 endif()
 
@@ -60,4 +65,4 @@ add_dependencies(test_mpi mpi_program mpi_page)
 # One at a time: time limits are tested, and the machine is shared by all ranks. MPIs keep memory to the end, which is no leak
 # of ours for the address sanitizer to find.
 doctest_discover_tests(test_mpi TEST_PREFIX "mpi: "
-                       PROPERTIES COST 50 RUN_SERIAL TRUE TIMEOUT 170 ENVIRONMENT LSAN_OPTIONS=detect_leaks=0)
+                       PROPERTIES COST 50 RUN_SERIAL TRUE TIMEOUT 400 ENVIRONMENT LSAN_OPTIONS=detect_leaks=0)
