@@ -72,6 +72,7 @@ class InParts : public Evaluation {
       return rows_.part(0, first, count);
     };
     step_.make(rows_.rows(), part, outputs, signal);
+    step_.complete();  // Whoever minimises reads variables between evaluations.
   }
   bool is_first() const override { return ranks_->rank() == 0; }
   void wait() override { all_gathered(*ranks_, "done"); }
