@@ -50,16 +50,6 @@ Expr of_factors(const Expr& x, const Expr& f, int depth = 0) {
   }
 }
 
-/// Of a quotient what is divided reads further, and the divisor is repeated many times.
-Expr by_reciprocal(const Expr& e) {
-  constexpr std::int64_t least_repeated = 4;
-  const Expr &a = e.inputs()[0], &b = e.inputs()[1];
-  if (constant_value(b) || a.op().algebra == Algebra::none || !is_float(e.dtype()) ||
-      elements(b) * least_repeated > elements(e))
-    return {};
-  return a * apply(e.op(), {literal(1), b}, e.attrs());
-}
-
 }  // namespace
 
 std::vector<Expr> with_factors_apart(std::span<const Expr> roots) {
@@ -67,10 +57,9 @@ std::vector<Expr> with_factors_apart(std::span<const Expr> roots) {
   return rebuild(
       roots,
       [](const Expr& e) {
+        if (!is_multiplicative(e.op())) return e;
         const Attribution as(e->where, /*force=*/true);
-        Expr better;
-        if (is_multiplicative(e.op())) better = of_factors(e.inputs()[0], e);
-        if (e.op().algebra == Algebra::quotient) better = by_reciprocal(e);
+        const Expr better = of_factors(e.inputs()[0], e);
         const bool fits =
             better.has_value() && better.dtype() == e.dtype() && better.dims() == e.dims();
         return fits ? better : e;

@@ -10,6 +10,7 @@
 #include <initializer_list>
 #include <iostream>
 #include <limits>
+#include <new>
 #include <set>
 #include <sstream>
 
@@ -359,8 +360,10 @@ int run(const char* name, CLI::App& app, int argc, char** argv, Options& options
     if (options.writes()) std::fprintf(stderr, "%s: %s\n", name, interrupted.what());
     return 130;
   } catch (const std::exception& error) {
-    if (options.ranks) options.ranks->fail(error.what());
-    std::fprintf(stderr, "%s: %s\n", name, error.what());
+    const bool memory = dynamic_cast<const std::bad_alloc*>(&error) != nullptr;
+    const std::string why = memory ? "not enough memory" : error.what();
+    if (options.ranks) options.ranks->fail(why);
+    std::fprintf(stderr, "%s: %s\n", name, why.c_str());
     return 1;
   }
   return 0;

@@ -75,7 +75,7 @@ TEST_CASE("the penalty on a layer's Hessian is less than the Hessian, whatever i
   }
 }
 
-TEST_CASE("magnitudes and normalised rows of a layer's Jacobian make none, and are what they are") {
+TEST_CASE("magnitudes and signs of a layer's Jacobian make none, and are what they are") {
   constexpr std::int64_t batch = 8, visible = 120, hidden = 30;
   constexpr std::size_t whole = batch * visible * hidden * sizeof(double);
   std::mt19937 random(5);
