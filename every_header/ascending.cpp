@@ -1,2 +1,0 @@
-
-int ascending() { return 0; }

@@ -1,2 +1,0 @@
-
-int descending() { return 0; }

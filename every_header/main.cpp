@@ -1,4 +1,0 @@
-int ascending();
-int descending();
-
-int main() { return ascending() + descending(); }
