@@ -28,6 +28,7 @@ Expr plain(Expr e) {
 /// Whether `turned` is `other` with its last two axes exchanged.
 bool is_turned(const Expr& turned, const Expr& other) {
   const Expr a = plain(turned);
+  if (other.rank() < 2) return false;
   if (a.op().algebra != Algebra::permute || !(plain(a.inputs()[0]) == plain(other))) return false;
   std::vector<std::int64_t> exchange(static_cast<std::size_t>(other.rank()));
   std::iota(exchange.begin(), exchange.end(), 0);

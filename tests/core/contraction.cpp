@@ -402,6 +402,23 @@ TEST_CASE("a symmetric matrix of each example is multiplied once, from whichever
   CHECK(large == 3);
 }
 
+TEST_CASE("sums of a vector and itself as a column or row are no matrices the other way round") {
+  std::mt19937 random(2);
+  const Expr v = variable("v", DType::float64, {30}), A = variable("A", DType::float64, {30, 30});
+  const std::vector<Tensor> values{random_tensor(DType::float64, {30}, random),
+                                   random_tensor(DType::float64, {30, 30}, random)};
+  for (const Expr& sums : {expand_dims(v, 0) + v, v + expand_dims(v, 0), expand_dims(v, 1) + v}) {
+    CAPTURE(describe(sums));
+    const Expr S = broadcast_to(sums, Shape{30, 30});
+    std::vector<Expr> outputs{dot(S, A), dot(transpose(A), S), dot(transpose(S), A)};
+    const std::vector<Expr> taken = cinch::contraction::with_known_products(outputs, /*least=*/0);
+    const std::vector<Binding> at{{v, values[0]}, {A, values[1]}};
+    const std::vector<Tensor> now = cinch::running::interpret(taken, at, /*watch=*/false),
+                              plain = cinch::running::interpret(outputs, at, /*watch=*/false);
+    for (std::size_t k = 0; k < outputs.size(); ++k) CHECK(distance(now[k], plain[k]) < 1e-12);
+  }
+}
+
 TEST_CASE("what gains nothing stays as it is written") {
   const Expr a = variable("a", DType::float64, {30, 40}),
              b = variable("b", DType::float64, {40, 50}), v = variable("v", DType::float64, {40});
