@@ -29,6 +29,8 @@ std::vector<Expr> topological(std::span<const Expr> roots, const NodeSet& cut = 
 /// `done` holds the result for every node met; entries present beforehand are taken as they are.
 std::vector<Expr> rebuild(std::span<const Expr> roots, const std::function<Expr(const Expr&)>& f,
                           NodeMap<Expr>& done);
+/// The same where nodes only get new inputs: `roots` with what `done` has in the places of theirs.
+std::vector<Expr> rebuild(std::span<const Expr> roots, NodeMap<Expr>& done);
 
 /// `roots` with each first of a pair replaced by the second, everywhere at once, in derivatives
 /// that were taken before as well. Types may change: nodes are checked again, and errors name their

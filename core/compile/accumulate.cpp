@@ -215,8 +215,7 @@ std::vector<Expr> join_column_norms(std::span<const Expr> roots) {
     NodeMap<Expr> done;
     done[product.get()] = narrow(both, 0, 0, rows, 1);
     done[norm.get()] = reshape(narrow(both, 0, rows, 1, 1), {size(norm, 0)});
-    result = rebuild(
-        result, [](const Expr& e) { return e; }, done);
+    result = rebuild(result, done);
   }
 }
 

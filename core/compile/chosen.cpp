@@ -40,11 +40,7 @@ class Chooser {
 
   std::vector<Expr> operator()() {
     NodeMap<Expr> done;
-    const auto as_now = [&](const Expr& e) {
-      return rebuild(
-                 std::span(&e, 1), [](const Expr& x) { return x; }, done)
-          .front();
-    };
+    const auto as_now = [&](const Expr& e) { return rebuild(std::span(&e, 1), done).front(); };
     for (const Expr& node : order_) {
       if (!is_large_product(node)) continue;
       const Expr chosen = condition_of(node);
@@ -53,8 +49,7 @@ class Chooser {
       done[node.get()] = as_now(chosen_dot(chosen, node.inputs()[0], node.inputs()[1]));
     }
     if (done.empty()) return roots_;
-    return rebuild(
-        roots_, [](const Expr& e) { return e; }, done);
+    return rebuild(roots_, done);
   }
 
  private:

@@ -127,8 +127,7 @@ std::unique_ptr<planning::Plan> make_plan(const Program& program, const PlanSize
     inputs_now.push_back(variable(describe(position), Type{DType::int64, {}}, position->where));
     done[position.get()] = inputs_now.back();
   }
-  std::vector<Expr> now = rebuild(
-      program.roots, [](const Expr& e) { return e; }, done);
+  std::vector<Expr> now = rebuild(program.roots, done);
   require_elements(program, now);
   Goals goals = goals_of(now);
   for (std::size_t k = 0; k < program.targets.size(); ++k)

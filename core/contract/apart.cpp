@@ -7,10 +7,6 @@
 #include "cinch/core/graph/engine_ops.hpp"
 #include "cinch/core/op.hpp"
 
-namespace cinch {
-extern const Op abs_op, sign_op;  // Defined in ops/.
-}
-
 namespace cinch::contraction {
 
 namespace {

@@ -208,9 +208,7 @@ class Contractor {
       Network net = *found->second->network;
       for (Group& group : net.groups) {
         for (Factor& factor : group.factors) {
-          factor.value = rebuild(
-                             std::span(&factor.value, 1), [](const Expr& e) { return e; }, done)
-                             .front();
+          factor.value = rebuild(std::span(&factor.value, 1), done).front();
         }
       }
       const Attribution as(head->where, /*force=*/true);
@@ -224,8 +222,7 @@ class Contractor {
       reports_->push_back({head->where, describe(head, 6), describe(done[head.get()], 8), before,
                            found->second->work, found->second->order->is_cheapest});
     }
-    return rebuild(
-        roots_, [](const Expr& e) { return e; }, done);
+    return rebuild(roots_, done);
   }
 
   std::vector<Expr> roots_;

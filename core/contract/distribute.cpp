@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "cinch/core/derive/factored.hpp"
 #include "cinch/core/graph.hpp"
 #include "cinch/core/graph/engine_ops.hpp"
 #include "cinch/core/op.hpp"
@@ -10,22 +11,6 @@
 namespace cinch::contraction {
 
 namespace {
-
-/// The factors of a product, with their powers written out, as far as they are elementwise.
-void collect_factors(const Expr& e, std::vector<Expr>& factors) {
-  if (factors.size() > 6) return;
-  if (e.op().algebra == Algebra::square) {
-    collect_factors(e.inputs()[0], factors);
-    collect_factors(e.inputs()[0], factors);
-  } else if (e.op().algebra == Algebra::negative) {
-    factors.push_back(literal(-1));
-    collect_factors(e.inputs()[0], factors);
-  } else if (e.op().algebra == Algebra::product) {
-    for (const Expr& operand : e.inputs()) collect_factors(operand, factors);
-  } else {
-    factors.push_back(e);
-  }
-}
 
 /// One sum; an empty expression where it does not apply.
 Expr distributed(const Expr& head) {
@@ -35,9 +20,9 @@ Expr distributed(const Expr& head) {
   const Expr& body = head.inputs()[0];
   const std::int64_t all = elements(body);
   if (all < least_summed * elements(head) || all == 0) return {};
-  std::vector<Expr> factors;
-  collect_factors(body, factors);
-  if (factors.size() > 6) return {};
+  constexpr std::size_t most_factors = 6;
+  const std::vector<Expr> factors = deriving::factors_of(body, most_factors);
+  if (factors.size() > most_factors) return {};
   for (std::size_t k = 0; k < factors.size(); ++k) {
     const Expr f = factors[k];
     const LinearForm form = f.op().linear;

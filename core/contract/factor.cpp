@@ -248,8 +248,7 @@ class Round {
       if (const Expr better = factored(node); better.has_value()) done.emplace(node.get(), better);
     }
     if (done.empty()) return {};
-    return rebuild(
-        roots_, [](const Expr& e) { return e; }, done);
+    return rebuild(roots_, done);
   }
 
  private:

@@ -128,23 +128,10 @@ class Cut {
   bool meets_ = false;
 };
 
-/// What e is the product of, element by element.
-void collect_factors(const Expr& e, std::vector<Expr>& factors) {
-  const Algebra algebra = e.op().algebra;
-  if (algebra == Algebra::negative) factors.push_back(literal(-1));
-  if (algebra == Algebra::product || algebra == Algebra::negative || algebra == Algebra::square) {
-    for (const Expr& operand : e.inputs()) collect_factors(operand, factors);
-    if (algebra == Algebra::square) collect_factors(e.inputs()[0], factors);
-  } else {
-    factors.push_back(e);
-  }
-}
-
 /// a * b, in which what both are multiples of is squared: the derivative of a square is one term.
 Expr product(const Expr& a, const Expr& b) {
-  std::vector<Expr> of_a, of_b;
-  collect_factors(a, of_a);
-  collect_factors(b, of_b);
+  const std::vector<Expr> of_a = factors_of(a);
+  std::vector<Expr> of_b = factors_of(b);
   Expr squares, others;
   const auto multiply = [](Expr& all, const Expr& by) { all = all.has_value() ? all * by : by; };
   for (const Expr& factor : of_a) {
@@ -190,9 +177,7 @@ Expr along(const Expr& y, const Expr& x, const Expr& one, std::span<const Expr> 
     done[node.get()] = cuts.back();
     back.emplace_back(cuts.back(), node);
   }
-  const Expr of_cuts = rebuild(
-                           std::span(&y, 1), [](const Expr& e) { return e; }, done)
-                           .front();
+  const Expr of_cuts = rebuild(std::span(&y, 1), done).front();
   const Expr seed = variable("seed", y.type());
   const GradOptions linear{.disconnected = Disconnected::zero};
   std::vector<Expr> pulled = Lop(of_cuts, cuts, seed, linear), ways, pushed;

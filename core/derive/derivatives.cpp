@@ -166,6 +166,7 @@ Expr jacobian_diagonal(const Arg& y, const Expr& x, const GradOptions& options) 
                 b.size(), ", not square"),
            y, {x});
   }
+  // It refuses what has no such Jacobian, and stands where nothing collapses.
   const Expr from_rows = sum_axes(jacobian(y, x, options) * eye(size(x, 1), y->dtype()), {2});
   if (!options.consider_constant.empty()) return from_rows;
   const auto collapsed = [y = y.expr(), x](std::vector<Expr> whole) {

@@ -127,12 +127,30 @@ class Factoring {
   NodeMap<Seen> seen_;
 };
 
+void collect_factors(const Expr& e, std::size_t most, std::vector<Expr>& factors) {
+  if (factors.size() > most) return;
+  const Algebra algebra = e.op().algebra;
+  if (algebra == Algebra::negative) factors.push_back(literal(-1));
+  if (algebra == Algebra::square) collect_factors(e.inputs()[0], most, factors);
+  if (algebra == Algebra::square || algebra == Algebra::negative || algebra == Algebra::product) {
+    for (const Expr& operand : e.inputs()) collect_factors(operand, most, factors);
+  } else {
+    factors.push_back(e);
+  }
+}
+
 }  // namespace
 
 Expr factored(const Expr& pulled, const Expr& seed) {
   Factoring factoring(seed);
   for (const Expr& node : topological(std::span(&pulled, 1))) factoring.add(node);
   return factoring.written(pulled);
+}
+
+std::vector<Expr> factors_of(const Expr& product, std::size_t most) {
+  std::vector<Expr> result;
+  collect_factors(product, most, result);
+  return result;
 }
 
 }  // namespace cinch::deriving

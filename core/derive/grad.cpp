@@ -97,9 +97,7 @@ class Holder {
       if (wanted_.contains(node.get())) stand_in(node);
     }
     NodeMap<Expr> done = held_;
-    return rebuild(
-               std::span(&shown, 1), [](const Expr& e) { return e; }, done)
-        .front();
+    return rebuild(std::span(&shown, 1), done).front();
   }
 
   /// What stands for one of the nodes. It may be made of others.
@@ -263,8 +261,7 @@ std::vector<Expr> accumulate(const Expr& y, const Expr& v, const std::vector<Exp
       refuse_path(y, wrt[k], alone.cuts);
     }
   }
-  result = rebuild(
-      result, [](const Expr& e) { return e; }, original);
+  result = rebuild(result, original);
   if (!(seed == v))
     result = graphs::replaced(result, {{seed, graphs::showing(std::span(&v, 1), whole).front()}});
   NodeSet given;  // Found by identity themselves.

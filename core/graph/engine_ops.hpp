@@ -13,7 +13,7 @@ namespace cinch {
 extern const Op stop_gradient_op;
 /// Ops that the engine looks for in formulas.
 extern const Op switch_op, cast_op, sum_op, sum_like_op, equal_op, scatter_add_op, add_along_op,
-    concatenate_op;
+    concatenate_op, abs_op, sign_op;
 /// The op behind size(x, axis).
 extern const Op size_op;
 /// The op behind scan(): graph/recurrence.hpp says what it computes.

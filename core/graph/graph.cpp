@@ -47,6 +47,11 @@ std::vector<Expr> rebuild(std::span<const Expr> roots, const std::function<Expr(
   return result;
 }
 
+std::vector<Expr> rebuild(std::span<const Expr> roots, NodeMap<Expr>& done) {
+  return rebuild(
+      roots, [](const Expr& e) { return e; }, done);
+}
+
 std::vector<Expr> substitute(std::span<const Expr> roots, const Substitutions& replacements) {
   std::vector<Expr> from;
   for (const auto& replacement : replacements) {

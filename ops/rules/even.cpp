@@ -473,8 +473,7 @@ std::vector<Expr> functions_of_squares(std::span<const Expr> roots) {
         NodeMap<Expr> done;
         for (const Expr& node : found) done[node.get()] = reading->as_even(node);
         alive.insert(alive.end(), result.begin(), result.end());
-        result = rebuild(
-            result, [](const Expr& e) { return e; }, done);
+        result = rebuild(result, done);
         order = topological(result);
         reading.reset();
       }
