@@ -16,8 +16,6 @@ constexpr std::size_t register_bytes =
 /// Additions to one float32 that cost no more than its last digit or two.
 constexpr std::int64_t longest_narrow_sum = 128;
 
-std::size_t aligned(std::size_t bytes) { return (bytes + 63) / 64 * 64; }
-
 std::int64_t offset_of(const Strided& where, std::span<const std::int64_t> outer, std::int64_t row,
                        std::int64_t column) {
   std::int64_t offset = where.offset;
@@ -33,6 +31,21 @@ void pick(T* to, const T* from, std::int64_t n, std::int64_t stride) {
 template <class T>
 void spread(T* to, const T* from, std::int64_t n, std::int64_t stride) {
   for (std::int64_t k = 0; k < n; ++k) to[k * stride] = from[k];
+}
+
+/// Calls `f` with an unsigned integer of so many bytes: for what only moves elements.
+template <class F>
+void with_unsigned(std::size_t bytes, const F& f) {
+  switch (bytes) {
+    case 8:
+      return f.template operator()<std::uint64_t>();
+    case 4:
+      return f.template operator()<std::uint32_t>();
+    case 2:
+      return f.template operator()<std::uint16_t>();
+    default:
+      return f.template operator()<std::uint8_t>();
+  }
 }
 
 /// `zip(results, row, n)` for each of the rows, of `columns` operands of `width` bytes, whose
@@ -117,6 +130,12 @@ void gather(std::byte* to, const std::byte* from, std::int64_t rows, std::int64_
 }
 
 }  // namespace
+
+double nanoseconds_of(const LoopSpec& spec) {
+  const auto touches =
+      static_cast<double>(spec.inputs.size() + spec.outputs.size() + spec.instructions.size());
+  return cost::element * static_cast<double>(element_count(spec.shape)) * touches;
+}
 
 Loop::Loop(LoopSpec spec, BlockFn (*copy)(DType)) : spec_(std::move(spec)) {
   merge_axes();
@@ -333,11 +352,8 @@ std::byte* Loop::region(std::size_t o, std::byte* partial, std::int64_t part) co
 }
 
 void Loop::choose_parts() {
-  double elements = 1;
-  for (const std::int64_t n : spec_.shape) elements *= static_cast<double>(n);
-  const double touches =
-      static_cast<double>(spec_.inputs.size() + spec_.outputs.size() + spec_.instructions.size());
-  const double nanoseconds = cost::element * elements * touches;
+  const auto elements = static_cast<double>(element_count(spec_.shape));
+  const double nanoseconds = nanoseconds_of(spec_);
   // The axis that can be divided furthest; of equals the outermost one. Parts that would write more
   // partial results than a fraction of what they read are not worth it.
   for (std::size_t axis = 0; axis < spec_.shape.size(); ++axis) {
@@ -376,15 +392,9 @@ void Loop::load(const Block& block) const {
     if (access_[v] == Access::gather_once && !block.first) continue;
     const std::int64_t row_stride = in.where.strides[block.outer.size()],
                        stride = in.where.strides[block.outer.size() + 1];
-    if (width == 8) {
-      gather<std::uint64_t>(to, from, block.rows, block.columns, row_stride, stride);
-    } else if (width == 4) {
-      gather<std::uint32_t>(to, from, block.rows, block.columns, row_stride, stride);
-    } else if (width == 2) {
-      gather<std::uint16_t>(to, from, block.rows, block.columns, row_stride, stride);
-    } else {
-      gather<std::uint8_t>(to, from, block.rows, block.columns, row_stride, stride);
-    }
+    with_unsigned(width, [&]<class T> {
+      gather<T>(to, from, block.rows, block.columns, row_stride, stride);
+    });
   }
 }
 
@@ -437,12 +447,9 @@ void Loop::store(const Block& block) const {
            : out.accumulator->zip(out.dtype, result, operand, count);
     };
     if (out.accumulator && stride != 0 && stride != 1) {
-      const auto all = [&]<class T> {
+      with_unsigned(static_cast<std::size_t>(step), [&]<class T> {
         zip_apart<T>(to, stride, rows_apart, from, block.rows, columns, width, zip);
-      };
-      step == 8   ? all.template operator()<std::uint64_t>()
-      : step == 4 ? all.template operator()<std::uint32_t>()
-                  : all.template operator()<std::uint8_t>();
+      });
       continue;
     }
     for (std::int64_t r = 0; r < block.rows; ++r, to += row_stride, from += columns * width) {

@@ -49,6 +49,11 @@ struct LoopSpec {
   std::vector<Output> outputs = {};
 };
 
+/// Bytes up to the next cache line.
+inline std::size_t aligned(std::size_t bytes) { return (bytes + 63) / 64 * 64; }
+/// What a loop takes on one thread, about.
+double nanoseconds_of(const LoopSpec& spec);
+
 /// A loop made ready: axes merged, block size and registers chosen. Running it allocates nothing.
 class Loop {
  public:

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "cinch/core/run/cost.hpp"
 #include "cinch/core/run/team.hpp"
 
 namespace cinch::running {
@@ -10,8 +9,6 @@ namespace cinch::running {
 std::atomic<std::int64_t> forced_block_rows = 0;
 
 namespace {
-
-std::size_t aligned(std::size_t bytes) { return (bytes + 63) / 64 * 64; }
 
 bool sums_rows(const LoopSpec::Output& out) {
   return out.accumulator && out.where.strides.front() == 0;
@@ -70,11 +67,7 @@ RowChain::RowChain(std::span<const LoopSpec> loops, std::span<const Local> local
       std::clamp(forced > 0 ? forced : static_cast<std::int64_t>(most_bytes / row_bytes(loops)),
                  std::int64_t{1}, std::min(most_rows, rows_));
   double nanoseconds = 0;
-  for (const LoopSpec& loop : loops) {
-    const auto touches =
-        static_cast<double>(loop.inputs.size() + loop.outputs.size() + loop.instructions.size());
-    nanoseconds += cost::element * static_cast<double>(element_count(loop.shape)) * touches;
-  }
+  for (const LoopSpec& loop : loops) nanoseconds += nanoseconds_of(loop);
   const std::int64_t blocks = (rows_ + block_rows_ - 1) / block_rows_;
   parts_ = forced > 0 ? std::min<std::int64_t>(blocks, 2) : parts_for(nanoseconds, blocks);
   std::vector<std::int64_t> local_at;

@@ -4,7 +4,6 @@
 #include <bit>
 #include <vector>
 
-#include "cinch/core/run/cost.hpp"
 #include "cinch/core/run/team.hpp"
 #include "cinch/ops/kernels/kernels.hpp"
 #include "cinch/ops/linalg/blas.hpp"
@@ -79,8 +78,9 @@ void Product<T>::compute(std::span<const PartsTerm> of, std::int64_t from,
   };
   std::vector<std::int64_t> own_ends;
   for (const std::int64_t end : ends) own_ends.push_back(end - from);
-  const double nanoseconds = 2.0 * static_cast<double>(rows * columns) *
-                             static_cast<double>(depth * count) * running::cost::flop(sizeof(T));
+  const double nanoseconds =
+      static_cast<double>(count) *
+      product_nanoseconds(left(of[0], from, ends.back()), Matrix<T>{c, rows, columns, columns, 1});
   const std::int64_t bands = running::parts_for(nanoseconds, tiles);
   const std::int64_t unit = kernels.least_bytes / width,
                      most = std::max<std::int64_t>(near_bytes / (depth * count * width), 1),
