@@ -9,6 +9,7 @@
 #include "cinch/cinch.hpp"
 #include "cinch/core/run/row_chain.hpp"
 #include "support/samples.hpp"
+#include "support/settings.hpp"
 
 using namespace cinch;
 using namespace cinch::testing;
@@ -19,11 +20,6 @@ namespace {
 struct BlockRows {
   explicit BlockRows(std::int64_t rows) { running::forced_block_rows = rows; }
   ~BlockRows() { running::forced_block_rows = 0; }
-};
-struct Threads {
-  explicit Threads(int n) { set_threads(n); }
-  ~Threads() { set_threads(before); }
-  int before = threads();
 };
 
 bool is_joined(const Function& f) { return f.plan_text().find(" loops by ") != std::string::npos; }

@@ -10,20 +10,10 @@
 
 #include "cinch/cinch.hpp"
 #include "support/samples.hpp"
+#include "support/settings.hpp"
 
 using namespace cinch;
 using namespace cinch::testing;
-
-namespace {
-
-/// Sets a number of threads for a while.
-struct Threads {
-  explicit Threads(int n) { set_threads(n); }
-  ~Threads() { set_threads(before); }
-  int before = threads();
-};
-
-}  // namespace
 
 TEST_CASE("every part of shared work runs once, on any number of threads") {
   for (const int n : {1, 2, 3, 8}) {

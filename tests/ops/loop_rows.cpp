@@ -12,6 +12,7 @@
 #include "cinch/cinch.hpp"
 #include "support/loop_bodies.hpp"
 #include "support/samples.hpp"
+#include "support/settings.hpp"
 
 using namespace cinch;
 using namespace cinch::testing;
@@ -24,11 +25,6 @@ constexpr const char* by_rows = "parts of the rows";
 struct Parts {
   explicit Parts(std::int64_t parts) { compiling::forced_parts = parts; }
   ~Parts() { compiling::forced_parts = 0; }
-};
-struct Threads {
-  explicit Threads(int n) { set_threads(n); }
-  ~Threads() { set_threads(before); }
-  int before = threads();
 };
 
 struct Problem {

@@ -47,14 +47,7 @@ Ended trained(std::shared_ptr<Distribution> distribution,
 
 /// With minibatches of 70 rows, each in parts or as one.
 void train_three_epochs(const Function& step, const Tensor& data, bool parts) {
-  TrainOptions o;
-  o.step = step;
-  o.data = {&data};
-  o.batch = 70;
-  o.epochs = 3;
-  o.out = nullptr;
-  if (parts) o.distribute = one_process();
-  train(o);
+  train(quiet_options(step, data, 70, 3, parts ? one_process() : nullptr));
 }
 
 std::string refusal_of(const Expr& x, const Expr& cost, const std::vector<Shared>& params,

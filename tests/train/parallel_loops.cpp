@@ -154,15 +154,9 @@ const std::vector<Named>& networks() {
 std::vector<Tensor> trained(const Network& network, std::shared_ptr<Distribution> distribution) {
   const Trainable t = network();
   const Tensor data = numbers({150, steps * width}, 4);
-  TrainOptions o;
-  o.step =
+  const Function step =
       function({.inputs = {t.x}, .outputs = {t.cost}, .updates = adam(t.cost, t.params, 0.02)});
-  o.data = {&data};
-  o.batch = 70;
-  o.epochs = 2;
-  o.out = nullptr;
-  o.distribute = std::move(distribution);
-  train(o);
+  train(quiet_options(step, data, 70, 2, std::move(distribution)));
   std::vector<Tensor> result;
   for (const Shared& p : t.params) result.push_back(p.get());
   return result;

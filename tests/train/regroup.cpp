@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cinch/train/parallel/stages.hpp"
+#include "small_training.hpp"
 
 using namespace cinch;
 
@@ -77,14 +78,9 @@ TEST_CASE("a factor that differs from row to row, or shows rows on an axis, stay
     W.set(start), V.set(start);
     const Tensor data = RandomState(3).uniform(0, 1, {row_count, visible}, DType::float32);
     const Expr cost = mean(square(each)) + mean(each) * 2;
-    TrainOptions o;
-    o.step = function({.inputs = {x}, .outputs = {cost}, .updates = sgd(cost, {W, V}, 0.1)});
-    o.data = {&data};
-    o.batch = row_count;
-    o.epochs = 3;
-    o.out = nullptr;
-    if (parts) o.distribute = one_process();
-    train(o);
+    const Function step =
+        function({.inputs = {x}, .outputs = {cost}, .updates = sgd(cost, {W, V}, 0.1)});
+    train(testing::quiet_options(step, data, row_count, 3, parts ? one_process() : nullptr));
     return std::pair(W.get(), V.get());
   };
   const auto [one, other] = trained(true);

@@ -10,6 +10,7 @@
 #include "cinch/train/parallel/stages.hpp"
 #include "io/temporary_folder.hpp"
 #include "ranks.hpp"
+#include "small_training.hpp"
 
 using namespace cinch;
 using namespace cinch::testing;
@@ -73,14 +74,8 @@ Ended trained(Optimizer optimizer, std::shared_ptr<Distribution> ranks,
   Model m;
   optimizer(m);
   const Tensor rows = data();
-  TrainOptions o;
-  o.step = m.step();
-  o.data = {&rows};
-  o.batch = 64;
-  o.epochs = 2;
+  TrainOptions o = quiet_options(m.step(), rows, 64, 2, std::move(ranks));
   o.shuffle = 1;
-  o.out = nullptr;
-  o.distribute = std::move(ranks);
   if (with) with(o, m);
   const TrainResult result = train(o);
   Ended ended{m.values(), {}, result.state.step};
@@ -145,14 +140,8 @@ TEST_CASE("some ranks have no rows where there are fewer than ranks") {
     const Expr x = matrix("x");
     const Expr cost = mean(square(x - dot(tanh(dot(x, W)), transpose(W))));
     const Updates updates = adam({W}, clip_by_global_norm(grad(cost, {W}), 0.1), 0.01);
-    TrainOptions o;
-    o.step = function({.inputs = {x}, .outputs = {cost}, .updates = updates});
-    o.data = {&rows};
-    o.batch = 64;
-    o.epochs = 2;
-    o.out = nullptr;
-    o.distribute = std::move(ranks);
-    train(o);
+    const Function step = function({.inputs = {x}, .outputs = {cost}, .updates = updates});
+    train(quiet_options(step, rows, 64, 2, std::move(ranks)));
     std::vector<Tensor> result;
     for (const Update& u : updates) result.push_back(u.target.get());
     return result;

@@ -3,7 +3,9 @@
 #pragma once
 
 #include <cmath>
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "cinch/cinch.hpp"
@@ -17,6 +19,19 @@ inline Tensor numbers(const Shape& shape, double start) {
   for (std::int64_t i = 0; i < result.size(); ++i)
     data[i] = static_cast<float>(std::sin(start + 1.7 * static_cast<double>(i)));
   return result;
+}
+
+/// A training that prints nothing.
+inline TrainOptions quiet_options(Function step, const Tensor& data, std::int64_t batch,
+                                  std::int64_t epochs, std::shared_ptr<Distribution> ranks) {
+  TrainOptions o;
+  o.step = std::move(step);
+  o.data = {&data};
+  o.batch = batch;
+  o.epochs = epochs;
+  o.out = nullptr;
+  o.distribute = std::move(ranks);
+  return o;
 }
 
 /// Regression by a small network whose inputs are noisy, on 23 examples in minibatches of 4.

@@ -204,6 +204,11 @@ Expr added(const std::vector<SumTerm>& terms, NodeMap<Expr>& now) {
 
 }  // namespace
 
+bool is_transposed(const Expr& e) {
+  return e.op().algebra == Algebra::permute && e.rank() == 2 &&
+         AxisPattern::of(e.attrs()) == std::vector<std::int64_t>{1, 0};
+}
+
 std::vector<SumTerm> terms_of(const Expr& root) {
   std::vector<SumTerm> result, pending{{root, false, false}};
   while (!pending.empty()) {
@@ -220,8 +225,7 @@ std::vector<SumTerm> terms_of(const Expr& root) {
       pending.push_back({e.inputs()[0], t.negative, t.transposed});
     } else if (e.op().algebra == Algebra::negative) {
       pending.push_back({e.inputs()[0], !t.negative, t.transposed});
-    } else if (e.op().algebra == Algebra::permute && e.rank() == 2 &&
-               AxisPattern::of(e.attrs()) == std::vector<std::int64_t>{1, 0}) {
+    } else if (is_transposed(e)) {
       pending.push_back({e.inputs()[0], t.negative, !t.transposed});
     } else {
       result.push_back(t);

@@ -16,6 +16,9 @@ namespace cinch::parallel {
 std::vector<Expr> with_factors_outside(std::span<const Expr> roots, const Kinds& kinds,
                                        std::span<const deriving::Separation::Given> rows);
 
+/// Whether it is a matrix the other way round.
+bool is_transposed(const Expr& e);
+
 /// +- value, or its transpose.
 struct SumTerm {
   Expr value;

@@ -11,6 +11,7 @@
 #include "cinch/ops/index.hpp"
 #include "cinch/ops/reduce.hpp"
 #include "cinch/ops/shape.hpp"
+#include "cinch/train/parallel/regroup.hpp"
 
 namespace cinch::parallel {
 
@@ -88,9 +89,7 @@ class RowFormula {
       large.push_back(e);
       return Found{leaf, true};
     }
-    const bool transposes = op.algebra == Algebra::permute && e.rank() == 2 &&
-                            AxisPattern::of(e.attrs()) == std::vector<std::int64_t>{1, 0};
-    if (transposes) return follow(e.inputs()[0], !turned, depth + 1);
+    if (is_transposed(e)) return follow(e.inputs()[0], !turned, depth + 1);
     if (op.algebra == Algebra::repeat || (&op == &sum_like_op && e.inputs()[0].dims() == e.dims()))
       return follow(e.inputs()[0], turned, depth + 1);
     if (!op.elementwise() || e.inputs().empty()) return {};
@@ -208,8 +207,7 @@ class Slicer {
       beside_.insert(beside_.end(), formula.beside.begin(), formula.beside.end());
       large_.insert(large_.end(), formula.large.begin(), formula.large.end());
     }
-    roots_ = rebuild(
-        roots_, [](const Expr& e) { return e; }, done);
+    roots_ = rebuild(roots_, done);
   }
 
   void take_rows() {
@@ -296,9 +294,7 @@ class Slicer {
   }
 
   static Expr replaced(const Expr& e, NodeMap<Expr> done) {
-    return rebuild(
-               std::span(&e, 1), [](const Expr& node) { return node; }, done)
-        .front();
+    return rebuild(std::span(&e, 1), done).front();
   }
 
   const WholeUpdate& update_;
@@ -320,6 +316,14 @@ bool has_slices(const Shape& shape) {
 
 PartRange slice_of(std::int64_t rows, Rank rank) {
   return parts_of_rank(rows, rank.rank, rank.ranks);
+}
+
+ByteRange slice_of(const Tensor& whole, Rank rank) {
+  const std::int64_t rows = whole.shape()[0];
+  const PartRange own = slice_of(rows, rank);
+  const std::size_t each = rows == 0 ? 0 : whole.bytes() / static_cast<std::size_t>(rows);
+  return {static_cast<std::size_t>(own.begin) * each,
+          static_cast<std::size_t>(own.end - own.begin) * each};
 }
 
 SlicedUpdate sliced(const WholeUpdate& update, Rank rank, bool slices) {

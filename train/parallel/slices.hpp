@@ -24,6 +24,12 @@ bool has_slices(const Shape& shape);
 /// The rows of `rows` that a rank has of it.
 PartRange slice_of(std::int64_t rows, Rank rank);
 
+/// The same in bytes of a tensor.
+struct ByteRange {
+  std::size_t begin, count;
+};
+ByteRange slice_of(const Tensor& whole, Rank rank);
+
 /// The functions of an update. All take what the whole update takes, sums of all parts among it,
 /// and behind these, but for `norms`, what `norms` gives, of all rows.
 struct SlicedUpdate {

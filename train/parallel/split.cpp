@@ -57,9 +57,8 @@ class Splitter {
     for (const SumTerm& t : terms) {
       if (t.value.op().algebra != Algebra::matrix_product || t.value.rank() != 2) return false;
       const Expr left = t.value.inputs()[0], right = t.value.inputs()[1];
-      const bool turned = left.op().algebra == Algebra::permute && left.rank() == 2 &&
-                          AxisPattern::of(left.attrs()) == std::vector<std::int64_t>{1, 0};
-      if (!turned || !has_rows(left.inputs()[0], kinds_) || !has_rows(right, kinds_)) return false;
+      if (!is_transposed(left) || !has_rows(left.inputs()[0], kinds_) || !has_rows(right, kinds_))
+        return false;
       pairs.emplace_back(left.inputs()[0], right);
       if (t.transposed) std::swap(pairs.back().first, pairs.back().second);
     }

@@ -44,13 +44,8 @@ void Step::load_slices() {
     if (!one.is_kept) continue;
     Tensor& slice = one.slice.attrs().state->value;
     const Tensor& whole = one.variable.value();
-    const std::int64_t rows = whole.shape()[0];
-    const PartRange own = slice_of(rows, {ranks_->rank(), ranks_->ranks()});
-    const std::size_t each = whole.bytes() / static_cast<std::size_t>(rows);
-    std::memcpy(
-        slice.raw(),
-        static_cast<const std::byte*>(whole.raw()) + static_cast<std::size_t>(own.begin) * each,
-        slice.bytes());
+    const ByteRange own = slice_of(whole, {ranks_->rank(), ranks_->ranks()});
+    std::memcpy(slice.raw(), static_cast<const std::byte*>(whole.raw()) + own.begin, own.count);
   }
 }
 

@@ -106,22 +106,13 @@ void gather_values(Distribution& ranks, std::vector<double>& values, std::size_t
 }
 
 void gather_rows(Distribution& ranks, std::span<const RowsOfRank> tensors) {
-  struct Bytes {
-    std::size_t begin, count;
-  };
-  const auto of_rank = [&](const Tensor& t, int r) -> Bytes {
-    const std::int64_t rows = t.shape()[0];
-    const PartRange own = slice_of(rows, {r, ranks.ranks()});
-    const std::size_t each = rows == 0 ? 0 : t.bytes() / static_cast<std::size_t>(rows);
-    return {static_cast<std::size_t>(own.begin) * each,
-            static_cast<std::size_t>(own.end - own.begin) * each};
-  };
+  const auto of_rank = [&](const Tensor& t, int r) { return slice_of(t, {r, ranks.ranks()}); };
   std::vector<Distribution::Outgoing> out;
   std::vector<Distribution::Incoming> in;
   for (int k = 1; k < ranks.ranks(); ++k) {
     const int r = (ranks.rank() + k) % ranks.ranks();
     for (const RowsOfRank& one : tensors) {
-      const Bytes mine = of_rank(*one.whole, ranks.rank()), theirs = of_rank(*one.whole, r);
+      const ByteRange mine = of_rank(*one.whole, ranks.rank()), theirs = of_rank(*one.whole, r);
       if (mine.count > 0) out.push_back({r, {one.own, mine.count}});
       if (theirs.count > 0)
         in.push_back({r, {static_cast<std::byte*>(one.whole->raw()) + theirs.begin, theirs.count}});
@@ -129,7 +120,7 @@ void gather_rows(Distribution& ranks, std::span<const RowsOfRank> tensors) {
   }
   ranks.exchange(out, in);
   for (const RowsOfRank& one : tensors) {
-    const Bytes mine = of_rank(*one.whole, ranks.rank());
+    const ByteRange mine = of_rank(*one.whole, ranks.rank());
     if (mine.count > 0)
       std::memcpy(static_cast<std::byte*>(one.whole->raw()) + mine.begin, one.own, mine.count);
   }
@@ -222,10 +213,7 @@ std::vector<Sums::Piece> Sums::pieces_of(std::int64_t parts, int rank) const {
 /// In bytes.
 std::size_t Sums::slice_begin(const Tensor& t, int rank) const {
   const auto n = static_cast<std::size_t>(t.size()), ranks = at(ranks_->ranks());
-  if (has_slices(t.shape())) {
-    const auto rows = static_cast<std::size_t>(t.shape()[0]);
-    return rows * at(rank) / ranks * (n / rows) * size_of(t.dtype());
-  }
+  if (has_slices(t.shape())) return slice_of(t, {rank, ranks_->ranks()}).begin;
   return n * at(rank) / ranks * size_of(t.dtype());
 }
 
