@@ -166,13 +166,13 @@ std::vector<Formula> make() {
           1'100'000),
       of_gram(
           "volume, var(logdet)", 32, {16, 64, 256}, [](const Expr& G) { return var(logdet(G)); },
-          1'100'000),
+          600'000),
       // Second derivatives.
       of(
           "hessian_norm2, one layer", 32, {{784, 32}, sigmoid},
           [](const Network& e, const Expr& x) { return mean(hessian_norm2(e(x), x)); },
           [](const Network& e, const Expr& x) { return mean(hessian_norm2(e.layers[0], x)); },
-          160'000),
+          32'000),
       {"hessian_norm2, two layers",
        {16, 64},
        objective([](const Expr& x, Objective& o) {

@@ -2,6 +2,7 @@
 
 #include "cinch/core/compile/accumulate.hpp"
 #include "cinch/core/compile/chosen.hpp"
+#include "cinch/core/compile/layout.hpp"
 #include "cinch/core/compile/loops.hpp"
 #include "cinch/core/contract/contraction.hpp"
 #include "cinch/core/contract/reuse.hpp"
@@ -69,6 +70,9 @@ void reuse(Goals& goals, Notes&) {
   set_values(goals, contraction::with_known_products(values_of(goals)));
 }
 
+/// Elements in the order in which they are read, so that no loop only moves them.
+void lay_out(Goals& goals, Notes&) { set_values(goals, laid_out_as_read(values_of(goals))); }
+
 /// Products that are added to a parameter where it stands.
 void add_in_place(Goals& goals, Notes&) { accumulate_products(goals); }
 
@@ -89,6 +93,8 @@ constexpr Pass with_sizes[] = {
     {"contract", contract},
     {"simplify", simplify},
     {"reuse", reuse},
+    {"simplify", simplify},
+    {"lay out", lay_out},
     {"simplify", simplify},
     {"add in place", add_in_place},
     {"chosen products", chosen_products},

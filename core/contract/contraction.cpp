@@ -12,6 +12,7 @@
 #include "cinch/core/contract/factor.hpp"
 #include "cinch/core/contract/order.hpp"
 #include "cinch/core/contract/sum_of_products.hpp"
+#include "cinch/core/contract/symmetric.hpp"
 #include "cinch/core/contract/write.hpp"
 #include "cinch/core/graph.hpp"
 #include "cinch/core/graph/engine_ops.hpp"
@@ -300,9 +301,10 @@ class Unsummed {
 std::vector<Expr> contract(std::span<const Expr> roots, std::vector<ContractionReport>* reports) {
   Unsummed unsummed(reports != nullptr);
   const std::vector<Expr> read = unsummed(roots);
-  std::vector<Expr> result =
-      Contractor(with_distributed_sums(with_common_factors(with_factors_apart(read))), reports)
-          .run();
+  std::vector<Expr> result = Contractor(with_distributed_sums(without_symmetric_turned(
+                                            with_common_factors(with_factors_apart(read)))),
+                                        reports)
+                                 .run();
   if (reports) unsummed.report(result, *reports);
   return result;
 }

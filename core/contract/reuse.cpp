@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <bit>
 #include <cstddef>
-#include <numeric>
 #include <optional>
 #include <utility>
 
 #include "cinch/core/contract/order.hpp"
 #include "cinch/core/contract/sum_of_products.hpp"
+#include "cinch/core/contract/symmetric.hpp"
 #include "cinch/core/contract/write.hpp"
 #include "cinch/core/graph.hpp"
 #include "cinch/core/graph/engine_ops.hpp"
@@ -17,56 +17,6 @@
 namespace cinch::contraction {
 
 namespace {
-
-/// Without what changes neither shape nor elements.
-Expr plain(Expr e) {
-  while (e.op().algebra == Algebra::regroup && e.type().shape() == e.inputs()[0].type().shape())
-    e = e.inputs()[0];
-  return e;
-}
-
-/// Whether `turned` is `other` with its last two axes exchanged.
-bool is_turned(const Expr& turned, const Expr& other) {
-  const Expr a = plain(turned);
-  if (other.rank() < 2) return false;
-  if (a.op().algebra != Algebra::permute || !(plain(a.inputs()[0]) == plain(other))) return false;
-  std::vector<std::int64_t> exchange(static_cast<std::size_t>(other.rank()));
-  std::iota(exchange.begin(), exchange.end(), 0);
-  std::swap(exchange.end()[-1], exchange.end()[-2]);
-  return AxisPattern::of(a.attrs()) == exchange;
-}
-
-/// Whether exchanging its last two axes changes nothing: A'A, A + A', and what is computed of such
-/// element by element, of each example too.
-bool is_symmetric(const Expr& e, int depth = 0) {
-  constexpr int deepest = 12;
-  if (depth > deepest || e.rank() < 2) return false;
-  const std::span<const Expr> x = e.inputs();
-  const auto either_turned = [&] { return is_turned(x[0], x[1]) || is_turned(x[1], x[0]); };
-  switch (e.op().algebra) {
-    case Algebra::matrix_product:
-      return x[0].rank() == x[1].rank() && either_turned();
-    case Algebra::identity:
-      return true;
-    case Algebra::regroup:
-      return !(plain(e) == e) && is_symmetric(plain(e), depth + 1);
-    case Algebra::embed_diagonal: {
-      const DiagonalAxes at = DiagonalAxes::of(e.attrs());
-      const auto [first, second] = std::minmax(at.row, at.column);
-      return at.offset == 0 && first == e.rank() - 2 && second == e.rank() - 1;
-    }
-    default:
-      break;
-  }
-  if (!e.op().elementwise()) return false;
-  if (e.op().linear == LinearForm::sum && either_turned()) return true;
-  return std::ranges::all_of(x, [&](const Expr& operand) {
-    const Shape shape = operand.type().shape();
-    const bool repeated = std::all_of(shape.end() - std::min<std::ptrdiff_t>(2, operand.rank()),
-                                      shape.end(), [](std::int64_t n) { return n == 1; });
-    return repeated || is_symmetric(operand, depth + 1);
-  });
-}
 
 /// The factors of `made` found in `net`, and which index of it each of theirs is.
 class Match {
@@ -222,7 +172,21 @@ class Products {
     if (work.nanoseconds < least_) return e;
     try {
       Network net = network_of(e, heads_, {});
-      if (const Expr better = cheapest(e, net, work); better.has_value()) return better;
+      Best best;
+      best.order.work = work;
+      look(net, best);
+      // A sum that is a factor may keep apart what another one multiplies: read through it too.
+      for (const Node* inner : factors_that_sum(net)) {
+        try {
+          look(network_of(e, heads_, {inner}), best);
+        } catch (const NotReadable&) {
+          // It stays a factor.
+        }
+      }
+      if (best.net) {
+        const Attribution as(e->where, /*force=*/true);
+        return written(*best.net, best.order, sizes(e));
+      }
       if (net.scale != 0 && !has_diagonals(net)) {
         auto& same = known_[net.groups[0].factors[0].value.get()];
         if (same.size() < most_alike) same.push_back({e, std::move(net)});
@@ -233,11 +197,25 @@ class Products {
     return e;
   }
 
-  /// An empty expression where none takes less than `work`.
-  Expr cheapest(const Expr& e, const Network& net, const Work& work) const {
-    std::optional<Network> best;
+  struct Best {
+    std::optional<Network> net;
     Order order;
-    order.work = work;
+  };
+
+  NodeSet factors_that_sum(const Network& net) const {
+    NodeSet result;
+    for (const Group& group : net.groups) {
+      for (const Factor& factor : group.factors) {
+        const Node* value = factor.value.get();
+        while (value->op->algebra == Algebra::regroup) value = value->inputs[0].get();
+        if (heads_.contains(value)) result.insert(value);
+      }
+    }
+    return result;
+  }
+
+  /// For ways to compute `net` from known products that take less than `best` does.
+  void look(const Network& net, Best& best) const {
     for (const Group& group : net.groups) {
       for (const Factor& factor : group.factors) {
         const auto known = known_.find(factor.value.get());
@@ -245,16 +223,12 @@ class Products {
         for (const Known& product : known->second) {
           std::optional<Network> with = with_product(net, product.value, product.net);
           if (!with) continue;
-          Order other = cheapest_order(*with);
-          if (other.work.nanoseconds >= gain_wanted * order.work.nanoseconds) continue;
-          best = std::move(with);
-          order = std::move(other);
+          Order order = cheapest_order(*with);
+          if (order.work.nanoseconds >= gain_wanted * best.order.work.nanoseconds) continue;
+          best = {std::move(with), std::move(order)};
         }
       }
     }
-    if (!best) return {};
-    const Attribution as(e->where, /*force=*/true);
-    return written(*best, order, sizes(e));
   }
 
   /// Of what is new, down to nodes that were here before.

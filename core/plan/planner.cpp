@@ -307,7 +307,7 @@ class Planner {
     for (std::size_t i = 0; i < node.inputs().size(); ++i) {
       Expr input = node.inputs()[i];
       const Place& lies = place(input);
-      const bool fits = is_row_major(lies.where, input.type().shape()) ||
+      const bool fits = !node.op().reads(i) || is_row_major(lies.where, input.type().shape()) ||
                         (!(kernel.accumulates && i == 0) && kernel.accepts &&
                          kernel.accepts(lies.where, input.type().shape()));
       if (!fits) {

@@ -219,6 +219,15 @@ Expr of_diagonals(const Expr& y) {
   return apply(x.op(), std::move(operands), x.attrs());
 }
 
+/// Matrices of known sizes need not be there for them to be seen.
+Expr of_known_shape(const Expr& y) {
+  const Expr& like = y.inputs()[1];
+  if (!like.type().is_static() || like.op().algebra == Algebra::repeat || like.inputs().empty())
+    return {};
+  const Expr zeros = broadcast_to(constant(Tensor(y.dtype(), {})), like.type().shape());
+  return apply(embed_diagonal_op, {y.inputs()[0], zeros}, y.attrs());
+}
+
 const Type matrix45{DType::float64, {4, 5}}, batch{DType::float64, {2, 3, 4}};
 
 }  // namespace
@@ -283,6 +292,7 @@ constinit const Op embed_diagonal_op{
           return apply(embed_diagonal_op, {x[0], like}, with_batch(y.attrs()));
         },
     .trace = trace_embed_diagonal,
+    .simplify = of_known_shape,
     .runs = Kernel{.run = embed_diagonal_kernel},
     .examples = []() -> std::vector<Example> {
       const Type v{DType::float64, {3}}, square{DType::float64, {3, 3}};
