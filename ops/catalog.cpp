@@ -177,6 +177,8 @@ std::span<const Op* const> all_ops() {
       &scaled_add_dot_op,
       &chosen_dot_op,
       &dot_squares_op,
+      &squared_differences_op,
+      &weighted_differences_op,
       // convolution
       &convolution_op,
       &convolution_data_op,

@@ -8,7 +8,7 @@
 #include <optional>
 
 #include "cinch/core/contract/apart.hpp"
-#include "cinch/core/contract/distribute.hpp"
+#include "cinch/core/contract/differences.hpp"
 #include "cinch/core/contract/factor.hpp"
 #include "cinch/core/contract/order.hpp"
 #include "cinch/core/contract/sum_of_products.hpp"
@@ -301,7 +301,7 @@ class Unsummed {
 std::vector<Expr> contract(std::span<const Expr> roots, std::vector<ContractionReport>* reports) {
   Unsummed unsummed(reports != nullptr);
   const std::vector<Expr> read = unsummed(roots);
-  std::vector<Expr> result = Contractor(with_distributed_sums(without_symmetric_turned(
+  std::vector<Expr> result = Contractor(with_pairs_of_points(without_symmetric_turned(
                                             with_common_factors(with_factors_apart(read)))),
                                         reports)
                                  .run();

@@ -40,6 +40,8 @@ Expr add_dot(const Arg& c, const Arg& a, const Arg& b);
 Expr scaled_add_dot(const Arg& c, const Arg& scale, const Arg& a, const Arg& b);
 Expr dot_squares(const Arg& a, const Arg& b);
 Expr chosen_dot(const Arg& chosen, const Arg& a, const Arg& b);
+Expr squared_differences(const Arg& a, const Arg& b);
+Expr weighted_differences(const Arg& weights, const Arg& a, const Arg& b);
 Expr concatenate(const std::vector<Expr>& parts, std::int64_t axis, Source where);
 Expr narrow(const Arg& x, std::int64_t axis, const Arg& start, const Arg& length,
             std::int64_t step);

@@ -19,6 +19,8 @@
 #include "cinch/ops/linalg.hpp"
 #include "cinch/ops/linalg/fused_products.hpp"
 #include "cinch/ops/random.hpp"
+#include "cinch/ops/reduce.hpp"
+#include "cinch/ops/shape.hpp"
 
 namespace cinch::exchange {
 
@@ -121,6 +123,10 @@ class Compiler {
           if (&e.op() == &add_dot_op) return x[0] + dot(x[1], x[2]);
           if (&e.op() == &scaled_add_dot_op) return x[0] * x[1] + dot(x[2], x[3]);
           if (&e.op() == &chosen_dot_op) return switch_(x[0], dot(x[1], x[2]), 0);
+          if (&e.op() == &squared_differences_op)
+            return sum(square(expand_dims(x[0], 2) - expand_dims(x[1], 1)), 3);
+          if (&e.op() == &weighted_differences_op)
+            return sum(expand_dims(x[0], 3) * (expand_dims(x[1], 2) - expand_dims(x[2], 1)), 2);
           if (&e.op() == &ifelse_op) return switch_(x[0], x[1], x[2]);
           return e;
         },
