@@ -157,7 +157,7 @@ class CommonFactors {
     auto& [a, b] = terms_;
     for (auto f = a.factors.begin(); f != a.factors.end(); ++f) {
       for (auto g = b.factors.begin(); g != b.factors.end(); ++g) {
-        if (!(f->value == g->value) || !unite(*f, *g, anchored)) continue;
+        if (!is_same_value(f->value, g->value) || !unite(*f, *g, anchored)) continue;
         common_.push_back(std::move(*f));
         a.factors.erase(f);
         b.factors.erase(g);

@@ -38,7 +38,7 @@ class Match {
     if (from > 0 && ++tried_ > most_tried) return false;
     const Factor& factor = *sought_[from];
     for (Place& place : places_) {
-      if (place.taken || !(at(place).value == factor.value)) continue;
+      if (place.taken || !is_same_value(at(place).value, factor.value)) continue;
       for (const bool turned : {false, true}) {
         if (turned && !is_symmetric(factor.value)) break;
         const std::vector<int> before = index_;
@@ -188,7 +188,7 @@ class Products {
         return written(*best.net, best.order, sizes(e));
       }
       if (net.scale != 0 && !has_diagonals(net)) {
-        auto& same = known_[net.groups[0].factors[0].value.get()];
+        auto& same = known_[ungrouped(net.groups[0].factors[0].value).get()];
         if (same.size() < most_alike) same.push_back({e, std::move(net)});
       }
     } catch (const NotReadable&) {
@@ -206,9 +206,8 @@ class Products {
     NodeSet result;
     for (const Group& group : net.groups) {
       for (const Factor& factor : group.factors) {
-        const Node* value = factor.value.get();
-        while (value->op->algebra == Algebra::regroup) value = value->inputs[0].get();
-        if (heads_.contains(value)) result.insert(value);
+        const Expr value = ungrouped(factor.value);
+        if (heads_.contains(value.get())) result.insert(value.get());
       }
     }
     return result;
@@ -218,7 +217,7 @@ class Products {
   void look(const Network& net, Best& best) const {
     for (const Group& group : net.groups) {
       for (const Factor& factor : group.factors) {
-        const auto known = known_.find(factor.value.get());
+        const auto known = known_.find(ungrouped(factor.value).get());
         if (known == known_.end()) continue;
         for (const Known& product : known->second) {
           std::optional<Network> with = with_product(net, product.value, product.net);

@@ -65,6 +65,31 @@ std::optional<double> scale_of_identity(const Tensor& matrix) {
   return c;
 }
 
+/// The same with the parts of indices that are split.
+SumOfProducts in_parts(SumOfProducts sum, const IndexTable& table) {
+  for (AxisIndices& axis : sum.axes) axis = table.in_parts(axis);
+  for (Factor& factor : sum.factors) {
+    for (AxisIndices& axis : factor.axes) axis = table.in_parts(axis);
+  }
+  sum.indices = table.in_parts(sum.indices);
+  return sum;
+}
+
+/// `factor` with an axis for each of its indices.
+void regroup(Factor& factor, const IndexTable& table) {
+  if (std::ranges::all_of(factor.axes, [](const AxisIndices& a) { return a.size() < 2; })) return;
+  std::vector<AxisIndices> axes;
+  std::vector<Expr> shape;
+  for (const AxisIndices& axis : factor.axes) {
+    for (const int i : axis) {
+      axes.push_back({i});
+      shape.push_back(constant(Tensor(table.size[static_cast<std::size_t>(i)])));
+    }
+  }
+  const Attribution as(factor.value->where, /*force=*/true);
+  factor = {reshape(factor.value, shape), std::move(axes)};
+}
+
 class Reader {
  public:
   Reader(IndexTable& table, const NodeSet& heads, const NodeSet& dissolved)
@@ -204,21 +229,20 @@ class Reader {
         SumOfProducts a = operand(0);
         AxisIndices flat;
         for (const AxisIndices& axis : a.axes) flat.insert(flat.end(), axis.begin(), axis.end());
+        flat = table_.in_parts(flat);
+        std::ranges::reverse(flat);  // The next is the last.
         std::vector<AxisIndices> axes;
-        auto next = flat.begin();
         for (const Dim dim : e.dims()) {
           AxisIndices axis;
-          std::int64_t left = dim.size();
-          while (left > 1) {
-            if (next == flat.end()) return opaque(e);
-            const std::int64_t n = table_.size[static_cast<std::size_t>(*next)];
-            if (n > left || left % n != 0) return opaque(e);  // An index would be split.
-            left /= n;
-            axis.push_back(*next++);
+          for (std::int64_t left = dim.size(); left > 1;) {
+            if (flat.empty() || !fit(flat, left)) return opaque(e);
+            left /= size(flat.back());
+            axis.push_back(flat.back());
+            flat.pop_back();
           }
           axes.push_back(std::move(axis));
         }
-        if (next != flat.end()) return opaque(e);
+        if (!flat.empty()) return opaque(e);
         a.axes = std::move(axes);
         return a;
       }
@@ -284,14 +308,37 @@ class Reader {
     return a;
   }
 
-  void unite(const AxisIndices& a, const AxisIndices& b) {
-    if (a.size() != b.size()) throw NotReadable{};
-    for (std::size_t k = 0; k < a.size(); ++k) {
-      if (table_.size[static_cast<std::size_t>(a[k])] !=
-          table_.size[static_cast<std::size_t>(b[k])])
-        throw NotReadable{};
-      table_.unite(a[k], b[k]);
+  std::int64_t size(int i) const { return table_.size[static_cast<std::size_t>(i)]; }
+
+  /// Makes the last of `indices` one without parts of `n` values at most. Whether n is a multiple
+  /// of its size.
+  bool fit(AxisIndices& indices, std::int64_t n) {
+    for (;;) {
+      const int i = indices.back();
+      if (!table_.parts.contains(table_.find(i))) {
+        if (size(i) <= n) return n % size(i) == 0;
+        if (size(i) % n != 0) return false;
+        table_.split(i, n);
+      }
+      indices.pop_back();
+      const auto [outer, inner] = table_.parts.at(table_.find(i));
+      indices.push_back(inner);
+      indices.push_back(outer);
     }
+  }
+
+  void unite(const AxisIndices& a, const AxisIndices& b) {
+    AxisIndices left = table_.in_parts(a), right = table_.in_parts(b);
+    std::ranges::reverse(left);
+    std::ranges::reverse(right);
+    while (!left.empty() && !right.empty()) {
+      if (!fit(left, size(right.back())) || !fit(right, size(left.back()))) throw NotReadable{};
+      if (size(left.back()) != size(right.back())) throw NotReadable{};
+      table_.unite(left.back(), right.back());
+      left.pop_back();
+      right.pop_back();
+    }
+    if (left.size() != right.size()) throw NotReadable{};
   }
 
   static SumOfProducts joined(SumOfProducts a, SumOfProducts b, std::vector<AxisIndices> axes) {
@@ -312,7 +359,8 @@ class Reader {
   }
 
   /// A copy with other names for the indices that are summed over.
-  SumOfProducts renamed(const SumOfProducts& a) {
+  SumOfProducts renamed(const SumOfProducts& whole) {
+    const SumOfProducts a = in_parts(whole, table_);
     SumOfProducts b = a;
     std::unordered_map<int, int> name;
     for (const AxisIndices& axis : a.axes) {
@@ -363,6 +411,15 @@ bool has_order(const Expr& head) {
   return is_head(head) && is_float(head.dtype()) && element_count(head.type().shape()) > 0;
 }
 
+Expr ungrouped(Expr value) {
+  while (value.op().algebra == Algebra::regroup) value = value.inputs()[0];
+  return value;
+}
+
+bool is_same_value(const Expr& a, const Expr& b) {
+  return a == b || (a.dims() == b.dims() && ungrouped(a) == ungrouped(b));
+}
+
 void Network::add(Factor factor) {
   Atoms atoms = 0;
   for (const AxisIndices& axis : factor.axes) {
@@ -378,7 +435,9 @@ void Network::add(Factor factor) {
 
 SumOfProducts read(IndexTable& table, const Expr& head, const NodeSet& heads,
                    const NodeSet& dissolved) {
-  return Reader(table, heads, dissolved).read(head);
+  SumOfProducts sum = in_parts(Reader(table, heads, dissolved).read(head), table);
+  for (Factor& factor : sum.factors) regroup(factor, table);
+  return sum;
 }
 
 Network network_of(const Expr& head, const NodeSet& heads, const NodeSet& dissolved) {

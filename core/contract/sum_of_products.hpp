@@ -3,6 +3,8 @@
 
 #include <bit>
 #include <cstdint>
+#include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "cinch/core/expr.hpp"
@@ -61,7 +63,8 @@ struct NotReadable {};
 /// Indices of one or several sums of products, each known by its number.
 struct IndexTable {
   std::vector<std::int64_t> size;
-  std::vector<int> same_as;  // Union-find.
+  std::vector<int> same_as;                            // Union-find.
+  std::unordered_map<int, std::pair<int, int>> parts;  // Of one that a reshape has split in two.
 
   int fresh(std::int64_t n) {
     if (n == 0) throw NotReadable{};  // A sum of nothing has no order to choose.
@@ -74,7 +77,33 @@ struct IndexTable {
     return i;
   }
   void unite(int a, int b) { same_as[static_cast<std::size_t>(find(a))] = find(b); }
+  /// Index i, that has no parts, as one of `first` values and one of how many there are for each.
+  void split(int i, std::int64_t first) {
+    const int whole = find(i);
+    const std::int64_t n = size[static_cast<std::size_t>(whole)];
+    const int outer = fresh(first);
+    parts[whole] = {outer, fresh(n / first)};
+  }
+  /// `axis`, with the parts of what is split.
+  AxisIndices in_parts(const AxisIndices& axis) const {
+    AxisIndices result;
+    for (const int i : axis) {
+      const auto found = parts.find(find(i));
+      if (found == parts.end()) {
+        result.push_back(i);
+      } else {
+        for (const int part : in_parts({found->second.first, found->second.second}))
+          result.push_back(part);
+      }
+    }
+    return result;
+  }
 };
+
+/// Whether two factors are one, as they are or under other sizes.
+bool is_same_value(const Expr& a, const Expr& b);
+/// What a value is under other sizes.
+Expr ungrouped(Expr value);
 
 /// scale * sum over the indices that are not in `axes` of the product of the factors. An index that
 /// stands in two axes makes the value 0 off their diagonal.

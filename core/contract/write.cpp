@@ -111,7 +111,8 @@ class Writer {
       if (used[k]) continue;
       Expr value = arranged(parts[k], result.order);
       for (std::size_t l = k + 1; l < parts.size(); ++l) {
-        if (used[l] || !(parts[l].value == parts[k].value) || parts[l].order != parts[k].order)
+        if (used[l] || !is_same_value(parts[l].value, parts[k].value) ||
+            parts[l].order != parts[k].order)
           continue;
         value = square(value);
         used[l] = true;
