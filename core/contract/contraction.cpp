@@ -52,10 +52,11 @@ class Contractor {
     // A head can be dissolved where everything that uses it reads it as part of a product.
     for (const Expr& root : roots_) fixed_.insert(root.get());
     for (auto node = order_.rbegin(); node != order_.rend(); ++node) {
-      const bool reads = node->op().algebra != Algebra::none &&
-                         !(fixed_.contains(node->get()) && !heads_.contains(node->get()));
+      const bool stands = fixed_.contains(node->get()) && !heads_.contains(node->get());
+      const std::span<const Expr> read = read_operands(*node);
       for (const Expr& input : node->inputs()) {
-        if (!reads) fixed_.insert(input.get());
+        const bool reads = std::ranges::any_of(read, [&](const Expr& e) { return e == input; });
+        if (stands || !reads) fixed_.insert(input.get());
       }
     }
   }
@@ -116,8 +117,8 @@ class Contractor {
         result.push_back(e.get());
         if (!dissolved.contains(e.get())) continue;
       }
-      if (e.op().algebra == Algebra::none) continue;
-      pending.insert(pending.end(), e.inputs().begin(), e.inputs().end());
+      const std::span<const Expr> read = read_operands(e);
+      pending.insert(pending.end(), read.begin(), read.end());
     }
     return result;
   }

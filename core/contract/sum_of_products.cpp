@@ -97,7 +97,7 @@ class Reader {
 
   SumOfProducts read(const Expr& e, int depth = 0) {
     const bool stops = depth > 0 && heads_.contains(e.get()) && !dissolved_.contains(e.get());
-    if (stops || depth > deepest_reading || e.op().algebra == Algebra::none) return opaque(e);
+    if (stops || depth > deepest_reading || read_operands(e).empty()) return opaque(e);
     SumOfProducts result = inside(e, depth);
     if (result.factors.size() > most_factors) throw NotReadable{};
     return result;
@@ -153,7 +153,7 @@ class Reader {
     const auto operand = [&](std::size_t i) { return read(e.inputs()[i], depth + 1); };
     switch (e.op().algebra) {
       case Algebra::none:
-        break;
+        return chosen(e, depth);
       case Algebra::product: {
         SumOfProducts a = operand(0), b = operand(1);
         std::vector<AxisIndices> axes(static_cast<std::size_t>(e.rank()));
@@ -288,6 +288,63 @@ class Reader {
     return opaque(e);
   }
 
+  /// Where a choice between a sum of products and 0 depends on indices that factors have, these
+  /// factors are 0 elsewhere. All that have any of them must have all: then what is not finite
+  /// there is cut off as before. Parameters need not: one that is not finite spoils all examples.
+  SumOfProducts chosen(const Expr& e, int depth) {
+    const std::size_t side = chosen_or_zero(e);
+    SumOfProducts a = in_parts(read(e.inputs()[side], depth + 1), table_);
+    Expr condition = e.inputs()[0];
+    while (condition.op().algebra == Algebra::repeat) condition = condition.inputs()[0];
+    if (a.axes.size() != static_cast<std::size_t>(e.rank())) return opaque(e);
+    // The indices of those axes of the condition along which it varies.
+    std::vector<std::pair<std::int64_t, AxisIndices>> along;
+    const std::int64_t lead = e.rank() - condition.rank();
+    for (std::int64_t axis = 0; axis < condition.rank(); ++axis) {
+      if (condition.dims()[static_cast<std::size_t>(axis)].size() == 1) continue;
+      along.emplace_back(axis, a.axes[static_cast<std::size_t>(lead + axis)]);
+    }
+    const Attribution as(e->where, /*force=*/true);
+    bool any = false;
+    for (Factor& factor : a.factors) {
+      std::vector<std::int64_t> pattern(factor.axes.size(), -1);
+      std::size_t found = 0;
+      bool apart = true;
+      for (const auto& [axis, indices] : along) {
+        for (std::size_t own = 0; own < factor.axes.size(); ++own) {
+          if (apart && shares(factor.axes[own], indices)) apart = false;
+          if (pattern[own] >= 0 || !is_same(factor.axes[own], indices)) continue;
+          pattern[own] = axis;
+          ++found;
+          break;
+        }
+      }
+      if (apart || (found != along.size() && is_parameter(factor.value))) continue;
+      if (found != along.size()) return opaque(e);
+      const Expr here = dimshuffle(condition, pattern);
+      const Expr zero = literal(0);
+      factor.value =
+          side == 1 ? switch_(here, factor.value, zero) : switch_(here, zero, factor.value);
+      any = true;
+    }
+    return any ? a : opaque(e);
+  }
+
+  static bool is_parameter(Expr e) {
+    while (e.op().algebra == Algebra::permute || e.op().algebra == Algebra::regroup)
+      e = e.inputs()[0];
+    return &e.op() == &graphs::shared_op;
+  }
+  bool is_same(const AxisIndices& a, const AxisIndices& b) const {
+    return !a.empty() &&
+           std::ranges::equal(a, b, [&](int i, int j) { return table_.find(i) == table_.find(j); });
+  }
+  bool shares(const AxisIndices& a, const AxisIndices& b) const {
+    return std::ranges::any_of(a, [&](int i) {
+      return std::ranges::any_of(b, [&](int j) { return table_.find(i) == table_.find(j); });
+    });
+  }
+
   /// Of square matrices, without an offset: both indices are the same.
   static bool is_main_diagonal(const Expr& e, const Dims& matrices) {
     const DiagonalAxes d = DiagonalAxes::of(e.attrs());
@@ -406,6 +463,26 @@ bool to_diagonal(Factor& factor) {
 }
 
 }  // namespace
+
+std::size_t chosen_or_zero(const Expr& e) {
+  if (&e.op() != &switch_op || !is_float(e.dtype())) return 0;
+  const auto is_zero = [](Expr x) {
+    while (x.op().algebra == Algebra::repeat || x.op().algebra == Algebra::permute ||
+           x.op().algebra == Algebra::regroup)
+      x = x.inputs()[0];
+    return graphs::is_constant(x, 0);
+  };
+  for (const std::size_t side : {std::size_t{1}, std::size_t{2}}) {
+    if (is_zero(e.inputs()[3 - side]) && e.inputs()[side].dims() == e.dims()) return side;
+  }
+  return 0;
+}
+
+std::span<const Expr> read_operands(const Expr& e) {
+  if (e.op().algebra != Algebra::none) return e.inputs();
+  const std::size_t side = chosen_or_zero(e);
+  return side == 0 ? std::span<const Expr>{} : e.inputs().subspan(side, 1);
+}
 
 bool has_order(const Expr& head) {
   return is_head(head) && is_float(head.dtype()) && element_count(head.type().shape()) > 0;

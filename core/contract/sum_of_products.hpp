@@ -2,7 +2,9 @@
 #pragma once
 
 #include <bit>
+#include <cstddef>
 #include <cstdint>
+#include <span>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -53,6 +55,12 @@ inline bool is_head(const Expr& e) {
   const Algebra kind = e.op().algebra;
   return kind == Algebra::sum || kind == Algebra::matrix_product || kind == Algebra::diagonal;
 }
+
+/// The operand that `e` reads as a part of a sum of products, where it takes that or 0: 1 or 2; 0:
+/// it is no such choice.
+std::size_t chosen_or_zero(const Expr& e);
+/// The operands of `e` that are parts of a sum of products; none: it stands for itself.
+std::span<const Expr> read_operands(const Expr& e);
 
 /// Whether it has an order to choose: of floats, not of nothing.
 bool has_order(const Expr& head);
