@@ -13,6 +13,7 @@
 #include "cinch/core/contract/order.hpp"
 #include "cinch/core/contract/sum_of_products.hpp"
 #include "cinch/core/contract/symmetric.hpp"
+#include "cinch/core/contract/terms.hpp"
 #include "cinch/core/contract/write.hpp"
 #include "cinch/core/graph.hpp"
 #include "cinch/core/graph/engine_ops.hpp"
@@ -27,11 +28,21 @@ class Contractor {
   Contractor(std::span<const Expr> roots, std::vector<ContractionReport>* reports)
       : roots_(roots.begin(), roots.end()), reports_(reports), order_(topological(roots_)) {}
 
-  std::vector<Expr> run() {
+  /// Decides; returns the estimated time of all sums and products, in nanoseconds.
+  double choose() {
     find_heads();
-    if (heads_.empty()) return roots_;
     choose_dissolved();
-    return write();
+    double result = 0;
+    for (const Expr& head : head_list_) {
+      if (!dissolved_.contains(head.get())) result += plans_.at(head.get())->work.nanoseconds;
+    }
+    return result;
+  }
+
+  std::vector<Expr> write() {
+    NodeMap<Expr> done;
+    for (const Expr& head : head_list_) write(head, done);
+    return rebuild(roots_, done);
   }
 
  private:
@@ -201,30 +212,25 @@ class Contractor {
     return result;
   }
 
-  std::vector<Expr> write() {
-    NodeMap<Expr> done;
-    for (const Expr& head : head_list_) {
-      // Heads come in topological order, so the factors of each are written before it.
-      const auto found = plans_.find(head.get());
-      if (dissolved_.contains(head.get()) || !found->second->network) continue;
-      Network net = *found->second->network;
-      for (Group& group : net.groups) {
-        for (Factor& factor : group.factors) {
-          factor.value = rebuild(std::span(&factor.value, 1), done).front();
-        }
-      }
-      const Attribution as(head->where, /*force=*/true);
-      done[head.get()] = written(net, *found->second->order, sizes(head));
-      if (!reports_) continue;
-      Work before = written_work(head);
-      for (const Node* used : found->second->uses) {
-        if (dissolved_.contains(used))
-          before += written_work(*std::ranges::find(head_list_, used, &Expr::get));
-      }
-      reports_->push_back({head->where, describe(head, 6), describe(done[head.get()], 8), before,
-                           found->second->work, found->second->order->is_cheapest});
+  /// Heads come in topological order, so the factors of each are written before it.
+  void write(const Expr& head, NodeMap<Expr>& done) {
+    const auto found = plans_.find(head.get());
+    if (dissolved_.contains(head.get()) || !found->second->network) return;
+    Network net = *found->second->network;
+    for (Group& group : net.groups) {
+      for (Factor& factor : group.factors)
+        factor.value = rebuild(std::span(&factor.value, 1), done).front();
     }
-    return rebuild(roots_, done);
+    const Attribution as(head->where, /*force=*/true);
+    done[head.get()] = written(net, *found->second->order, sizes(head));
+    if (!reports_) return;
+    Work before = written_work(head);
+    for (const Node* used : found->second->uses) {
+      if (dissolved_.contains(used))
+        before += written_work(*std::ranges::find(head_list_, used, &Expr::get));
+    }
+    reports_->push_back({head->where, describe(head, 6), describe(done[head.get()], 8), before,
+                         found->second->work, found->second->order->is_cheapest});
   }
 
   std::vector<Expr> roots_;
@@ -300,12 +306,19 @@ class Unsummed {
 }  // namespace
 
 std::vector<Expr> contract(std::span<const Expr> roots, std::vector<ContractionReport>* reports) {
+  constexpr double much_less = 0.7;  // Arithmetic besides sums and products is not estimated.
   Unsummed unsummed(reports != nullptr);
   const std::vector<Expr> read = unsummed(roots);
-  std::vector<Expr> result = Contractor(with_pairs_of_points(without_symmetric_turned(
-                                            with_common_factors(with_factors_apart(read)))),
-                                        reports)
-                                 .run();
+  const std::vector<Expr> whole =
+      with_pairs_of_points(without_symmetric_turned(with_common_factors(with_factors_apart(read))));
+  Contractor contractor(whole, reports);
+  const double nanoseconds = contractor.choose();
+  std::vector<Expr> result;
+  if (const std::vector<Expr> apart = with_terms_apart(whole); !apart.empty()) {
+    Contractor other(apart, reports);
+    if (other.choose() < much_less * nanoseconds) result = other.write();
+  }
+  if (result.empty()) result = contractor.write();
   if (reports) unsummed.report(result, *reports);
   return result;
 }
