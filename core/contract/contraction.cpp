@@ -218,8 +218,10 @@ class Contractor {
     if (dissolved_.contains(head.get()) || !found->second->network) return;
     Network net = *found->second->network;
     for (Group& group : net.groups) {
-      for (Factor& factor : group.factors)
+      for (Factor& factor : group.factors) {
+        factor.is_symmetric = is_symmetric(factor.value);  // As written it shows.
         factor.value = rebuild(std::span(&factor.value, 1), done).front();
+      }
     }
     const Attribution as(head->where, /*force=*/true);
     done[head.get()] = written(net, *found->second->order, sizes(head));

@@ -144,7 +144,8 @@ class Reader {
       table_.unite(along_them[0][0], along_them[1][0]);
     } else {
       const bool whole = along_them.size() == varies.size();
-      result.factors.push_back({whole ? e : constant(part, e->where), std::move(along_them)});
+      result.factors.push_back(
+          {whole ? e : constant(part, e->where), std::move(along_them), false});
     }
     return result;
   }

@@ -23,6 +23,7 @@ using AxisIndices = std::vector<int>;
 struct Factor {
   Expr value;
   std::vector<AxisIndices> axes;
+  bool is_symmetric = false;  ///< Exchanging its last two axes is known to change nothing.
 };
 
 /// Factors over the same set of indices, to be multiplied element by element.

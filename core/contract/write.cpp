@@ -101,6 +101,9 @@ class Writer {
         p.order.push_back(factor.axes[axis][0]);
       }
       p.value = dimshuffle(p.value, pattern);
+      const std::size_t rank = factor.axes.size();
+      if (factor.is_symmetric && !factor.axes[rank - 1].empty())
+        p.twins = {factor.axes[rank - 2][0], factor.axes[rank - 1][0]};
       parts.push_back(std::move(p));
     }
     // Equal factors next to each other become squares.
@@ -121,6 +124,7 @@ class Writer {
       product = product.has_value() ? product * value : value;
     }
     result.value = product;
+    if (parts.size() > 1) result.twins = {};
     return reduced(std::move(result), keep);
   }
 
@@ -134,7 +138,7 @@ class Writer {
         over.push_back(static_cast<std::int64_t>(axis));
       }
     }
-    return {sum_over(p.value, over), std::move(left)};
+    return {sum_over(p.value, over), std::move(left), over.empty() ? p.twins : std::pair(0, 0)};
   }
 
   /// Axes in the order of `wanted`; size 1 for an index that `p` does not have.

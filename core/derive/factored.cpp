@@ -94,7 +94,8 @@ class Factoring {
       const Expr& by = a ? x[1] : x[0];
       if (divides) {
         result.factor = apply(op, {factor_or_one(result), by}, node.attrs());
-        result.is_product &= constant_value(by) != nullptr;
+        const Tensor* number = constant_value(by);
+        result.is_product &= number && number->size() == 1;
       } else {
         result.factor = result.factor.has_value() ? result.factor * by : by;
       }
