@@ -444,6 +444,46 @@ class Reader {
 
 namespace {
 
+/// Makes two indices one, in place of the first, where they stand next to each other wherever one
+/// of them is. Returns whether they do.
+bool join(int outer, int inner, Network& net, SumOfProducts& sum) {
+  const auto is_joint = [&](const AxisIndices& order) {
+    const auto first = std::ranges::find(order, outer);
+    if (first == order.end()) return std::ranges::find(order, inner) == order.end();
+    const bool next = first + 1 != order.end() && first[1] == inner;
+    return next && std::ranges::count(order, outer) + std::ranges::count(order, inner) == 2;
+  };
+  const auto order_of = [](const Factor& factor) {
+    AxisIndices result;
+    for (const AxisIndices& axis : factor.axes)
+      result.insert(result.end(), axis.begin(), axis.end());
+    return result;
+  };
+  if (!std::ranges::all_of(sum.axes, is_joint)) return false;
+  if (!std::ranges::all_of(sum.factors,
+                           [&](const Factor& factor) { return is_joint(order_of(factor)); }))
+    return false;
+  const auto size = [&](int i) -> std::int64_t& { return net.size[static_cast<std::size_t>(i)]; };
+  size(outer) *= size(inner);
+  for (AxisIndices& axis : sum.axes) std::erase(axis, inner);
+  for (Factor& factor : sum.factors) {
+    AxisIndices order = order_of(factor);
+    if (std::erase(order, inner) == 0) continue;
+    std::vector<Expr> shape;
+    Dims dims;
+    factor.axes.clear();
+    for (const int i : order) {
+      factor.axes.push_back({i});
+      shape.push_back(constant(Tensor(size(i))));
+      dims.push_back(size(i));
+    }
+    const Attribution as(factor.value->where, /*force=*/true);
+    const Expr whole = ungrouped(factor.value);
+    factor.value = whole.dims() == dims ? whole : reshape(whole, shape);
+  }
+  return true;
+}
+
 /// Where the same index stands in two axes of a factor, only the diagonal of these is read.
 /// Returns whether there was one.
 bool to_diagonal(Factor& factor) {
@@ -540,18 +580,18 @@ Network network_of(const IndexTable& table, SumOfProducts sum, DType dtype) {
       net.result |= Atoms(1) << i;
     }
   }
-  net.axes = sum.axes;
+  Atoms held = 0;
   for (Factor& factor : sum.factors) {
     for (AxisIndices& axis : factor.axes) {
-      for (int& i : axis) i = bit_of(i);
+      for (int& i : axis) {
+        i = bit_of(i);
+        held |= Atoms(1) << i;
+      }
     }
     while (to_diagonal(factor)) {
     }
-    net.add(std::move(factor));
   }
-  Atoms held = 0;
-  for (const Group& group : net.groups) held |= group.atoms;
-  if (net.size.size() > 60 || net.groups.empty()) throw NotReadable{};
+  if (net.size.size() > 60 || sum.factors.empty()) throw NotReadable{};
   // Summed over, but in no factor: every term counts as often as the index has values.
   Atoms counted = 0;
   for (const int i : sum.indices) {
@@ -561,6 +601,22 @@ Network network_of(const IndexTable& table, SumOfProducts sum, DType dtype) {
     counted |= atom;
     net.scale *= static_cast<double>(net.size[static_cast<std::size_t>(b)]);
   }
+  // What a reshape has split for nothing; parts of parts come later.
+  for (int whole = static_cast<int>(table.size.size()); whole-- > 0;) {
+    const auto parts = table.parts.find(whole);
+    if (parts == table.parts.end()) continue;
+    const auto outer = bit.find(table.find(parts->second.first)),
+               inner = bit.find(table.find(parts->second.second));
+    if (outer == bit.end() || inner == bit.end()) continue;
+    if (const int joined = outer->second; join(joined, inner->second, net, sum))
+      bit[whole] = joined;
+  }
+  net.axes = sum.axes;
+  net.result = 0;
+  for (const AxisIndices& axis : net.axes) {
+    for (const int i : axis) net.result |= Atoms(1) << i;
+  }
+  for (Factor& factor : sum.factors) net.add(std::move(factor));
   return net;
 }
 
