@@ -300,6 +300,60 @@ std::vector<Formula> make() {
        }),
        {},
        1'200'000},
+      of(
+          "jacobian_norm2, of images", 64, {{784, 256}},
+          [](const Network& e, const Expr& x) {
+            const Expr image = reshape(x, {size(x, 0), 1, 28, 28});
+            return mean(sum(square(jacobian(e(flatten(image, 1)), image)), {1, 2, 3, 4}));
+          },
+          [](const Network& e, const Expr& x) { return mean(jacobian_norm2(e.layers[0], x)); },
+          400'000),
+      of(
+          "Jacobian's norm, above a margin", 64, {{784, 256}},
+          [](const Network& e, const Expr& x) {
+            return mean(relu(sum(square(jacobian(e(x), x)), {1, 2}) - 50));
+          },
+          [](const Network& e, const Expr& x) {
+            return mean(relu(jacobian_norm2(e.layers[0], x) - 50));
+          },
+          500'000),
+      of(
+          "Jacobian's norm and trace", 64, {{256, 64, 256}, tanh, linear},
+          [](const Network& e, const Expr& x) {
+            const Expr J = jacobian(e(x), x);
+            return mean(sum(square(J), {1, 2}) + square(trace(J, 0, 1, 2)));
+          },
+          [](const Network& e, const Expr& x) {
+            const Expr W1 = e.layers[0].W, W2 = e.layers[1].W, s = tanh_slope(e.layers[0](x));
+            const Expr M = dot(transpose(W1), W1) * dot(W2, transpose(W2));
+            return mean(sum(s * dot(s, M), 1) + square(dot(s, sum(W1 * transpose(W2), 0))));
+          },
+          500'000),
+      of(
+          "Hessian, by the list of derivatives", 64, {{16, 32, 64}, tanh, linear},
+          [](const Network& d, const Expr& h) {
+            const Expr first = reshape(jacobian(d(h), h), {size(h, 0), 64 * 16});
+            return mean(sum(square(jacobian(first, h)), {1, 2}));
+          },
+          [](const Network& d, const Expr& h) {
+            const Expr W1 = d.layers[0].W, W2 = d.layers[1].W, f = d.layers[0](h);
+            const Expr t = -2 * f * tanh_slope(f);
+            const Expr M = square(dot(transpose(W1), W1)) * dot(W2, transpose(W2));
+            return mean(sum(t * dot(t, M), 1));
+          },
+          120'000),
+      of(
+          "distances of all pairs", 256, {{256, 64}},
+          [](const Network& e, const Expr& x) {
+            const Expr h = e(x);
+            return mean(exp(-sum(square(expand_dims(h, 1) - expand_dims(h, 0)), 2) / 64.F));
+          },
+          [](const Network& e, const Expr& x) {
+            const Expr h = e(x), r = sum(square(h), 1);
+            const Expr D = expand_dims(r, 1) + r - 2 * dot(h, transpose(h));
+            return mean(exp(-D / 64.F));
+          },
+          1'300'000),
       {"per-example gradient norms",
        {32, 256},
        objective([](const Expr& x, Objective& o) {
