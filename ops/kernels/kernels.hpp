@@ -65,6 +65,45 @@ struct SkinnyProducts {
   std::int64_t least_bytes = 0, most_rows = 0;
 };
 
+/// Rows as windows see them: to[p] = from[p * stride] for begin <= p < end, and 0 for the others of
+/// `count`. Each row is so many elements behind the one before it.
+struct WindowRows {
+  std::int64_t rows, count, begin, end, stride, from_distance, to_distance;
+};
+
+/// What a sum that goes on begins with: 0, what is there, or 0 to be added to what is there.
+enum class SumStart : std::uint8_t { zero, old, apart };
+
+/// What convolutions are made of. Null where an instruction set has none. Index 0 is for float32, 1
+/// for float64.
+struct WindowProducts {
+  /// c[i, n] = the sum over k < depth, in ascending order, of a[k * lda + i] b[offsets[k] + n].
+  /// Reads b up to `lanes` - 1 elements beyond a row's end; what is there does not matter.
+  using Product = void (*)(std::int64_t rows, std::int64_t columns, std::int64_t depth,
+                           const void* a, std::int64_t lda, const void* b,
+                           const std::int32_t* offsets, void* c, std::int64_t ldc, SumStart start);
+  /// Adds the products of g[i * ldg + k] and b[offsets[j] + k], k < n, to the lanes of vector
+  /// (i, j) of sums (rows, taps, lanes).
+  using LaneProducts = void (*)(std::int64_t rows, std::int64_t taps, std::int64_t n, const void* g,
+                                std::int64_t ldg, const void* b, const std::int32_t* offsets,
+                                void* sums);
+  /// out[k] = the sum of vector k's lanes.
+  using LaneSums = void (*)(std::int64_t count, const void* sums, void* out);
+  /// to[j * ldt + i] = from[i * ldf + j] for i < rows and j < columns.
+  using Turn = void (*)(std::int64_t rows, std::int64_t columns, const void* from, std::int64_t ldf,
+                        void* to, std::int64_t ldt);
+  /// Reads what lies in [first, limit), and may write as many elements as a vector has behind a row
+  /// before it writes the next.
+  using SeeRows = void (*)(const WindowRows& rows, const void* first, const void* limit,
+                           const void* from, void* to);
+  Product product[2] = {};
+  LaneProducts lane_products[2] = {};
+  LaneSums lane_sums[2] = {};
+  Turn turn[2] = {};
+  SeeRows see_rows[2] = {};
+  std::int64_t vector_bytes = 0;
+};
+
 /// Draws from counter-based streams: numbers [2 first, 2 first + n) of the draw whose state is
 /// {seed, draw, calls}. See random.hpp.
 struct RandomKernels {
@@ -85,6 +124,7 @@ struct KernelTable {
   FoldKernels sum, max, min, prod;
   WideSums wide_sum;
   SkinnyProducts skinny;
+  WindowProducts windows;
   RandomKernels random;
 };
 

@@ -199,8 +199,16 @@ constexpr SkinnyProducts skinny{{skinny_product<float, false>, skinny_product<do
                                 {parts_product<float>, parts_product<double>},
                                 2 * CINCH_VECTOR_BYTES,
                                 tile_rows};
+#include "cinch/ops/kernels/windows_body.inl"
+constexpr WindowProducts windows{{indirect_product<float>, indirect_product<double>},
+                                 {lane_products<float>, lane_products<double>},
+                                 {sum_lanes<float>, sum_lanes<double>},
+                                 {turn<float>, turn<double>},
+                                 {see_rows<float>, see_rows<double>},
+                                 CINCH_VECTOR_BYTES};
 #else
 constexpr SkinnyProducts skinny{};
+constexpr WindowProducts windows{};
 #endif
 
 template <class F, class T>
@@ -241,6 +249,7 @@ constexpr KernelTable make_table(std::index_sequence<I...>) {
       fold_kernels<formula::Mul>(),
       {fold_wide, zip_wide},
       skinny,
+      windows,
       random_kernels};
 }
 
