@@ -65,10 +65,12 @@ struct SkinnyProducts {
   std::int64_t least_bytes = 0, most_rows = 0;
 };
 
-/// Rows as windows see them: to[p] = from[p * stride] for begin <= p < end, and 0 for the others of
-/// `count`. Each row is so many elements behind the one before it.
+/// Rows of planes as windows see them: to[p] = from[p * stride] for begin <= p < end, and 0 for the
+/// others of `count`; so many rows `before` and `after` them are 0. Rows and planes are so many
+/// elements behind those before them.
 struct WindowRows {
-  std::int64_t rows, count, begin, end, stride, from_distance, to_distance;
+  std::int64_t planes, before, rows, after, count, begin, end, stride;
+  std::int64_t from_row, from_plane, to_row, to_plane;
 };
 
 /// What a sum that goes on begins with: 0, what is there, or 0 to be added to what is there.
@@ -92,15 +94,18 @@ struct WindowProducts {
   /// to[j * ldt + i] = from[i * ldf + j] for i < rows and j < columns.
   using Turn = void (*)(std::int64_t rows, std::int64_t columns, const void* from, std::int64_t ldf,
                         void* to, std::int64_t ldt);
-  /// Reads what lies in [first, limit), and may write as many elements as a vector has behind a row
-  /// before it writes the next.
+  /// Reads what lies in [first, limit). Where to_row == count, it may write as many elements as a
+  /// vector has behind a row before it writes the next, and behind the last.
   using SeeRows = void (*)(const WindowRows& rows, const void* first, const void* limit,
                            const void* from, void* to);
+  /// to[2 k] = a[k], to[2 k + 1] = b[k] for k < n.
+  using Weave = void (*)(std::int64_t n, const void* a, const void* b, void* to);
   Product product[2] = {};
   LaneProducts lane_products[2] = {};
   LaneSums lane_sums[2] = {};
   Turn turn[2] = {};
   SeeRows see_rows[2] = {};
+  Weave weave[2] = {};
   std::int64_t vector_bytes = 0;
 };
 

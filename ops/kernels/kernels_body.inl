@@ -205,6 +205,7 @@ constexpr WindowProducts windows{{indirect_product<float>, indirect_product<doub
                                  {sum_lanes<float>, sum_lanes<double>},
                                  {turn<float>, turn<double>},
                                  {see_rows<float>, see_rows<double>},
+                                 {weave<float>, weave<double>},
                                  CINCH_VECTOR_BYTES};
 #else
 constexpr SkinnyProducts skinny{};

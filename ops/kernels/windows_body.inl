@@ -270,42 +270,77 @@ CINCH_INLINE Vector<T> every_second(Vector<T> a, Vector<T> b, std::integer_seque
 /// Whole vectors, from the beginning of a row: what one writes beyond a row is written again by the
 /// next, or is nobody's, and what was read beside a row becomes 0.
 template <class T, int Stride>
-CINCH_INLINE void see_rows_at(const WindowRows r, const T* first, const T* limit, const T* from,
-                              T* to) {
+CINCH_INLINE void see_row(const WindowRows& r, bool whole, const T* from, T* to) {
   constexpr std::int64_t L = lanes<T>;
   constexpr auto all = std::make_integer_sequence<int, static_cast<int>(L)>();
-  const std::int64_t reach = (r.count + L - 1) / L * L * Stride;
-  for (std::int64_t row = 0; row < r.rows; ++row, from += r.from_distance, to += r.to_distance) {
-    if (from < first || from + reach > limit) {
-      for (std::int64_t p = r.begin; p < r.end; ++p) to[p] = from[p * Stride];
-    } else {
-      for (std::int64_t p = 0; p < r.count; p += L) {
-        if constexpr (Stride == 1) {
-          store(to + p, load(from + p));
-        } else {
-          store(to + p, every_second<T>(load(from + 2 * p), load(from + 2 * p + L), all));
-        }
-      }
+  if (!whole) {
+    for (std::int64_t p = r.begin; p < r.end; ++p) to[p] = from[p * Stride];
+  } else if constexpr (Stride == 1) {
+    for (std::int64_t p = 0; p < r.count; p += L) store(to + p, load(from + p));
+  } else {
+    for (std::int64_t p = 0; p < r.count; p += L)
+      store(to + p, every_second<T>(load(from + 2 * p), load(from + 2 * p + L), all));
+  }
+  for (std::int64_t p = 0; p < r.begin; ++p) to[p] = T(0);
+  for (std::int64_t p = r.end; p < r.count; ++p) to[p] = T(0);
+}
+
+template <class T>
+CINCH_INLINE void zero_rows(std::int64_t rows, const WindowRows& r, T* to) {
+  constexpr std::int64_t L = lanes<T>;
+  if (r.to_row == r.count) {
+    for (std::int64_t p = 0; p < rows * r.count; p += L) store(to + p, Vector<T>{});
+  } else {
+    for (std::int64_t row = 0; row < rows; ++row) {
+      for (std::int64_t p = 0; p < r.count; ++p) to[row * r.to_row + p] = T(0);
     }
-    for (std::int64_t p = 0; p < r.begin; ++p) to[p] = T(0);
-    for (std::int64_t p = r.end; p < r.count; ++p) to[p] = T(0);
   }
 }
 
 template <class T>
-void see_rows(const WindowRows& r, const void* first, const void* limit, const void* from_,
+void see_rows(const WindowRows& rows, const void* first_, const void* limit_, const void* from_,
               void* to_) {
-  const T* from = static_cast<const T*>(from_);
-  T* to = static_cast<T*>(to_);
-  if (r.stride == 1) {
-    see_rows_at<T, 1>(r, static_cast<const T*>(first), static_cast<const T*>(limit), from, to);
-  } else if (r.stride == 2) {
-    see_rows_at<T, 2>(r, static_cast<const T*>(first), static_cast<const T*>(limit), from, to);
-  } else {
-    for (std::int64_t row = 0; row < r.rows; ++row, from += r.from_distance, to += r.to_distance) {
-      for (std::int64_t p = 0; p < r.begin; ++p) to[p] = T(0);
-      for (std::int64_t p = r.begin; p < r.end; ++p) to[p] = from[p * r.stride];
-      for (std::int64_t p = r.end; p < r.count; ++p) to[p] = T(0);
+  constexpr std::int64_t L = lanes<T>;
+  const WindowRows r = rows;
+  const T *const first = static_cast<const T*>(first_), *const limit =
+                                                            static_cast<const T*>(limit_);
+  const std::int64_t reach = (r.count + L - 1) / L * L * r.stride;
+  for (std::int64_t plane = 0; plane < r.planes; ++plane) {
+    const T* from = static_cast<const T*>(from_) + plane * r.from_plane;
+    T* to = static_cast<T*>(to_) + plane * r.to_plane;
+    zero_rows<T>(r.before, r, to);
+    to += r.before * r.to_row;
+    for (std::int64_t row = 0; row < r.rows; ++row, from += r.from_row, to += r.to_row) {
+      const bool whole = r.to_row == r.count && from >= first && from + reach <= limit;
+      if (r.stride == 1) {
+        see_row<T, 1>(r, whole, from, to);
+      } else if (r.stride == 2) {
+        see_row<T, 2>(r, whole, from, to);
+      } else {
+        for (std::int64_t p = 0; p < r.begin; ++p) to[p] = T(0);
+        for (std::int64_t p = r.begin; p < r.end; ++p) to[p] = from[p * r.stride];
+        for (std::int64_t p = r.end; p < r.count; ++p) to[p] = T(0);
+      }
     }
+    zero_rows<T>(r.after, r, to);
+  }
+}
+
+/// to[2 k] = a[k], to[2 k + 1] = b[k].
+template <class T>
+void weave(std::int64_t n, const void* a_, const void* b_, void* to_) {
+  constexpr std::int64_t L = lanes<T>;
+  constexpr auto all = std::make_integer_sequence<int, static_cast<int>(L)>();
+  const T *const a = static_cast<const T*>(a_), *const b = static_cast<const T*>(b_);
+  T* const to = static_cast<T*>(to_);
+  std::int64_t k = 0;
+  for (; k + L <= n; k += L) {
+    const Vector<T> x = load(a + k), y = load(b + k);
+    store(to + 2 * k, lower_mixed<T>(x, y, all));
+    store(to + 2 * k + L, upper_mixed<T>(x, y, all));
+  }
+  for (; k < n; ++k) {
+    to[2 * k] = a[k];
+    to[2 * k + 1] = b[k];
   }
 }

@@ -17,47 +17,99 @@ Axis seen_by(const ConvolutionSizes& s, std::size_t axis) {
   return {s.in[axis], s.out[axis], w.stride, -w.before, w.dilation, s.width[axis]};
 }
 
-/// The positions p = phase + stride * o of the input, and the windows that see them: elements
-/// first, first + step, ... of each filter, of windows that stand one beside the other.
+constexpr std::int64_t most_phases = 4;
+
+/// Of the positions phase + stride * o of the input: elements first, first + step, ... of each
+/// filter see them, so many, and these are those from `at` on of all phases' taps.
 struct Phase {
-  Axis axis;
-  std::int64_t first, step;
+  std::int64_t first, step, taps, at;
 };
 
-Phase seen_from(const ConvolutionSizes& s, std::size_t axis, std::int64_t phase) {
+/// The windows that see positions stride * o, stride * o + 1, ...: taps of all phases, over windows
+/// that stand one beside the other.
+struct Phases {
+  Axis axis;
+  std::int64_t count;  ///< More than most_phases where these would not do.
+  Phase phases[most_phases];
+};
+
+Phases phases_of(const ConvolutionSizes& s, std::size_t axis) {
   const Window& w = s.window[axis];
-  const std::int64_t common = std::gcd(w.stride, w.dilation), step = w.stride / common;
-  std::int64_t first = 0;
-  const auto meets = [&](std::int64_t k) {
-    return (phase + w.before - k * w.dilation) % w.stride == 0;
-  };
-  while (first < std::min(step, s.width[axis]) && !meets(first)) ++first;
-  const std::int64_t taps =
-      first < std::min(step, s.width[axis]) ? ceil_div(s.width[axis] - first, step) : 0;
-  const std::int64_t count = std::max<std::int64_t>(ceil_div(s.in[axis] - phase, w.stride), 0);
-  return {{s.out[axis], count, 1, floor_div(phase + w.before - first * w.dilation, w.stride),
-           -w.dilation / common, taps},
-          first,
-          step};
+  const std::int64_t n = s.in[axis], common = std::gcd(w.stride, w.dilation);
+  Phases result{{s.out[axis], ceil_div(n, w.stride), 1, 0, -w.dilation / common, 0}, w.stride, {}};
+  // Neighbouring taps of one phase see neighbours, unless filters are both strided and dilated.
+  if (w.stride > most_phases || (w.stride > 1 && result.axis.step != -1)) {
+    result.count = most_phases + 1;
+    return result;
+  }
+  const std::int64_t step = w.stride / common;
+  std::int64_t shifts[most_phases] = {};
+  std::int64_t most = std::numeric_limits<std::int64_t>::min(),
+               least = std::numeric_limits<std::int64_t>::max();
+  for (std::int64_t phase = 0; phase < w.stride; ++phase) {
+    Phase& p = result.phases[phase];
+    p = {0, step, 0, 0};
+    const auto meets = [&](std::int64_t k) {
+      return (phase + w.before - k * w.dilation) % w.stride == 0;
+    };
+    const std::int64_t end = std::min(step, s.width[axis]);
+    while (p.first < end && !meets(p.first)) ++p.first;
+    if (p.first >= end) continue;
+    p.taps = ceil_div(s.width[axis] - p.first, step);
+    shifts[phase] = floor_div(phase + w.before - p.first * w.dilation, w.stride);
+    most = std::max(most, shifts[phase]);
+    least = std::min(least, shifts[phase] + (p.taps - 1) * result.axis.step);
+  }
+  result.axis.first = most;
+  result.axis.taps = (most - least) / -result.axis.step + 1;
+  for (std::int64_t phase = 0; phase < w.stride; ++phase) {
+    Phase& p = result.phases[phase];
+    if (p.taps > 0) p.at = (most - shifts[phase]) / -result.axis.step;
+  }
+  return result;
 }
 
-/// Calls work(group, first example, how many, first row of windows, last) for all, several at once.
+/// A row of n elements of phases that lie `distance` apart.
+template <class T>
+void spread_row(const T* phases, std::int64_t distance, std::int64_t count, std::int64_t n,
+                T* row) {
+  if (count == 1) {
+    std::copy_n(phases, n, row);
+  } else if (count == 2) {
+    products().weave[dtype<T>](n / 2, phases, phases + distance, row);
+    if (n % 2 != 0) row[n - 1] = phases[n / 2];
+  } else {
+    for (std::int64_t j = 0; j < count; ++j) {
+      for (std::int64_t p = j; p < n; p += count) row[p] = phases[j * distance + p / count];
+    }
+  }
+}
+
+/// Rows [begin, end) of the windows of `count` examples of one group, from the first on.
+struct Band {
+  std::int64_t group, first, count, begin, end;
+};
+
+/// Calls work(band) for all bands, several at once, when everything has been prepared.
 template <class T, class F>
-void for_each_band(const ConvolutionSizes& s, Sliding<T>& sliding, F&& work) {
+void for_each_band(const ConvolutionSizes& s, Sliding<T>& sliding, std::span<const Taps> parts,
+                   F&& work) {
   constexpr std::int64_t least_parts = 8;
   const std::int64_t blocks = ceil_div(s.examples, sliding.together());
   const std::int64_t images = s.groups * blocks;
   if (images == 0) return;
   if (images < least_parts) sliding.divide(least_parts / images);
+  sliding.prepare(parts);
   const std::int64_t bands = sliding.bands(), count = images * bands;
-  const std::int64_t parts = running::parts_for(
+  const std::int64_t shared = running::parts_for(
       convolution_nanoseconds(s, sizeof(T)) * static_cast<double>(s.groups * s.examples), count);
-  running::share_work(parts, [&](std::int64_t part) {
-    const running::Span own = running::part_of(count, 1, parts, part);
+  running::share_work(shared, [&](std::int64_t part) {
+    const running::Span own = running::part_of(count, 1, shared, part);
     for (std::int64_t i = own.begin; i < own.end; ++i) {
       const std::int64_t image = i / bands, begin = i % bands * sliding.band();
       const std::int64_t first = image % blocks * sliding.together();
-      work(image / blocks, first, std::min(sliding.together(), s.examples - first), begin, bands);
+      work(Band{image / blocks, first, std::min(sliding.together(), s.examples - first), begin,
+                std::min(begin + sliding.band(), sliding.rows())});
     }
   });
 }
@@ -84,28 +136,33 @@ bool convolve_directly(const ConvolutionSizes& s, const Blocks<const T>& x,
   for (std::int64_t g = 0; g < s.groups; ++g)
     products().turn[dtype<T>](s.filters, length, w.at(g, 0), s.filters > 1 ? w.outer : length,
                               a + g * length * lda, lda);
-  for_each_band(
-      s, sliding,
-      [&](std::int64_t g, std::int64_t b, std::int64_t count, std::int64_t begin, std::int64_t) {
-        const std::int64_t end = std::min(begin + sliding.band(), s.out[0]), width = s.out[1];
-        const auto image = [&](std::int64_t e) { return x.at(g, b + e); };
-        if (sliding.together() == 1) {
-          return sliding.run(begin, end, 1, image, a + g * length * lda, lda,
-                             y.at(g, b) + begin * width, s.out_area());
+  const Taps all{0, s.width[0], 0, s.width[1]};
+  const std::span<const Taps> parts(&all, 1);
+  for_each_band(s, sliding, parts, [&](const Band& band) {
+    const std::int64_t width = s.out[1];
+    const auto image = [&](std::int64_t e) { return x.at(band.group, band.first + e); };
+    const auto weights = [&](std::size_t) { return a + band.group * length * lda; };
+    if (sliding.together() == 1) {
+      T* const to = y.at(band.group, band.first) + band.begin * width;
+      return sliding.run(
+          band.begin, band.end, 1, image, parts, weights, lda, [&](std::size_t) { return to; },
+          s.out_area());
+    }
+    const std::int64_t columns = (band.end - band.begin) * band.count * width;
+    T* const maps = memory<T, result>(s.filters * columns);
+    sliding.run(
+        band.begin, band.end, band.count, image, parts, weights, lda,
+        [&](std::size_t) { return maps; }, columns);
+    const T* from = maps;
+    for (std::int64_t f = 0; f < s.filters; ++f) {
+      for (std::int64_t o = band.begin; o < band.end; ++o) {
+        for (std::int64_t e = 0; e < band.count; ++e, from += width) {
+          T* const to = y.at(band.group, band.first + e) + f * s.out_area() + o * width;
+          for (std::int64_t p = 0; p < width; ++p) to[p] = from[p];
         }
-        const std::int64_t columns = (end - begin) * count * width;
-        T* const maps = memory<T, result>(s.filters * columns);
-        sliding.run(begin, end, count, image, a + g * length * lda, lda, maps, columns);
-        const T* from = maps;
-        for (std::int64_t f = 0; f < s.filters; ++f) {
-          for (std::int64_t o = begin; o < end; ++o) {
-            for (std::int64_t e = 0; e < count; ++e, from += width) {
-              T* const to = y.at(g, b + e) + f * s.out_area() + o * width;
-              for (std::int64_t p = 0; p < width; ++p) to[p] = from[p];
-            }
-          }
-        }
-      });
+      }
+    }
+  });
   return true;
 }
 
@@ -113,71 +170,81 @@ template <class T>
 bool convolve_data_directly(const ConvolutionSizes& s, const Blocks<const T>& y,
                             const Blocks<const T>& w, const Blocks<T>& x) {
   if (!has_loops<T>(s)) return false;
-  // Of few channels, what their windows add to is less than what they see of all filters' maps.
+  // Of few channels, what their windows add to is less than what they see of all filters' maps; and
+  // of small maps with much around them most of what they would see is 0.
   if (2 * s.channels * s.width[0] < s.filters) return false;
-  const std::int64_t down = s.window[0].stride, across = s.window[1].stride;
-  for (std::int64_t i = 0; i < std::min(down, s.in[0]); ++i) {
-    for (std::int64_t j = 0; j < std::min(across, s.in[1]); ++j) {
-      if (!Sliding<T>(s.filters, s.channels, s.examples, seen_from(s, 0, i).axis,
-                      seen_from(s, 1, j).axis)
-               .fits())
-        return false;
-    }
-  }
+  const std::int64_t seen = s.in_area() / (s.window[0].stride * s.window[1].stride);
+  if (s.filters * seen / 32 > s.filters * s.out_area() / 28 + s.out_area()) return false;
+  const Phases down = phases_of(s, 0), across = phases_of(s, 1);
+  if (down.count > most_phases || across.count > most_phases) return false;
+  Sliding<T> sliding(s.filters, s.channels, s.examples, down.axis, across.axis);
+  if (!sliding.fits()) return false;
+  // For each phase the weights of its taps, one channel's beside the other's.
   const std::int64_t area = s.width_area(), lda = packed_distance<T>(s.channels);
   T* const all = memory<T, packed>(s.groups * s.filters * area * lda);
-  T* const a = down * across == 1 ? all : memory<T, turned>(s.groups * s.filters * area * lda);
   for (std::int64_t k = 0; k < s.groups * s.filters; ++k)
     products().turn[dtype<T>](s.channels, area, w.at(k / s.filters, k % s.filters), area,
                               all + k * area * lda, lda);
-  for (std::int64_t i = 0; i < std::min(down, s.in[0]); ++i) {
-    for (std::int64_t j = 0; j < std::min(across, s.in[1]); ++j) {
-      const Phase vertical = seen_from(s, 0, i), horizontal = seen_from(s, 1, j);
-      const std::int64_t taps = vertical.axis.taps * horizontal.axis.taps;
-      if (a != all) {
-        T* to = a;
-        for (std::int64_t k = 0; k < s.groups * s.filters; ++k) {
-          for (std::int64_t v = 0; v < vertical.axis.taps; ++v) {
-            for (std::int64_t h = 0; h < horizontal.axis.taps; ++h, to += lda) {
-              const std::int64_t at = (vertical.first + v * vertical.step) * s.width[1] +
-                                      horizontal.first + h * horizontal.step;
-              std::copy_n(all + (k * area + at) * lda, s.channels, to);
-            }
+  Taps parts[most_phases * most_phases];
+  std::int64_t begins[most_phases * most_phases];
+  std::size_t count = 0;
+  std::int64_t begin = 0;
+  for (std::int64_t i = 0; i < down.count; ++i) {
+    for (std::int64_t j = 0; j < across.count; ++j) {
+      parts[count] = {down.phases[i].at, down.phases[i].taps, across.phases[j].at,
+                      across.phases[j].taps};
+      begins[count++] = begin;
+      begin += s.groups * s.filters * down.phases[i].taps * across.phases[j].taps * lda;
+    }
+  }
+  const T* a = all;
+  if (count > 1) {
+    T* to = memory<T, turned>(begin);
+    a = to;
+    for (std::size_t part = 0; part < count; ++part) {
+      const Phase& v = down.phases[part / static_cast<std::size_t>(across.count)];
+      const Phase& h = across.phases[part % static_cast<std::size_t>(across.count)];
+      for (std::int64_t k = 0; k < s.groups * s.filters; ++k) {
+        for (std::int64_t i = 0; i < v.taps; ++i) {
+          for (std::int64_t j = 0; j < h.taps; ++j, to += lda) {
+            const std::int64_t at = (v.first + i * v.step) * s.width[1] + h.first + j * h.step;
+            std::copy_n(all + (k * area + at) * lda, s.channels, to);
           }
         }
       }
-      Sliding<T> sliding(s.filters, s.channels, s.examples, vertical.axis, horizontal.axis);
-      const std::int64_t high = vertical.axis.count, wide = horizontal.axis.count;
-      for_each_band(s, sliding,
-                    [&](std::int64_t g, std::int64_t b, std::int64_t count, std::int64_t begin,
-                        std::int64_t) {
-                      const std::int64_t end = std::min(begin + sliding.band(), high);
-                      const auto image = [&](std::int64_t e) { return y.at(g, b + e); };
-                      const T* const weights = a + g * s.filters * taps * lda;
-                      if (down * across == 1 && sliding.together() == 1) {
-                        return sliding.run(begin, end, 1, image, weights, lda,
-                                           x.at(g, b) + begin * wide, s.in_area());
-                      }
-                      const std::int64_t columns = (end - begin) * count * wide;
-                      T* const part = memory<T, result>(s.channels * columns);
-                      if (taps == 0) {
-                        std::fill_n(part, s.channels * columns, T(0));
-                      } else {
-                        sliding.run(begin, end, count, image, weights, lda, part, columns);
-                      }
-                      const T* from = part;
-                      for (std::int64_t c = 0; c < s.channels; ++c) {
-                        for (std::int64_t o = begin; o < end; ++o) {
-                          for (std::int64_t e = 0; e < count; ++e, from += wide) {
-                            T* const to =
-                                x.at(g, b + e) + (c * s.in[0] + i + o * down) * s.in[1] + j;
-                            for (std::int64_t p = 0; p < wide; ++p) to[p * across] = from[p];
-                          }
-                        }
-                      }
-                    });
     }
   }
+  for_each_band(s, sliding, {parts, count}, [&](const Band& band) {
+    const std::int64_t wide = across.axis.count;
+    const auto image = [&](std::int64_t e) { return y.at(band.group, band.first + e); };
+    const auto weights = [&](std::size_t part) {
+      return a + begins[part] + band.group * s.filters * parts[part].count() * lda;
+    };
+    if (count == 1 && sliding.together() == 1) {
+      T* const to = x.at(band.group, band.first) + band.begin * wide;
+      return sliding.run(
+          band.begin, band.end, 1, image, {parts, count}, weights, lda,
+          [&](std::size_t) { return to; }, s.in_area());
+    }
+    const std::int64_t columns = (band.end - band.begin) * band.count * wide,
+                       size = s.channels * columns;
+    T* const sums = memory<T, result>(size * static_cast<std::int64_t>(count));
+    sliding.run(
+        band.begin, band.end, band.count, image, {parts, count}, weights, lda,
+        [&](std::size_t part) { return sums + static_cast<std::int64_t>(part) * size; }, columns);
+    for (std::int64_t c = 0; c < s.channels; ++c) {
+      for (std::int64_t o = band.begin; o < band.end; ++o) {
+        for (std::int64_t e = 0; e < band.count; ++e) {
+          const std::int64_t at = c * columns + ((o - band.begin) * band.count + e) * wide;
+          for (std::int64_t i = 0; i < down.count && o * down.count + i < s.in[0]; ++i) {
+            T* const row =
+                x.at(band.group, band.first + e) + (c * s.in[0] + o * down.count + i) * s.in[1];
+            spread_row(sums + i * across.count * size + at, size, across.count, s.in[1], row);
+          }
+        }
+      }
+    }
+  });
   return true;
 }
 
@@ -226,16 +293,18 @@ class FilterSums {
     const std::int64_t L = vector_lanes<T>(), size = s_.filters * length_;
     T* const sums = memory<T, lane_table>(size * L);
     std::fill_n(sums, size * L, T(0));
-    const Sliding<T> sliding(s_.channels, s_.filters, /*examples=*/1, down_, across_);
+    Sliding<T> sliding(s_.channels, s_.filters, /*examples=*/1, down_, across_);
+    const Taps all{0, s_.width[0], 0, s_.width[1]};
+    sliding.prepare({&all, 1}, s_.channels);
     T* const seen = memory<T, gathered>(sliding.most_gathered(s_.channels));
     for (std::int64_t b = 0; b < examples; ++b) {
       for (std::int64_t begin = 0; begin < s_.out[0]; begin += sliding.band()) {
         const std::int64_t end = std::min(begin + sliding.band(), s_.out[0]);
-        const std::int32_t* const offsets = sliding.gather(
+        sliding.gather(
             begin, end, 1, 0, s_.channels, [&](std::int64_t) { return image(b); }, seen);
         products().lane_products[dtype<T>](s_.filters, length_, (end - begin) * s_.out[1],
                                            maps(b) + begin * s_.out[1], s_.out_area(), seen,
-                                           offsets, sums);
+                                           sliding.offsets(), sums);
       }
     }
     products().lane_sums[dtype<T>](size, sums, sum);

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <span>
 
 #include "cinch/core/run/team.hpp"
 #include "cinch/ops/kernels/kernels.hpp"
@@ -19,7 +20,17 @@ T* memory(std::int64_t count) {
   return reinterpret_cast<T*>(kept.get(static_cast<std::size_t>(count) * sizeof(T)));
 }
 
-enum Purpose { gathered, offset_table, tap_table, packed, turned, result, partial, lane_table };
+enum Purpose {
+  gathered,
+  offset_table,
+  own_offset_table,
+  tap_table,
+  packed,
+  turned,
+  result,
+  partial,
+  lane_table
+};
 
 inline const simd::WindowProducts& products() { return simd::kernels().windows; }
 
@@ -51,8 +62,15 @@ inline running::Span inside(const Axis& axis, std::int64_t shift) {
                                           axis.count)};
 }
 
+/// Rows [i, i + rows) and columns [j, j + columns) of the taps.
+struct Taps {
+  std::int64_t i, rows, j, columns;
+
+  std::int64_t count() const { return rows * columns; }
+};
+
 /// Sums over channels and taps of packed weights times what an image has there. For each column of
-/// the filter the image is copied as this column sees it, so that a row of windows sees elements
+/// the taps the image is copied as this column sees it, so that a row of windows sees elements
 /// that lie side by side, and rows of windows that stand below each other rows that do. Several
 /// small images lie side by side as one.
 template <class T>
@@ -61,16 +79,14 @@ class Sliding {
   Sliding(std::int64_t channels, std::int64_t rows, std::int64_t examples, const Axis& down,
           const Axis& across)
       : channels_(channels), rows_(rows), down_(down), across_(across) {
-    const std::int64_t area = down.count * across.count;
+    const auto at_least_1 = [](std::int64_t n) { return std::max<std::int64_t>(n, 1); };
+    const std::int64_t area = at_least_1(down.count * across.count);
     const std::int64_t least = 6 * vector_lanes<T>();
-    together_ = area >= least ? 1
-                              : std::clamp<std::int64_t>(least / std::max<std::int64_t>(area, 1), 1,
-                                                         std::max<std::int64_t>(examples, 1));
+    together_ = std::clamp<std::int64_t>(least / area, 1, at_least_1(examples));
     const std::int64_t channel_row = across.taps * row_length();
     const std::int64_t fit =
-        most_elements /
-        std::max<std::int64_t>(channel_row * std::min<std::int64_t>(channels, 8), 1);
-    band_ = std::clamp<std::int64_t>(fit - down.taps, 1, std::max<std::int64_t>(down.count, 1));
+        most_elements / at_least_1(channel_row * std::min<std::int64_t>(channels, 8));
+    band_ = std::clamp<std::int64_t>(fit - down.taps, 1, at_least_1(down.count));
     direct_ = down.is_plain() && across.is_plain() && together_ == 1 &&
               across.n * down.n % vector_lanes<T>() == 0;
   }
@@ -84,95 +100,144 @@ class Sliding {
     if (direct_ && band_ * across_.count % vector_lanes<T>() != 0) band_ = down_.count;
   }
   std::int64_t band() const { return band_; }
+  /// Of windows.
+  std::int64_t rows() const { return down_.count; }
   std::int64_t bands() const { return ceil_div(down_.count, band_); }
   std::int64_t row_length() const { return together_ * across_.count; }
   bool fits() const {
-    return most_gathered(chunk(band_)) < std::numeric_limits<std::int32_t>::max() &&
+    return most_gathered(chunk()) < std::numeric_limits<std::int32_t>::max() &&
            channels_ * down_.n * across_.n < std::numeric_limits<std::int32_t>::max();
   }
 
-  /// Rows [begin, end) of the windows: out[r * ldc + (o - begin) * row_length() + e * count + p]
-  /// for `count` examples, whose images `image(e)` points to.
-  template <class Image>
-  void run(std::int64_t begin, std::int64_t end, std::int64_t count, Image&& image, const T* a,
-           std::int64_t lda, T* out, std::int64_t ldc) const {
-    const std::int64_t taps = down_.taps * across_.taps, length = count * across_.count;
-    const std::int64_t columns = (end - begin) * length, most = chunk(end - begin);
-    const auto product = products().product[dtype<T>];
-    for (std::int64_t c = 0; c < channels_; c += most) {
-      const std::int64_t now = std::min(most, channels_ - c);
-      const T* seen = nullptr;
-      const std::int32_t* offsets = nullptr;
-      if (direct_) {
-        seen = image(0) + begin * across_.n;
-        offsets = direct_offsets();
-        seen += c * down_.n * across_.n;
-      } else {
-        T* const to = memory<T, gathered>(most_gathered(most));
-        offsets = gather(begin, end, count, c, now, image, to);
-        seen = to;
+  /// Writes down, in the calling thread's memory, what all threads look up: before anything is
+  /// gathered, for chunks of so many channels. Until the next one is prepared.
+  void prepare(std::span<const Taps> parts, std::int64_t channels) {
+    most_ = channels;
+    taps_ = memory<Tap, tap_table>(down_.taps);
+    std::int64_t all_rows = 0;
+    for_each_phase(0, band_, [&](std::int64_t phase, std::int64_t low, std::int64_t high) {
+      for (std::int64_t k = 0; k < down_.taps; ++k) {
+        const std::int64_t first = floor_div(down_.shift(k), down_.stride);
+        if (down_.shift(k) - first * down_.stride == phase)
+          taps_[k] = {all_rows, first - low, high - low};
       }
-      product(rows_, columns, now * taps, a + c * taps * lda, lda, seen, offsets, out, ldc,
-              c > 0 ? simd::SumStart::old : simd::SumStart::zero);
+      all_rows += high - low;
+    });
+    std::int64_t count = 0;
+    for (const Taps& part : parts) count += most_ * part.count();
+    offsets_ = memory<std::int32_t, offset_table>(count);
+    write_offsets(parts, together_, offsets_);
+  }
+  void prepare(std::span<const Taps> parts) { prepare(parts, chunk()); }
+
+  /// Where what the first part's channels and taps see begins.
+  const std::int32_t* offsets() const { return offsets_; }
+
+  /// Rows [begin, end) of the windows, of `count` examples, whose images `image(e)` points to: for
+  /// each of the parts of the taps that were prepared, whose weights `weights(part)` points to,
+  /// out(part)[r * ldc + (o - begin) * count * width + e * width + p].
+  template <class Image, class Weights, class Out>
+  void run(std::int64_t begin, std::int64_t end, std::int64_t count, Image&& image,
+           std::span<const Taps> parts, Weights&& weights, std::int64_t lda, Out&& out,
+           std::int64_t ldc) const {
+    const std::int64_t columns = (end - begin) * count * across_.count;
+    const auto product = products().product[dtype<T>];
+    const std::int32_t* table = offsets_;
+    if (count != together_) {
+      std::int64_t all = 0;
+      for (const Taps& part : parts) all += most_ * part.count();
+      std::int32_t* const own = memory<std::int32_t, own_offset_table>(all);
+      write_offsets(parts, count, own);
+      table = own;
+    }
+    T* const to = direct_ ? nullptr : memory<T, gathered>(most_gathered(most_));
+    for (std::int64_t c = 0; c < channels_; c += most_) {
+      const std::int64_t now = std::min(most_, channels_ - c);
+      const T* seen = to;
+      if (direct_) {
+        seen = image(0) + (c * down_.n + begin) * across_.n;
+      } else {
+        gather(begin, end, count, c, now, image, to);
+      }
+      const std::int32_t* offsets = table;
+      for (std::size_t k = 0; k < parts.size(); ++k) {
+        const std::int64_t taps = parts[k].count();
+        product(rows_, columns, now * taps, weights(k) + c * taps * lda, lda, seen, offsets, out(k),
+                ldc, c > 0 ? simd::SumStart::old : simd::SumStart::zero);
+        offsets += most_ * taps;
+      }
     }
   }
 
-  /// The images of channels [channel, channel + channels) as windows see them, and where what
-  /// channel, row and column of the filters see begins.
+  /// The images of channels [channel, channel + channels) as windows [begin, end) see them.
   template <class Image>
-  const std::int32_t* gather(std::int64_t begin, std::int64_t end, std::int64_t count,
-                             std::int64_t channel, std::int64_t channels, Image&& image,
-                             T* to) const {
-    const std::int64_t length = count * across_.count, stride = down_.stride;
-    // Rows of one phase of the stride stand below each other; each phase has a block of its own.
-    struct Tap {
-      std::int64_t start, rows;
-    };
-    Tap* const tap_rows = memory<Tap, tap_table>(down_.taps);
-    std::int64_t start = 0;
+  void gather(std::int64_t begin, std::int64_t end, std::int64_t count, std::int64_t channel,
+              std::int64_t channels, Image&& image, T* to) const {
+    const std::int64_t width = across_.count, length = count * width, n = across_.n;
+    const std::int64_t area = down_.n * n, stride = down_.stride;
+    const auto see = products().see_rows[dtype<T>];
     for_each_phase(begin, end, [&](std::int64_t phase, std::int64_t low, std::int64_t high) {
-      for (std::int64_t k = 0; k < down_.taps; ++k) {
-        const std::int64_t first = floor_div(down_.shift(k), stride);
-        if (down_.shift(k) - first * stride == phase)
-          tap_rows[k] = {start + first + begin - low, high - low};
-      }
-      start += channels * across_.taps * (high - low);
-      gather_phase(phase, low, high, count, channel, channels, image, to);
-      to += channels * across_.taps * (high - low) * length;
-    });
-    std::int32_t* const offsets =
-        memory<std::int32_t, offset_table>(channels * down_.taps * across_.taps);
-    std::int32_t* next = offsets;
-    for (std::int64_t c = 0; c < channels; ++c) {
-      for (std::int64_t i = 0; i < down_.taps; ++i) {
-        for (std::int64_t j = 0; j < across_.taps; ++j) {
-          *next++ = static_cast<std::int32_t>(
-              (tap_rows[i].start + (c * across_.taps + j) * tap_rows[i].rows) * length);
+      // As many rows for each channel as a whole band has.
+      const std::int64_t all = high - low + band_ - (end - begin);
+      const std::int64_t first = std::clamp<std::int64_t>(0, low, high),
+                         last = std::clamp<std::int64_t>(floor_div(down_.n - 1 - phase, stride) + 1,
+                                                         first, high);
+      for (std::int64_t j = 0; j < across_.taps; ++j) {
+        const std::int64_t shift = across_.shift(j);
+        const running::Span there = inside(across_, shift);
+        for (std::int64_t e = 0; e < count; ++e) {
+          const T* const x = image(e);
+          see({.planes = channels,
+               .before = first - low,
+               .rows = last - first,
+               .after = high - last,
+               .count = width,
+               .begin = there.begin,
+               .end = there.end,
+               .stride = across_.stride,
+               .from_row = stride * n,
+               .from_plane = area,
+               .to_row = length,
+               .to_plane = all * length},
+              x, x + channels_ * area, x + channel * area + (first * stride + phase) * n + shift,
+              to + j * most_ * all * length + e * width);
         }
       }
-    }
-    return offsets;
+      to += across_.taps * most_ * all * length;
+    });
   }
 
   /// Elements that `gather` writes for so many channels of a band, and what is read beyond them.
   std::int64_t most_gathered(std::int64_t channels) const {
-    return channels * across_.taps * band_rows(band_) * row_length() + vector_lanes<T>();
+    return channels * across_.taps * band_rows() * row_length() + vector_lanes<T>();
   }
 
  private:
   static constexpr std::int64_t most_elements = (192 << 10) / static_cast<std::int64_t>(sizeof(T));
   static constexpr std::int64_t most_depth = 512;
 
+  /// Of a row of taps: rows of each channel in the phases before its own; where it begins among its
+  /// own, and how many these are.
+  struct Tap {
+    std::int64_t before, first, rows;
+  };
+
   std::int64_t channels_, rows_;
   Axis down_, across_;
-  std::int64_t together_ = 1, band_ = 1;
+  std::int64_t together_ = 1, band_ = 1, most_ = 1;
   bool direct_ = false;
+  Tap* taps_ = nullptr;
+  std::int32_t* offsets_ = nullptr;
 
   /// Calls f(phase, low, high) for the rows that windows [begin, end) see: numbers phase +
-  /// stride * r, low <= r < high.
+  /// stride * r, low <= r < high. Rows of one phase lie below each other.
   template <class F>
   void for_each_phase(std::int64_t begin, std::int64_t end, F&& f) const {
     const std::int64_t stride = down_.stride;
+    if (stride == 1 && down_.taps > 0) {
+      const std::int64_t a = down_.shift(0), b = down_.shift(down_.taps - 1);
+      return f(0, std::min(a, b) + begin, std::max(a, b) + end);
+    }
     for (std::int64_t phase = 0; phase < stride; ++phase) {
       std::int64_t low = std::numeric_limits<std::int64_t>::max(), high = 0;
       bool any = false;
@@ -187,66 +252,35 @@ class Sliding {
     }
   }
 
-  std::int64_t band_rows(std::int64_t windows) const {
+  std::int64_t band_rows() const {
     std::int64_t total = 0;
-    for_each_phase(0, windows,
+    for_each_phase(0, band_,
                    [&](std::int64_t, std::int64_t low, std::int64_t high) { total += high - low; });
     return total;
   }
 
   /// Channels at a time: their rows stay in the second-level cache, and the weights of a few rows
   /// in the first.
-  std::int64_t chunk(std::int64_t windows) const {
+  std::int64_t chunk() const {
     const std::int64_t taps = std::max<std::int64_t>(down_.taps * across_.taps, 1);
-    const std::int64_t each =
-        std::max<std::int64_t>(across_.taps * band_rows(windows) * row_length(), 1);
+    const std::int64_t each = std::max<std::int64_t>(across_.taps * band_rows() * row_length(), 1);
     const std::int64_t fit =
         direct_ ? most_depth : std::min(most_depth / taps, most_elements / each);
     return std::clamp<std::int64_t>(fit, 1, std::max<std::int64_t>(channels_, 1));
   }
 
-  const std::int32_t* direct_offsets() const {
-    const std::int64_t count = std::min(channels_, most_depth);
-    std::int32_t* const offsets = memory<std::int32_t, offset_table>(count);
-    for (std::int64_t c = 0; c < count; ++c)
-      offsets[c] = static_cast<std::int32_t>(c * down_.n * across_.n);
-    return offsets;
-  }
-
-  /// Rows phase + stride * r, low <= r < high, of channels, as each column of the filters sees
-  /// them.
-  template <class Image>
-  void gather_phase(std::int64_t phase, std::int64_t low, std::int64_t high, std::int64_t count,
-                    std::int64_t channel, std::int64_t channels, Image&& image, T* to) const {
-    const std::int64_t width = across_.count, length = count * width, n = across_.n;
-    const std::int64_t area = down_.n * n, stride = down_.stride;
-    const std::int64_t first = std::clamp<std::int64_t>(
-                           ceil_div(std::max<std::int64_t>(-phase, 0), stride), low, high),
-                       last = std::clamp<std::int64_t>(floor_div(down_.n - 1 - phase, stride) + 1,
-                                                       first, high);
-    const auto see = products().see_rows[dtype<T>];
-    for (std::int64_t c = channel; c < channel + channels; ++c) {
-      for (std::int64_t j = 0; j < across_.taps; ++j) {
-        const std::int64_t shift = across_.shift(j);
-        const running::Span there = inside(across_, shift);
-        std::fill_n(to, (first - low) * length, T(0));
-        to += (first - low) * length;
-        const auto rows_from = [&](std::int64_t e, std::int64_t r, std::int64_t rows, T* at) {
-          const T* const x = image(e);
-          see({rows, width, there.begin, there.end, across_.stride, stride * n, width}, x,
-              x + channels_ * area, x + c * area + (r * stride + phase) * n + shift, at);
-        };
-        if (count == 1) {
-          rows_from(0, first, last - first, to);
-          to += (last - first) * length;
-        } else {
-          // A row of each example, then the next.
-          for (std::int64_t r = first; r < last; ++r) {
-            for (std::int64_t e = 0; e < count; ++e, to += width) rows_from(e, r, 1, to);
+  void write_offsets(std::span<const Taps> parts, std::int64_t count, std::int32_t* to) const {
+    const std::int64_t length = count * across_.count;
+    for (const Taps& part : parts) {
+      for (std::int64_t c = 0; c < most_; ++c) {
+        for (std::int64_t i = part.i; i < part.i + part.rows; ++i) {
+          const Tap& tap = taps_[i];
+          for (std::int64_t j = part.j; j < part.j + part.columns; ++j) {
+            const std::int64_t row =
+                tap.before * across_.taps * most_ + (j * most_ + c) * tap.rows + tap.first;
+            *to++ = static_cast<std::int32_t>(direct_ ? c * down_.n * across_.n : row * length);
           }
         }
-        std::fill_n(to, (high - last) * length, T(0));
-        to += (high - last) * length;
       }
     }
   }
