@@ -15,12 +15,16 @@ constexpr std::size_t dtype_count = 4;
 struct FoldKernels {
   void (*fold[dtype_count])(void* out, const void* in, std::size_t n);
   void (*zip[dtype_count])(void* out, const void* in, std::size_t n);
+  /// Of a block of rows of n elements each row, or each column.
+  using Block = void (*)(void* out, const void* in, std::size_t rows, std::size_t n);
+  Block rows[dtype_count], columns[dtype_count];
 };
 
 /// Sums of float32 elements into float64 results, folded and zipped.
 struct WideSums {
   void (*fold)(void* out, const void* in, std::size_t n);
   void (*zip)(void* out, const void* in, std::size_t n);
+  FoldKernels::Block rows, columns;
 };
 
 /// What a product is added to: nothing, what is there, or that with its columns scaled.
