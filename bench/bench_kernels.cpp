@@ -251,7 +251,12 @@ void row(const Case& c, std::size_t number, const Settings& settings) {
   if (!settings.beside.empty())
     std::printf(" %.4g | %.4g | %.2f |", other.least, other.middle, other.least / own.least);
   std::printf("\n");
-  if (settings.explained) std::cout << explain(f).text() << "\n";
+  if (settings.explained) {
+    std::cout << explain(f).text() << "\n";
+    f.set_profiling(true);
+    for (int k = 0; k < 50; ++k) f(arguments);
+    std::cout << profile(f).text() << "\n";
+  }
 }
 
 }  // namespace
@@ -266,7 +271,7 @@ int main(int argc, char** argv) {
   app.add_option("--beside", settings.beside, "A program that times the same cases");
   app.add_option("--below", settings.below,
                  "Only where the other takes less than so many times ours");
-  app.add_flag("--explain", settings.explained, "Also print what runs");
+  app.add_flag("--explain", settings.explained, "Also print what runs, and where the time goes");
   CLI11_PARSE(app, argc, argv);
   set_threads(settings.threads);
   const bool is_beside = !settings.beside.empty();

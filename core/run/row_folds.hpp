@@ -8,8 +8,8 @@
 namespace cinch::running {
 
 /// What accumulators do with a block (rows, n) that lies row by row: out[r] = out[r] o row r, or
-/// out[c] = out[c] o column c. Sums of float32 that are `wide` go to float64. Null for an accumulator
-/// that has none. Defined in ops/reduce/reduce.cpp.
+/// out[c] = out[c] o column c. Sums of float32 that are `wide` go to float64. Null for an
+/// accumulator that has none. Defined in ops/reduce/reduce.cpp.
 struct RowFolds {
   using Fold = void (*)(void* out, const void* in, std::size_t rows, std::size_t n);
   Fold (*rows)(const Accumulator*, bool wide, DType);
