@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "cinch/core/run/cost.hpp"
+#include "cinch/core/run/row_folds.hpp"
 #include "cinch/core/run/team.hpp"
 
 namespace cinch::running {
@@ -129,6 +130,19 @@ void gather(std::byte* to, const std::byte* from, std::int64_t rows, std::int64_
   }
 }
 
+/// Whether nothing is computed: rows that lie one after the other are folded.
+bool only_folds_rows(const LoopSpec& spec) {
+  const std::size_t row = spec.shape.size() - 2;
+  return spec.instructions.empty() &&
+         std::ranges::all_of(spec.inputs,
+                             [&](const LoopSpec::Input& in) {
+                               return in.where.strides[row + 1] == 1 &&
+                                      in.where.strides[row] == spec.shape[row + 1];
+                             }) &&
+         std::ranges::all_of(
+             spec.outputs, [](const LoopSpec::Output& out) { return out.accumulator != nullptr; });
+}
+
 }  // namespace
 
 double nanoseconds_of(const LoopSpec& spec) {
@@ -225,7 +239,13 @@ void Loop::choose_tile() {
     return strides[strides.size() - 2] == 1 && strides.back() > 1;
   });
   constexpr std::int64_t side = 32;
-  if (crosses && columns_ > side && rows_ > 1) {
+  if (columns_ <= most && only_folds_rows(spec_)) {
+    // Nothing but folds of what is read where it lies, which needs no registers.
+    constexpr std::int64_t folded_at_once = 16;
+    tile_columns_ = std::max<std::int64_t>(columns_, 1);
+    tile_rows_ = std::clamp<std::int64_t>(std::max(most / tile_columns_, folded_at_once), 1,
+                                          std::max<std::int64_t>(rows_, 1));
+  } else if (crosses && columns_ > side && rows_ > 1) {
     tile_columns_ = side;
     tile_rows_ = std::clamp<std::int64_t>(most / side, 1, rows_);
   } else if (columns_ > most) {
@@ -451,6 +471,19 @@ void Loop::store(const Block& block) const {
         zip_apart<T>(to, stride, rows_apart, from, block.rows, columns, width, zip);
       });
       continue;
+    }
+    const auto rows = static_cast<std::size_t>(block.rows), n = static_cast<std::size_t>(columns);
+    if (out.accumulator && block.rows > 1) {
+      // Many short rows, or many rows onto one, in a call.
+      RowFolds::Fold block_fold = nullptr;
+      if (stride == 0 && row_stride == step)
+        block_fold = row_folds.rows(out.accumulator, wide, out.dtype);
+      if (stride == 1 && row_stride == 0)
+        block_fold = row_folds.columns(out.accumulator, wide, out.dtype);
+      if (block_fold) {
+        block_fold(to, from, rows, n);
+        continue;
+      }
     }
     for (std::int64_t r = 0; r < block.rows; ++r, to += row_stride, from += columns * width) {
       if (!out.accumulator) {

@@ -15,12 +15,16 @@ constexpr std::size_t dtype_count = 4;
 struct FoldKernels {
   void (*fold[dtype_count])(void* out, const void* in, std::size_t n);
   void (*zip[dtype_count])(void* out, const void* in, std::size_t n);
+  /// Of a block of rows of n elements each row, or each column.
+  using Block = void (*)(void* out, const void* in, std::size_t rows, std::size_t n);
+  Block rows[dtype_count], columns[dtype_count];
 };
 
 /// Sums of float32 elements into float64 results, folded and zipped.
 struct WideSums {
   void (*fold)(void* out, const void* in, std::size_t n);
   void (*zip)(void* out, const void* in, std::size_t n);
+  FoldKernels::Block rows, columns;
 };
 
 /// What a product is added to: nothing, what is there, or that with its columns scaled.
@@ -65,6 +69,50 @@ struct SkinnyProducts {
   std::int64_t least_bytes = 0, most_rows = 0;
 };
 
+/// Rows of planes as windows see them: to[p] = from[p * stride] for begin <= p < end, and 0 for the
+/// others of `count`; so many rows `before` and `after` them are 0. Rows and planes are so many
+/// elements behind those before them.
+struct WindowRows {
+  std::int64_t planes, before, rows, after, count, begin, end, stride;
+  std::int64_t from_row, from_plane, to_row, to_plane;
+};
+
+/// What a sum that goes on begins with: 0, what is there, or 0 to be added to what is there.
+enum class SumStart : std::uint8_t { zero, old, apart };
+
+/// What convolutions are made of. Null where an instruction set has none. Index 0 is for float32, 1
+/// for float64.
+struct WindowProducts {
+  /// c[i, n] = the sum over k < depth, in ascending order, of a[k * lda + i] b[offsets[k] + n].
+  /// Reads b up to `lanes` - 1 elements beyond a row's end; what is there does not matter.
+  using Product = void (*)(std::int64_t rows, std::int64_t columns, std::int64_t depth,
+                           const void* a, std::int64_t lda, const void* b,
+                           const std::int32_t* offsets, void* c, std::int64_t ldc, SumStart start);
+  /// Adds the products of g[i * ldg + k] and b[offsets[j] + k], k < n, to the lanes of vector
+  /// (i, j) of sums (rows, taps, lanes).
+  using LaneProducts = void (*)(std::int64_t rows, std::int64_t taps, std::int64_t n, const void* g,
+                                std::int64_t ldg, const void* b, const std::int32_t* offsets,
+                                void* sums);
+  /// out[k] = the sum of vector k's lanes.
+  using LaneSums = void (*)(std::int64_t count, const void* sums, void* out);
+  /// to[j * ldt + i] = from[i * ldf + j] for i < rows and j < columns.
+  using Turn = void (*)(std::int64_t rows, std::int64_t columns, const void* from, std::int64_t ldf,
+                        void* to, std::int64_t ldt);
+  /// Reads what lies in [first, limit). Where to_row == count, it may write as many elements as a
+  /// vector has behind a row before it writes the next, and behind the last.
+  using SeeRows = void (*)(const WindowRows& rows, const void* first, const void* limit,
+                           const void* from, void* to);
+  /// to[2 k] = a[k], to[2 k + 1] = b[k] for k < n.
+  using Weave = void (*)(std::int64_t n, const void* a, const void* b, void* to);
+  Product product[2] = {};
+  LaneProducts lane_products[2] = {};
+  LaneSums lane_sums[2] = {};
+  Turn turn[2] = {};
+  SeeRows see_rows[2] = {};
+  Weave weave[2] = {};
+  std::int64_t vector_bytes = 0;
+};
+
 /// Draws from counter-based streams: numbers [2 first, 2 first + n) of the draw whose state is
 /// {seed, draw, calls}. See random.hpp.
 struct RandomKernels {
@@ -85,6 +133,7 @@ struct KernelTable {
   FoldKernels sum, max, min, prod;
   WideSums wide_sum;
   SkinnyProducts skinny;
+  WindowProducts windows;
   RandomKernels random;
 };
 

@@ -197,6 +197,32 @@ void by_openblas(const Matrix<const T>& a, const Matrix<const T>& b, const Matri
        blas_int(std::max<std::int64_t>(c.row, 1)));
 }
 
+/// Parts of a product: so many of its rows times so many of its columns.
+struct Grid {
+  std::int64_t rows, columns;
+};
+
+/// Of as many parts as the work is worth, those that copy least: each copies its rows of a and its
+/// columns of b.
+template <class T>
+Grid grid_of(const Matrix<const T>& a, const Matrix<T>& c) {
+  constexpr std::int64_t least_length = 128;
+  const std::int64_t most_rows = std::max<std::int64_t>(c.rows / least_length, 1),
+                     most_columns = std::max<std::int64_t>(c.columns / least_length, 1);
+  const std::int64_t parts = running::parts_for(product_nanoseconds(a, c) / most_divided,
+                                                std::max(most_rows, most_columns));
+  Grid best{1, 1};
+  double least = std::numeric_limits<double>::infinity();
+  for (std::int64_t rows = 1; rows <= parts; rows *= 2) {
+    const Grid grid{rows, parts / rows};
+    if (grid.rows > most_rows || grid.columns > most_columns) continue;
+    const double copied = static_cast<double>(c.rows) / static_cast<double>(grid.rows) +
+                          static_cast<double>(c.columns) / static_cast<double>(grid.columns);
+    if (copied < least) least = copied, best = grid;
+  }
+  return best;
+}
+
 /// A small sum of many outer products, as a gradient by weights over all steps of a loop is: in
 /// parts of the depth, which are added up. True if done.
 template <class T>
@@ -297,17 +323,14 @@ void multiply_dense(const Matrix<const T>& a, const Matrix<const T>& b, const Ma
   if (!accumulate && skinny(a, b, c, deciding)) return;
   if (shallow_update<T>(start, a, b, nullptr, c)) return;
   if (deep(a, b, c, accumulate)) return;
-  const bool by_rows = c.rows >= c.columns;
-  const std::int64_t unit = 16, length = by_rows ? c.rows : c.columns;
-  const std::int64_t parts =
-      running::parts_for(product_nanoseconds(a, c) / most_divided, length / 128);
-  running::share_work(parts, [&](std::int64_t part) {
-    const running::Span own = running::part_of(length, unit, parts, part);
-    if (by_rows) {
-      by_openblas(rows_of(a, own), b, rows_of(c, own), accumulate);
-    } else {
-      by_openblas(a, columns_of(b, own), columns_of(c, own), accumulate);
-    }
+  const Grid grid = grid_of(a, c);
+  running::share_work(grid.rows * grid.columns, [&](std::int64_t part) {
+    constexpr std::int64_t unit = 16;
+    const running::Span rows = running::part_of(c.rows, unit, grid.rows, part / grid.columns),
+                        columns =
+                            running::part_of(c.columns, unit, grid.columns, part % grid.columns);
+    by_openblas(rows_of(a, rows), columns_of(b, columns), columns_of(rows_of(c, rows), columns),
+                accumulate);
   });
 }
 

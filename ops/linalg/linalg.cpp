@@ -130,6 +130,21 @@ bool accepts_dot(const Strided& where, const Shape& shape) {
   return shape.size() == 2 && linalg::accepts_matrix(where, shape);
 }
 
+/// A product of so few operations that asking how to compute it would take longer.
+template <class T>
+void multiply_tiny(const blas::Matrix<const T>& a, const blas::Matrix<const T>& b,
+                   const blas::Matrix<T>& c) {
+  for (std::int64_t i = 0; i < c.rows; ++i) {
+    for (std::int64_t j = 0; j < c.columns; ++j) {
+      const T *left = a.data + i * a.row, *right = b.data + j * b.column;
+      T total = 0;
+      for (std::int64_t k = 0; k < a.columns; ++k, left += a.column, right += b.row)
+        total += *left * *right;
+      c.data[i * c.row + j * c.column] = total;
+    }
+  }
+}
+
 void batched_dot_kernel(std::span<const Operand> in, const Operand& out, const Attrs&) {
   dispatch(out.dtype, [&]<class T> {
     const double nanoseconds =
@@ -137,6 +152,15 @@ void batched_dot_kernel(std::span<const Operand> in, const Operand& out, const A
     const std::int64_t count = out.shape[0], parts = running::parts_for(nanoseconds, count);
     running::share_work(parts, [&](std::int64_t part) {
       const running::Span own = running::part_of(count, 1, parts, part);
+      if constexpr (std::is_floating_point_v<T>) {
+        constexpr std::int64_t most_products = 64;
+        if (count > 0 && out.size() / count * in[0].shape[2] <= most_products) {
+          for (std::int64_t i = own.begin; i < own.end; ++i)
+            multiply_tiny<T>(linalg::matrix<const T>(in[0], i), linalg::matrix<const T>(in[1], i),
+                             linalg::matrix<T>(out, i));
+          return;
+        }
+      }
       for (std::int64_t i = own.begin; i < own.end; ++i) multiply<T>(in[0], in[1], out, i);
     });
   });

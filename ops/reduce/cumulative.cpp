@@ -29,6 +29,20 @@ constexpr double inf = std::numeric_limits<double>::infinity();
 template <class T>
 using Sum = std::conditional_t<std::is_same_v<T, float>, double, T>;
 
+/// Running sums of Rows rows of n elements that lie one behind the other: several at once, because
+/// each waits for its last addition.
+template <class T, int Rows>
+void sum_along(const T* x, T* y, std::int64_t n, bool backward) {
+  Sum<T> sums[Rows] = {};
+  for (std::int64_t i = 0; i < n; ++i) {
+    const std::int64_t k = backward ? n - 1 - i : i;
+    for (int r = 0; r < Rows; ++r) {
+      sums[r] = static_cast<Sum<T>>(sums[r] + x[r * n + k]);
+      y[r * n + k] = static_cast<T>(sums[r]);
+    }
+  }
+}
+
 /// Row after row of the elements that lie behind each other, a few columns at a time, blocks before
 /// the axis in parallel.
 void cumsum_kernel(std::span<const Operand> in, const Operand& out, const Attrs& attrs) {
@@ -42,7 +56,15 @@ void cumsum_kernel(std::span<const Operand> in, const Operand& out, const Attrs&
       const std::int64_t parts =
           running::parts_for(running::cost::scanned * static_cast<double>(out.size()), blocks);
       running::share_work(parts, [&](std::int64_t part) {
-        const running::Span own = running::part_of(blocks, 1, parts, part);
+        running::Span own = running::part_of(blocks, 1, parts, part);
+        if (inner == 1) {
+          constexpr int rows = 8;
+          const auto at = [&](std::int64_t i) { return in[0].as<T>() + i * n; };
+          for (; own.begin + rows <= own.end; own.begin += rows)
+            sum_along<T, rows>(at(own.begin), out.as<T>() + own.begin * n, n, backward);
+          for (; own.begin < own.end; ++own.begin)
+            sum_along<T, 1>(at(own.begin), out.as<T>() + own.begin * n, n, backward);
+        }
         for (std::int64_t i = own.begin; i < own.end; ++i) {
           constexpr std::int64_t most = 64;
           for (std::int64_t column = 0; column < inner; column += most) {

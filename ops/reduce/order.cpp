@@ -1,7 +1,12 @@
 #include "cinch/ops/order.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
+#include <cstdint>
+#include <limits>
+#include <type_traits>
+#include <utility>
 
 #include "cinch/core/op.hpp"
 #include "cinch/core/refusal.hpp"
@@ -87,6 +92,69 @@ std::int64_t candidates(const T* x, std::int64_t stride, std::int64_t n, std::in
   return count;
 }
 
+/// An unsigned number that is larger the later x comes: equal ones for equal elements.
+template <class T>
+auto key_of(T x) {
+  if constexpr (std::is_same_v<T, float> || std::is_same_v<T, double>) {
+    using Key = std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>;
+    constexpr Key sign = Key(1) << (8 * sizeof(T) - 1);
+    if (std::isnan(x)) return ~Key(0);
+    const Key bits = std::bit_cast<Key>(x == 0 ? T(0) : x);
+    return (bits & sign) != 0 ? ~bits : bits | sign;
+  } else if constexpr (std::is_same_v<T, bool>) {
+    return static_cast<std::uint32_t>(x);
+  } else {
+    return static_cast<std::uint64_t>(x) ^ std::uint64_t{1} << 63;
+  }
+}
+
+template <class Key>
+struct Keyed {
+  Key key;
+  std::uint32_t index;
+};
+
+/// Sorts by keys, digit after digit from the last one on, each pass from one array to the other;
+/// those of equal keys stay in their order. Returns the array with the result.
+template <class Key>
+Keyed<Key>* sort_by_digits(Keyed<Key>* from, Keyed<Key>* to, std::int64_t n) {
+  constexpr std::size_t digits = sizeof(Key), values = 256;
+  std::uint32_t counts[digits][values] = {};
+  for (std::int64_t k = 0; k < n; ++k) {
+    for (std::size_t d = 0; d < digits; ++d) ++counts[d][from[k].key >> 8 * d & 0xff];
+  }
+  for (std::size_t d = 0; d < digits; ++d) {
+    const auto digit = [&](Key key) { return static_cast<std::size_t>(key >> 8 * d & 0xff); };
+    std::uint32_t(&places)[values] = counts[d];
+    if (places[digit(from[0].key)] == n) continue;  // The same in all.
+    std::uint32_t before = 0;
+    for (std::uint32_t& place : places) before += std::exchange(place, before);
+    for (std::int64_t k = 0; k < n; ++k) to[places[digit(from[k].key)]++] = from[k];
+    std::swap(from, to);
+  }
+  return from;
+}
+
+/// All of a lane's positions in order.
+template <class T, bool Descending>
+void sort_whole_lane(const T* x, std::int64_t stride, std::int64_t n, std::int64_t* y,
+                     std::int64_t y_stride) {
+  using Key = decltype(key_of(T()));
+  auto* const keyed = reinterpret_cast<Keyed<Key>*>(
+      running::thread_scratch(static_cast<std::size_t>(2 * n) * sizeof(Keyed<Key>)));
+  for (std::int64_t k = 0; k < n; ++k) {
+    const Key key = key_of(x[k * stride]);
+    keyed[k] = {Descending ? static_cast<Key>(~key) : key, static_cast<std::uint32_t>(k)};
+  }
+  const Keyed<Key>* const sorted = sort_by_digits(keyed, keyed + n, n);
+  for (std::int64_t k = 0; k < n; ++k) y[k * y_stride] = sorted[k].index;
+}
+
+/// Lanes that are sorted by digits: more than their counts are, and that 32 bits can number.
+bool sorts_by_digits(std::int64_t n) {
+  return n >= 64 && n <= std::numeric_limits<std::uint32_t>::max();
+}
+
 void argsort_kernel(std::span<const Operand> in, const Operand& out, const Attrs& attrs) {
   const Sorting s = Sorting::of(attrs);
   const references::Lanes from(in[0].shape, s.axis), to(out.shape, s.axis);
@@ -98,20 +166,22 @@ void argsort_kernel(std::span<const Operand> in, const Operand& out, const Attrs
         running::cost::compared * static_cast<double>(in[0].size()) * depth, from.count);
     running::share_work(parts, [&](std::int64_t part) {
       const running::Span own = running::part_of(from.count, 1, parts, part);
-      auto* elements = reinterpret_cast<Element<T>*>(
-          running::thread_scratch(static_cast<std::size_t>(from.n) * sizeof(Element<T>)));
       for (std::int64_t lane = own.begin; lane < own.end; ++lane) {
         const T* x = in[0].as<T>() + from.first(lane);
         const auto sort = [&]<bool Descending> {
+          std::int64_t* const y = out.as<std::int64_t>() + to.first(lane);
+          if (to.n == from.n && sorts_by_digits(to.n))
+            return sort_whole_lane<T, Descending>(x, from.inner, from.n, y, to.inner);
+          auto* const elements = reinterpret_cast<Element<T>*>(
+              running::thread_scratch(static_cast<std::size_t>(from.n) * sizeof(Element<T>)));
           const std::int64_t n = candidates<T, Descending>(x, from.inner, from.n, to.n, elements);
           sort_lane<T, Descending>(elements, n, to.n);
+          for (std::int64_t k = 0; k < to.n; ++k) y[k * to.inner] = elements[k].index;
         };
         if (s.descending)
           sort.template operator()<true>();
         else
           sort.template operator()<false>();
-        std::int64_t* y = out.as<std::int64_t>() + to.first(lane);
-        for (std::int64_t k = 0; k < to.n; ++k) y[k * to.inner] = elements[k].index;
       }
     });
   });

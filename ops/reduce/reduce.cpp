@@ -8,6 +8,7 @@
 #include "cinch/core/graph/engine_ops.hpp"
 #include "cinch/core/refusal.hpp"
 #include "cinch/core/run/loop.hpp"
+#include "cinch/core/run/row_folds.hpp"
 #include "cinch/ops/activation.hpp"
 #include "cinch/ops/arithmetic.hpp"
 #include "cinch/ops/kernels/kernels.hpp"
@@ -126,6 +127,32 @@ constexpr Accumulator extreme_accumulator{
 };
 
 }  // namespace
+
+namespace {
+
+/// The kernels of an accumulator; null where it is another one's.
+const simd::FoldKernels* kernels_of(const Accumulator* accumulator) {
+  const simd::KernelTable& all = simd::kernels();
+  return accumulator == &sum_accumulator              ? &all.sum
+         : accumulator == &extreme_accumulator<true>  ? &all.max
+         : accumulator == &extreme_accumulator<false> ? &all.min
+                                                      : nullptr;
+}
+
+}  // namespace
+
+constinit const running::RowFolds running::row_folds{
+    .rows = [](const Accumulator* accumulator, bool wide, DType dtype) -> RowFolds::Fold {
+      const simd::FoldKernels* const own = kernels_of(accumulator);
+      if (wide) return simd::kernels().wide_sum.rows;
+      return own ? own->rows[static_cast<std::size_t>(dtype)] : nullptr;
+    },
+    .columns = [](const Accumulator* accumulator, bool wide, DType dtype) -> RowFolds::Fold {
+      const simd::FoldKernels* const own = kernels_of(accumulator);
+      if (wide) return simd::kernels().wide_sum.columns;
+      return own ? own->columns[static_cast<std::size_t>(dtype)] : nullptr;
+    },
+};
 
 constinit const running::WideSum running::wide_sum{
     .narrow_one = &sum_accumulator,

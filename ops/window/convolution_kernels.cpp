@@ -7,6 +7,7 @@
 #include "cinch/core/run/cost.hpp"
 #include "cinch/core/run/team.hpp"
 #include "cinch/ops/linalg/blas.hpp"
+#include "cinch/ops/window/convolution_direct.hpp"
 #include "cinch/ops/window/windows.hpp"
 
 namespace cinch::windows {
@@ -26,20 +27,13 @@ bool convolution_accepts(const Strided& where, const Shape& shape) {
   return dense_inside(where, shape, 3);
 }
 
+double convolution_nanoseconds(const ConvolutionSizes& s, std::size_t bytes) {
+  const auto columns = static_cast<double>(s.meetings() * static_cast<std::int64_t>(bytes));
+  return columns * (running::cost::gathered_byte +
+                    2 * static_cast<double>(s.filters) * running::cost::flop(1));
+}
+
 namespace {
-
-/// One tensor: (groups, outer, a dense block of three axes).
-template <class T>
-struct Blocks {
-  T* data;
-  std::int64_t group, outer;
-
-  explicit Blocks(const Operand& x)
-      : data(x.as<T>()),
-        group(x.shape.size() == 5 ? x.strides[0] : 0),
-        outer(x.strides[x.shape.size() - 4]) {}
-  T* at(std::int64_t g, std::int64_t i) const { return data + g * group + i * outer; }
-};
 
 /// Memory of the calling thread that only grows, so that steps allocate nothing after the first.
 template <class T, int Purpose>
@@ -168,18 +162,12 @@ blas::Matrix<const T> filter_matrix(const ConvolutionSizes& s, const Blocks<T>& 
   return {w.at(g, 0), s.filters, length, std::max<std::int64_t>(row, 1), 1};
 }
 
-double nanoseconds(const ConvolutionSizes& s, std::size_t bytes) {
-  const auto columns = static_cast<double>(s.meetings() * static_cast<std::int64_t>(bytes));
-  return columns * (running::cost::gathered_byte +
-                    2 * static_cast<double>(s.filters) * running::cost::flop(1));
-}
-
 /// Calls work(group, example) for all of them, several at once.
 template <class F>
 void for_each_example(const ConvolutionSizes& s, std::size_t bytes, F&& work) {
   const std::int64_t count = s.groups * s.examples;
   const std::int64_t parts =
-      running::parts_for(nanoseconds(s, bytes) * static_cast<double>(count), count);
+      running::parts_for(convolution_nanoseconds(s, bytes) * static_cast<double>(count), count);
   running::share_work(parts, [&](std::int64_t part) {
     const running::Span own = running::part_of(count, 1, parts, part);
     for (std::int64_t i = own.begin; i < own.end; ++i) work(i / s.examples, i % s.examples);
@@ -189,6 +177,10 @@ void for_each_example(const ConvolutionSizes& s, std::size_t bytes, F&& work) {
 template <class T>
 void convolve(const ConvolutionSizes& s, const Operand& x_in, const Operand& w_in,
               const Operand& y_out) {
+  if constexpr (std::is_floating_point_v<T>) {
+    if (convolve_directly(s, Blocks<const T>(x_in), Blocks<const T>(w_in), Blocks<T>(y_out)))
+      return;
+  }
   const Blocks<T> x(x_in), w(w_in), y(y_out);
   for_each_example(s, sizeof(T), [&](std::int64_t g, std::int64_t b) {
     const T* seen = x.at(g, b);
@@ -206,6 +198,10 @@ void convolve(const ConvolutionSizes& s, const Operand& x_in, const Operand& w_i
 template <class T>
 void convolve_data(const ConvolutionSizes& s, const Operand& y_in, const Operand& w_in,
                    const Operand& x_out) {
+  if constexpr (std::is_floating_point_v<T>) {
+    if (convolve_data_directly(s, Blocks<const T>(y_in), Blocks<const T>(w_in), Blocks<T>(x_out)))
+      return;
+  }
   const Blocks<T> y(y_in), w(w_in), x(x_out);
   for_each_example(s, sizeof(T), [&](std::int64_t g, std::int64_t b) {
     const bool direct = sees_all(s);
@@ -221,13 +217,18 @@ void convolve_data(const ConvolutionSizes& s, const Operand& y_in, const Operand
 template <class T>
 void convolve_filters(const ConvolutionSizes& s, const Operand& x_in, const Operand& y_in,
                       const Operand& w_out) {
+  if constexpr (std::is_floating_point_v<T>) {
+    if (convolve_filters_directly(s, Blocks<const T>(x_in), Blocks<const T>(y_in),
+                                  Blocks<T>(w_out)))
+      return;
+  }
   constexpr std::int64_t most_elements = (1 << 20) / static_cast<std::int64_t>(sizeof(T));
   const Blocks<T> x(x_in), y(y_in), w(w_out);
   const std::int64_t length = s.channels * s.width_area(), size = s.filters * length;
   const std::int64_t most = std::clamp<std::int64_t>(
       most_elements / std::max<std::int64_t>(size, 1), 1, std::max<std::int64_t>(s.examples, 1));
-  const std::int64_t parts =
-      running::parts_for(nanoseconds(s, sizeof(T)) * static_cast<double>(s.examples), most);
+  const std::int64_t parts = running::parts_for(
+      convolution_nanoseconds(s, sizeof(T)) * static_cast<double>(s.examples), most);
   for (std::int64_t g = 0; g < s.groups; ++g) {
     T* result = w.at(g, 0);
     T* partial = parts > 1 ? memory<T, 1>((parts - 1) * size) : nullptr;

@@ -26,6 +26,22 @@ struct ConvolutionSizes {
   std::int64_t meetings() const { return channels * width_area() * out_area(); }
 };
 
+/// One tensor: (groups, outer, a dense block of three axes).
+template <class T>
+struct Blocks {
+  T* data;
+  std::int64_t group, outer;
+
+  explicit Blocks(const Operand& x)
+      : data(x.as<T>()),
+        group(x.shape.size() == 5 ? x.strides[0] : 0),
+        outer(x.strides[x.shape.size() - 4]) {}
+  T* at(std::int64_t g, std::int64_t i) const { return data + g * group + i * outer; }
+};
+
+/// Estimated time of the products of one example of one group, on one thread.
+double convolution_nanoseconds(const ConvolutionSizes& s, std::size_t bytes);
+
 void convolution_kernel(std::span<const Operand> in, const Operand& out, const Attrs& attrs);
 void convolution_data_kernel(std::span<const Operand> in, const Operand& out, const Attrs& attrs);
 void convolution_filters_kernel(std::span<const Operand> in, const Operand& out,

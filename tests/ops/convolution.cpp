@@ -4,6 +4,10 @@
 
 #include <doctest/doctest.h>
 
+#include <cmath>
+#include <limits>
+#include <random>
+
 #include "cinch/cinch.hpp"
 #include "cinch/ops/window/windows.hpp"
 #include "support/samples.hpp"
@@ -201,6 +205,96 @@ TEST_CASE("all forms of a convolution give the same bits for any number of threa
     CHECK(f(arguments) == alone);
   }
   set_threads(before);
+}
+
+/// x, filters and options that fit, by the generator's numbers.
+Row drawn_row(std::mt19937& random) {
+  const auto draw = [&](std::int64_t least, std::int64_t most) {
+    return std::uniform_int_distribution<std::int64_t>(least, most)(random);
+  };
+  // Now and then more than a vector, a tile or a block of anything.
+  const std::int64_t groups = draw(0, 3) ? 1 : draw(2, 3), channels = draw(0, 2) ? draw(1, 5) : 20,
+                     filters = draw(0, 2) ? draw(1, 9) : 35;
+  Row row{{draw(1, 7), groups * channels}, {groups * filters, channels}};
+  std::vector<std::int64_t> strides, dilations;
+  std::vector<Sides> padding;
+  for (int axis = 0; axis < 2; ++axis) {
+    const std::int64_t width = draw(1, 5), dilation = draw(0, 2) ? 1 : draw(2, 3),
+                       span = (width - 1) * dilation + 1;
+    const std::int64_t n = span + (draw(0, 2) ? draw(0, 9) : draw(10, 40));
+    row.x.push_back(n);
+    row.w.push_back(width);
+    strides.push_back(draw(0, 1) ? 1 : draw(2, 4));
+    dilations.push_back(dilation);
+    padding.push_back({draw(0, span), draw(0, span)});
+  }
+  row.options = {.stride = {strides[0], strides[1]},
+                 .padding = {padding[0], padding[1]},
+                 .dilation = {dilations[0], dilations[1]},
+                 .groups = groups};
+  return row;
+}
+
+/// The largest difference of two tensors of the same shape, by the size of the second's elements.
+double difference(const Tensor& a, const Tensor& b) {
+  const Tensor x = a.cast(DType::float64), y = b.cast(DType::float64);
+  double most = 0, largest = 1e-30;
+  for (std::size_t k = 0; k < x.data<double>().size(); ++k) {
+    most = std::max(most, std::abs(x.data<double>()[k] - y.data<double>()[k]));
+    largest = std::max(largest, std::abs(y.data<double>()[k]));
+  }
+  return most / largest;
+}
+
+TEST_CASE("convolutions of any sizes and their gradients are the sums that the references write") {
+  std::mt19937 random(5);
+  RandomState values(6);
+  for (int k = 0; k < 150; ++k) {
+    const Row row = drawn_row(random);
+    const DType dtype = k % 3 ? DType::float32 : DType::float64;
+    CAPTURE(k);
+    CAPTURE(text(row.x));
+    CAPTURE(text(row.w));
+    const Expr x = variable("x", dtype, row.x), w = variable("w", dtype, row.w);
+    const Expr y = conv2d(x, w, row.options), gy = variable("gy", y.type());
+    const std::vector<Expr> outputs{y, Lop(y, x, gy), Lop(y, w, gy)};
+    const std::vector<Tensor> in{values.normal(0, 1, row.x, dtype),
+                                 values.normal(0, 1, row.w, dtype),
+                                 values.normal(0, 1, y.type().shape(), dtype)};
+    const std::vector<Tensor> fast = function({.inputs = {x, w, gy}, .outputs = outputs})(in),
+                              checked = function({.inputs = {x, w, gy},
+                                                  .outputs = outputs,
+                                                  .mode = Mode::checked})(in);
+    // Sums of up to some ten thousand products, in other orders.
+    const double most = dtype == DType::float32 ? 2e-5 : 1e-13;
+    for (std::size_t output = 0; output < outputs.size(); ++output) {
+      CAPTURE(output);
+      CHECK(difference(fast[output], checked[output]) <= most);
+    }
+  }
+}
+
+TEST_CASE("an infinity reaches the windows that see it and no other") {
+  for (const ConvOptions& options :
+       {ConvOptions{.padding = 1}, ConvOptions{.stride = 2, .padding = 1}, ConvOptions{}}) {
+    const Expr x = tensor4("x"), w = tensor4("w"), y = conv2d(x, w, options);
+    RandomState random(2);
+    const Tensor w0 = random.uniform(1, 2, {9, 3, 3, 3}, DType::float32);
+    Tensor x0 = random.uniform(1, 2, {2, 3, 13, 11}, DType::float32);
+    for (const std::size_t at : {0u, 10u, 11u, 75u, 142u, 429u, 857u}) {
+      x0.data<float>()[at] = std::numeric_limits<float>::infinity();
+      const Function f = function({x, w}, {y});
+      const Tensor fast = f({x0, w0})[0],
+                   checked = function({.inputs = {x, w},
+                                       .outputs = {y},
+                                       .mode = Mode::checked,
+                                       .watch = Watch::nothing})({x0, w0})[0];
+      for (std::size_t k = 0; k < fast.data<float>().size(); ++k) {
+        CAPTURE(k);
+        REQUIRE(std::isinf(fast.data<float>()[k]) == std::isinf(checked.data<float>()[k]));
+      }
+    }
+  }
 }
 
 TEST_CASE("the Jacobian of a convolution has the filter in its rows") {

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <random>
 
 #include "cinch/cinch.hpp"
 #include "cinch/core/op.hpp"
@@ -95,6 +96,41 @@ TEST_CASE("long lanes are sorted as the standard library sorts them") {
       REQUIRE(got[1].at(row * 100 + k) == element(order[static_cast<std::size_t>(2999 - k)]));
   }
   for (std::int64_t k = 3000; k < got[2].size(); ++k) REQUIRE(got[2].at(k) <= got[2].at(k - 3000));
+}
+
+TEST_CASE(
+    "lanes of any length, with equal elements, NaN and both zeros, are in the order of plain "
+    "counting") {
+  std::mt19937 random(8);
+  const double special[] = {std::numeric_limits<double>::quiet_NaN(),
+                            std::numeric_limits<double>::infinity(),
+                            -std::numeric_limits<double>::infinity(), 0.0, -0.0};
+  for (const DType dtype : {DType::float32, DType::float64, DType::int64}) {
+    for (const std::int64_t n : {2, 63, 64, 65, 200, 1111}) {
+      Tensor value(DType::float64, {3, n});
+      for (double& x : value.data<double>()) {
+        const auto drawn = random() % 1000;
+        x = drawn < 5 && dtype != DType::int64 ? special[drawn]
+            : drawn < 100                      ? static_cast<double>(drawn % 7) - 3
+                          : std::ldexp(static_cast<double>(random() % 2001) - 1000,
+                                       static_cast<int>(random() % 40));
+      }
+      const Tensor given = value.cast(dtype);
+      const Expr x = variable("x", dtype, {3, n});
+      for (const bool descending : {false, true}) {
+        for (const std::int64_t axis : {0, 1}) {
+          CAPTURE(n);
+          CAPTURE(name(dtype));
+          CAPTURE(descending);
+          CAPTURE(axis);
+          const Expr y = argsort(x, axis, descending);
+          CHECK(evaluate(y, {{x, given}}) ==
+                cinch::running::interpret(std::span(&y, 1), std::vector<Binding>{{x, given}},
+                                          false)[0]);
+        }
+      }
+    }
+  }
 }
 
 TEST_CASE("the gradient of sorted elements goes to where they came from") {

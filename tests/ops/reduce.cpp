@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <random>
 
 #include "cinch/cinch.hpp"
 #include "cinch/core/run/interpret.hpp"
@@ -78,6 +79,49 @@ TEST_CASE("sums and maxima over every subset of axes, of every layout, are those
           REQUIRE(got.size() == total.size());
           for (std::int64_t p = 0; p < got.size(); ++p)
             CHECK(got.at(p) == most[static_cast<std::size_t>(p)]);
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("rows and columns of any length are folded whole, in every dtype") {
+  std::mt19937 random(4);
+  for (const DType dtype : {DType::float32, DType::float64, DType::int64}) {
+    for (const Shape& shape : {Shape{1, 1},
+                               {5, 1},
+                               {1, 7},
+                               {37, 3},
+                               {40, 8},
+                               {17, 16},
+                               {50, 17},
+                               {19, 31},
+                               {33, 32},
+                               {21, 33},
+                               {70, 63},
+                               {35, 64},
+                               {18, 65},
+                               {3, 127},
+                               {131, 200},
+                               {9, 1030},
+                               {2000, 5}}) {
+      Tensor value(DType::float64, shape);
+      for (double& x : value.data<double>()) x = static_cast<double>(random() % 65) / 8 - 4;
+      const Tensor given = value.cast(dtype);
+      const Expr x = variable("x", dtype, shape);
+      for (const std::int64_t axis : {0, 1}) {
+        // Eighths add up exactly, in any order.
+        const std::vector<Expr> results{sum(x, axis), max(x, axis), min(x, axis),
+                                        sum(square(x) + x, axis), sum(x)};
+        const std::vector<Tensor> fast = function({.inputs = {x}, .outputs = results})({given});
+        const std::vector<Tensor> plain =
+            function({.inputs = {x}, .outputs = results, .mode = Mode::checked})({given});
+        for (std::size_t k = 0; k < results.size(); ++k) {
+          CAPTURE(text(shape));
+          CAPTURE(name(dtype));
+          CAPTURE(axis);
+          CAPTURE(k);
+          CHECK(fast[k] == plain[k]);
         }
       }
     }
