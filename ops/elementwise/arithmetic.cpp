@@ -85,6 +85,8 @@ Rules sub_rules() {
 Rules mul_rules() {
   static const Expr x = rewriting::wildcard("x"), y = rewriting::wildcard("y");
   static const Rule rules[] = {
+      {"sign x", sign(x) * x, abs(x)},
+      {"sign |x|", sign(x) * abs(x), x},
       {"x * 1", x * 1, x},
       {"x * -1", x * -1, -x},
       {"2 (x / 2)", 2 * (0.5 * x), x},
@@ -418,6 +420,7 @@ constinit const Op switch_op{
     .grad = [](Args x, const Expr&, const Expr& gy) -> Grads {
       return {Expr(), switch_(x[0], gy, 0), switch_(x[0], 0, gy)};
     },
+    .smoothed = rules::removable_choices,
     .runs = Elementwise{[](DType in, DType) {
       return simd::kernels().choose[static_cast<std::size_t>(in)];
     }},
