@@ -65,8 +65,7 @@ std::optional<std::size_t> number_after(std::string_view dictionary, std::string
   if (at == npos) return {};
   std::size_t result = 0;
   const char* begin = dictionary.data() + at + name.size();
-  const auto [end, error] =
-      std::from_chars(begin, dictionary.data() + dictionary.size(), result);
+  const auto [end, error] = std::from_chars(begin, dictionary.data() + dictionary.size(), result);
   return error == std::errc() && end != begin ? std::optional(result) : std::nullopt;
 }
 
@@ -151,12 +150,13 @@ void remove_time(std::string& pdf) {
   if (!length || !changed) return;
   const std::string packed = deflated(*changed), old = text(*length), old_start = text(*begins);
   constexpr std::string_view name = "/Length ";
-  edits.push_back({stream->dictionary + head.find(name) + name.size(), old.size(),
-                   text(packed.size())});
+  edits.push_back(
+      {stream->dictionary + head.find(name) + name.size(), old.size(), text(packed.size())});
   edits.push_back({stream->data, table->taken, packed});
-  edits.push_back({start + std::string_view("startxref\n").size(), old_start.size(),
-                   text(place(*begins))});
-  for (std::size_t k = edits.size(); k-- > 0;) pdf.replace(edits[k].at, edits[k].size, edits[k].with);
+  edits.push_back(
+      {start + std::string_view("startxref\n").size(), old_start.size(), text(place(*begins))});
+  for (std::size_t k = edits.size(); k-- > 0;)
+    pdf.replace(edits[k].at, edits[k].size, edits[k].with);
 }
 
 }  // namespace cinch::format

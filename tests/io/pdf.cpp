@@ -55,8 +55,11 @@ std::string in_a_stream(const std::string& time, const std::string& noise) {
   for (int k = 0; k <= 8; ++k) {
     const bool free = k == 0, inside = k == 3 || k == 4;
     const std::size_t value = free ? 0 : inside ? 2 : offsets[k];
-    table += {static_cast<char>(free ? 0 : inside ? 2 : 1), static_cast<char>(value >> 8U),
-              static_cast<char>(value & 255U), '\0', static_cast<char>(k == 4)};
+    table += {static_cast<char>(free     ? 0
+                                : inside ? 2
+                                         : 1),
+              static_cast<char>(value >> 8U), static_cast<char>(value & 255U), '\0',
+              static_cast<char>(k == 4)};
   }
   const std::string rows = packed(table);
   pdf += text("8 0 obj\n<< /Type /XRef\n   /Length ", rows.size(),
@@ -101,9 +104,11 @@ TEST_CASE("the time of a PDF file goes, as text and in a compressed stream of ob
   remove_time(plain);
   CHECK(plain == "%PDF-1.5\n<< /CreationDate (D:19700101000000+00'00) >>\n%%EOF\n");
   // Long enough for lengths of two digits, and of three.
-  for (const std::string& noise : {std::string(), std::string("one two three four five six seven")}) {
+  for (const std::string& noise :
+       {std::string(), std::string("one two three four five six seven")}) {
     std::string first;
-    for (const char* time : {"20261127235612", "20261127235613", "11111111111111", "19991231235959"}) {
+    for (const char* time :
+         {"20261127235612", "20261127235613", "11111111111111", "19991231235959"}) {
       CAPTURE(time);
       std::string pdf = in_a_stream(time, noise);
       CHECK(pdf.find("CreationDate") == std::string::npos);
@@ -125,9 +130,12 @@ TEST_CASE("a PDF file of another form is left as it is") {
     pdf.replace(pdf.rfind(what), what.size(), with);
     return pdf;
   };
-  std::vector<std::string> others{"", "%PDF-1.5\n", without("/W [1 2 2]", "/W [2 2 2]"),
+  std::vector<std::string> others{"",
+                                  "%PDF-1.5\n",
+                                  without("/W [1 2 2]", "/W [2 2 2]"),
                                   without("/Type /XRef", "/Type /Xref"),
-                                  without("7 0 R", "9 0 R"), without("startxref", "startxxxx")};
+                                  without("7 0 R", "9 0 R"),
+                                  without("startxref", "startxxxx")};
   // Cut off anywhere.
   for (std::size_t n = 0; n < whole.size() - 8; n += 7) others.push_back(whole.substr(0, n));
   for (const std::string& other : others) {
