@@ -242,6 +242,14 @@ TEST_CASE("reductions of nothing: sums are 0, maxima are errors") {
   CHECK_THROWS_AS(evaluate(max(x), {{x, flat}}), TypeError);
   CHECK_THROWS_AS(evaluate(argmax(x, 1), {{x, flat}}), TypeError);
   CHECK_THROWS_AS(evaluate(softmax(x, 0) + max(x, 0), {{x, none}}), TypeError);
+  for (const auto& [f, name] : {std::pair(median(x, 0), "median: "),
+                                {median(x), "median: "},
+                                {quantile(x, 0.25, 0), "quantile: "}}) {
+    CHECK_THROWS_WITH_AS(evaluate(f, {{x, none}}), doctest::Contains(name), TypeError);
+    CHECK_THROWS_WITH_AS(in_both_modes(f, {{x, none}}), doctest::Contains("no elements"),
+                         TypeError);
+  }
+  CHECK(evaluate(median(x, 1), {{x, none}}).size() == 0);
   CHECK(std::isnan(evaluate(mean(x), {{x, none}}).item()));
   CHECK(evaluate(softmax(x), {{x, none}}).shape() == Shape{0, 3});
 }

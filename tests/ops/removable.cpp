@@ -134,7 +134,8 @@ std::vector<double> in_both_modes(const Expr& y, const std::vector<Binding>& at)
 
 }  // namespace
 
-TEST_CASE("a value chosen where a quotient has none: derivatives of the smooth function they make") {
+TEST_CASE(
+    "a value chosen where a quotient has none: derivatives of the smooth function they make") {
   int turn = 0;
   for (const Vanishing& f : vanishing_functions()) {
     for (const Vanishing& g : vanishing_functions()) {
@@ -167,8 +168,7 @@ TEST_CASE("a value chosen where a quotient has none: derivatives of the smooth f
             const std::vector<Binding> at{{x, Tensor(v + point).cast(dtype)},
                                           {h, Tensor(2.0).cast(dtype)}};
             const bool far = std::abs(v) > 0.1;
-            const double expected =
-                far ? in_both_modes(apart, at)[0] : 2 * derivative(q, order, v);
+            const double expected = far ? in_both_modes(apart, at)[0] : 2 * derivative(q, order, v);
             for (const double got : in_both_modes(whole, at))
               CHECK(std::abs(got - expected) <=
                     (far ? 100 : 1) * digits * (1 + std::abs(expected)));
@@ -176,8 +176,7 @@ TEST_CASE("a value chosen where a quotient has none: derivatives of the smooth f
         }
         // By what else there is, before and after.
         const Expr mixed = grad(grad(y, h), x, {.disconnected = Disconnected::zero});
-        const std::vector<Binding> at{{x, Tensor(point).cast(dtype)},
-                                      {h, Tensor(2.0).cast(dtype)}};
+        const std::vector<Binding> at{{x, Tensor(point).cast(dtype)}, {h, Tensor(2.0).cast(dtype)}};
         const Expr either = grad(grad(y, x, {.disconnected = Disconnected::zero}), h,
                                  {.disconnected = Disconnected::zero});
         for (const Expr& e : {mixed, either}) {
