@@ -825,8 +825,8 @@ class Auditor {
   }
 
   void find_mixing() {
-    if (std::ranges::find(mixes_, true) == mixes_.end()) return;
-    const Expr softmax = softmax_over_examples();
+    const bool mixed = std::ranges::find(mixes_, true) != mixes_.end();
+    const Expr softmax = mixed ? softmax_over_examples() : Expr();
     if (softmax.has_value()) {
       add(Finding::examples_mix, -1, {}, softmax->where,
           text("A ", softmax.op().name, " runs over the examples, axis ",
@@ -836,7 +836,8 @@ class Auditor {
                "others. Classes are the last axis: softmax(x), unless the examples are meant."));
     }
     for (std::size_t t = 0; t < terms_.size(); ++t) {
-      if (!mixes_[t] || softmax.has_value()) continue;
+      if (softmax.has_value()) continue;
+      // These need not mix at these values: |y - z| does not where all y are above all z.
       const Expr pairs = pairs_of_examples(t);
       if (pairs.has_value()) {
         add(Finding::examples_mix, static_cast<int>(t), {}, pairs->where,
@@ -846,6 +847,7 @@ class Auditor {
                  "shape: squeeze(..., 1), or expand_dims(..., 1) where pairs are meant."));
         continue;
       }
+      if (!mixed || !mixes_[t]) continue;
       note(Finding::examples_mix, static_cast<int>(t), {}, term(t).where,
            text(title(t),
                 " is not made of what examples give apart: what one adds depends on the "

@@ -20,6 +20,7 @@
 #include "cinch/core/columns.hpp"
 #include "cinch/core/error.hpp"
 #include "cinch/io/file.hpp"
+#include "cinch/io/format/pdf.hpp"
 
 namespace cinch {
 
@@ -363,18 +364,20 @@ bool is_whole(const std::string& path, std::string_view end) {
 }
 
 /// A drawing of the same data is the same file: the time that cairo notes in a PDF is made one
-/// time, of the same length.
+/// time.
 void undate(const std::string& path) {
-  constexpr std::string_view before = "/CreationDate (D:", time = "19700101000000";
-  const FileHandle file = open_file(path, "rb+");
   std::string content;
-  std::array<char, 65536> block{};
-  while (const std::size_t n = std::fread(block.data(), 1, block.size(), file.get()))
-    content.append(block.data(), n);
-  const std::size_t at = content.find(before);
-  if (at == std::string::npos) return;
-  std::fseek(file.get(), static_cast<long>(at + before.size()), SEEK_SET);
-  std::fwrite(time.data(), 1, time.size(), file.get());
+  {
+    const FileHandle file = open_file(path, "rb");
+    std::array<char, 65536> block{};
+    while (const std::size_t n = std::fread(block.data(), 1, block.size(), file.get()))
+      content.append(block.data(), n);
+  }
+  format::remove_time(content);
+  const FileHandle file = open_file(path, "wb");
+  if (std::fwrite(content.data(), 1, content.size(), file.get()) != content.size() ||
+      std::fflush(file.get()) != 0)
+    file_error(path, "cannot be written: " + system_reason());
 }
 
 void draw(const std::string& path, const Kind& kind, const std::string& script) {

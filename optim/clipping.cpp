@@ -3,7 +3,9 @@
 #include <limits>
 
 #include "cinch/ops/arithmetic.hpp"
+#include "cinch/ops/ifelse.hpp"
 #include "cinch/ops/reduce.hpp"
+#include "cinch/ops/shape.hpp"
 #include "cinch/optim/optimizer/caller.hpp"
 
 namespace cinch {
@@ -29,13 +31,36 @@ void require_bound(const Caller& caller, const Arg& bound) {
     caller.require(value->item() > 0, "bound", value->item(), "positive");
 }
 
-Expr norm(const std::vector<Expr>& gradients) {
+/// The sum of squares of all elements over a scale, in float64.
+Expr squares(const std::vector<Expr>& gradients, const Expr& scale = {}) {
   Expr total;
   for (const Expr& g : gradients) {
-    const Expr part = sum(square(cast(g, DType::float64)));
+    const Expr wide = cast(g, DType::float64);
+    const Expr part = sum(square(scale.has_value() ? wide / scale : wide));
     total = total.has_value() ? total + part : part;
   }
-  return sqrt(total);
+  return total;
+}
+
+/// The largest magnitude where that is a scale, else 1.
+Expr largest(const std::vector<Expr>& gradients) {
+  Expr result;
+  for (const Expr& g : gradients) {
+    // Of an empty gradient there is no largest element.
+    const Expr part = max(concatenate({flatten(abs(cast(g, DType::float64))), zeros({1})}, 0));
+    result = result.has_value() ? maximum(result, part) : part;
+  }
+  const Expr scales = logical_and(result > 0, result < std::numeric_limits<double>::infinity());
+  return switch_(scales, result, 1);
+}
+
+/// Squares of numbers beyond 1e154 overflow, and those of numbers below 1e-154 are lost: then, and
+/// only then, the elements are taken relative to the largest.
+Expr norm(const std::vector<Expr>& gradients) {
+  const Expr total = squares(gradients);
+  const Expr plain = logical_and(total > 1e-290, total < std::numeric_limits<double>::infinity());
+  const Expr scale = largest(gradients);
+  return ifelse(plain, sqrt(total), scale * sqrt(squares(gradients, scale)));
 }
 
 /// 1 where the norm is within the bound, NaN where it is not finite.

@@ -109,9 +109,9 @@ Function function(FunctionSpec spec) {
     if (!is_variable(node)) continue;
     variables.insert(node.get());
     if (std::ranges::find(spec.inputs, node) == spec.inputs.end()) {
-      throw TypeError(spec.name + ": variable " + describe(node) + " (" + text(node.type()) +
-                      ", declared at " + node->where.text() +
-                      ") is needed but is neither an input nor given");
+      throw TypeError(spec.name + ": variable " + describe(node) +
+                      " is needed but is neither an input nor given\n  " + text(node.type()) +
+                      ", declared at " + node->where.text());
     }
   }
   for (std::size_t k = 0; k < spec.inputs.size(); ++k) {

@@ -141,6 +141,22 @@ std::optional<Lazy> lazy_of(const Expr& g, int depth = 0) {
   return inner;
 }
 
+/// Whether each element of `node` is computed from those at its place and from scalars, also by a
+/// kernel of its own: along every axis positions stay where they are.
+bool by_elements(const Expr& node) {
+  const Op& op = node.op();
+  if (op.elementwise()) return true;
+  if (!op.kernel() || !op.follow || op.sizes_from >= 0) return false;
+  for (const Expr& input : node.inputs())
+    if (input.rank() != 0 && input.dims() != node.dims()) return false;
+  for (std::int64_t axis = 0; axis < node.rank(); ++axis) {
+    std::vector<std::int64_t> axes;
+    for (const Expr& input : node.inputs()) axes.push_back(input.rank() == 0 ? -1 : axis);
+    if (op.follow(node.inputs(), axes, node) != axis) return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 Grads gradients_inside_choice(const Expr& node, const Expr& gy) {
@@ -160,7 +176,7 @@ Grads gradients_inside_choice(const Expr& node, const Expr& gy) {
     }
     return result;
   }
-  const auto choice = node.op().elementwise() ? choice_of(gy) : std::nullopt;
+  const auto choice = by_elements(node) ? choice_of(gy) : std::nullopt;
   if (!choice) return node.op().grad(node.inputs(), node, gy);
   Grads result = node.op().grad(node.inputs(), node, choice->value);
   for (Expr& g : result) {

@@ -173,10 +173,20 @@ std::string refusal(std::string_view function, const std::string& what, const Ar
   return refusal(function, what, operands, first.where());
 }
 
+namespace {
+
+/// Whether an error names function and line already, as that of an empty operand.
+bool is_whole(const Error& error) {
+  return std::string_view(error.what()).find("\n  written at ") != std::string_view::npos;
+}
+
+}  // namespace
+
 void refuse(std::string_view function, const Error& found, const Arg& first,
             const std::vector<Expr>& others) {
   if (dynamic_cast<const ValueError*>(&found))
     refuse<ValueError>(function, found.what(), first, others);
+  if (is_whole(found)) throw TypeError(found.what());
   refuse(function, found.what(), first, others);
 }
 
@@ -296,6 +306,7 @@ Expr apply(const Op& op, std::vector<Expr> inputs, Attrs attrs, Source where) {
     return Expr(std::make_shared<const Node>(op, std::move(inputs), std::move(stored),
                                              std::move(type), where));
   } catch (const TypeError& error) {
+    if (is_whole(error)) throw;
     throw TypeError(refusal(name_in_messages(op, attrs), error.what(), inputs, where));
   } catch (const ValueError& error) {
     throw ValueError(refusal(name_in_messages(op, attrs), error.what(), inputs, where));
@@ -303,9 +314,10 @@ Expr apply(const Op& op, std::vector<Expr> inputs, Attrs attrs, Source where) {
 }
 
 std::int64_t axis_of(std::string_view op, const Arg& x, std::int64_t axis) {
+  const std::int64_t rank = x->rank();  // Of an empty expression the error is another one.
   try {
-    if (x->rank() == 0) throw TypeError("needs at least one axis");
-    return normalize_axis(axis, x->rank());
+    if (rank == 0) throw TypeError("needs at least one axis");
+    return normalize_axis(axis, rank);
   } catch (const TypeError& error) {
     refuse(op, error, x);
   }

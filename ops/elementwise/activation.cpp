@@ -221,7 +221,8 @@ xt::xarray<T> shifted(const Tensor& x, const AxisList& axes) {
 
 template <class T>
 xt::xarray<T> total(const xt::xarray<T>& e, const Tensor& x, const AxisList& axes) {
-  return kept<T>(xt::sum<T>(e, axes), x, axes);
+  const xt::xarray<double> wide = xt::sum<double>(e, axes);
+  return kept<T>(xt::cast<T>(wide), x, axes);
 }
 
 Tensor softmax_reference(Values in, const Attrs& attrs) {

@@ -40,6 +40,11 @@ Rules add_rules() {
       {"relu + softplus-", relu(x) + softplus(-abs(x)), softplus(x)},
       {"max - y + softplus-", (maximum(x, 0) - y) + softplus(-abs(x)), softplus(x) - y},
       {"relu - y + softplus-", (relu(x) - y) + softplus(-abs(x)), softplus(x) - y},
+      // What has a kink in both and none together.
+      {"relu + relu-", relu(x) + relu(-x), abs(x)},
+      {"relu^2 + relu-^2", square(relu(x)) + square(relu(-x)), square(x)},
+      {"-1 + sigmoid", -1 + sigmoid(x), -sigmoid(-x)},
+      {"-1 + tanh", -1 + tanh(x), -2 * sigmoid(-2 * x)},
   };
   return rules;
 }
@@ -67,6 +72,12 @@ Rules sub_rules() {
       {"1/2 - tanh / 2", 0.5 - 0.5 * tanh(x), sigmoid(-2 * x)},
       {"1/2 - half tanh", 0.5 - tanh(x) / 2, sigmoid(-2 * x)},
       {"1 - tanh^2", 1 - square(tanh(x)), square(rules::sech(x))},
+      {"sigmoid - 1", sigmoid(x) - 1, -sigmoid(-x)},
+      {"tanh - 1", tanh(x) - 1, -2 * sigmoid(-2 * x)},
+      {"erf - 1", erf(x) - 1, -erfc(x)},
+      {"softplus - x", softplus(x) - x, softplus(-x)},
+      {"x - softplus", x - softplus(x), -softplus(-x)},
+      {"relu - relu-", relu(x) - relu(-x), x},
   };
   return rules;
 }
@@ -74,6 +85,8 @@ Rules sub_rules() {
 Rules mul_rules() {
   static const Expr x = rewriting::wildcard("x"), y = rewriting::wildcard("y");
   static const Rule rules[] = {
+      {"sign x", sign(x) * x, abs(x)},
+      {"sign |x|", sign(x) * abs(x), x},
       {"x * 1", x * 1, x},
       {"x * -1", x * -1, -x},
       {"2 (x / 2)", 2 * (0.5 * x), x},
@@ -407,6 +420,7 @@ constinit const Op switch_op{
     .grad = [](Args x, const Expr&, const Expr& gy) -> Grads {
       return {Expr(), switch_(x[0], gy, 0), switch_(x[0], 0, gy)};
     },
+    .smoothed = rules::removable_choices,
     .runs = Elementwise{[](DType in, DType) {
       return simd::kernels().choose[static_cast<std::size_t>(in)];
     }},

@@ -262,6 +262,14 @@ Expr RandomStreams::uniform(const Sizes& sizes, const Arg& low, const Arg& high,
                             b ? text(*b) : describe(high), ": low <= high must hold, both finite"),
                        where);
   }
+  const double most = dtype == DType::float32
+                          ? static_cast<double>(std::numeric_limits<float>::max())
+                          : std::numeric_limits<double>::max();
+  if (a && b && !(std::abs(*a) <= most && std::abs(*b) <= most && *b - *a <= most)) {
+    refuse<ValueError>(
+        "uniform", text("from ", *a, " to ", *b, " is more than ", name(dtype), " has numbers for"),
+        where);
+  }
   const Expr u = draw(random_uniform_op, sizes, dtype, where);
   if (!a || !b) {
     const Expr width = checked_parameter(high - low, std::numeric_limits<double>::infinity(),

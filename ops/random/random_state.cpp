@@ -42,7 +42,14 @@ Tensor floats(const char* function, Shape shape, DType dtype, const Draw& draw) 
   return result;
 }
 
-/// The same for a `draw()` that gives std::int64_t.
+/// Throws where numbers as large as `largest` are infinite in this type.
+void require_range(const char* function, double largest, DType dtype) {
+  const bool fits =
+      dtype == DType::float32 ? std::isfinite(static_cast<float>(largest)) : std::isfinite(largest);
+  if (!fits) throw ValueError(text(function, ": numbers may be too large for ", name(dtype)));
+}
+
+/// The same as floats() for a `draw()` that gives std::int64_t.
 template <class Draw>
 Tensor integers(Shape shape, const Draw& draw) {
   Tensor result(DType::int64, std::move(shape));
@@ -226,6 +233,7 @@ Tensor RandomState::uniform(double low, double high, Shape shape, DType dtype) {
     throw ValueError(
         text("uniform: low, high and high - low must be finite, got low ", low, ", high ", high));
   }
+  require_range("uniform", std::max(std::abs(low), std::abs(high)), dtype);
   return floats("uniform", std::move(shape), dtype,
                 [=, this] { return low + range * next_double(); });
 }
@@ -235,6 +243,8 @@ Tensor RandomState::normal(double mean, double sd, Shape shape, DType dtype) {
   if (!std::isfinite(sd) || sd < 0) {
     throw ValueError(text("normal: sd must be finite and not negative, got ", sd));
   }
+  constexpr double furthest = 13;  // The smallest radius in the polar method is 2^-52.
+  require_range("normal", std::abs(mean) + furthest * sd, dtype);
   return floats("normal", std::move(shape), dtype, [=, this] { return mean + sd * next_gauss(); });
 }
 

@@ -18,6 +18,7 @@ enum Fit : std::int64_t {
   matrices,        ///< The columns of `x` are the other's rows, and the axes in front broadcast.
   last_and_first,  ///< The last axes of `x` are the first ones of the other, as many as `axis`
                    ///< says.
+  not_empty,       ///< `x` has elements along its last axis.
 };
 
 /// What a checked shape is asked.
@@ -112,6 +113,9 @@ bool surely_fits(const Dims& x, const Dims& other, const ShapeCheck& check) {
         sure &= same_size(x[x.size() - count + k], other[k], " are summed over together");
       return sure;
     }
+    case not_empty:
+      if (x.back() == Dim(0)) throw TypeError("there are no elements to take it of");
+      return x.back().known();
     case repeated_along: {
       const bool along = same_along(x, other, axis);
       return one_repeated(x, other) && along;
@@ -177,7 +181,8 @@ constinit const Op checked_shape_op{
       };
       return {{{m, v}, node(repeated)},           {{v, m}, node(repeated)},
               {{m, row}, node(repeated)},         {{s, m}, node(repeated)},
-              {{m, v}, node(repeated_along, -1)}, {{m, m}, node(same)}};
+              {{m, v}, node(repeated_along, -1)}, {{m, m}, node(same)},
+              {{m, m}, node(not_empty)}};
     },
 };
 
@@ -241,6 +246,11 @@ Expr contracted(const char* function, const Arg& x, const Arg& other, std::int64
 Expr alike(const char* function, const Arg& x, const Arg& other) {
   const Attribution as(x.where());
   return checked_shape(function, x, other, same);
+}
+
+Expr with_elements(const char* function, const Arg& x) {
+  const Attribution as(x.where());
+  return checked_shape(function, x, x, not_empty);
 }
 
 Expr class_labels(const char* function, const Arg& labels, const Arg& like, std::int64_t axis) {

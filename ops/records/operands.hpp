@@ -22,6 +22,8 @@ Expr multiplied(const char* function, const Arg& x, const Arg& other);
 Expr contracted(const char* function, const Arg& x, const Arg& other, std::int64_t count);
 /// `x` of the same shape as `other`.
 Expr alike(const char* function, const Arg& x, const Arg& other);
+/// `x`, which has elements along its last axis.
+Expr with_elements(const char* function, const Arg& x);
 /// `labels` (int64) of the sizes that `like` has without `axis`, each of them a class, that is in
 /// [0, size of like along axis). ValueError at run time for another label.
 Expr class_labels(const char* function, const Arg& labels, const Arg& like, std::int64_t axis);

@@ -87,26 +87,24 @@ void cumsum_kernel(std::span<const Operand> in, const Operand& out, const Attrs&
   });
 }
 
-/// Each sum by itself, from the first element on.
+/// Lane after lane, each from its first element on.
 Tensor cumsum_reference(Values in, const Attrs& attrs) {
-  const std::int64_t axis = Running::of(attrs).axis;
   const bool backward = Running::of(attrs).backward;
-  const Shape& shape = in[0]->shape();
-  Tensor result(in[0]->dtype(), shape);
+  const references::Lanes lanes(in[0]->shape(), Running::of(attrs).axis);
+  Tensor result(in[0]->dtype(), in[0]->shape());
+  if (result.size() == 0) return result;
   dispatch(result.dtype(), [&]<class T> {
-    const auto from = references::view<T>(*in[0]);
-    auto to = references::view<T>(result);
-    references::for_each_index(shape, [&](const std::vector<std::size_t>& here) {
-      std::vector<std::size_t> there = here;
+    const auto x = in[0]->data<T>();
+    const auto y = result.data<T>();
+    for (std::int64_t lane = 0; lane < lanes.count; ++lane) {
       Sum<T> sum{};
-      const std::size_t count =
-          backward ? static_cast<std::size_t>(shape[axis]) - here[axis] : here[axis] + 1;
-      for (std::size_t k = 0; k < count; ++k) {
-        there[axis] = backward ? static_cast<std::size_t>(shape[axis]) - 1 - k : k;
-        sum = static_cast<Sum<T>>(sum + from.element(there.begin(), there.end()));
+      for (std::int64_t k = 0; k < lanes.n; ++k) {
+        const std::int64_t place = backward ? lanes.n - 1 - k : k;
+        const auto at = static_cast<std::size_t>(lanes.first(lane) + place * lanes.inner);
+        sum = static_cast<Sum<T>>(sum + x[at]);
+        y[at] = static_cast<T>(sum);
       }
-      to.element(here.begin(), here.end()) = static_cast<T>(sum);
-    });
+    }
   });
   return result;
 }
@@ -149,7 +147,7 @@ void running_argmax_kernel(std::span<const Operand> in, const Operand& out, cons
   });
 }
 
-/// Of each element, over all that come before it.
+/// Of each element, over all that come before it on its side.
 Tensor running_argmax_reference(Values in, const Attrs& attrs) {
   Tensor result(DType::int64, in[0]->shape());
   if (result.size() == 0) return result;
@@ -161,15 +159,12 @@ Tensor running_argmax_reference(Values in, const Attrs& attrs) {
     const auto x = in[0]->data<T>();
     for (std::int64_t lane = 0; lane < lanes.count; ++lane) {
       const auto at = [&](std::int64_t k) {
-        return static_cast<std::size_t>(lanes.first(lane) + k * lanes.inner);
+        const std::int64_t place = backward ? lanes.n - 1 - k : k;
+        return static_cast<std::size_t>(lanes.first(lane) + place * lanes.inner);
       };
-      for (std::int64_t k = 0; k < lanes.n; ++k) {
-        const std::int64_t first = backward ? lanes.n - 1 : 0;
-        std::int64_t best = first;
-        for (std::int64_t j = first; backward ? j >= k : j <= k; j += backward ? -1 : 1) {
-          if (exceeds(x[at(j)], x[at(best)], smallest)) best = j;
-        }
-        places[at(k)] = best;
+      for (std::int64_t k = 0, best = 0; k < lanes.n; ++k) {
+        if (exceeds(x[at(k)], x[at(best)], smallest)) best = k;
+        places[at(k)] = backward ? lanes.n - 1 - best : best;
       }
     }
   });

@@ -19,6 +19,13 @@ namespace {
 
 constexpr double inf = std::numeric_limits<double>::infinity();
 
+/// From sums relative to the largest elements, kept in float64 as sums of float32 are everywhere.
+template <class T>
+void finish_reference(const std::vector<double>& sums, std::span<const T> most, std::span<T> to) {
+  for (std::size_t k = 0; k < to.size(); ++k)
+    to[k] = static_cast<T>(std::log(sums[k])) + (std::isinf(most[k]) ? T(0) : most[k]);
+}
+
 Tensor logsumexp_reference(Values in, const Attrs& attrs) {
   return dispatch_float(in[0]->dtype(), [&]<class T> {
     const auto low = -std::numeric_limits<T>::infinity();
@@ -27,11 +34,10 @@ Tensor logsumexp_reference(Values in, const Attrs& attrs) {
     Tensor result(in[0]->dtype(), most.shape());
     const auto to = destinations(in[0]->shape(), OverAxes::of(attrs));
     const auto x = in[0]->data<T>(), m = most.data<T>();
-    const auto y = result.data<T>();
+    std::vector<double> sums(static_cast<std::size_t>(result.size()));
     for (std::size_t i = 0; i < to.size(); ++i)
-      y[to[i]] += std::isinf(m[to[i]]) ? std::exp(x[i]) : std::exp(x[i] - m[to[i]]);
-    for (std::size_t k = 0; k < y.size(); ++k)
-      y[k] = std::log(y[k]) + (std::isinf(m[k]) ? T(0) : m[k]);
+      sums[to[i]] += std::isinf(m[to[i]]) ? std::exp(x[i]) : std::exp(x[i] - m[to[i]]);
+    finish_reference<T>(sums, m, result.data<T>());
     return result;
   });
 }
@@ -86,11 +92,10 @@ Tensor weighted_reference(Values in, const Attrs& attrs) {
     Tensor result(in[0]->dtype(), most.shape());
     const auto to = destinations(in[0]->shape(), OverAxes::of(attrs));
     const auto m = most.data<T>();
-    const auto y = result.data<T>();
+    std::vector<double> sums(static_cast<std::size_t>(result.size()));
     for (std::size_t i = 0; i < to.size(); ++i)
-      y[to[i]] += w[i] * (std::isinf(m[to[i]]) ? std::exp(x[i]) : std::exp(x[i] - m[to[i]]));
-    for (std::size_t k = 0; k < y.size(); ++k)
-      y[k] = std::log(y[k]) + (std::isinf(m[k]) ? T(0) : m[k]);
+      sums[to[i]] += w[i] * (std::isinf(m[to[i]]) ? std::exp(x[i]) : std::exp(x[i] - m[to[i]]));
+    finish_reference<T>(sums, m, result.data<T>());
     return result;
   });
 }

@@ -71,15 +71,31 @@ Expr cross_entropy_along(const char* name, const Arg& t, const Arg& p, std::int6
 
 }  // namespace
 
+namespace {
+
+/// Where a loss bends, beside its residual. Below 0 it would be another loss in silence.
+Expr bend_of(const char* function, const char* what, const Arg& bend, const Arg& e) {
+  if (const Tensor* value = constant_value(bend)) {
+    for (std::int64_t k = 0; k < value->size(); ++k) {
+      if (!(value->at(k) > 0))
+        refuse<ValueError>(function, text(what, " must be above 0, it is ", value->at(k)), e,
+                           {bend});
+    }
+  }
+  return records::beside(function, bend, e);
+}
+
+}  // namespace
+
 Expr huber(const Arg& e, const Arg& delta) {
   const Attribution as(e.where());
-  const Expr bend = records::beside("huber", delta, e), size = abs(e);
+  const Expr bend = bend_of("huber", "delta", delta, e), size = abs(e);
   return switch_(size <= bend, 0.5 * square(e), bend * (size - 0.5 * bend));
 }
 
 Expr smooth_l1(const Arg& e, const Arg& beta) {
   const Attribution as(e.where());
-  const Expr bend = records::beside("smooth_l1", beta, e);
+  const Expr bend = bend_of("smooth_l1", "beta", beta, e);
   return huber(e, bend) / bend;
 }
 

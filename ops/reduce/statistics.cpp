@@ -73,7 +73,7 @@ Expr quantile(const Arg& x, const Arg& q, const Axes& axes, bool keepdims) {
     const Expr y = cast(x, is_float(x->dtype()) ? x->dtype() : DType::float64);
     return q->rank() == 1 ? broadcast_to(y, {size(q, 0)}) : y;
   }
-  const Expr ordered = sort(lanes_last(x, reduced), -1);
+  const Expr ordered = sort(records::with_elements("quantile", lanes_last(x, reduced)), -1);
   const Expr n = size(ordered, -1);
   const Expr share = is_float(q->dtype()) && !q->type().weak ? cast(q, DType::float64) : q.expr();
   const Expr value = interpolated(ordered, share * (n - 1));
@@ -89,7 +89,7 @@ Expr median(const Arg& x, const Axes& axes, bool keepdims) {
   const Attribution as(x.where());
   const std::vector<std::int64_t> reduced = axes.of("median", x);
   if (x->rank() == 0) return cast(x, is_float(x->dtype()) ? x->dtype() : DType::float64);
-  const Expr ordered = sort(lanes_last(x, reduced), -1);
+  const Expr ordered = sort(records::with_elements("median", lanes_last(x, reduced)), -1);
   const Expr n = size(ordered, -1);
   const Expr low = element(ordered, records::computed(floor_div(n - 1, 2))),
              high = element(ordered, records::computed(floor_div(n, 2))),

@@ -11,8 +11,10 @@
 #include "cinch/core/graph/leaves.hpp"
 #include "cinch/ops/activation.hpp"
 #include "cinch/ops/arithmetic.hpp"
+#include "cinch/ops/linalg.hpp"
 #include "cinch/ops/quantile_functions.hpp"
 #include "cinch/ops/records/elementwise.hpp"
+#include "cinch/ops/reduce.hpp"
 #include "cinch/ops/rules/root.hpp"
 #include "cinch/ops/rules/series.hpp"
 #include "cinch/ops/rules/signs.hpp"
@@ -30,6 +32,7 @@ namespace {
 enum class By : std::int64_t {
   square,  ///< s, of which the root is sqrt(s).
   side,    ///< x, of which the root is |x|.
+  value,   ///< v itself, of either sign: of a formula that another value is chosen for at 0.
 };
 
 /// The derivative of order `order` by s or x of the scalar formula f(v, others), where v stands for
@@ -146,7 +149,7 @@ Expr polynomial(const std::vector<Power>& powers, const Expr& v) {
 
 /// The derivative as a formula for v >= 0. Where there is none at 0 it is NaN there.
 Expr formula_of(const Even& e) {
-  if (e.order == 0) return e.f;
+  if (e.order == 0 && e.by != By::value) return e.f;
   const Expr& v = e.v;
   const Expr above = formula_above(e), zero = equal(v, 0);
   const auto without = [&](const Expr& here, const Expr& what) {
@@ -159,7 +162,7 @@ Expr formula_of(const Even& e) {
   constexpr double none = std::numeric_limits<double>::quiet_NaN();
   if (!series || series->terms <= wanted) return switch_(zero, none, without(zero, above));
   const std::size_t odd = first_odd(*series);
-  const bool exists = odd > static_cast<std::size_t>(e.order);
+  const bool exists = e.by == By::value || odd > static_cast<std::size_t>(e.order);
   if (e.by == By::side && !series->removable) return exists ? above : switch_(zero, none, above);
 
   const std::vector<Power> powers = powers_of(*series, e);
@@ -169,7 +172,8 @@ Expr formula_of(const Even& e) {
                                                                : limit->c.expr();
   const Coefficient reach = reach_of(*series, powers, v.dtype());
   if (reach.known() && !(reach.value() > 0)) return switch_(zero, at_zero, without(zero, above));
-  const Expr within = v <= reach.expr(), unchanged = reader.unchanged();
+  const Expr within = (e.by == By::value ? abs(v) : v) <= reach.expr(),
+             unchanged = reader.unchanged();
   const Expr near =
       logical_or(zero, unchanged.has_value() ? logical_and(within, unchanged) : within);
   if (powers.empty()) return switch_(near, 0, without(near, above));
@@ -231,6 +235,53 @@ Expr base_of(const Expr& y) {
   return y.inputs()[0];
 }
 
+struct Point {
+  Expr y;
+  double value;
+  friend bool operator==(const Point&, const Point&) = default;
+};
+
+/// The same without what is added to x, or its sign: formulas are simplified apart from conditions.
+Point plain(Point point) {
+  for (;;) {
+    const Op* op = &point.y.op();
+    if (op == &neg_op) {
+      point = {point.y.inputs()[0], -point.value};
+      continue;
+    }
+    if (op != &add_op && op != &sub_op) return point;
+    const Expr first = point.y.inputs()[0], second = point.y.inputs()[1];
+    const Tensor *a = constant_value(first), *b = constant_value(second);
+    if (b && b->size() == 1) {
+      point = {first, op == &add_op ? point.value - b->at(0) : point.value + b->at(0)};
+    } else if (a && a->size() == 1) {
+      point = {second, op == &add_op ? point.value - a->at(0) : a->at(0) - point.value};
+    } else {
+      return point;
+    }
+  }
+}
+
+/// x == c, x != c, |x| > 0 and their like, for a number c: x and c. Nothing for another node.
+std::optional<Point> compared_with_point(const Expr& node) {
+  const Op* op = &node.op();
+  const bool equality = op == &equal_op || op == &not_equal_op;
+  if (!equality && op != &less_op && op != &less_equal_op) return {};
+  for (const std::size_t k : {0u, 1u}) {
+    const Expr& other = node.inputs()[1 - k];
+    const Tensor* value = constant_value(node.inputs()[k]);
+    if (!value || value->size() != 1 || !std::isfinite(value->at(0)) || !is_float(other.dtype()) ||
+        constant_value(other))
+      continue;
+    const bool magnitude = &other.op() == &abs_op || &other.op() == &square_op;
+    if (magnitude && value->at(0) == 0) return plain(Point{other.inputs()[0], 0});
+    if (equality) return plain(Point{other, value->at(0)});
+  }
+  return {};
+}
+
+bool compares_with_point(const Expr& node) { return compared_with_point(node).has_value(); }
+
 /// A node as a function of the root and of other nodes, element by element.
 struct Section {
   Expr f;                          ///< Of scalars.
@@ -242,7 +293,15 @@ struct Section {
 class Reading {
  public:
   explicit Reading(const Expr& y)
-      : y_(y), base_(base_of(y)), v_(variable("v", y.dtype(), {})), series_(v_) {}
+      : y_(y), base_(base_of(y)), v_(variable("v", y.dtype(), {})), of_y_(v_), series_(v_) {}
+  /// Of y as v + point.
+  Reading(const Expr& y, double point)
+      : y_(y),
+        base_(point == 0 ? y : y - point),
+        v_(variable("v", y.dtype(), {})),
+        of_y_(point == 0 ? v_ : v_ + point),
+        by_(By::value),
+        series_(v_) {}
 
   /// Inputs before their users.
   void read(const Expr& node) {
@@ -266,10 +325,30 @@ class Reading {
            identically_zero(series->c[1]);
   }
 
+  /// Whether `node` chooses for v = 0 what its formula beside it goes to, from both sides: it is
+  /// then a smooth function of v.
+  bool removable(const Expr& node) {
+    const auto found = sections_.find(node.get());
+    if (found == sections_.end() || !is_float(node.dtype())) return false;
+    const Expr beside = unguarded(found->second.f);
+    const auto &series = series_.of(found->second.f), &above = series_.of(beside);
+    if (!series || !above || !series->removable || series->jumps || above->terms < 3) return false;
+    const Expr mirrored = substitute(std::span(&beside, 1), {{v_, -v_}}).front();
+    const std::optional<Series> below = SeriesIn(v_).of(mirrored);
+    if (!below) return false;
+    for (std::size_t k = 0; k < std::min(above->terms, below->terms); ++k) {
+      const Coefficient sign = k % 2 == 1 ? -1 : 1;
+      if (!identically_zero(above->c[k] - sign * below->c[k])) return false;
+    }
+    return true;
+  }
+
   Expr as_even(const Expr& node) const {
     const Section& section = sections_.at(node.get());
-    Even e{section.f, v_, {}, 0, &y_.op() == &abs_op ? By::side : By::square};
-    std::vector<Expr> inputs{node, dimshuffle(base_, section.axes), dimshuffle(y_, section.axes)};
+    Even e{section.f, v_, {}, 0, by_};
+    const Expr& root = by_ == By::value ? base_ : y_;
+    if (by_ == By::value) e.f = unguarded(e.f);
+    std::vector<Expr> inputs{node, dimshuffle(base_, section.axes), dimshuffle(root, section.axes)};
     for (const Expr& other : section.others) {
       e.others.push_back(stand_ins_.at(other.get()));
       inputs.push_back(other);
@@ -287,13 +366,28 @@ class Reading {
     return axes;
   }
 
+  /// The formula as it is beside v = 0: without comparisons that hold there alone, or all but
+  /// there.
+  Expr unguarded(const Expr& f) const {
+    Substitutions known;
+    for (const Expr& node : topological(std::span(&f, 1))) {
+      if (node.dtype() != DType::bool_ || graphs::is_leaf(node) || !compares_with_point(node))
+        continue;
+      const auto holds = SeriesIn(v_).of(cast(node, DType::float64));
+      if (holds && holds->removable && holds->c[0].known())
+        known.emplace_back(node, constant(Tensor(holds->c[0].value() != 0)));
+    }
+    return known.empty() ? f : substitute(std::span(&f, 1), known).front();
+  }
+
   bool is_square(const Expr& node) const {
+    if (by_ == By::value) return false;
     if (&y_.op() != &abs_op) return node == base_;
     return &node.op() == &square_op && node.inputs()[0] == base_;
   }
 
   std::optional<Section> find(const Expr& node) {
-    if (node == y_) return Section{v_, all_axes(), {}, true};
+    if (node == y_) return Section{of_y_, all_axes(), {}, true};
     if (is_square(node)) return Section{square(v_), all_axes(), {}, false};
     const auto known = [&](const Expr& e) { return sections_.contains(e.get()); };
     if (std::ranges::none_of(node.inputs(), known)) return {};
@@ -419,7 +513,8 @@ class Reading {
     return result;
   }
 
-  Expr y_, base_, v_;
+  Expr y_, base_, v_, of_y_;  // The last: y as a formula of v.
+  By by_ = &y_.op() == &abs_op ? By::side : By::square;
   SeriesIn series_;
   NodeMap<Section> sections_;
   NodeMap<Expr> stand_ins_;
@@ -449,8 +544,25 @@ std::pair<std::vector<Expr>, bool> outermost(std::span<const Expr> roots, const 
 
 }  // namespace
 
+namespace {
+
+/// Products of vectors as sums over elements, through which roots are followed.
+std::vector<Expr> with_sums_for_dots(const std::vector<Expr>& roots) {
+  NodeMap<Expr> done;
+  for (const Expr& node : topological(roots)) {
+    if (&node.op() != &dot_op || node.dims() != Dims{1, 1}) continue;
+    const auto& in = node.inputs();
+    done[node.get()] = sum(in[0] * dimshuffle(in[1], {1, 0}), 1, /*keepdims=*/true);
+  }
+  return done.empty() ? roots : rebuild(roots, done);
+}
+
+}  // namespace
+
 std::vector<Expr> functions_of_squares(std::span<const Expr> roots) {
-  std::vector<Expr> result(roots.begin(), roots.end()), order = topological(result);
+  // What is removable is a function of x, also where |x| says so.
+  std::vector<Expr> result = with_sums_for_dots(removable_choices(roots)),
+                    order = topological(result);
   NodeSet seen;
   const auto next = [&] {
     return std::ranges::find_if(
@@ -479,6 +591,41 @@ std::vector<Expr> functions_of_squares(std::span<const Expr> roots) {
       }
       if (!elsewhere) break;
     }
+  }
+  return result;
+}
+
+std::vector<Expr> removable_choices(std::span<const Expr> roots) {
+  std::vector<Expr> result(roots.begin(), roots.end()), alive;
+  std::vector<Point> points;
+  for (const Expr& node : topological(result)) {
+    if (node.dtype() != DType::bool_ || graphs::is_leaf(node)) continue;
+    const auto point = compared_with_point(node);
+    if (!point || std::ranges::find(points, *point) != points.end()) continue;
+    // A function of a length is one of its square, not of its value.
+    if (std::ranges::none_of(topological(std::span(&point->y, 1)), is_root))
+      points.push_back(*point);
+  }
+  for (const Point& point : points) {
+    Reading reading(point.y, point.value);
+    for (const Expr& node : topological(result)) reading.read(node);
+    std::vector<Expr> left(result);
+    NodeSet seen;
+    NodeMap<Expr> done;
+    while (!left.empty()) {
+      const Expr node = left.back();
+      left.pop_back();
+      if (!seen.insert(node.get()).second) continue;
+      if (&node.op() == &switch_op && reading.removable(node)) {
+        done[node.get()] = reading.as_even(node);
+        continue;
+      }
+      const std::size_t from = &node.op() == &even_op ? 1 : 0;
+      for (const Expr& input : node.inputs().subspan(from)) left.push_back(input);
+    }
+    if (done.empty()) continue;
+    alive.insert(alive.end(), result.begin(), result.end());
+    result = rebuild(result, done);
   }
   return result;
 }

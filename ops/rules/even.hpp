@@ -21,6 +21,11 @@ extern const Op even_op;
 /// The same graphs, in which smooth functions of lengths are even_ops.
 std::vector<Expr> functions_of_squares(std::span<const Expr> roots);
 
+/// The same graphs, in which choices of a value at a point where the formula beside it has none,
+/// where(x == 0, 1, sin(x) / x), are even_ops of x: the derivative there is that of the whole, and
+/// not that of the value.
+std::vector<Expr> removable_choices(std::span<const Expr> roots);
+
 /// What an even_op of the root `v` computes, as a formula where v is not 0; empty for one of
 /// another root.
 Expr formula_of_even(const Expr& node, const Expr& v);

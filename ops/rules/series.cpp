@@ -296,9 +296,11 @@ std::size_t order_of(const Series& a) {
 
 namespace {
 
-bool same(const Coefficient& a, const Coefficient& b) {
+/// But for the rounding of numbers of this type.
+bool same(const Coefficient& a, const Coefficient& b, DType dtype) {
+  const double rounding = dtype == DType::float32 ? 1e-6 : 1e-12;
   if (a.known() && b.known())
-    return std::abs(a.value() - b.value()) <= 1e-12 * (1 + std::abs(a.value()));
+    return std::abs(a.value() - b.value()) <= rounding * (1 + std::abs(a.value()));
   return identically_zero(a - b);
 }
 
@@ -356,7 +358,7 @@ std::optional<Series> SeriesIn::find(const Expr& e) {
   std::vector<Series> x;
   for (const Expr& input : in) {
     const auto one = of(input);
-    if (!one) return {};
+    if (!one) return divided(e);
     x.push_back(*one);
   }
   // What does not vary is one scalar, whatever it is made of.
@@ -368,7 +370,38 @@ std::optional<Series> SeriesIn::find(const Expr& e) {
     if (const auto sign = sign_beside(x[0]))
       keep(*sign < 0 ? in[0] < 0 : *sign > 0 ? in[0] > 0 : equal(in[0], 0));
   }
-  return applied(op, x);
+  auto result = applied(op, x);
+  return result ? result : divided(e);
+}
+
+/// sin(v) (1 / v), say: of what is made of parts that have poles, by one division in the end.
+std::optional<Series> SeriesIn::divided(const Expr& e) {
+  const auto whole = ratio(e, most_products);
+  return whole && order_of(whole->below) > 0 ? quotient(whole->above, whole->below) : std::nullopt;
+}
+
+std::optional<SeriesIn::Ratio> SeriesIn::ratio(const Expr& e, int depth) {
+  const Op* op = &e.op();
+  const bool two = op == &mul_op || op == &div_op || op == &add_op || op == &sub_op;
+  if (depth > 0 && budget_-- > 0 && !graphs::is_leaf(e)) {
+    if (two || op == &square_op) {
+      const auto a = ratio(e.inputs()[0], depth - 1);
+      const auto b = two ? ratio(e.inputs()[1], depth - 1) : a;
+      if (!a || !b) return {};
+      const Series below = a->below * b->below;
+      if (op == &div_op) return Ratio{a->above * b->below, a->below * b->above};
+      if (op == &mul_op || op == &square_op) return Ratio{a->above * b->above, below};
+      const Series left = a->above * b->below, right = b->above * a->below;
+      return Ratio{op == &add_op ? left + right : left - right, below};
+    }
+    if (op == &neg_op || (op == &cast_op && is_float(e.inputs()[0].dtype()))) {
+      auto a = ratio(e.inputs()[0], depth - 1);
+      if (a && op == &neg_op) a->above = -1 * a->above;
+      return a;
+    }
+  }
+  const auto& whole = of(e);
+  return whole ? std::optional(Ratio{*whole, constant_series(1)}) : std::nullopt;
 }
 
 std::optional<Series> SeriesIn::choice(const Expr& condition, const Expr& yes, const Expr& no) {
@@ -382,7 +415,7 @@ std::optional<Series> SeriesIn::choice(const Expr& condition, const Expr& yes, c
     if (!result || when->at == when->beside) return result;
     const auto there = of(when->at ? yes : no);
     result->removable = true;
-    result->jumps = !there || there->jumps || !same(there->c[0], result->c[0]);
+    result->jumps = !there || there->jumps || !same(there->c[0], result->c[0], yes.dtype());
     return result;
   }
   const auto a = of(yes), b = of(no);

@@ -72,7 +72,14 @@ class SeriesIn {
   const Expr& unchanged() const { return unchanged_; }
 
  private:
+  /// above / below, of which the latter may be 0 at v = 0.
+  struct Ratio {
+    Series above, below;
+  };
+
   std::optional<Series> find(const Expr& e);
+  std::optional<Series> divided(const Expr& e);
+  std::optional<Ratio> ratio(const Expr& e, int depth);
   std::optional<Series> choice(const Expr& condition, const Expr& yes, const Expr& no);
   std::optional<Series> larger(const Expr& a, const Expr& b, bool largest);
   std::optional<Truth> truth(const Expr& condition);
@@ -85,7 +92,8 @@ class SeriesIn {
   Expr unchanged_;
   std::vector<Expr> alive_;           // Addresses are keys: none may be used again.
   static constexpr int deepest = 60;  // Recursion, so that it costs little stack.
-  int budget_ = 400, depth_ = 0;      // Nodes to look at.
+  static constexpr int most_products = 8;
+  int budget_ = 400, depth_ = 0;  // Nodes to look at.
 };
 
 }  // namespace cinch::rules

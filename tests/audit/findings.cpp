@@ -588,6 +588,23 @@ TEST_CASE_FIXTURE(Fixture, "audit finds a softmax over the examples, and notes o
     CHECK(report.findings.empty());
     CHECK(report.has(Finding::examples_mix));
   }
+  // Columns against rows, also where they happen not to mix: y is above all that is compared.
+  const Shared w(random({6}, 9), "w");
+  const Expr y = dmatrix("y"), column = variable("column", DType::float64, {-1, 1});
+  for (const Expr& t : {y, column}) {
+    for (const double above : {0.0, 50.0}) {
+      const std::vector<Binding> both{{x, value}, {t, random({8, 1}, 10, above, above + 1)}};
+      for (const Expr& apart : {t - dot(x, w), dot(x, w) - t}) {
+        for (const Expr& cost : {mean(abs(apart)), mean(square(apart)), mean(log_cosh(apart))}) {
+          const AuditReport report = audit(cost, {w}, both);
+          CHECK_MESSAGE(report.has(Finding::examples_mix), report.text());
+          CHECK(report.findings.size() >= 1);
+        }
+      }
+      const Expr apart = squeeze(t, 1) - dot(x, w);
+      CHECK_FALSE(audit(mean(abs(apart)), {w}, both).has(Finding::examples_mix));
+    }
+  }
   // Batch normalisation is meant: a note and no finding.
   const Expr normal = (h - mean(h, 0)) / sqrt(mean(square(h - mean(h, 0)), 0) + 1e-3);
   const AuditReport normalised = audit(mean(sum(square(x - dot(normal, V) - c), 1)), params, at);

@@ -265,7 +265,8 @@ TEST_CASE("what cannot be compiled is refused with its names and lines") {
   };
   for (const Row& row : {
            Row{[&] { function({x}, {x + y}); },
-               "variable y (float64 (?,), declared at function.cpp:"},
+               "variable y is needed but is neither an input nor given\n  float64 (?,), declared "
+               "at function.cpp:"},
            Row{[&] {
                  function({x, y}, {x});
                },

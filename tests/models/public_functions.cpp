@@ -69,6 +69,9 @@ std::string fault_in(const PublicFunction& f, const std::string& error) {
   for (const std::string& file : files_in(error)) {
     if (file != "public_functions.cpp") return "speaks of " + file;
   }
+  if (error.find(first + ": " + first + ": ") != std::string::npos) return "says its name twice";
+  const std::string where = "written at ";
+  if (error.find(where) != error.rfind(where)) return "says its line twice";
   std::istringstream lines(error);
   for (std::string line; std::getline(lines, line);) {
     if (line.size() > 100) return text("has a line of ", line.size(), " characters");

@@ -11,6 +11,7 @@
 #include "cinch/core/run/interpret.hpp"
 #include "cinch/ops/catalog.hpp"
 #include "support/samples.hpp"
+#include "support/unit_functions.hpp"
 
 using namespace cinch;
 using namespace cinch::testing;
@@ -115,6 +116,14 @@ TEST_CASE(
           return apply(*op, {cast(Arg(middle), DType::float64), x});
         },
         random);
+  }
+}
+
+TEST_CASE("every function of one number behind a choice, with kernels of their own too") {
+  std::mt19937 random(43);
+  for (const UnitFunction& e : unit_functions()) {
+    if (is_float(e.f(dvector("x")).dtype()))
+      check_guarded(e.name, e.domain.low, e.domain.high, e.f, random);
   }
 }
 

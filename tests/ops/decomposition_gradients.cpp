@@ -348,3 +348,40 @@ TEST_CASE("float32 models keep float32, integers are taken as float64") {
   CHECK(evaluate(det(n), {{n, v}}).dtype() == DType::float64);
   CHECK(evaluate(det(n), {{n, v}}).item() == doctest::Approx(-2));
 }
+
+TEST_CASE("derivatives of pinv lose the digits that the matrix costs and no more, to third order") {
+  std::mt19937 random(31);
+  const auto draw = [&](const Shape& shape) {
+    return constant(random_tensor(DType::float64, shape, random, -1, 1));
+  };
+  const Expr A = dmatrix("A");
+  for (const double condition : {1e2, 1e4, 1e6, 1e8}) {
+    for (const auto& [rows, columns] :
+         std::vector<std::pair<std::int64_t, std::int64_t>>{{4, 4}, {6, 4}, {4, 6}}) {
+      const std::int64_t k = std::min(rows, columns);
+      Tensor values(DType::float64, {k});
+      for (std::int64_t i = 0; i < k; ++i)
+        values.data<double>()[static_cast<std::size_t>(i)] =
+            std::pow(condition, -static_cast<double>(i) / static_cast<double>(k - 1));
+      const Expr U = qr(draw({rows, k})).Q, V = qr(draw({columns, k})).Q;
+      const Tensor at = evaluate(dot(U * constant(values), transpose(V)));
+      const Expr C = draw({columns, rows}), D = draw({rows, columns});
+      // By other decompositions, whose derivatives divide by nothing but triangles.
+      const Expr tall = rows >= columns ? A : transpose(A);
+      const QR parts = qr(tall);
+      const Expr by_qr = triangular_solve(parts.R, transpose(parts.Q), {.lower = false});
+      const Expr other = rows == columns ? inverse(A) : rows > columns ? by_qr : transpose(by_qr);
+      Expr f = sum(C * pinv(A)), g = sum(C * other);
+      for (int order = 1; order <= 3; ++order) {
+        f = sum(grad(f, A) * D);
+        g = sum(grad(g, A) * D);
+        const double got = evaluate(f, {{A, at}}).item(), expected = evaluate(g, {{A, at}}).item();
+        CAPTURE(condition);
+        CAPTURE(rows);
+        CAPTURE(columns);
+        CAPTURE(order);
+        CHECK(std::abs(got - expected) <= 1e-13 * condition * std::abs(expected));
+      }
+    }
+  }
+}

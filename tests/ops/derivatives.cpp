@@ -2,6 +2,8 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <array>
+#include <cmath>
 #include <cstdlib>
 #include <fstream>
 #include <sstream>
@@ -10,6 +12,7 @@
 #include "cinch/core/run/interpret.hpp"
 #include "cinch/ops/catalog.hpp"
 #include "support/samples.hpp"
+#include "support/unit_functions.hpp"
 
 using namespace cinch;
 using namespace cinch::testing;
@@ -62,6 +65,87 @@ std::string one_digit(double x) {
   return x == 0 ? "0" : out.str();
 }
 
+/// A point where a function has two slopes, or one and two curvatures: from below, from above, and
+/// what is computed there.
+struct Kink {
+  std::string name;
+  double at;
+  std::array<double, 3> slope, curvature;
+};
+
+std::string row_of(const Kink& kink) {
+  std::string name;
+  for (const char c : kink.name) name += c == '|' ? "\\|" : std::string(1, c);
+  std::string result = text("| ", name, " | ", kink.at);
+  for (const auto* side : {&kink.slope, &kink.curvature})
+    for (const double value : *side) result += text(" | ", value == 0 ? 0.0 : value);
+  return result + " |\n";
+}
+
+std::vector<UnitFunction> functions_with_kinks() {
+  std::vector<UnitFunction> result = unit_functions();
+  const std::vector<UnitFunction> more{
+      {"elu of 2", [](const Expr& a) { return elu(a, 2.0); }},
+      {"celu of 2", [](const Expr& a) { return celu(a, 2.0); }},
+      {"prelu of 1/4", [](const Expr& a) { return prelu(a, 0.25, 0); }},
+      {"huber", [](const Expr& a) { return huber(a); }},
+      {"smooth_l1", [](const Expr& a) { return smooth_l1(a); }},
+      {"minimum(x, 0)", [](const Expr& a) { return minimum(a, 0); }},
+      {"maximum(x, 0)", [](const Expr& a) { return maximum(a, 0); }},
+      {"max of x and 0",
+       [](const Expr& a) {
+         return max(stack({a, 0 * a}, 0), 0);
+       }},
+      {"median of x, 0, 1",
+       [](const Expr& a) {
+         return median(stack({a, 0 * a, 0 * a + 1}, 0), 0);
+       }},
+      {"where(x > 0, x, 0)", [](const Expr& a) { return where(a > 0, a, 0); }},
+      {"where(x >= 0, x, 0)", [](const Expr& a) { return where(a >= 0, a, 0); }},
+      {"x |x|", [](const Expr& a) { return a * abs(a); }},
+      {"|x|^3", [](const Expr& a) { return pow(abs(a), 3); }},
+      {"|x|^1.5", [](const Expr& a) { return pow(abs(a), 1.5); }},
+      {"relu(x)^2", [](const Expr& a) { return square(relu(a)); }},
+      {"norm of one", [](const Expr& a) { return norm(expand_dims(a, 0), 2, 0); }},
+      {"sqrt(x^2)", [](const Expr& a) { return sqrt(square(a)); }},
+      {"hypot(x, 0)", [](const Expr& a) { return hypot(a, 0); }},
+  };
+  result.insert(result.end(), more.begin(), more.end());
+  return result;
+}
+
+std::vector<Kink> kinks() {
+  std::vector<Kink> result;
+  const Expr x = dvector("x");
+  for (const UnitFunction& e : functions_with_kinks()) {
+    const Expr y = e.f(x);
+    if (!is_float(y.dtype())) continue;
+    const auto slope_of = [&](const Expr& of) {
+      return grad(sum(of), x, {.disconnected = Disconnected::zero});
+    };
+    const Expr slope = slope_of(y), curvature = slope_of(slope);
+    for (const double at : {-3.0, -1.0, -0.5, 0.0, 0.1, 0.5, 1.0, 3.0, 6.0}) {
+      const double h = 1e-7;
+      const std::vector<Binding> here{{x, Tensor::from<double>({3}, {at - h, at + h, at})}};
+      const Tensor f = evaluate(y, here), d = evaluate(slope, here), c = evaluate(curvature, here);
+      const auto differ = [](const Tensor& t) { return !(std::abs(t.at(0) - t.at(1)) <= 1e-3); };
+      if (!std::isfinite(f.at(0)) || !std::isfinite(f.at(1)) || differ(f)) continue;
+      // Poles are none.
+      if (!(std::abs(d.at(0)) < 100) || !(std::abs(d.at(1)) < 100)) continue;
+      if (!differ(d) && !differ(c)) continue;
+      const auto digits = [](const Tensor& t) {
+        std::array<double, 3> values{};
+        // To three digits: the sides are not quite at the point.
+        for (std::size_t k = 0; k < 3; ++k)
+          values[k] = std::round(1000 * t.at(static_cast<std::int64_t>(k))) / 1000;
+        return values;
+      };
+      result.push_back({e.name, at, digits(d), digits(c)});
+    }
+  }
+  return result;
+}
+
 std::string table(const std::vector<Row>& rows, const std::vector<std::string>& without) {
   std::ostringstream out;
   out << "# Derivatives of every op\n\n"
@@ -77,6 +161,15 @@ std::string table(const std::vector<Row>& rows, const std::vector<std::string>& 
     for (const double worst : row.worst) out << " | " << one_digit(worst);
     out << " |\n";
   }
+  out << "\n## At kinks\n\nWhere the slope of a function jumps there is no derivative, and where "
+         "its curvature does no "
+         "second one. What\nis computed there lies between those from below and above, or is not a "
+         "number; the mean of both, or one of\nthem, by the op. A function that is smooth in spite "
+         "of kinks inside, as square(abs(x)), has its own derivatives\n(`ops/README.md` says how "
+         "far this goes).\n\n"
+         "| function | at | slope from below | from above | there | curvature from below | from "
+         "above | there |\n|---|---:|---:|---:|---:|---:|---:|---:|\n";
+  for (const Kink& kink : kinks()) out << row_of(kink);
   out << "\nWithout a gradient, so that asking for one is an error and not a zero:";
   for (std::size_t i = 0; i < without.size(); ++i) out << (i ? ", " : " ") << without[i];
   out << ".\n";
@@ -91,6 +184,21 @@ std::string read(const std::string& path) {
 }
 
 }  // namespace
+
+TEST_CASE("derivatives at kinks are between those of both sides, or NaN, and docs say which") {
+  const std::string found = read(CINCH_SOURCE_DIR "/docs/derivatives.md");
+  const std::vector<Kink> all = kinks();
+  for (const Kink& kink : all) {
+    CAPTURE(row_of(kink));
+    const bool jumps = std::abs(kink.slope[0] - kink.slope[1]) > 1e-3;
+    const auto& [below, above, there] = jumps ? kink.slope : kink.curvature;
+    CHECK((std::isnan(there) ||
+           (there >= std::min(below, above) && there <= std::max(below, above))));
+    CHECK_MESSAGE(found.find("\n" + row_of(kink)) != std::string::npos,
+                  "docs/derivatives.md has no such row: run scripts/tables");
+  }
+  CHECK(all.size() > 30);
+}
 
 TEST_CASE("every op: gradients agree with finite differences, to third order") {
   std::mt19937 random(2);

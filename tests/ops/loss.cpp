@@ -116,6 +116,19 @@ TEST_CASE("losses of two numbers: values and slopes by the prediction") {
   }
 }
 
+TEST_CASE("a loss that bends nowhere, or below 0, is refused") {
+  const Expr e = dmatrix("e");
+  for (const double bend : {0.0, -1.0, std::nan("")}) {
+    CHECK_THROWS_WITH_AS(huber(e, bend), doctest::Contains("huber: delta must be above 0, it is "),
+                         ValueError);
+    CHECK_THROWS_WITH_AS(smooth_l1(e, bend),
+                         doctest::Contains("smooth_l1: beta must be above 0, it is "), ValueError);
+  }
+  CHECK_THROWS_WITH_AS(huber(e, constant(Tensor::from<double>({2}, {1, 0}))),
+                       doctest::Contains("written at loss.cpp:"), ValueError);
+  CHECK_NOTHROW(huber(e, INFINITY));
+}
+
 TEST_CASE("losses and divergences: derivatives to third order agree with finite differences") {
   const Expr t = dmatrix("t"), y = dmatrix("y");
   const std::vector<Expr> wrt{t, y}, by_y{y};

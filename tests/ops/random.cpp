@@ -339,6 +339,14 @@ TEST_CASE("parameters that no distribution has are errors, at once or when they 
   const auto normal = [&](const Arg& mean, const Arg& sd) {
     return streams.normal({4}, mean, sd, DType::float64);
   };
+  // Numbers that the dtype has not would all be its largest.
+  for (const Row& row : {Row{0, 1e39}, {-1e39, 0}, {-3e38, 3e38}}) {
+    CHECK_THROWS_WITH_AS(streams.uniform({4}, row.a, row.b, DType::float32),
+                         doctest::Contains("is more than float32 has numbers for"), ValueError);
+    CHECK_NOTHROW(uniform(row.a, row.b));
+  }
+  CHECK_THROWS_WITH_AS(uniform(-1.7e308, 1.7e308),
+                       doctest::Contains("is more than float64 has numbers for"), ValueError);
   for (const Row& row : {Row{1, 0}, {0, nan}, {nan, 1}, {0, inf}, {-inf, 0}, {inf, inf}}) {
     CAPTURE(row.a);
     CAPTURE(row.b);

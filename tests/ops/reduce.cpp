@@ -161,6 +161,32 @@ TEST_CASE("argmax is the first largest, along any axis of any rank, in both mode
   }
 }
 
+TEST_CASE(
+    "float32 sums go on growing beyond 2^24 elements, whatever they are under, in both modes") {
+  const std::int64_t n = (1 << 24) + (1 << 20);
+  const auto count = static_cast<double>(n);
+  const Expr x = vector("x");
+  const std::vector<Binding> ones{{x, Tensor::full(DType::float32, {n}, 1)}};
+  struct Row {
+    const char* name;
+    Expr y;
+    double expected;
+  };
+  for (const Row& row :
+       {Row{"sum", sum(x), count}, Row{"mean", mean(x), 1}, Row{"norm", norm(x), std::sqrt(count)},
+        Row{"mean of squares", mean(square(x)), 1}, Row{"dot", dot(x, x), count},
+        Row{"logsumexp", logsumexp(x), std::log(count) + 1},
+        Row{"log(sum(exp))", log(sum(exp(x))), std::log(count) + 1},
+        Row{"log(mean(exp))", log(mean(exp(x))), 1}, Row{"softmax", count * at(softmax(x), 3), 1},
+        Row{"log_softmax", at(log_softmax(x), 3), -std::log(count)},
+        Row{"cumsum", at(cumsum(x, 0), -1), count},
+        Row{"cumsum from behind", at(cumsum(x, 0, Direction::backward), 0), count}}) {
+    CAPTURE(std::string(row.name));
+    for (const Tensor& got : in_both_modes(row.y, ones))
+      CHECK(got.item() == doctest::Approx(row.expected).epsilon(1e-5));
+  }
+}
+
 TEST_CASE("NaN wins maxima and sums, wherever it stands, and argmax does the same in both modes") {
   const double nan = std::numeric_limits<double>::quiet_NaN();
   for (const std::int64_t n : {1, 2, 5, 64, 700}) {
@@ -260,6 +286,14 @@ TEST_CASE("reductions of nothing: sums are 0, maxima are errors") {
   CHECK_THROWS_AS(evaluate(max(x), {{x, flat}}), TypeError);
   CHECK_THROWS_AS(evaluate(argmax(x, 1), {{x, flat}}), TypeError);
   CHECK_THROWS_AS(evaluate(softmax(x, 0) + max(x, 0), {{x, none}}), TypeError);
+  for (const auto& [f, name] : {std::pair(median(x, 0), "median: "),
+                                {median(x), "median: "},
+                                {quantile(x, 0.25, 0), "quantile: "}}) {
+    CHECK_THROWS_WITH_AS(evaluate(f, {{x, none}}), doctest::Contains(name), TypeError);
+    CHECK_THROWS_WITH_AS(in_both_modes(f, {{x, none}}), doctest::Contains("no elements"),
+                         TypeError);
+  }
+  CHECK(evaluate(median(x, 1), {{x, none}}).size() == 0);
   CHECK(std::isnan(evaluate(mean(x), {{x, none}}).item()));
   CHECK(evaluate(softmax(x), {{x, none}}).shape() == Shape{0, 3});
 }

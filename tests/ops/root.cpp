@@ -452,6 +452,38 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("kinks that cancel leave no mark: products of vectors, pairs of relus, maxima") {
+  const Expr x = dvector("x");
+  const Expr a = abs(x), p = relu(x), q = relu(-x);
+  struct Row {
+    const char* name;
+    Expr y, plain;
+  };
+  for (const Row& row : {Row{"dot of magnitudes", dot(a, a), sum(square(x))},
+                         Row{"dot of functions", dot(a, tanh(a)), sum(x * tanh(x))},
+                         Row{"difference of relus", sum(exp(p - q)), sum(exp(x))},
+                         Row{"sum of relus", sum(square(p + q)), sum(square(x))},
+                         Row{"squares of relus", sum(square(p) + square(q)), sum(square(x))},
+                         Row{"larger of both signs", sum(cosh(maximum(x, -x))), sum(cosh(x))},
+                         Row{"smaller of both signs", sum(cosh(minimum(-x, x))), sum(cosh(x))},
+                         Row{"chosen sign", sum(square(where(x > 0, x, -x))), sum(square(x))},
+                         Row{"sign times x", sum(cosh(sign(x) * x)), sum(cosh(x))}}) {
+    CAPTURE(std::string(row.name));
+    const std::vector<Binding> at{{x, Tensor::from<double>({4}, {0, -0.5, 0.25, 0})}};
+    const Expr slope = grad(row.y, x), right = grad(row.plain, x);
+    const Expr curvature = hessian(row.y, x), right_curvature = hessian(row.plain, x);
+    for (const auto& [got, expected] :
+         {std::pair(slope, right), std::pair(curvature, right_curvature)}) {
+      const Tensor found = as_written(got, at), fast = evaluate(got, at),
+                   wanted = as_written(expected, at);
+      for (std::int64_t k = 0; k < wanted.size(); ++k) {
+        CHECK(found.at(k) == doctest::Approx(wanted.at(k)));
+        CHECK(fast.at(k) == doctest::Approx(wanted.at(k)));
+      }
+    }
+  }
+}
+
 TEST_CASE("the absolute value of integers is no length: derivatives beside it are taken") {
   const Expr n = lvector("n"), h = cast(abs(n), DType::float64);
   const Expr cost = sum(h * tanh(h) + square(h));

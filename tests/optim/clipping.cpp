@@ -66,6 +66,29 @@ TEST_CASE("a float32 gradient whose squares overflow is clipped all the same") {
   CHECK(got[1] == doctest::Approx(-0.8).epsilon(1e-6));
 }
 
+TEST_CASE("norms of gradients of any size are right, and so is what is clipped by them") {
+  for (const DType dtype : {DType::float64, DType::float32}) {
+    const int most = dtype == DType::float64 ? 307 : 37;
+    for (int e = -most; e <= most; e += 4) {
+      const double size = static_cast<double>(std::pow(10.0L, e));
+      CAPTURE(name(dtype));
+      CAPTURE(size);
+      const double digits = dtype == DType::float32 ? 2e-6 : 1e-13;
+      const Gradients g{row({3 * size, -4 * size}, dtype), row({-12 * size, 0}, dtype)};
+      CHECK(evaluate(global_norm(g)).item() == doctest::Approx(13 * size).epsilon(digits));
+      const std::vector<double> each = values(clip_by_norm(g, 2 * size)),
+                                all = values(clip_by_global_norm(g, 6.5 * size));
+      const double of_each[] = {1.2, -1.6, -2, 0}, of_all[] = {1.5, -2, -6, 0};
+      for (std::size_t k = 0; k < 4; ++k) {
+        CHECK(each[k] / size == doctest::Approx(of_each[k]).epsilon(digits));
+        CHECK(all[k] / size == doctest::Approx(of_all[k]).epsilon(digits));
+      }
+    }
+  }
+  CHECK(values(clip_by_norm({row({}), row({3e200})}, 1)) == std::vector<double>{1});
+  CHECK(evaluate(global_norm({row({})})).item() == 0);
+}
+
 TEST_CASE("zero gradients stay zero") {
   CHECK(values(clip_by_norm({row({0, 0})}, 1)) == std::vector<double>{0, 0});
   CHECK(values(clip_by_global_norm({row({0, 0})}, 1)) == std::vector<double>{0, 0});

@@ -31,6 +31,15 @@ std::vector<UnitFunction> unit_functions() {
       {"exp(-x^2)", [](const Expr& a) { return exp(-square(a)); }},
       {"x / sqrt(1 + x^2)", [](const Expr& a) { return a / sqrt(1 + square(a)); }},
       {"log(1 + exp(sin(x)))", [](const Expr& a) { return log(1 + exp(sin(a))); }},
+      // With kernels of their own.
+      {"gammaln", [](const Expr& a) { return gammaln(a); }, {0.3, 2}},
+      {"digamma", [](const Expr& a) { return digamma(a); }, {0.3, 2}},
+      {"gammainc(2, x)", [](const Expr& a) { return gammainc(2.0, a); }, {0.3, 2}},
+      {"gammainc(x, 2)", [](const Expr& a) { return gammainc(a, 2.0); }, {0.3, 2}},
+      {"betaln(x, 2)", [](const Expr& a) { return betaln(a, 2.0); }, {0.3, 2}},
+      {"erfinv", [](const Expr& a) { return erfinv(a); }, {-0.8, 0.8}},
+      {"ndtri", [](const Expr& a) { return ndtri(a); }, {0.1, 0.9}},
+      {"logit", [](const Expr& a) { return logit(a); }, {0.1, 0.9}},
   };
   for (const Op* op : all_ops()) {
     if (!op->elementwise() || op->arity != 1 || op->operands == Operands::boolean) continue;
