@@ -151,3 +151,34 @@ TEST_CASE("whether rows of parts are sparse each part decides, whoever is beside
   const Tensor sparse = multiplied(50, 50, {50});
   CHECK(std::memcmp(bytes(all) + 50 * columns * 4, bytes(sparse), sparse.bytes()) == 0);
 }
+
+TEST_CASE("parts of many rows are multiplied as the minibatch would be, however deep") {
+  const std::int64_t rows = 512, part = 64, columns = 784, most = 2000;
+  const Tensor a = RandomState(5).normal(0, 1, {rows, most}, DType::float32);
+  const Tensor b = RandomState(6).normal(0, 1, {columns, most}, DType::float32);
+  const auto multiplied = [&](std::int64_t depth, std::int64_t first,
+                              const std::vector<std::int64_t>& ends) {
+    Tensor c(DType::float32, {ends.back(), columns});
+    const running::RowParts parts(rows, ends);
+    blas::product(blas::Matrix<const float>{a.data<float>().data() + first * most, ends.back(),
+                                            depth, most, 1},
+                  blas::Matrix<const float>{b.data<float>().data(), depth, columns, 1, most},
+                  blas::Matrix<float>{c.data<float>().data(), ends.back(), columns, columns, 1});
+    return c;
+  };
+  const auto same = [&](std::int64_t depth) {
+    const Tensor all = multiplied(depth, 0, {64, 128, 192, 256, 320, 384, 448, 512});
+    for (std::int64_t first = 0; first < rows; first += part) {
+      const Tensor alone = multiplied(depth, first, {part});
+      if (std::memcmp(bytes(all) + first * columns * 4, bytes(alone), alone.bytes()) != 0)
+        return false;
+    }
+    return true;
+  };
+  if (!same(992)) {
+    MESSAGE("skipped: OpenBLAS's kernels, " << blas::core_name() << ", round rows otherwise");
+    return;
+  }
+  // A product of one part alone would be small enough to be added up along its depth.
+  CHECK(same(most));
+}
