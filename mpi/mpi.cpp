@@ -58,13 +58,12 @@ std::string library() {
 /// Throws where a launcher has started several processes that this library does not know of.
 void require_one_vendor(int ranks) {
   if (ranks > 1) return;
-  for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"}) {
-    const char* value = std::getenv(name);
-    if (!value || std::strtol(value, nullptr, 10) <= 1) continue;
-    throw Error(text("mpi: this is one of ", value, " processes that were started together (", name,
-                     "=", value, "), and the MPI that the program is linked with, ", library(),
-                     ", knows of one: start it by that MPI's mpirun"));
-  }
+  const Launch together = launch();
+  if (together.processes == 1) return;
+  throw Error(text("mpi: this is one of ", together.processes,
+                   " processes that were started together (", together.said,
+                   "), and the MPI that the program is linked with, ", library(),
+                   ", knows of one: start it by that MPI's mpirun"));
 }
 
 /// Waits a little longer each time, so that ranks that share a processor let each other compute.

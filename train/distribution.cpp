@@ -1,6 +1,8 @@
 #include "cinch/train/distribution.hpp"
 
+#include <cstdlib>
 #include <cstring>
+#include <limits>
 
 namespace cinch {
 
@@ -23,6 +25,16 @@ void for_others(const Distribution& d, F f) {
 }  // namespace
 
 std::shared_ptr<Distribution> one_process() { return std::make_shared<OneProcess>(); }
+
+Launch launch() {
+  for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"}) {
+    const char* value = std::getenv(name);
+    const long count = value ? std::strtol(value, nullptr, 10) : 0;
+    if (count > 1 && count <= std::numeric_limits<int>::max())
+      return {static_cast<int>(count), std::string(name) + "=" + value};
+  }
+  return {};
+}
 
 std::vector<std::string> all_gathered(Distribution& ranks, const std::string& mine) {
   std::vector<std::uint64_t> sizes(static_cast<std::size_t>(ranks.ranks()), mine.size());

@@ -48,6 +48,16 @@ class Distribution {
 /// those of any number of processes.
 std::shared_ptr<Distribution> one_process();
 
+/// What the environment of a launcher, of Open MPI, MPICH or Slurm, says of this process: it is one
+/// of `processes` that were started together, by the variable `said`, such as
+/// "OMPI_COMM_WORLD_SIZE=4". One process where none says anything.
+struct Launch {
+  int processes = 1;
+  std::string said;
+};
+/// How many processes were started together, as the launcher's environment says.
+Launch launch();
+
 /// What each rank has to say, by rank. Throws as exchange() does.
 std::vector<std::string> all_gathered(Distribution& ranks, const std::string& mine);
 

@@ -395,7 +395,7 @@ TEST_CASE("an interrupted training goes on with another number of ranks to the s
 }
 
 TEST_CASE("started together by a launcher that nobody asked, train() refuses") {
-  for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"}) {
+  for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"}) {
     setenv(name, "4", 1);
     const std::string error = error_of<ValueError>([] { trained(nullptr); });
     CAPTURE(error);
