@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <limits>
+#include <utility>
 
 namespace cinch {
 
@@ -23,6 +24,17 @@ void for_others(const Distribution& d, F f) {
 }
 
 }  // namespace
+
+void Distribution::begin(std::span<const Outgoing> out, std::span<const Incoming> in) {
+  begun_out_.insert(begun_out_.end(), out.begin(), out.end());
+  begun_in_.insert(begun_in_.end(), in.begin(), in.end());
+}
+
+void Distribution::finish() {
+  const std::vector<Outgoing> out = std::exchange(begun_out_, {});
+  const std::vector<Incoming> in = std::exchange(begun_in_, {});
+  exchange(out, in);
+}
 
 std::shared_ptr<Distribution> one_process() { return std::make_shared<OneProcess>(); }
 

@@ -117,6 +117,60 @@ TEST_CASE("sums of parts are the same bits for any number of ranks") {
   }
 }
 
+TEST_CASE("products are sent by blocks of rows, to the same bits for any number of ranks") {
+  constexpr std::int64_t rows = 97, columns = 50;
+  const std::function<float(std::int64_t, std::int64_t, std::int64_t)> sum =
+      [&](std::int64_t element, std::int64_t begin, std::int64_t end) {
+        if (end - begin == 1)
+          return std::sin(static_cast<float>(element * 31 + begin * begin)) * 100;
+        const std::int64_t middle = parallel::middle_of(begin, end);
+        return sum(element, begin, middle) + sum(element, middle, end);
+      };
+  for (const std::int64_t parts : {2, 5, 8, 40}) {
+    CAPTURE(parts);
+    const parallel::Sums::Work work{
+        .part =
+            [](std::int64_t part, std::vector<Tensor>& result) {
+              if (result.empty()) result.resize(1);
+              result[0] = numbers({3}, static_cast<double>(part));
+            },
+        .others = 1,
+        .products = 3,
+        .product =
+            [&](std::size_t k, parallel::PartRange range, parallel::PartRange of, Tensor& result) {
+              // The last one is too small to be dealt out by rows.
+              const Shape shape{k == 2 ? 20 : rows, columns};
+              if (result.shape() != shape) result = Tensor(DType::float32, shape);
+              for (std::int64_t i = of.begin * columns; i < of.end * columns; ++i)
+                result.data<float>()[static_cast<std::size_t>(i)] =
+                    sum(i + static_cast<std::int64_t>(k), range.begin, range.end);
+            },
+        .has_rows_apart = [](std::size_t k, parallel::PartRange) { return k != 1; }};
+    std::vector<Tensor> expected;
+    int flag = 0;
+    parallel::Sums(one_process()).add(parts, work, expected, flag);
+    REQUIRE(expected.size() == 4);
+    for (std::int64_t i = 0; i < rows * columns; ++i)
+      REQUIRE(static_cast<float>(expected[1].at(i)) == sum(i, 0, parts));
+    for (const int ranks : {2, 3, 7, 11}) {
+      CAPTURE(ranks);
+      ThreadRanks all(ranks);
+      std::mutex mutex;
+      const auto errors = all.run([&](std::shared_ptr<Distribution> rank) {
+        parallel::Sums sums(rank);
+        std::vector<Tensor> result;
+        for (int again = 0; again < 2; ++again) {
+          int signal = 0;
+          sums.add(parts, work, result, signal);
+          const std::scoped_lock lock(mutex);
+          CHECK(result == expected);
+        }
+      });
+      for (const std::string& error : errors) CHECK(error.empty());
+    }
+  }
+}
+
 TEST_CASE(
     "a training ends with the same bits for any number of ranks, nearly those of one function") {
   const Ended one = trained(one_process()), whole = trained(nullptr);

@@ -30,7 +30,12 @@ std::vector<std::int64_t> summed(const Expr& x, const Expr& cost,
   std::vector<Tensor> sums;
   staged.stages[0].begin(share);
   staged.stages[0].compute(0, sums);
-  staged.stages[0].multiply({0, 1}, sums);
+  sums.resize(sums.size() + staged.stages[0].product_count());
+  for (std::size_t k = 0; k < staged.stages[0].product_count(); ++k) {
+    Tensor& sum = sums[staged.stages[0].other_count() + k];
+    staged.stages[0].multiply(k, {0, 1}, {0, visible}, sum);
+    CHECK(sum.shape()[0] == visible);
+  }
   std::vector<std::int64_t> result;
   for (const Tensor& sum : sums) result.push_back(sum.size());
   std::ranges::sort(result);

@@ -5,7 +5,6 @@
 
 #include "cinch/core/graph/shared_state.hpp"
 #include "cinch/core/run/row_parts.hpp"
-#include "cinch/ops/linalg/parts.hpp"
 
 namespace cinch::parallel {
 
@@ -117,10 +116,8 @@ void Stage::compute(std::int64_t part, std::vector<Tensor>& result) {
     std::swap(result[outputs + k], value(f_.slots[k]));
 }
 
-void Stage::multiply(PartRange range, std::vector<Tensor>& result) {
-  if (f_.products.empty()) return;
-  const std::size_t before = outputs_.size() + f_.slots.size();
-  result.resize(before + f_.products.size());
+/// The rows that these parts have of the operands.
+std::vector<blas::PartsTerm> Stage::terms_of(std::size_t k, PartRange range) const {
   const PartRows held = share_->rows_of(share_->own);
   const auto data = share_->arguments(held, held);
   const std::int64_t first = share_->rows_of(range).first - held.first;
@@ -128,17 +125,24 @@ void Stage::multiply(PartRange range, std::vector<Tensor>& result) {
     const Tensor& t = rows.of_data ? *data[rows.index] : kept_[rows.index];
     return static_cast<const std::byte*>(t.raw()) + static_cast<std::size_t>(first) * row_bytes(t);
   };
-  const std::vector<std::int64_t> ends = ends_of(*share_, range);
-  for (std::size_t k = 0; k < f_.products.size(); ++k) {
-    const Products& p = f_.products[k];
-    Tensor& to = result[before + k];
-    if (to.dtype() != p.dtype || to.shape() != p.shape) to = Tensor(p.dtype, p.shape);
-    std::vector<blas::PartsTerm> terms;
-    for (const Products::Term& t : p.terms)
-      terms.push_back({rows_at(t.a), rows_at(t.b), t.negative});
-    blas::parts_product(p.dtype, p.shape[0], p.shape[1], terms, ends,
-                        static_cast<std::byte*>(to.raw()));
-  }
+  std::vector<blas::PartsTerm> result;
+  for (const Products::Term& t : f_.products[k].terms)
+    result.push_back({rows_at(t.a), rows_at(t.b), t.negative});
+  return result;
+}
+
+void Stage::multiply(std::size_t k, PartRange range, PartRange rows, Tensor& result) {
+  const Products& p = f_.products[k];
+  if (result.dtype() != p.dtype || result.shape() != p.shape) result = Tensor(p.dtype, p.shape);
+  blas::parts_product_rows(p.dtype, p.shape[0], p.shape[1], terms_of(k, range),
+                           ends_of(*share_, range), rows.begin, rows.end - rows.begin,
+                           static_cast<std::byte*>(result.raw()));
+}
+
+bool Stage::has_rows_apart(std::size_t k, PartRange range) const {
+  const Products& p = f_.products[k];
+  return blas::is_dense(p.dtype, p.shape[0], p.shape[1], terms_of(k, range),
+                        ends_of(*share_, range));
 }
 
 }  // namespace cinch::parallel
