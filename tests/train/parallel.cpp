@@ -195,15 +195,16 @@ TEST_CASE(
 
 TEST_CASE("a step that slices a shared variable by its number is cut as well") {
   const Tensor images = numbers({200, 5}, 0);
-  const auto train_with = [&](std::shared_ptr<Distribution> distribution) {
+  const auto train_with = [&](bool draws, std::shared_ptr<Distribution> distribution) {
     const Shared X(images, "X"), W(numbers({5, 4}, 1), "W");
-    const Expr x = matrix("x"), k = lscalar("k");
-    const Expr cost = mean(square(x - dot(tanh(dot(x, W)), transpose(W))));
+    RandomStreams random(3);
+    const Expr k = lscalar("k"), x = slice(X, k * 64, (k + 1) * 64);
+    const Expr in = draws ? masking(x, 0.3, random).x : x, h = tanh(dot(in, W));
+    const Expr z = dot(draws ? dropout(h, 0.4, random) : h, transpose(W));
     TrainOptions o;
     o.step = function({.inputs = {k},
-                       .outputs = {cost},
-                       .updates = sgd(cost, {W}, 0.1),
-                       .givens = {{x, slice(X, k * 64, (k + 1) * 64)}}});
+                       .outputs = {mean(square(x - z))},
+                       .updates = sgd(mean(square(x - z)), {W}, 0.1)});
     o.rows = 200;
     o.batch = 64;
     o.epochs = 2;
@@ -212,13 +213,16 @@ TEST_CASE("a step that slices a shared variable by its number is cut as well") {
     train(o);
     return W.get();
   };
-  const Tensor one = train_with(one_process());
-  CHECK(distance(one, train_with(nullptr)) < 1e-5);
-  ThreadRanks all(3);
-  const auto errors = all.run([&](std::shared_ptr<Distribution> rank) {
-    if (!(train_with(rank) == one)) throw Error("other bits");
-  });
-  for (const std::string& error : errors) CHECK(error.empty());
+  for (const bool draws : {false, true}) {
+    CAPTURE(draws);
+    const Tensor one = train_with(draws, one_process());
+    CHECK(distance(one, train_with(draws, nullptr)) < 1e-5);
+    ThreadRanks all(3);
+    const auto errors = all.run([&](std::shared_ptr<Distribution> rank) {
+      if (!(train_with(draws, rank) == one)) throw Error("other bits");
+    });
+    for (const std::string& error : errors) CHECK(error.empty());
+  }
 }
 
 TEST_CASE("a step that slices other numbers of rows than its minibatches have is refused") {

@@ -79,19 +79,26 @@ class Stage {
   const std::vector<Combine>& how() const { return how_; }
 
  private:
+  /// Whether rows of several parts, computed at once, have the bits of each part alone, as far as
+  /// is known.
+  struct Agreement {
+    bool holds = true;
+    std::int64_t minibatches = 0;
+    std::vector<std::int64_t> rows;  ///< That were compared, of each value that is kept.
+  };
+
   void compute_rows(PartRange range);
   void compute_rows_apart();
-  bool are_same_together();
+  void compare_together(Agreement& agreement);
+  bool is_known(const Agreement& agreement) const;
   std::vector<blas::PartsTerm> terms_of(std::size_t k, PartRange range) const;
 
   Functions f_;
   std::vector<Tensor> outputs_;
   std::vector<Combine> how_;
   const Share* share_ = nullptr;
-  std::vector<Tensor> kept_;  // Of the share's rows.
-  /// Whether rows of several parts, computed at once, have the bits of each part alone, by the
-  /// number of the minibatch's rows.
-  std::map<std::int64_t, bool> together_;
+  std::vector<Tensor> kept_;                    // Of the share's rows.
+  std::map<std::int64_t, Agreement> together_;  // By the number of the minibatch's rows.
 };
 
 }  // namespace cinch::parallel
