@@ -116,6 +116,7 @@
 #include "cinch/optim/sgd.hpp"
 #include "cinch/report/report.hpp"
 #include "cinch/train/distribution.hpp"
+#include "cinch/train/fingerprint.hpp"
 #include "cinch/train/in_parts.hpp"
 #include "cinch/train/minibatches.hpp"
 #include "cinch/train/progress.hpp"

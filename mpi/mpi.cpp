@@ -58,13 +58,12 @@ std::string library() {
 /// Throws where a launcher has started several processes that this library does not know of.
 void require_one_vendor(int ranks) {
   if (ranks > 1) return;
-  for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"}) {
-    const char* value = std::getenv(name);
-    if (!value || std::strtol(value, nullptr, 10) <= 1) continue;
-    throw Error(text("mpi: this is one of ", value, " processes that were started together (", name,
-                     "=", value, "), and the MPI that the program is linked with, ", library(),
-                     ", knows of one: start it by that MPI's mpirun"));
-  }
+  const Launch together = launch();
+  if (together.processes == 1) return;
+  throw Error(text("mpi: this is one of ", together.processes,
+                   " processes that were started together (", together.said,
+                   "), and the MPI that the program is linked with, ", library(),
+                   ", knows of one: start it by that MPI's mpirun"));
 }
 
 /// Waits a little longer each time, so that ranks that share a processor let each other compute.
@@ -97,11 +96,17 @@ class Mpi : public Distribution {
 
   int rank() const override { return rank_; }
   int ranks() const override { return ranks_; }
-  void exchange(std::span<const Outgoing> out, std::span<const Incoming> in) override;
+  void exchange(std::span<const Outgoing> out, std::span<const Incoming> in) override {
+    begin(out, in);
+    finish();
+  }
+  void begin(std::span<const Outgoing> out, std::span<const Incoming> in) override;
+  void advance() override { test(); }
+  void finish() override;
   void fail(const std::string& why) noexcept override;
 
  private:
-  void post(std::span<const Outgoing> out, std::span<const Incoming> in);
+  bool test();
   void look_for_failures();
   [[noreturn]] void give_up();
 
@@ -109,51 +114,55 @@ class Mpi : public Distribution {
   MPI_Comm data_ = MPI_COMM_NULL, failures_ = MPI_COMM_NULL;
   int rank_ = 0, ranks_ = 1;
   std::vector<MPI_Request> requests_;
-  std::vector<int> peers_, done_;
-  std::size_t receives_ = 0;
+  struct Peer {
+    int rank;
+    bool sends;  ///< To this one.
+  };
+  std::vector<Peer> peers_;  // By request.
+  std::vector<int> done_;
+  std::size_t pending_ = 0;
 };
 
-void Mpi::post(std::span<const Outgoing> out, std::span<const Incoming> in) {
-  requests_.clear(), peers_.clear();
-  const auto pieces = [](std::size_t bytes, auto f) {
-    for (std::size_t at = 0; at < bytes; at += most_bytes)
-      f(at, static_cast<int>(std::min(most_bytes, bytes - at)));
+void Mpi::begin(std::span<const Outgoing> out, std::span<const Incoming> in) {
+  if (failed) throw Error("mpi: the ranks have been given up; start the program anew");
+  const auto post = [&](int rank, bool sends, std::size_t bytes, auto start) {
+    for (std::size_t at = 0; at < bytes; at += most_bytes) {
+      requests_.push_back(MPI_REQUEST_NULL);
+      peers_.push_back({rank, sends});
+      require(start(at, static_cast<int>(std::min(most_bytes, bytes - at)), &requests_.back()),
+              sends ? "receiving failed" : "sending failed");
+      ++pending_;
+    }
   };
   for (const Incoming& one : in) {
-    pieces(one.bytes.size(), [&](std::size_t at, int count) {
-      requests_.push_back(MPI_REQUEST_NULL);
-      peers_.push_back(one.rank);
-      require(MPI_Irecv(one.bytes.data() + at, count, MPI_BYTE, one.rank, data_tag, data_,
-                        &requests_.back()),
-              "receiving failed");
+    post(one.rank, true, one.bytes.size(), [&](std::size_t at, int count, MPI_Request* request) {
+      return MPI_Irecv(one.bytes.data() + at, count, MPI_BYTE, one.rank, data_tag, data_, request);
     });
   }
-  receives_ = requests_.size();
   for (const Outgoing& one : out) {
-    pieces(one.bytes.size(), [&](std::size_t at, int count) {
-      requests_.push_back(MPI_REQUEST_NULL);
-      peers_.push_back(one.rank);
-      require(MPI_Isend(one.bytes.data() + at, count, MPI_BYTE, one.rank, data_tag, data_,
-                        &requests_.back()),
-              "sending failed");
+    post(one.rank, false, one.bytes.size(), [&](std::size_t at, int count, MPI_Request* request) {
+      return MPI_Isend(one.bytes.data() + at, count, MPI_BYTE, one.rank, data_tag, data_, request);
     });
   }
-  done_.resize(requests_.size());
 }
 
-void Mpi::exchange(std::span<const Outgoing> out, std::span<const Incoming> in) {
-  if (failed) throw Error("mpi: the ranks have been given up; start the program anew");
-  post(out, in);
-  std::size_t pending = requests_.size();
+/// Whether anything has been sent or received since.
+bool Mpi::test() {
+  if (pending_ == 0) return false;
+  int count = 0;
+  done_.resize(requests_.size());
+  require(MPI_Testsome(static_cast<int>(requests_.size()), requests_.data(), &count, done_.data(),
+                       MPI_STATUSES_IGNORE),
+          "a rank cannot be reached");
+  if (count > 0) pending_ -= static_cast<std::size_t>(count);
+  return count > 0;
+}
+
+void Mpi::finish() {
   Clock::time_point moved = Clock::now(), looked = moved;
   Patience patience;
-  while (pending > 0) {
-    int count = 0;
-    require(MPI_Testsome(static_cast<int>(requests_.size()), requests_.data(), &count, done_.data(),
-                         MPI_STATUSES_IGNORE),
-            "a rank cannot be reached");
-    if (count > 0) {
-      pending -= static_cast<std::size_t>(count);
+  while (pending_ > 0) {
+    if (test()) {
       patience.renew();
       moved = Clock::now();
       continue;
@@ -166,6 +175,7 @@ void Mpi::exchange(std::span<const Outgoing> out, std::span<const Incoming> in) 
     if (std::chrono::duration<double>(now - moved).count() > limit_) give_up();
     patience.wait();
   }
+  requests_.clear(), peers_.clear();
 }
 
 /// Throws where a rank has said that it goes no further.
@@ -189,9 +199,11 @@ void Mpi::give_up() {
   failed = true;
   std::vector<int> silent;
   for (std::size_t k = 0; k < requests_.size(); ++k) {
-    // Who waits to be sent something may wait for others: it is to blame if nobody else is.
-    if (requests_[k] != MPI_REQUEST_NULL && (k < receives_ || silent.empty()))
-      silent.push_back(peers_[k]);
+    if (requests_[k] != MPI_REQUEST_NULL && peers_[k].sends) silent.push_back(peers_[k].rank);
+  }
+  // Who waits to be sent something may wait for others: it is to blame if nobody else is.
+  for (std::size_t k = 0; k < requests_.size() && silent.empty(); ++k) {
+    if (requests_[k] != MPI_REQUEST_NULL) silent.push_back(peers_[k].rank);
   }
   std::sort(silent.begin(), silent.end());
   silent.erase(std::unique(silent.begin(), silent.end()), silent.end());

@@ -1,6 +1,9 @@
 #include "cinch/train/distribution.hpp"
 
+#include <cstdlib>
 #include <cstring>
+#include <limits>
+#include <utility>
 
 namespace cinch {
 
@@ -22,7 +25,28 @@ void for_others(const Distribution& d, F f) {
 
 }  // namespace
 
+void Distribution::begin(std::span<const Outgoing> out, std::span<const Incoming> in) {
+  begun_out_.insert(begun_out_.end(), out.begin(), out.end());
+  begun_in_.insert(begun_in_.end(), in.begin(), in.end());
+}
+
+void Distribution::finish() {
+  const std::vector<Outgoing> out = std::exchange(begun_out_, {});
+  const std::vector<Incoming> in = std::exchange(begun_in_, {});
+  exchange(out, in);
+}
+
 std::shared_ptr<Distribution> one_process() { return std::make_shared<OneProcess>(); }
+
+Launch launch() {
+  for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"}) {
+    const char* value = std::getenv(name);
+    const long count = value ? std::strtol(value, nullptr, 10) : 0;
+    if (count > 1 && count <= std::numeric_limits<int>::max())
+      return {static_cast<int>(count), std::string(name) + "=" + value};
+  }
+  return {};
+}
 
 std::vector<std::string> all_gathered(Distribution& ranks, const std::string& mine) {
   std::vector<std::uint64_t> sizes(static_cast<std::size_t>(ranks.ranks()), mine.size());

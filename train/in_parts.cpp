@@ -5,11 +5,11 @@
 #include <utility>
 
 #include "cinch/core/error.hpp"
+#include "cinch/train/fingerprint.hpp"
 #include "cinch/train/minibatches.hpp"
 #include "cinch/train/parallel/agreement.hpp"
 #include "cinch/train/parallel/parts.hpp"
 #include "cinch/train/parallel/step.hpp"
-#include "cinch/train/reading/fingerprint.hpp"
 
 namespace cinch {
 
@@ -61,7 +61,7 @@ class InParts : public Evaluation {
     rows_.keep_parts_apart();  // All in one order: no others are read.
     parallel::Description mine = parallel::description_of(f, params);
     mine.emplace_back("parts", text(parts_of(rows_.rows(), options.parts)));
-    mine.emplace_back("hash of the data", text(training::fingerprint(pointers_to(arguments))));
+    mine.emplace_back("hash of the data", text(fingerprint(pointers_to(arguments))));
     for (const Shards* shards : options.shards)
       mine.emplace_back("hash of shards", text(shards->fingerprint()));
     parallel::require_agreement(*ranks_, mine);

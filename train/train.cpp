@@ -18,12 +18,12 @@
 #include "cinch/train/checks/not_finite.hpp"
 #include "cinch/train/checks/settings.hpp"
 #include "cinch/train/checks/suspects.hpp"
+#include "cinch/train/fingerprint.hpp"
 #include "cinch/train/minibatches.hpp"
 #include "cinch/train/parallel/agreement.hpp"
 #include "cinch/train/parallel/parts.hpp"
 #include "cinch/train/parallel/step.hpp"
 #include "cinch/train/progress.hpp"
-#include "cinch/train/reading/fingerprint.hpp"
 
 namespace cinch {
 
@@ -148,7 +148,7 @@ Run::Run(const TrainOptions& options)
   if (!o_.checkpoint.empty() || o_.distribute) {
     std::vector<const Tensor*> data = o_.data;
     data.insert(data.end(), o_.validation_data.begin(), o_.validation_data.end());
-    setup_.emplace_back("hash of the data", training::fingerprint(data));
+    setup_.emplace_back("hash of the data", fingerprint(data));
     std::vector<const Shards*> shards = o_.shards;
     shards.insert(shards.end(), o_.validation_shards.begin(), o_.validation_shards.end());
     for (std::size_t k = 0; k < shards.size(); ++k)

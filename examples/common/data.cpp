@@ -4,7 +4,6 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdlib>
-#include <cstring>
 #include <filesystem>
 #include <numeric>
 #include <random>
@@ -12,6 +11,7 @@
 #include <span>
 #include <sstream>
 #include <utility>
+#include <vector>
 
 #include "common/common.hpp"
 
@@ -256,20 +256,10 @@ DataSets load(const Options& o, double divisor, const Shares& shares) {
 
 void note_data(const Options& o, const Tensor& images, const Tensor* labels) {
   if (!o.record) return;
-  std::uint64_t hash = 14695981039346656037u;  // FNV-1a, over words.
-  const auto add = [&](const Tensor& t) {
-    const auto* bytes = static_cast<const std::byte*>(t.raw());
-    for (std::size_t at = 0; at < t.bytes(); at += sizeof hash) {
-      std::uint64_t word = 0;
-      std::memcpy(&word, bytes + at, std::min(sizeof word, t.bytes() - at));
-      hash = (hash ^ word) * 1099511628211u;
-      hash ^= hash >> 32;
-    }
-  };
-  add(images);
-  if (labels) add(*labels);
+  std::vector<const Tensor*> data{&images};
+  if (labels) data.push_back(labels);
   std::ostringstream digits;
-  digits << std::hex << hash;
+  digits << std::hex << fingerprint(data);
   o.record->note("data", text(cinch::text(images.shape()), " images, hash ", digits.str()));
 }
 

@@ -1,6 +1,5 @@
 // Programs on several processes: who they are, and who of them prints and writes.
 #include <cstdio>
-#include <cstdlib>
 
 #include "common/common.hpp"
 #include "common/options.hpp"
@@ -14,17 +13,15 @@ namespace {
 
 /// Throws where a launcher has started several processes, each of which would do the same.
 void require_alone(bool can_share) {
-  for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"}) {
-    const char* value = std::getenv(name);
-    if (!value || std::strtol(value, nullptr, 10) <= 1) continue;
-    throw ValueError(
-        text("this is one of ", value, " processes that were started together (", name, "=", value,
-             "), and each would do all by itself\n  ",
-             can_share ? "--distribute mpi lets them train together"
-                       : "This program does nothing that processes can share: start it without "
-                         "mpirun",
-             "."));
-  }
+  const Launch together = launch();
+  if (together.processes == 1) return;
+  throw ValueError(
+      text("this is one of ", together.processes, " processes that were started together (",
+           together.said, "), and each would do all by itself\n  ",
+           can_share ? "--distribute mpi lets them train together"
+                     : "This program does nothing that processes can share: start it without "
+                       "mpirun",
+           "."));
 }
 
 }  // namespace

@@ -224,14 +224,18 @@ Grid grid_of(const Matrix<const T>& a, const Matrix<T>& c) {
 }
 
 /// A small sum of many outer products, as a gradient by weights over all steps of a loop is: in
-/// parts of the depth, which are added up. True if done.
+/// parts of the depth, which are added up. `deciding`: by how many elements of c it is chosen. True
+/// if done.
 template <class T>
-bool deep(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T>& c, bool accumulate) {
+bool deep(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T>& c, bool accumulate,
+          std::int64_t deciding) {
   constexpr std::int64_t least_depth = 512, most_parts = 8, most_bytes = 1 << 18;
   const std::int64_t elements = c.rows * c.columns, units = a.columns / least_depth;
-  if (units < 2 || elements * static_cast<std::int64_t>(sizeof(T)) > most_bytes) return false;
+  if (units < 2 || deciding * static_cast<std::int64_t>(sizeof(T)) > most_bytes) return false;
+  const double nanoseconds = 2.0 * static_cast<double>(deciding) * static_cast<double>(a.columns) *
+                             running::cost::flop(sizeof(T));
   const std::int64_t parts =
-      running::parts_for(product_nanoseconds(a, c) / most_divided, std::min(units, most_parts));
+      running::parts_for(nanoseconds / most_divided, std::min(units, most_parts));
   if (parts < 2) return false;
   thread_local constinit running::ThreadMemory memory;
   T* const sums = reinterpret_cast<T*>(
@@ -254,10 +258,13 @@ bool deep(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T>& c
   return true;
 }
 
-/// `deciding`: of how many rows of c it is chosen by.
+/// The size of c by which it is chosen how a product is computed.
+struct Deciding {
+  std::int64_t rows, columns;
+};
 template <class T>
 void multiply_dense(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T>& c,
-                    bool accumulate, std::int64_t deciding);
+                    bool accumulate, Deciding deciding);
 
 /// Where rows or columns of c are those of parts: whether one of these is sparse each decides, and
 /// the others are computed together.
@@ -268,7 +275,7 @@ void multiply_parts(const Matrix<const T>& a, const Matrix<const T>& b, const Ma
   const auto left = [&](running::Span s) { return by_rows ? rows_of(a, s) : a; };
   const auto right = [&](running::Span s) { return by_rows ? b : columns_of(b, s); };
   const auto result = [&](running::Span s) { return by_rows ? rows_of(c, s) : columns_of(c, s); };
-  const std::int64_t deciding = by_rows ? parts.batch() : c.rows;
+  const Deciding deciding{by_rows ? parts.batch() : c.rows, by_rows ? c.columns : parts.batch()};
   const auto compute = [&](running::Span s) {
     if (s.end > s.begin) multiply_dense(left(s), right(s), result(s), accumulate, deciding);
   };
@@ -277,7 +284,7 @@ void multiply_parts(const Matrix<const T>& a, const Matrix<const T>& b, const Ma
   const double work = static_cast<double>(a.columns) *
                       static_cast<double>(by_rows ? c.columns : c.rows) *
                       static_cast<double>(parts.rows() / std::ssize(parts.ends()));
-  const bool has_own_kernel = by_rows && !accumulate && takes_few_rows(a, b, c, deciding);
+  const bool has_own_kernel = by_rows && !accumulate && takes_few_rows(a, b, c, deciding.rows);
   const bool one_by_one = work < small && !has_own_kernel;
   running::Span dense{0, 0};
   const auto flush = [&](std::int64_t end) {
@@ -313,16 +320,16 @@ void multiply(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T
   if (parts && (c.rows == parts->rows() || c.columns == parts->rows()))
     return multiply_parts(a, b, c, accumulate, *parts);
   if (sparse_product(a, b, c, accumulate)) return;
-  multiply_dense(a, b, c, accumulate, c.rows);
+  multiply_dense(a, b, c, accumulate, {c.rows, c.columns});
 }
 
 template <class T>
 void multiply_dense(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T>& c,
-                    bool accumulate, std::int64_t deciding) {
+                    bool accumulate, Deciding deciding) {
   const simd::UpdateStart start = accumulate ? simd::UpdateStart::old : simd::UpdateStart::zero;
-  if (!accumulate && skinny(a, b, c, deciding)) return;
+  if (!accumulate && skinny(a, b, c, deciding.rows)) return;
   if (shallow_update<T>(start, a, b, nullptr, c)) return;
-  if (deep(a, b, c, accumulate)) return;
+  if (deep(a, b, c, accumulate, deciding.rows * deciding.columns)) return;
   const Grid grid = grid_of(a, c);
   running::share_work(grid.rows * grid.columns, [&](std::int64_t part) {
     constexpr std::int64_t unit = 16;

@@ -28,9 +28,9 @@ Tile tile_of(std::int64_t rows, std::int64_t tiles, std::int64_t t) {
 }
 
 template <class T>
-void pack(const T* a, std::int64_t rows, std::int64_t depth, Tile tile, bool negative, T* to) {
+void pack(const T* a, std::int64_t stride, std::int64_t depth, Tile tile, bool negative, T* to) {
   for (std::int64_t k = 0; k < depth; ++k) {
-    const T* from = a + k * rows + tile.row;
+    const T* from = a + k * stride + tile.row;
     for (std::int64_t i = 0; i < tile.count; ++i) *to++ = negative ? -from[i] : from[i];
   }
 }
@@ -41,8 +41,9 @@ constexpr std::int64_t most_depth = 1024;
 
 template <class T>
 struct Product {
-  std::int64_t rows, columns;
-  std::span<const PartsTerm> terms;  // All of it, from the first row on.
+  std::int64_t rows, columns;              // Of c.
+  std::span<const PartsTerm> terms;        // All of it, from the first row on.
+  std::int64_t first = 0, of_rows = rows;  // The first of these rows, of so many that a has.
 
   /// c = the products of rows [from, ends.back()), of which `ends` says the parts.
   void compute(std::span<const PartsTerm> of, std::int64_t from, std::span<const std::int64_t> ends,
@@ -53,9 +54,10 @@ struct Product {
   /// Of a part of which a factor may be sparse, which products of two matrices find out.
   bool may_be_sparse(std::int64_t from, std::int64_t end) const;
   void add_up_sparse(std::int64_t from, std::int64_t end, T* c) const;
+  bool is_dense(std::span<const std::int64_t> ends) const;
 
   Matrix<const T> left(const PartsTerm& t, std::int64_t from, std::int64_t end) const {
-    return {reinterpret_cast<const T*>(t.a) + from * rows, rows, end - from, 1, rows};
+    return {reinterpret_cast<const T*>(t.a) + from * of_rows + first, rows, end - from, 1, of_rows};
   }
   Matrix<const T> right(const PartsTerm& t, std::int64_t from, std::int64_t end) const {
     return {reinterpret_cast<const T*>(t.b) + from * columns, end - from, columns, columns, 1};
@@ -93,8 +95,8 @@ void Product<T>::compute(std::span<const PartsTerm> of, std::int64_t from,
       const Tile tile = tile_of(rows, tiles, t);
       for (std::int64_t k = 0; k < count; ++k) {
         const PartsTerm& term = of[static_cast<std::size_t>(k)];
-        pack(reinterpret_cast<const T*>(term.a) + from * rows, rows, depth, tile, term.negative,
-             panel(k, tile));
+        pack(reinterpret_cast<const T*>(term.a) + from * of_rows + first, of_rows, depth, tile,
+             term.negative, panel(k, tile));
       }
     }
     std::vector<Term> now(of.size());
@@ -138,8 +140,18 @@ void Product<T>::add_up(std::int64_t from, std::span<const std::int64_t> ends, T
 template <class T>
 bool Product<T>::may_be_sparse(std::int64_t from, std::int64_t end) const {
   return end > from && std::ranges::any_of(terms, [&](const PartsTerm& t) {
-           return blas::may_be_sparse(left(t, from, end), right(t, from, end));
+           // Of all rows, whichever are computed.
+           const Product whole{of_rows, columns, terms};
+           return blas::may_be_sparse(whole.left(t, from, end), right(t, from, end));
          });
+}
+
+template <class T>
+bool Product<T>::is_dense(std::span<const std::int64_t> ends) const {
+  for (std::size_t k = 0; k < ends.size(); ++k) {
+    if (may_be_sparse(k == 0 ? 0 : ends[k - 1], ends[k])) return false;
+  }
+  return true;
 }
 
 template <class T>
@@ -182,11 +194,24 @@ bool has_parts_product(DType dtype, std::int64_t columns) {
 void parts_product(DType dtype, std::int64_t rows, std::int64_t columns,
                    std::span<const PartsTerm> terms, std::span<const std::int64_t> part_ends,
                    std::byte* c) {
-  if (dtype == DType::float32) {
-    Product<float>{rows, columns, terms}.add_up(0, part_ends, reinterpret_cast<float*>(c));
-  } else {
-    Product<double>{rows, columns, terms}.add_up(0, part_ends, reinterpret_cast<double*>(c));
-  }
+  parts_product_rows(dtype, rows, columns, terms, part_ends, 0, rows, c);
+}
+
+void parts_product_rows(DType dtype, std::int64_t rows, std::int64_t columns,
+                        std::span<const PartsTerm> terms, std::span<const std::int64_t> part_ends,
+                        std::int64_t first, std::int64_t count, std::byte* c) {
+  if (count == 0) return;
+  const auto add_up = [&]<class T>(T* to) {
+    Product<T>{count, columns, terms, first, rows}.add_up(0, part_ends, to + first * columns);
+  };
+  dtype == DType::float32 ? add_up(reinterpret_cast<float*>(c))
+                          : add_up(reinterpret_cast<double*>(c));
+}
+
+bool is_dense(DType dtype, std::int64_t rows, std::int64_t columns,
+              std::span<const PartsTerm> terms, std::span<const std::int64_t> part_ends) {
+  return dtype == DType::float32 ? Product<float>{rows, columns, terms}.is_dense(part_ends)
+                                 : Product<double>{rows, columns, terms}.is_dense(part_ends);
 }
 
 }  // namespace cinch::blas

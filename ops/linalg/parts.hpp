@@ -26,4 +26,15 @@ void parts_product(DType dtype, std::int64_t rows, std::int64_t columns,
                    std::span<const PartsTerm> terms, std::span<const std::int64_t> part_ends,
                    std::byte* c);
 
+/// Rows [first, first + count) of this alone, at their place in c, to the same bits. For products
+/// of which is_dense().
+void parts_product_rows(DType dtype, std::int64_t rows, std::int64_t columns,
+                        std::span<const PartsTerm> terms, std::span<const std::int64_t> part_ends,
+                        std::int64_t first, std::int64_t count, std::byte* c);
+
+/// Whether no part has a factor that is mostly zeros, so that its rows are computed each for
+/// itself.
+bool is_dense(DType dtype, std::int64_t rows, std::int64_t columns,
+              std::span<const PartsTerm> terms, std::span<const std::int64_t> part_ends);
+
 }  // namespace cinch::blas

@@ -129,6 +129,41 @@ TEST_CASE("over parts together they have the bits of the parts' own, added along
   }
 }
 
+TEST_CASE("rows of a product over parts have the same bits whichever are computed with them") {
+  if (!blas::has_parts_product(DType::float32, 300)) return;
+  for (const DType dtype : {DType::float32, DType::float64}) {
+    for (const std::int64_t parts : {1, 6, 9}) {
+      CAPTURE(parts);
+      const std::int64_t depth = 700, rows = 101, columns = 300;
+      std::vector<Tensor> of;
+      for (int k = 0; k < 4; ++k)
+        of.push_back(RandomState(static_cast<unsigned>(20 + k))
+                         .normal(0, 1, {depth, k % 2 ? columns : rows}, dtype));
+      const std::vector<std::int64_t> ends = ends_of(depth, parts);
+      const Tensor all = product(dtype, of, ends);
+      const blas::PartsTerm terms[] = {{bytes(of[0]), bytes(of[1]), false},
+                                       {bytes(of[2]), bytes(of[3]), true}};
+      CHECK(blas::is_dense(dtype, rows, columns, terms, ends));
+      Tensor some = Tensor::full(dtype, {rows, columns}, 7.0);
+      for (const auto& [first, count] :
+           {std::pair<std::int64_t, std::int64_t>{50, 51}, {0, 13}, {13, 0}, {13, 36}})
+        blas::parts_product_rows(dtype, rows, columns, terms, ends, first, count,
+                                 static_cast<std::byte*>(some.raw()));
+      const std::size_t row = all.bytes() / rows;
+      CHECK(std::memcmp(bytes(some), bytes(all), 49 * row) == 0);
+      CHECK(some.at(49 * columns) == 7);
+      CHECK(some.at(50 * columns - 1) == 7);
+      CHECK(std::memcmp(bytes(some) + 50 * row, bytes(all) + 50 * row, 51 * row) == 0);
+    }
+  }
+  Tensor sparse(DType::float32, {64, 200});
+  sparse.data<float>()[777] = 1;
+  const Tensor other = RandomState(1).normal(0, 1, {64, 300}, DType::float32);
+  const blas::PartsTerm term[] = {{bytes(sparse), bytes(other), false}};
+  const std::int64_t ends[] = {32, 64};
+  CHECK_FALSE(blas::is_dense(DType::float32, 200, 300, term, ends));
+}
+
 TEST_CASE("whether rows of parts are sparse each part decides, whoever is beside it") {
   // The second part of three has few that are not 0.
   const std::int64_t rows = 150, depth = 400, columns = 300;
@@ -150,4 +185,35 @@ TEST_CASE("whether rows of parts are sparse each part decides, whoever is beside
   const Tensor all = multiplied(0, rows, {50, 100, 150});
   const Tensor sparse = multiplied(50, 50, {50});
   CHECK(std::memcmp(bytes(all) + 50 * columns * 4, bytes(sparse), sparse.bytes()) == 0);
+}
+
+TEST_CASE("parts of many rows are multiplied as the minibatch would be, however deep") {
+  const std::int64_t rows = 512, part = 64, columns = 784, most = 2000;
+  const Tensor a = RandomState(5).normal(0, 1, {rows, most}, DType::float32);
+  const Tensor b = RandomState(6).normal(0, 1, {columns, most}, DType::float32);
+  const auto multiplied = [&](std::int64_t depth, std::int64_t first,
+                              const std::vector<std::int64_t>& ends) {
+    Tensor c(DType::float32, {ends.back(), columns});
+    const running::RowParts parts(rows, ends);
+    blas::product(blas::Matrix<const float>{a.data<float>().data() + first * most, ends.back(),
+                                            depth, most, 1},
+                  blas::Matrix<const float>{b.data<float>().data(), depth, columns, 1, most},
+                  blas::Matrix<float>{c.data<float>().data(), ends.back(), columns, columns, 1});
+    return c;
+  };
+  const auto same = [&](std::int64_t depth) {
+    const Tensor all = multiplied(depth, 0, {64, 128, 192, 256, 320, 384, 448, 512});
+    for (std::int64_t first = 0; first < rows; first += part) {
+      const Tensor alone = multiplied(depth, first, {part});
+      if (std::memcmp(bytes(all) + first * columns * 4, bytes(alone), alone.bytes()) != 0)
+        return false;
+    }
+    return true;
+  };
+  if (!same(992)) {
+    MESSAGE("skipped: OpenBLAS's kernels, " << blas::core_name() << ", round rows otherwise");
+    return;
+  }
+  // A product of one part alone would be small enough to be added up along its depth.
+  CHECK(same(most));
 }

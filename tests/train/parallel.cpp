@@ -117,6 +117,60 @@ TEST_CASE("sums of parts are the same bits for any number of ranks") {
   }
 }
 
+TEST_CASE("products are sent by blocks of rows, to the same bits for any number of ranks") {
+  constexpr std::int64_t rows = 97, columns = 50;
+  const std::function<float(std::int64_t, std::int64_t, std::int64_t)> sum =
+      [&](std::int64_t element, std::int64_t begin, std::int64_t end) {
+        if (end - begin == 1)
+          return std::sin(static_cast<float>(element * 31 + begin * begin)) * 100;
+        const std::int64_t middle = parallel::middle_of(begin, end);
+        return sum(element, begin, middle) + sum(element, middle, end);
+      };
+  for (const std::int64_t parts : {2, 5, 8, 40}) {
+    CAPTURE(parts);
+    const parallel::Sums::Work work{
+        .part =
+            [](std::int64_t part, std::vector<Tensor>& result) {
+              if (result.empty()) result.resize(1);
+              result[0] = numbers({3}, static_cast<double>(part));
+            },
+        .others = 1,
+        .products = 3,
+        .product =
+            [&](std::size_t k, parallel::PartRange range, parallel::PartRange of, Tensor& result) {
+              // The last one is too small to be dealt out by rows.
+              const Shape shape{k == 2 ? 20 : rows, columns};
+              if (result.shape() != shape) result = Tensor(DType::float32, shape);
+              for (std::int64_t i = of.begin * columns; i < of.end * columns; ++i)
+                result.data<float>()[static_cast<std::size_t>(i)] =
+                    sum(i + static_cast<std::int64_t>(k), range.begin, range.end);
+            },
+        .has_rows_apart = [](std::size_t k, parallel::PartRange) { return k != 1; }};
+    std::vector<Tensor> expected;
+    int flag = 0;
+    parallel::Sums(one_process()).add(parts, work, expected, flag);
+    REQUIRE(expected.size() == 4);
+    for (std::int64_t i = 0; i < rows * columns; ++i)
+      REQUIRE(static_cast<float>(expected[1].at(i)) == sum(i, 0, parts));
+    for (const int ranks : {2, 3, 7, 11}) {
+      CAPTURE(ranks);
+      ThreadRanks all(ranks);
+      std::mutex mutex;
+      const auto errors = all.run([&](std::shared_ptr<Distribution> rank) {
+        parallel::Sums sums(rank);
+        std::vector<Tensor> result;
+        for (int again = 0; again < 2; ++again) {
+          int signal = 0;
+          sums.add(parts, work, result, signal);
+          const std::scoped_lock lock(mutex);
+          CHECK(result == expected);
+        }
+      });
+      for (const std::string& error : errors) CHECK(error.empty());
+    }
+  }
+}
+
 TEST_CASE(
     "a training ends with the same bits for any number of ranks, nearly those of one function") {
   const Ended one = trained(one_process()), whole = trained(nullptr);
@@ -141,15 +195,16 @@ TEST_CASE(
 
 TEST_CASE("a step that slices a shared variable by its number is cut as well") {
   const Tensor images = numbers({200, 5}, 0);
-  const auto train_with = [&](std::shared_ptr<Distribution> distribution) {
+  const auto train_with = [&](bool draws, std::shared_ptr<Distribution> distribution) {
     const Shared X(images, "X"), W(numbers({5, 4}, 1), "W");
-    const Expr x = matrix("x"), k = lscalar("k");
-    const Expr cost = mean(square(x - dot(tanh(dot(x, W)), transpose(W))));
+    RandomStreams random(3);
+    const Expr k = lscalar("k"), x = slice(X, k * 64, (k + 1) * 64);
+    const Expr in = draws ? masking(x, 0.3, random).x : x, h = tanh(dot(in, W));
+    const Expr z = dot(draws ? dropout(h, 0.4, random) : h, transpose(W));
     TrainOptions o;
     o.step = function({.inputs = {k},
-                       .outputs = {cost},
-                       .updates = sgd(cost, {W}, 0.1),
-                       .givens = {{x, slice(X, k * 64, (k + 1) * 64)}}});
+                       .outputs = {mean(square(x - z))},
+                       .updates = sgd(mean(square(x - z)), {W}, 0.1)});
     o.rows = 200;
     o.batch = 64;
     o.epochs = 2;
@@ -158,13 +213,16 @@ TEST_CASE("a step that slices a shared variable by its number is cut as well") {
     train(o);
     return W.get();
   };
-  const Tensor one = train_with(one_process());
-  CHECK(distance(one, train_with(nullptr)) < 1e-5);
-  ThreadRanks all(3);
-  const auto errors = all.run([&](std::shared_ptr<Distribution> rank) {
-    if (!(train_with(rank) == one)) throw Error("other bits");
-  });
-  for (const std::string& error : errors) CHECK(error.empty());
+  for (const bool draws : {false, true}) {
+    CAPTURE(draws);
+    const Tensor one = train_with(draws, one_process());
+    CHECK(distance(one, train_with(draws, nullptr)) < 1e-5);
+    ThreadRanks all(3);
+    const auto errors = all.run([&](std::shared_ptr<Distribution> rank) {
+      if (!(train_with(draws, rank) == one)) throw Error("other bits");
+    });
+    for (const std::string& error : errors) CHECK(error.empty());
+  }
 }
 
 TEST_CASE("a step that slices other numbers of rows than its minibatches have is refused") {
@@ -395,7 +453,7 @@ TEST_CASE("an interrupted training goes on with another number of ranks to the s
 }
 
 TEST_CASE("started together by a launcher that nobody asked, train() refuses") {
-  for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"}) {
+  for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"}) {
     setenv(name, "4", 1);
     const std::string error = error_of<ValueError>([] { trained(nullptr); });
     CAPTURE(error);

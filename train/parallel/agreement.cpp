@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <span>
@@ -138,18 +137,14 @@ void require_agreement(Distribution& ranks, const Description& mine) {
 }
 
 void require_alone() {
-  for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"}) {
-    const char* value = std::getenv(name);
-    if (!value) continue;
-    const long ranks = std::strtol(value, nullptr, 10);
-    if (ranks <= 1) continue;
-    throw ValueError(text(
-        "train: this is one of ", ranks, " processes that were started together (", name, "=",
-        value,
-        "), and each would train alone\n  Set .distribute = mpi(), of the component "
-        "cinch::mpi, so that they train together, or .distribute = one_process() where each is "
-        "meant to train by itself."));
-  }
+  const Launch together = launch();
+  if (together.processes == 1) return;
+  throw ValueError(
+      text("train: this is one of ", together.processes, " processes that were started together (",
+           together.said,
+           "), and each would train alone\n  Set .distribute = mpi(), of the component "
+           "cinch::mpi, so that they train together, or .distribute = one_process() where each is "
+           "meant to train by itself."));
 }
 
 }  // namespace cinch::parallel

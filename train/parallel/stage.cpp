@@ -5,7 +5,6 @@
 
 #include "cinch/core/graph/shared_state.hpp"
 #include "cinch/core/run/row_parts.hpp"
-#include "cinch/ops/linalg/parts.hpp"
 
 namespace cinch::parallel {
 
@@ -45,14 +44,30 @@ Stage::Stage(Functions functions, std::vector<Combine> how)
 void Stage::begin(const Share& share) {
   share_ = &share;
   if (f_.kept.empty()) return;
-  const bool alone = share.own.end - share.own.begin == 1;
-  if (!alone && !together_.contains(share.rows)) together_[share.rows] = are_same_together();
-  if (alone || together_.at(share.rows)) {
+  Agreement alone;
+  const bool one = share.own.end - share.own.begin == 1;
+  Agreement& agreement = one ? alone : together_[share.rows];
+  if (!one && agreement.holds && !is_known(agreement)) return compare_together(agreement);
+  if (agreement.holds) {
     compute_rows(share.own);
     for (std::size_t k = 0; k < kept_.size(); ++k) std::swap(kept_[k], value(f_.kept[k]));
   } else {
     compute_rows_apart();
   }
+}
+
+/// A formula that is planned otherwise for more rows may round one element in some hundreds
+/// otherwise: that few are equal proves nothing.
+bool Stage::is_known(const Agreement& agreement) const {
+  constexpr std::int64_t of_vectors = 1 << 12, of_matrices = 1 << 15;
+  if (agreement.minibatches < 2) return false;
+  for (std::size_t k = 0; k < kept_.size(); ++k) {
+    const Shape& shape = kept_[k].shape();
+    const std::int64_t width = shape.size() > 1 ? shape[1] : 1;
+    if (width > 0 && agreement.rows[k] * width < (width > 1 ? of_matrices : of_vectors))
+      return false;
+  }
+  return true;
 }
 
 void Stage::compute_rows(PartRange range) {
@@ -82,15 +97,17 @@ void Stage::compute_rows_apart() {
 }
 
 /// Kernels are chosen by sizes, and formulas are planned for them: whether the number of rows makes
-/// a difference is seen by computing both.
-bool Stage::are_same_together() {
+/// a difference is seen by computing both. What each part computed alone is what is meant.
+void Stage::compare_together(Agreement& agreement) {
   compute_rows_apart();
   compute_rows(share_->own);
+  agreement.rows.resize(kept_.size());
   for (std::size_t k = 0; k < kept_.size(); ++k) {
     const Tensor& all = value(f_.kept[k]);
-    if (std::memcmp(all.raw(), kept_[k].raw(), all.bytes()) != 0) return false;
+    if (std::memcmp(all.raw(), kept_[k].raw(), all.bytes()) != 0) agreement.holds = false;
+    agreement.rows[k] += all.shape()[0];
   }
-  return true;
+  ++agreement.minibatches;
 }
 
 void Stage::compute(std::int64_t part, std::vector<Tensor>& result) {
@@ -117,10 +134,8 @@ void Stage::compute(std::int64_t part, std::vector<Tensor>& result) {
     std::swap(result[outputs + k], value(f_.slots[k]));
 }
 
-void Stage::multiply(PartRange range, std::vector<Tensor>& result) {
-  if (f_.products.empty()) return;
-  const std::size_t before = outputs_.size() + f_.slots.size();
-  result.resize(before + f_.products.size());
+/// The rows that these parts have of the operands.
+std::vector<blas::PartsTerm> Stage::terms_of(std::size_t k, PartRange range) const {
   const PartRows held = share_->rows_of(share_->own);
   const auto data = share_->arguments(held, held);
   const std::int64_t first = share_->rows_of(range).first - held.first;
@@ -128,17 +143,24 @@ void Stage::multiply(PartRange range, std::vector<Tensor>& result) {
     const Tensor& t = rows.of_data ? *data[rows.index] : kept_[rows.index];
     return static_cast<const std::byte*>(t.raw()) + static_cast<std::size_t>(first) * row_bytes(t);
   };
-  const std::vector<std::int64_t> ends = ends_of(*share_, range);
-  for (std::size_t k = 0; k < f_.products.size(); ++k) {
-    const Products& p = f_.products[k];
-    Tensor& to = result[before + k];
-    if (to.dtype() != p.dtype || to.shape() != p.shape) to = Tensor(p.dtype, p.shape);
-    std::vector<blas::PartsTerm> terms;
-    for (const Products::Term& t : p.terms)
-      terms.push_back({rows_at(t.a), rows_at(t.b), t.negative});
-    blas::parts_product(p.dtype, p.shape[0], p.shape[1], terms, ends,
-                        static_cast<std::byte*>(to.raw()));
-  }
+  std::vector<blas::PartsTerm> result;
+  for (const Products::Term& t : f_.products[k].terms)
+    result.push_back({rows_at(t.a), rows_at(t.b), t.negative});
+  return result;
+}
+
+void Stage::multiply(std::size_t k, PartRange range, PartRange rows, Tensor& result) {
+  const Products& p = f_.products[k];
+  if (result.dtype() != p.dtype || result.shape() != p.shape) result = Tensor(p.dtype, p.shape);
+  blas::parts_product_rows(p.dtype, p.shape[0], p.shape[1], terms_of(k, range),
+                           ends_of(*share_, range), rows.begin, rows.end - rows.begin,
+                           static_cast<std::byte*>(result.raw()));
+}
+
+bool Stage::has_rows_apart(std::size_t k, PartRange range) const {
+  const Products& p = f_.products[k];
+  return blas::is_dense(p.dtype, p.shape[0], p.shape[1], terms_of(k, range),
+                        ends_of(*share_, range));
 }
 
 }  // namespace cinch::parallel

@@ -10,6 +10,7 @@
 
 #include "cinch/core/function.hpp"
 #include "cinch/core/shared.hpp"
+#include "cinch/ops/linalg/parts.hpp"
 #include "cinch/train/parallel/parts.hpp"
 
 namespace cinch::parallel {
@@ -66,24 +67,38 @@ class Stage {
   /// A part's sums but for the products, of the same dtypes and sizes for every part; what `result`
   /// has of these is written over.
   void compute(std::int64_t part, std::vector<Tensor>& result);
-  /// Behind these, the products, added up over several parts along their tree.
-  void multiply(PartRange range, std::vector<Tensor>& result);
+  std::size_t other_count() const { return outputs_.size() + f_.slots.size(); }
+  /// Behind these are the products.
+  std::size_t product_count() const { return f_.products.size(); }
+  /// Of product k, these rows of the sum over several parts along their tree; what `result` has of
+  /// them is written over.
+  void multiply(std::size_t k, PartRange range, PartRange rows, Tensor& result);
+  /// Whether some rows of product k, over these parts, may be computed before others.
+  bool has_rows_apart(std::size_t k, PartRange range) const;
   /// How each is put together with those of other parts.
   const std::vector<Combine>& how() const { return how_; }
 
  private:
+  /// Whether rows of several parts, computed at once, have the bits of each part alone, as far as
+  /// is known.
+  struct Agreement {
+    bool holds = true;
+    std::int64_t minibatches = 0;
+    std::vector<std::int64_t> rows;  ///< That were compared, of each value that is kept.
+  };
+
   void compute_rows(PartRange range);
   void compute_rows_apart();
-  bool are_same_together();
+  void compare_together(Agreement& agreement);
+  bool is_known(const Agreement& agreement) const;
+  std::vector<blas::PartsTerm> terms_of(std::size_t k, PartRange range) const;
 
   Functions f_;
   std::vector<Tensor> outputs_;
   std::vector<Combine> how_;
   const Share* share_ = nullptr;
-  std::vector<Tensor> kept_;  // Of the share's rows.
-  /// Whether rows of several parts, computed at once, have the bits of each part alone, by the
-  /// number of the minibatch's rows.
-  std::map<std::int64_t, bool> together_;
+  std::vector<Tensor> kept_;                    // Of the share's rows.
+  std::map<std::int64_t, Agreement> together_;  // By the number of the minibatch's rows.
 };
 
 }  // namespace cinch::parallel

@@ -109,8 +109,13 @@ Cutter::Cutter(const char* what, const Function& step, const std::vector<const T
   }
   data.empty() ? take_slices() : take_rows_of(data);
   NodeMap<Expr> done;
-  for (std::size_t k = 0; k < rows_.size(); ++k)
+  for (std::size_t k = 0; k < rows_.size(); ++k) {
     done[(data.empty() ? slices_[k] : program_.inputs[k]).get()] = rows_[k];
+    if (!data.empty()) continue;
+    // What a slice says of its length others may know its rows by, as draws for gradients do.
+    const Expr& length = slices_[k].inputs()[2];
+    if (!constant_value(length)) done[length.get()] = size(rows_[k], 0);
+  }
   roots_ = rebuild(roots_, with_known_sizes, done);
   take_draws();
 }

@@ -141,8 +141,14 @@ void Step::make(std::int64_t rows, const Rows& of, std::vector<Tensor>& outputs,
     stage.begin(share);
     adders_[k].add(
         parts,
-        {[&](std::int64_t part, std::vector<Tensor>& result) { stage.compute(part, result); },
-         [&](PartRange range, std::vector<Tensor>& result) { stage.multiply(range, result); }},
+        {.part = [&](std::int64_t part,
+                     std::vector<Tensor>& result) { stage.compute(part, result); },
+         .others = stage.other_count(),
+         .products = stage.product_count(),
+         .product = [&](std::size_t p, PartRange range, PartRange own_rows,
+                        Tensor& result) { stage.multiply(p, range, own_rows, result); },
+         .has_rows_apart = [&](std::size_t p,
+                               PartRange range) { return stage.has_rows_apart(p, range); }},
         sums_[k], flag);
   }
   if (adders_.empty()) {

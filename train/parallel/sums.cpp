@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <exception>
 #include <utility>
 
 #include "cinch/core/run/team.hpp"
@@ -16,6 +17,8 @@ constexpr std::size_t block = std::size_t{1} << 15;
 /// Parts whose sums are kept to be added in one pass, and the memory that they may take.
 constexpr std::int64_t most_together = 8;
 constexpr std::size_t most_bytes = std::size_t{1} << 30;
+/// In how many blocks of rows a product is computed at most, each of which is sent before the next.
+constexpr int most_blocks = 8;
 
 std::size_t at(int rank) { return static_cast<std::size_t>(rank); }
 
@@ -128,22 +131,47 @@ void gather_rows(Distribution& ranks, std::span<const RowsOfRank> tensors) {
 
 void Sums::add(std::int64_t parts, const Work& work, std::vector<Tensor>& result, int& flag) {
   const int ranks = ranks_->ranks(), own = ranks_->rank();
-  if (ranks == 1) return sum_own(work, {0, parts}, 0, result);
+  if (ranks == 1) {
+    sum_own(work, {0, parts}, 0, result);
+    return multiply_all(work, {0, parts}, result);
+  }
   parts_ = parts;
   pieces_.clear();
   for (int r = 0; r < ranks; ++r) pieces_.push_back(pieces_of(parts, r));
-  own_.resize(std::max(own_.size(), pieces_[at(own)].size()));
-  for (std::size_t k = 0; k < pieces_[at(own)].size(); ++k)
-    sum_own(work, pieces_[at(own)][k], 0, own_[k]);
-  if (!pieces_[at(own)].empty()) {
-    if (like_.empty()) like_ = own_[0];
-  } else if (like_.empty()) {
-    compute_one(work, 0,
-                like_);  // This rank has no part of so small a minibatch, but must know the sizes.
-  }
+  const std::vector<Piece>& pieces = pieces_[at(own)];
+  own_.resize(std::max(own_.size(), pieces.size()));
+  for (std::size_t k = 0; k < pieces.size(); ++k) sum_own(work, pieces[k], 0, own_[k]);
+  if (like_.empty()) learn_sizes(work);
+  for (std::vector<Tensor>& sums : own_) sums.resize(like_.size());
   if (result.empty()) result = like_;
-  scatter();
+  try {
+    begin_receiving();
+    for (std::size_t t = 0; t < like_.size() - work.products; ++t) {
+      for (int k = 1; k < ranks; ++k) begin_sending(t, (own + k) % ranks);
+    }
+    for (std::size_t k = 0; k < work.products; ++k) multiply_and_send(work, k);
+    ranks_->finish();
+  } catch (const std::exception& error) {
+    // Nothing may arrive in this memory once it is gone.
+    ranks_->fail(error.what());
+    throw;
+  }
   gather(sum_slices(0, parts), result, flag);
+}
+
+/// Also where this rank has no part of a minibatch.
+void Sums::learn_sizes(const Work& work) {
+  const std::vector<Piece>& pieces = pieces_[at(ranks_->rank())];
+  if (pieces.empty()) {
+    work.part(0, like_);
+  } else {
+    like_ = own_[0];
+  }
+  const std::int64_t part = pieces.empty() ? 0 : pieces[0].begin;
+  const std::size_t others = work.products > 0 ? work.others : like_.size();
+  like_.resize(others + work.products);
+  for (std::size_t k = 0; k < work.products; ++k)
+    work.product(k, {part, part + 1}, {0, 0}, like_[others + k]);
 }
 
 /// Whole pieces are kept and added in one pass where memory allows it: half of what adding two at
@@ -161,20 +189,17 @@ void Sums::sum_together(const Work& work, Piece piece, std::vector<Tensor>& resu
     combine_leaves(how(t), result[t].dtype(), all, static_cast<std::byte*>(result[t].raw()),
                    static_cast<std::size_t>(result[t].size()));
   }
-  if (work.range) work.range(piece, result);
 }
 
-void Sums::compute_one(const Work& work, std::int64_t part, std::vector<Tensor>& result) {
-  work.part(part, result);
-  if (work.range) work.range({part, part + 1}, result);
-}
-
+/// All but the products.
 void Sums::sum_own(const Work& work, Piece piece, std::size_t depth, std::vector<Tensor>& result) {
   const std::int64_t count = piece.end - piece.begin;
-  if (count == 1) return compute_one(work, piece.begin, result);
+  if (count == 1) return work.part(piece.begin, result);
+  const std::size_t others =
+      work.products > 0 ? std::min(work.others, result.size()) : result.size();
   if (count <= most_together) {
     std::size_t bytes = 0;
-    for (const Tensor& t : result) bytes += t.bytes();
+    for (std::size_t t = 0; t < others; ++t) bytes += result[t].bytes();
     if (bytes * static_cast<std::size_t>(count) <= most_bytes)
       return sum_together(work, piece, result);
   }
@@ -183,12 +208,69 @@ void Sums::sum_own(const Work& work, Piece piece, std::size_t depth, std::vector
   if (scratch_.size() <= depth) scratch_.resize(depth + 1);
   std::vector<Tensor> other = std::move(scratch_[depth]);
   sum_own(work, {middle, piece.end}, depth + 1, other);
-  for (std::size_t t = 0; t < result.size(); ++t) {
+  for (std::size_t t = 0; t < other.size(); ++t) {
     combine_elements(how(t), result[t].dtype(), static_cast<std::byte*>(result[t].raw()),
                      static_cast<const std::byte*>(other[t].raw()),
                      static_cast<std::size_t>(result[t].size()));
   }
   scratch_[depth] = std::move(other);
+}
+
+/// These rows of product k.
+void Sums::multiply(const Work& work, std::size_t k, Piece piece, PartRange rows, std::size_t depth,
+                    Tensor& result) {
+  if (piece.end - piece.begin <= most_together) return work.product(k, piece, rows, result);
+  const std::int64_t middle = middle_of(piece.begin, piece.end);
+  multiply(work, k, {piece.begin, middle}, rows, depth + 1, result);
+  if (product_scratch_.size() <= depth) product_scratch_.resize(depth + 1);
+  if (product_scratch_[depth].size() <= k) product_scratch_[depth].resize(k + 1);
+  Tensor other = std::move(product_scratch_[depth][k]);
+  multiply(work, k, {middle, piece.end}, rows, depth + 1, other);
+  const auto each = static_cast<std::size_t>(result.size() / result.shape()[0]);
+  const std::size_t from = static_cast<std::size_t>(rows.begin) * each * size_of(result.dtype());
+  combine_elements(Combine::add, result.dtype(), static_cast<std::byte*>(result.raw()) + from,
+                   static_cast<const std::byte*>(other.raw()) + from,
+                   static_cast<std::size_t>(rows.end - rows.begin) * each);
+  product_scratch_[depth][k] = std::move(other);
+}
+
+void Sums::multiply_all(const Work& work, Piece piece, std::vector<Tensor>& result) {
+  if (work.products == 0) return;
+  result.resize(work.others + work.products);
+  for (std::size_t k = 0; k < work.products; ++k) {
+    Tensor& sum = result[work.others + k];
+    work.product(k, {piece.begin, piece.begin + 1}, {0, 0}, sum);  // Its size.
+    multiply(work, k, piece, {0, sum.shape()[0]}, 0, sum);
+  }
+}
+
+/// The rows that another rank adds up are on their way to it while the next ones are computed.
+void Sums::multiply_and_send(const Work& work, std::size_t k) {
+  const int ranks = ranks_->ranks(), own = ranks_->rank();
+  const std::vector<Piece>& pieces = pieces_[at(own)];
+  const std::size_t t = like_.size() - work.products + k;
+  const std::int64_t all = like_[t].shape()[0];
+  const auto compute = [&](PartRange rows) {
+    for (std::size_t p = 0; p < pieces.size(); ++p)
+      multiply(work, k, pieces[p], rows, 0, own_[p][t]);
+  };
+  const bool apart = has_slices(like_[t].shape()) && std::ranges::all_of(pieces, [&](Piece piece) {
+                       return work.has_rows_apart(k, piece);
+                     });
+  if (!apart) compute({0, all});
+  // The next rank's first, so that not all begin with the same; its own last.
+  const int each = (ranks + most_blocks - 1) / most_blocks;
+  for (int begin = own + 1, end = 0; begin <= own + ranks; begin = end) {
+    end = std::min(begin + each, own + ranks + 1);
+    if (begin < ranks) end = std::min(end, ranks);
+    if (apart)
+      compute({slice_of(all, {begin % ranks, ranks}).begin,
+               slice_of(all, {(end - 1) % ranks, ranks}).end});
+    for (int r = begin; r < end; ++r) {
+      if (r % ranks != own) begin_sending(t, r % ranks);
+    }
+    ranks_->advance();
+  }
 }
 
 /// The largest subtrees of which a rank computes all parts, from left to right.
@@ -233,33 +315,31 @@ Sums::Slices Sums::slices(std::byte* packed, int rank) const {
   return result;
 }
 
-/// Each rank gets, of each piece of each other rank, the slices that it adds up, from where they
-/// are.
-void Sums::scatter() {
+/// Of each piece of each other rank, the slices that this one adds up.
+void Sums::begin_receiving() {
   const int ranks = ranks_->ranks(), own = ranks_->rank();
   in_.resize(at(ranks));
-  std::vector<Distribution::Outgoing> out;
   std::vector<Distribution::Incoming> in;
   for (int k = 1; k < ranks; ++k) {
     const int r = (own + k) % ranks;
-    for (std::size_t p = 0; p < pieces_[at(own)].size(); ++p) {
-      for (const Tensor& t : own_[p]) {
-        const std::size_t begin = slice_begin(t, r), end = slice_begin(t, r + 1);
-        if (end > begin)
-          out.push_back({r, {static_cast<const std::byte*>(t.raw()) + begin, end - begin}});
-      }
-    }
-    in_[at(r)].resize(pieces_[at(r)].size() * slice_bytes(own));
-    std::byte* next = in_[at(r)].data();
-    for (std::size_t p = 0; p < pieces_[at(r)].size(); ++p) {
-      for (const Tensor& t : like_) {
-        const std::size_t bytes = slice_begin(t, own + 1) - slice_begin(t, own);
-        if (bytes > 0) in.push_back({r, {next, bytes}});
-        next += bytes;
-      }
+    const std::size_t count = pieces_[at(r)].size(), bytes = slice_bytes(own);
+    in_[at(r)].resize(count * bytes);
+    for (std::size_t t = 0; t < like_.size(); ++t) {
+      const std::size_t size = slice_begin(like_[t], own + 1) - slice_begin(like_[t], own);
+      for (std::size_t p = 0; p < count && size > 0; ++p)
+        in.push_back({r, {slices(in_[at(r)].data() + p * bytes, own)[t], size}});
     }
   }
-  ranks_->exchange(out, in);
+  ranks_->begin({}, in);
+}
+
+/// Sends a rank its slice of a tensor, of each piece of this one, from where it is.
+void Sums::begin_sending(std::size_t t, int rank) {
+  std::vector<Distribution::Outgoing> out;
+  const std::size_t begin = slice_begin(like_[t], rank), end = slice_begin(like_[t], rank + 1);
+  for (std::size_t p = 0; p < pieces_[at(ranks_->rank())].size() && end > begin; ++p)
+    out.push_back({rank, {static_cast<const std::byte*>(own_[p][t].raw()) + begin, end - begin}});
+  ranks_->begin(out, {});
 }
 
 /// This rank's slices of the sums of parts [begin, end), where they may be written over.

@@ -22,11 +22,17 @@ class Sums {
 
   /// How tensors are computed, of the same dtypes and sizes for all parts.
   struct Work {
-    /// Of one part.
+    /// Of one part, all but the products.
     std::function<void(std::int64_t part, std::vector<Tensor>& result)> part;
-    /// Further tensors, behind these, that are added up over several parts at once, along the same
-    /// tree. May be empty.
-    std::function<void(PartRange range, std::vector<Tensor>& result)> range = {};
+    std::size_t others = 0;  ///< How many these are; of any number where there are no products.
+    /// Behind them, so many matrices that are added up over several parts at once, along the same
+    /// tree.
+    std::size_t products = 0;
+    /// These rows of the k-th.
+    std::function<void(std::size_t k, PartRange parts, PartRange rows, Tensor& result)> product =
+        {};
+    /// Whether some of its rows may be computed before others.
+    std::function<bool(std::size_t k, PartRange parts)> has_rows_apart = {};
   };
   /// Of each tensor; what `how` says nothing of is added.
   void combine_by(std::vector<Combine> how) { how_ = std::move(how); }
@@ -44,10 +50,15 @@ class Sums {
   bool needs_whole(std::size_t t) const { return t >= needs_whole_.size() || needs_whole_[t]; }
   Combine how(std::size_t t) const { return t < how_.size() ? how_[t] : Combine::add; }
   void sum_together(const Work& work, Piece piece, std::vector<Tensor>& result);
-  void compute_one(const Work& work, std::int64_t part, std::vector<Tensor>& result);
   void sum_own(const Work& work, Piece piece, std::size_t depth, std::vector<Tensor>& result);
+  void multiply(const Work& work, std::size_t k, Piece piece, PartRange rows, std::size_t depth,
+                Tensor& result);
+  void multiply_all(const Work& work, Piece piece, std::vector<Tensor>& result);
+  void multiply_and_send(const Work& work, std::size_t k);
   std::vector<Piece> pieces_of(std::int64_t parts, int rank) const;
-  void scatter();
+  void learn_sizes(const Work& work);
+  void begin_receiving();
+  void begin_sending(std::size_t t, int rank);
   Slices sum_slices(std::int64_t begin, std::int64_t end);
   void gather(const Slices& sums, std::vector<Tensor>& result, int& flag);
 
@@ -57,10 +68,11 @@ class Sums {
 
   std::shared_ptr<Distribution> ranks_;
   std::int64_t parts_ = 0;
-  std::vector<std::vector<Piece>> pieces_;    // Of each rank: whole subtrees.
-  std::vector<std::vector<Tensor>> own_;      // Of each of this rank's pieces.
-  std::vector<std::vector<Tensor>> scratch_;  // By depth.
-  std::vector<std::vector<Tensor>> leaves_;   // Of parts that are added up together.
+  std::vector<std::vector<Piece>> pieces_;            // Of each rank: whole subtrees.
+  std::vector<std::vector<Tensor>> own_;              // Of each of this rank's pieces.
+  std::vector<std::vector<Tensor>> scratch_;          // By depth.
+  std::vector<std::vector<Tensor>> product_scratch_;  // Likewise.
+  std::vector<std::vector<Tensor>> leaves_;           // Of parts that are added up together.
   std::vector<Combine> how_;
   std::vector<bool> needs_whole_;
   std::vector<Tensor> like_;                // Dtypes and sizes.

@@ -1,4 +1,4 @@
-#include "cinch/train/reading/fingerprint.hpp"
+#include "cinch/train/fingerprint.hpp"
 
 #include <array>
 #include <cstddef>
@@ -6,7 +6,7 @@
 
 namespace cinch {
 
-std::int64_t training::fingerprint(std::span<const Tensor* const> data) {
+std::int64_t fingerprint(std::span<const Tensor* const> data) {
   std::array<std::uint64_t, 4> sums = {1, 2, 3, 4};
   const auto mix = [](std::uint64_t& sum, std::uint64_t word) {
     sum = (sum ^ word) * 0x9E3779B97F4A7C15u;
