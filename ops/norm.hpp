@@ -15,14 +15,16 @@ Expr var(const Arg& x, const Axes& axes = {}, bool keepdims = false, std::int64_
 Expr std_(const Arg& x, const Axes& axes = {}, bool keepdims = false, std::int64_t ddof = 0);
 
 /// (sum |x|^p)^(1/p) for a number p: 2 the length, 1 the sum of magnitudes, infinity the largest
-/// magnitude, -infinity the smallest, 0 how many elements are not 0. Gradient 0 where all elements
-/// are 0, for p = 2 and all p >= 1, though there is none, and the derivative of that 0 is NaN: so
-/// is that of sum(square(grad(norm(x), x))), which is 1 everywhere but 0 there by this convention.
-/// Derivatives of smooth functions of the length (p = 2), such as square(), cosh() or cos() of it,
-/// times and under whatever else is computed element by element, are right there and close to it,
-/// of any order up to five, and up to eleven where the function's series is known in numbers
-/// (even.hpp). For even p those of the norm's power p are right. Of functions that are not
-/// smooth there derivatives are NaN from the second on. For p < 1 other than 0 the gradient is
+/// magnitude, -infinity the smallest, 0 how many elements are not 0. Squares are added as they are:
+/// elements beyond 1e154 (1e19 in float32) make the length infinite, as in NumPy and PyTorch, and
+/// its slope 0; divide such x by a constant first, of which the length is a multiple. Gradient 0
+/// where all elements are 0, for p = 2 and all p >= 1, though there is none, and the derivative of
+/// that 0 is NaN: so is that of sum(square(grad(norm(x), x))), which is 1 everywhere but 0 there by
+/// this convention. Derivatives of smooth functions of the length (p = 2), such as square(), cosh()
+/// or cos() of it, times and under whatever else is computed element by element, are right there
+/// and close to it, of any order up to five, and up to eleven where the function's series is known
+/// in numbers (even.hpp). For even p those of the norm's power p are right. Of functions that are
+/// not smooth there derivatives are NaN from the second on. For p < 1 other than 0 the gradient is
 /// infinite or NaN where an element is 0. Throws TypeError for p = NaN. As in NumPy and PyTorch the
 /// second argument is p, not an axis: norm(x, 1) is the sum of all magnitudes. norm(x, {.axes = 1})
 /// says which is meant.
