@@ -59,7 +59,7 @@ void Stage::begin(const Share& share) {
 /// A formula that is planned otherwise for more rows may round one element in some hundreds
 /// otherwise: that few are equal proves nothing.
 bool Stage::is_known(const Agreement& agreement) const {
-  constexpr std::int64_t of_vectors = 1 << 12, of_matrices = 1 << 15;
+  constexpr std::int64_t of_vectors = 1 << 11, of_matrices = 1 << 15;
   if (agreement.minibatches < 2) return false;
   for (std::size_t k = 0; k < kept_.size(); ++k) {
     const Shape& shape = kept_[k].shape();
