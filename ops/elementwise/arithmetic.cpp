@@ -14,6 +14,7 @@
 #include "cinch/ops/rules/parts.hpp"
 #include "cinch/ops/rules/placed.hpp"
 #include "cinch/ops/rules/positive.hpp"
+#include "cinch/ops/rules/powers.hpp"
 #include "cinch/ops/rules/root.hpp"
 #include "cinch/ops/rules/shares.hpp"
 #include "cinch/ops/rules/signs.hpp"
@@ -292,6 +293,7 @@ constinit const Op pow_op = records::elementwise<formula::Pow>({
     },
     .rules = pow_rules,
     .simplify = simplify_pow,
+    .expand = rules::as_products,
     .probe = {0.3, 2},
 });
 constinit const Op maximum_op = records::elementwise<formula::Maximum>({

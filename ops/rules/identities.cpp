@@ -157,7 +157,8 @@ Expr of_placed(const Expr& x, std::int64_t axis, const Taken& part, const Expr& 
 
 /// The part of a concatenation in which all positions lie.
 Expr of_joined(const Expr& x, std::int64_t axis, const Taken& part) {
-  const auto start = records::constant_size(part.start), length = records::constant_size(part.length);
+  const auto start = records::constant_size(part.start),
+             length = records::constant_size(part.length);
   if (AlongAxis::of(x.attrs()).axis != axis || !start || !length || part.step != 1) return {};
   std::int64_t before = 0;
   for (const Expr& piece : x.inputs()) {
@@ -230,7 +231,8 @@ Expr part_of_factors(const Expr& y) {
   if (&op == &concatenate_op) return of_joined(x, axis, part);
   if (&op == &eye_op) return of_identity(x, axis, part);
   if (&op == &embed_op) return of_placed(x, axis, part, y);
-  if (is_repeated(x, axis)) return op.elementwise() ? of_elementwise(x, axis, part) : of_repeated(x, axis, part);
+  if (is_repeated(x, axis))
+    return op.elementwise() ? of_elementwise(x, axis, part) : of_repeated(x, axis, part);
   if (!carries(op) || !is_float(x.dtype()) || !stems_from_identity(x)) return {};
   if (op.elementwise()) return of_elementwise(x, axis, part);
   if (&op == &sum_like_op) return of_sum_like(x, axis, part);

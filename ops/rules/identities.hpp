@@ -25,7 +25,8 @@ std::optional<Regrouped> regrouped_axis(const Expr& reshape, std::int64_t axis);
 
 /// A narrow() of what stems from an identity, taken of its factors: part of dot(a, b) is
 /// dot(a, part of b), and rows of an identity are a smaller one beside zeros. Of a concatenation,
-/// that of the part in which it lies; of an embed(), what of the embedded it shows. An empty expression where there is nothing to do.
+/// that of the part in which it lies; of an embed(), what of the embedded it shows. An empty
+/// expression where there is nothing to do.
 Expr part_of_factors(const Expr& narrow);
 
 }  // namespace cinch::rules

@@ -20,7 +20,7 @@ namespace cinch::rules {
 
 namespace {
 
-constexpr std::size_t most_parts = 8;           // Of a concatenation; each is a loop of its own.
+constexpr std::size_t most_parts = 8;            // Of a concatenation; each is a loop of its own.
 constexpr std::int64_t largest_constant = 4096;  // Whose elements are looked at.
 
 std::size_t index(std::int64_t axis) { return static_cast<std::size_t>(axis); }
@@ -178,7 +178,8 @@ std::int64_t axis_kept_by_sum(const Expr& y, std::int64_t axis) {
 /// What axis `axis` of operand k is to a product of matrices.
 struct InProduct {
   bool summed;
-  std::int64_t other, result;  ///< The same axis of the other operand, of the result; -1: it has none.
+  std::int64_t other,
+      result;  ///< The same axis of the other operand, of the result; -1: it has none.
 };
 
 std::optional<InProduct> in_product(const Expr& y, std::size_t k, std::int64_t axis) {
@@ -222,8 +223,7 @@ Expr zeros_outside(const Expr& y, std::size_t k, const Placed& p) {
   if (op.algebra == Algebra::regroup) {
     const auto at = regrouped_axis(y, p.axis);
     if (!at || (at->each > 1 && p.step != 1)) return {};
-    const Expr part = regrouped(y, p.x, p.axis, *at),
-               start = records::computed(p.start * at->each);
+    const Expr part = regrouped(y, p.x, p.axis, *at), start = records::computed(p.start * at->each);
     return put(part, y, at->axis, Placed{part, at->axis, start, p.step});
   }
   if (&op == &sum_like_op) {

@@ -1,5 +1,5 @@
-// Tensors that are 0 but for a part, and tensors that are joined of parts: what is computed of them is computed of the
-// parts.
+// Tensors that are 0 but for a part, and tensors that are joined of parts: what is computed of them
+// is computed of the parts.
 #pragma once
 
 #include "cinch/core/expr.hpp"

@@ -20,9 +20,7 @@ class Codes {
   explicit Codes(unsigned seed) : random_(seed) {}
 
   int number(int n) { return static_cast<int>(random_() % static_cast<unsigned>(n)); }
-  Tensor tensor(const Shape& shape) {
-    return random_tensor(DType::float64, shape, random_, -1, 1);
-  }
+  Tensor tensor(const Shape& shape) { return random_tensor(DType::float64, shape, random_, -1, 1); }
 
   /// (n, units) -> (n, other units)
   Expr code(const Expr& x, int units, int depth, int* made) {
@@ -119,8 +117,7 @@ TEST_CASE("Jacobians of codes that are joined, cut and padded: fast as checked, 
     const Expr cost = penalty(jacobian(h, x), codes.number(5)) + sum(square(h));
     std::vector<Expr> by(codes.params.begin(), codes.params.end());
     by.push_back(x);
-    std::vector<Expr> results =
-        grad(cost, by, {.disconnected = Disconnected::zero});
+    std::vector<Expr> results = grad(cost, by, {.disconnected = Disconnected::zero});
     results.push_back(cost);
     results.push_back(jacobian(h, x));
     const Tensor at = codes.tensor(shape);
@@ -172,14 +169,16 @@ TEST_CASE("what is held constant, or differentiated by, inside of a joined code 
 TEST_CASE("no identity is written down for a code that is joined, cut or padded") {
   constexpr std::int64_t n = 16, d = 48, k = 24;
   const Shared W(RandomState(1).normal(0, .2, {d, k}), "W"),
-      V(RandomState(2).normal(0, .2, {d, k}), "V"), U(RandomState(3).normal(0, .2, {d + 4, k}), "U");
+      V(RandomState(2).normal(0, .2, {d, k}), "V"),
+      U(RandomState(3).normal(0, .2, {d + 4, k}), "U");
   const auto memory = [&](const std::function<Expr(const Expr& x)>& code) {
     const Expr x = dmatrix("x"), J = jacobian(code(x), x);
     std::vector<std::int64_t> axes;
     for (std::int64_t axis = 1; axis < J.rank(); ++axis) axes.push_back(axis);
     const Expr cost = mean(sum(square(J), axes));
     const auto g = grad(cost, {W, V, U}, {.disconnected = Disconnected::zero});
-    const Function step = function({.inputs = {x}, .outputs = {cost}, .updates = sgd({W, V, U}, g, 0.)});
+    const Function step =
+        function({.inputs = {x}, .outputs = {cost}, .updates = sgd({W, V, U}, g, 0.)});
     step({RandomState(4).uniform(0, 1, {n, d})});
     return static_cast<std::int64_t>(step.arena_bytes());
   };
