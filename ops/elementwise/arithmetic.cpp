@@ -19,6 +19,7 @@
 #include "cinch/ops/rules/shares.hpp"
 #include "cinch/ops/rules/signs.hpp"
 #include "cinch/ops/rules/slopes.hpp"
+#include "cinch/ops/rules/vanishing.hpp"
 #include "cinch/ops/shape.hpp"
 #include "cinch/ops/special.hpp"
 #include "cinch/ops/trigonometry.hpp"
@@ -260,7 +261,7 @@ constinit const Op mul_op = records::elementwise<formula::Mul>({
       return {gy * x[1], gy * x[0]};
     },
     .rules = mul_rules,
-    .simplify = first_of<rules::balanced, rules::of_parts>,
+    .simplify = first_of<rules::balanced, rules::of_parts, rules::with_vanishing_logs>,
 });
 constinit const Op div_op = records::elementwise<formula::Div>({
     .name = "div",
