@@ -32,6 +32,7 @@ Expr times_rows(const Expr& A, const Expr& s) {
   return A * expand_dims(s, 1);
 }  // (r, h), (n, h) -> (n, r, h)
 Expr tanh_slope(const Expr& h) { return 1 - square(h); }
+Expr sigmoid_slope(const Expr& h) { return h * (1 - h); }
 
 /// G = J'J of tanh layers with a linear one on top, from inputs, by the weights' own Gram matrix.
 Expr gram_by_hand(const Network& d, const Expr& h) {
@@ -362,6 +363,59 @@ std::vector<Formula> make() {
        }),
        {},
        620'000},
+      // Codes that are joined, cut or given something more.
+      {"Jacobian of joined codes",
+       {64, 256},
+       objective([](const Expr& x, Objective& o) {
+         const Expr a = net(o, {256, 64})(x), b = net(o, {256, 64}, sigmoid)(x);
+         return mean(sum(square(jacobian(concatenate({a, b}, 1), x)), {1, 2}));
+       }),
+       objective([](const Expr& x, Objective& o) {
+         const Network left = net(o, {256, 64}), right = net(o, {256, 64}, sigmoid);
+         return mean(dot(square(tanh_slope(left(x))), sum(square(left.layers[0].W), 0)) +
+                     dot(square(sigmoid_slope(right(x))), sum(square(right.layers[0].W), 0)));
+       }),
+       168'000},
+      {"Jacobian of codes of parts of the input",
+       {64, 256},
+       objective([](const Expr& x, Objective& o) {
+         const Expr a = net(o, {128, 64})(slice(x, 0, 128, 1)),
+                    b = net(o, {128, 64}, sigmoid)(slice(x, 128, 256, 1));
+         return mean(sum(square(jacobian(concatenate({a, b}, 1), x)), {1, 2}));
+       }),
+       objective([](const Expr& x, Objective& o) {
+         const Network left = net(o, {128, 64}), right = net(o, {128, 64}, sigmoid);
+         const Expr a = left(slice(x, 0, 128, 1)), b = right(slice(x, 128, 256, 1));
+         return mean(dot(square(tanh_slope(a)), sum(square(left.layers[0].W), 0)) +
+                     dot(square(sigmoid_slope(b)), sum(square(right.layers[0].W), 0)));
+       }),
+       168'000},
+      {"Jacobian of a mean, half of a code",
+       {64, 784},
+       objective([](const Expr& x, Objective& o) {
+         const Expr mu = slice(net(o, {784, 128})(x), 0, 64, 1);
+         return mean(sum(square(jacobian(mu, x)), {1, 2}));
+       }),
+       objective([](const Expr& x, Objective& o) {
+         const Network e = net(o, {784, 128});
+         const Expr mu = slice(e(x), 0, 64, 1);
+         return mean(dot(square(tanh_slope(mu)), sum(square(slice(e.layers[0].W, 0, 64, 1)), 0)));
+       }),
+       940'000},
+      {"Jacobian of a conditional encoder",
+       {64, 784},
+       objective([](const Expr& x, Objective& o) {
+         const Network e = net(o, {794, 256});
+         const Expr labels = cast(narrow(x, 1, 0, 10) > .5F, DType::float32);
+         return mean(sum(square(jacobian(e(concatenate({x, labels}, 1)), x)), {1, 2}));
+       }),
+       objective([](const Expr& x, Objective& o) {
+         const Network e = net(o, {794, 256});
+         const Expr labels = cast(narrow(x, 1, 0, 10) > .5F, DType::float32);
+         const Expr h = e(concatenate({x, labels}, 1));
+         return mean(dot(square(tanh_slope(h)), sum(square(slice(e.layers[0].W, 0, 784)), 0)));
+       }),
+       2'300'000},
       // Codes and rows.
       {"decorrelated codes",
        {32, 256},

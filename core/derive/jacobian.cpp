@@ -68,6 +68,16 @@ void require_separate_examples(const Expr& y, const Expr& x) {
   }
 }
 
+/// `y` as a function of `x` alone: examples may mix in what is held constant.
+Expr without_constants(const Expr& y, const Expr& x, std::span<const Expr> constants) {
+  if (constants.empty()) return y;
+  Substitutions held{{x, x}};
+  for (const Expr& constant : constants) {
+    if (!(constant == x)) held.emplace_back(constant, stop_gradient(constant));
+  }
+  return graphs::replaced(std::span(&y, 1), held).front();
+}
+
 }  // namespace
 
 bool examples_are_separate(const Expr& y, const Expr& x) {
@@ -251,8 +261,10 @@ Expr jacobian(const Arg& y, const Expr& x, const GradOptions& options) {
   if (y->rank() < 1 || x.rank() < 1) {
     refuse("jacobian", "both need a first axis of examples", y, {x});
   }
-  const Expr shown = graphs::showing(y, x);
-  require_separate_examples(shown, x);
+  std::vector<Expr> named = options.consider_constant;
+  named.push_back(x);
+  const Expr shown = graphs::showing(std::span(&y.expr(), 1), named).front();
+  require_separate_examples(without_constants(shown, x, options.consider_constant), x);
   const Expr seed = variable("seed", y->type());
   Expr rows = deriving::rows(Lop(shown, x, seed, options), seed, y, /*first_axis=*/1);
   if (!(y->dims()[0] == x.dims()[0])) {  // There must be as many examples of both when it runs.

@@ -12,11 +12,14 @@
 #include "cinch/ops/reference/xtensor_view.hpp"
 #include "cinch/ops/rules/even.hpp"
 #include "cinch/ops/rules/parts.hpp"
+#include "cinch/ops/rules/placed.hpp"
 #include "cinch/ops/rules/positive.hpp"
+#include "cinch/ops/rules/powers.hpp"
 #include "cinch/ops/rules/root.hpp"
 #include "cinch/ops/rules/shares.hpp"
 #include "cinch/ops/rules/signs.hpp"
 #include "cinch/ops/rules/slopes.hpp"
+#include "cinch/ops/rules/vanishing.hpp"
 #include "cinch/ops/shape.hpp"
 #include "cinch/ops/special.hpp"
 #include "cinch/ops/trigonometry.hpp"
@@ -178,8 +181,19 @@ Rules sqrt_rules() {
   return rules;
 }
 
+/// The first of these that finds something.
+template <auto... simplifications>
+Expr first_of(const Expr& e) {
+  Expr result;
+  (void)((result = simplifications(e), result.has_value()) || ...);
+  return result;
+}
+
 /// The power of a root, where it is a whole one of what is under it.
-Expr simplify_square(const Expr& e) { return rules::power_of_root(e.inputs()[0], 2); }
+Expr simplify_square(const Expr& e) {
+  const Expr whole = rules::power_of_root(e.inputs()[0], 2);
+  return whole.has_value() ? whole : rules::of_parts(e);
+}
 Expr simplify_pow(const Expr& e) {
   const Tensor* p = constant_value(e.inputs()[1]);
   const bool number = p && p->size() == 1 && p->rank() == 0;
@@ -204,7 +218,7 @@ Expr simplify_minimum(const Expr& e) {
   return one_side(e, rules::never_positive, rules::never_negative);
 }
 Expr simplify_abs(const Expr& e) {
-  return rules::never_negative(e.inputs()[0]) ? Expr(e.inputs()[0]) : Expr();
+  return rules::never_negative(e.inputs()[0]) ? Expr(e.inputs()[0]) : rules::of_parts(e);
 }
 
 Expr simplify_sqrt(const Expr& e) {
@@ -241,7 +255,7 @@ constinit const Op add_op = records::elementwise<formula::Add>({
       return {gy, gy};
     },
     .rules = add_rules,
-    .simplify = rules::with_joined_parts,
+    .simplify = first_of<rules::with_joined_parts, rules::with_parts_apart>,
 });
 constinit const Op sub_op = records::elementwise<formula::Sub>({
     .name = "sub",
@@ -250,6 +264,7 @@ constinit const Op sub_op = records::elementwise<formula::Sub>({
       return {gy, -gy};
     },
     .rules = sub_rules,
+    .simplify = rules::with_parts_apart,
 });
 constinit const Op mul_op = records::elementwise<formula::Mul>({
     .name = "mul",
@@ -259,7 +274,7 @@ constinit const Op mul_op = records::elementwise<formula::Mul>({
       return {gy * x[1], gy * x[0]};
     },
     .rules = mul_rules,
-    .simplify = rules::balanced,
+    .simplify = first_of<rules::balanced, rules::of_parts, rules::with_vanishing_logs>,
 });
 constinit const Op div_op = records::elementwise<formula::Div>({
     .name = "div",
@@ -269,7 +284,7 @@ constinit const Op div_op = records::elementwise<formula::Div>({
     },
     .smoothed = rules::shares_of_sums,
     .rules = div_rules,
-    .simplify = rules::balanced,
+    .simplify = first_of<rules::balanced, rules::of_parts>,
     .probe = {0.5, 2},
 });
 constinit const Op floor_div_op = records::elementwise<formula::FloorDiv>({.name = "floor_div"});
@@ -292,6 +307,7 @@ constinit const Op pow_op = records::elementwise<formula::Pow>({
     },
     .rules = pow_rules,
     .simplify = simplify_pow,
+    .expand = rules::as_products,
     .probe = {0.3, 2},
 });
 constinit const Op maximum_op = records::elementwise<formula::Maximum>({
@@ -317,6 +333,7 @@ constinit const Op neg_op = records::elementwise<formula::Neg>({
     .algebra = Algebra::negative,
     .grad = [](Args, const Expr&, const Expr& gy) -> Grads { return {-gy}; },
     .rules = neg_rules,
+    .simplify = rules::of_parts,
 });
 constinit const Op abs_op = records::elementwise<formula::Abs>({
     .name = "abs",
@@ -421,6 +438,7 @@ constinit const Op switch_op{
       return {Expr(), switch_(x[0], gy, 0), switch_(x[0], 0, gy)};
     },
     .smoothed = rules::removable_choices,
+    .simplify = rules::of_parts,
     .runs = Elementwise{[](DType in, DType) {
       return simd::kernels().choose[static_cast<std::size_t>(in)];
     }},

@@ -14,6 +14,7 @@
 #include "cinch/ops/records/sizes.hpp"
 #include "cinch/ops/reference/positions.hpp"
 #include "cinch/ops/reference/xtensor_view.hpp"
+#include "cinch/ops/rules/identities.hpp"
 #include "cinch/ops/shape.hpp"
 #include "cinch/ops/subtensor.hpp"
 
@@ -104,11 +105,20 @@ Expr simplify_narrow(const Expr& y) {
   const Expr& x = y.inputs()[0];
   const bool whole = Narrowing::of(y.attrs()).step == 1 && graphs::is_constant(y.inputs()[1], 0) &&
                      x.dims() == y.dims();
-  return whole ? x : widening::part_first(y);
+  if (whole) return x;
+  const Expr part = widening::part_first(y);
+  return part.has_value() ? part : rules::part_of_factors(y);
 }
 
 // embed: inputs x, like, start; a Narrowing
 // ------------------------------------------------------------------
+
+Expr simplify_embed(const Expr& y) {
+  const Expr& x = y.inputs()[0];
+  const Narrowing part = Narrowing::of(y.attrs());
+  const bool forward = part.step == 1 || x.dims()[part.axis] == Dim(1);
+  return forward && graphs::is_constant(y.inputs()[2], 0) && x.dims() == y.dims() ? x : Expr();
+}
 
 Type embed_type(Args x, const Attrs& attrs) {
   require_position(x[2], "the start");
@@ -415,6 +425,7 @@ constinit const Op embed_op{
     .follow = [](Args, std::span<const std::int64_t> axes, const Expr& y) -> std::int64_t {
       return axes[0] == Narrowing::of(y.attrs()).axis ? -1 : axes[0];
     },
+    .simplify = simplify_embed,
     .runs = Kernel{.run = embed_kernel},
     .examples = []() -> std::vector<Example> {
       const Type small{DType::float64, {2, 3}}, large{DType::float64, {5, 3}}, i{DType::int64, {}};

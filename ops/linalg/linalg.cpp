@@ -11,6 +11,7 @@
 #include "cinch/ops/linalg/matrix_operand.hpp"
 #include "cinch/ops/reduce.hpp"
 #include "cinch/ops/reference/xtensor_view.hpp"
+#include "cinch/ops/rules/placed.hpp"
 #include "cinch/ops/shape.hpp"
 
 namespace cinch {
@@ -250,6 +251,7 @@ constinit const Op dot_op{
     },
     .batch = batch_dot,
     .follow = follow_dot,
+    .simplify = rules::of_parts,
     .runs = Kernel{.run = dot_kernel, .accepts = accepts_dot, .flops = product_flops},
     .examples = []() -> std::vector<Example> {
       const Type a{DType::float64, {3, 4}}, b{DType::float64, {4, 2}}, v{DType::float64, {4}};
@@ -286,6 +288,7 @@ constinit const Op batched_dot_op{
     },
     .batch = batch_batched_dot,
     .follow = follow_batched_dot,
+    .simplify = rules::of_parts,
     .runs =
         Kernel{
             .run = batched_dot_kernel, .accepts = linalg::accepts_matrix, .flops = product_flops},

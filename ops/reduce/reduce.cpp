@@ -14,6 +14,7 @@
 #include "cinch/ops/kernels/kernels.hpp"
 #include "cinch/ops/records/reduction.hpp"
 #include "cinch/ops/reference/xtensor_view.hpp"
+#include "cinch/ops/rules/placed.hpp"
 #include "cinch/ops/shape.hpp"
 
 namespace cinch {
@@ -179,7 +180,11 @@ constinit const Op sum_op{
     },
     .batch = batch_reduce,
     .follow = follow_reduce,
-    .simplify = simplify_reduce,
+    .simplify =
+        [](const Expr& y) {
+          const Expr simpler = simplify_reduce(y);
+          return simpler.has_value() ? simpler : rules::of_parts(y);
+        },
     .runs = Reduction{&sum_accumulator},
     .examples = [] { return reduce_examples(sum, true); },
 };

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "cinch/core/algebra.hpp"
+#include "cinch/core/graph/leaves.hpp"
 #include "cinch/core/op.hpp"
 #include "cinch/ops/arithmetic.hpp"
 #include "cinch/ops/index.hpp"
@@ -24,12 +25,13 @@ struct Part {
 };
 
 std::optional<Part> part_of(const Expr& e) {
-  if (&e.op() != &embed_op || !e.type().is_static()) return {};
+  if (&e.op() != &embed_op) return {};
   const auto [axis, step] = Narrowing::of(e.attrs());
   const auto start = records::constant_size(e.inputs()[2]);
   const Expr& x = e.inputs()[0];
-  if (step != 1 || !start || *start < 0 || !x.type().is_static()) return {};
-  return Part{x, e.inputs()[1], axis, *start, x.dims()[static_cast<std::size_t>(axis)].size()};
+  const Dim length = x.dims()[static_cast<std::size_t>(axis)];
+  if (step != 1 || !start || *start < 0 || !length.known()) return {};
+  return Part{x, e.inputs()[1], axis, *start, length.size()};
 }
 
 void add_terms(std::vector<Expr>& terms, const Expr& e, const Expr& sum, int depth = 0) {
@@ -42,9 +44,22 @@ void add_terms(std::vector<Expr>& terms, const Expr& e, const Expr& sum, int dep
   for (const Expr& input : e.inputs()) add_terms(terms, input, sum, depth + 1);
 }
 
+/// Whether two parts have the same sizes but along their axis.
+bool fit(const Part& a, const Part& b) {
+  for (std::int64_t axis = 0; axis < a.x.rank(); ++axis) {
+    if (axis != a.axis && !(a.x.dims()[axis] == b.x.dims()[axis])) return false;
+  }
+  return true;
+}
+
+/// Zeros of a shape, as a part is where what is embedded lies elsewhere.
+bool is_nothing(const Expr& e) {
+  return e.op().algebra == Algebra::repeat && graphs::is_constant(e.inputs()[0], 0);
+}
+
 /// Both as one; empty where they lie apart.
 Expr joined(const Part& a, const Part& b) {
-  if (a.axis != b.axis || a.x.dtype() != b.x.dtype()) return {};
+  if (a.axis != b.axis || a.x.dtype() != b.x.dtype() || !fit(a, b)) return {};
   if (a.start == b.start && a.length == b.length) return embed(a.x + b.x, a.like, a.axis, a.start);
   if (b.start + b.length == a.start) return joined(b, a);
   if (a.start + a.length != b.start) return {};
@@ -65,7 +80,11 @@ Expr joined(const Part& a, const Part& b) {
 }  // namespace
 
 Expr with_joined_parts(const Expr& sum) {
-  if (!sum.type().is_static()) return {};
+  for (const std::size_t k : {0u, 1u}) {
+    const Expr& other = sum.inputs()[1 - k];
+    if (is_nothing(sum.inputs()[k]) && other.dims() == sum.dims() && other.dtype() == sum.dtype())
+      return other;
+  }
   std::vector<Expr> terms;
   for (const Expr& input : sum.inputs()) add_terms(terms, input, sum);
   for (std::size_t k = 0; k < terms.size(); ++k) {

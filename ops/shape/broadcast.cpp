@@ -9,6 +9,7 @@
 #include "cinch/ops/records/sizes.hpp"
 #include "cinch/ops/reduce.hpp"
 #include "cinch/ops/reference/xtensor_view.hpp"
+#include "cinch/ops/rules/placed.hpp"
 #include "cinch/ops/shape.hpp"
 
 namespace cinch {
@@ -140,7 +141,8 @@ constinit const Op broadcast_to_op{
     },
     .simplify =
         [](const Expr& y) {
-          return y.inputs()[0].dims() == y.dims() ? Expr(y.inputs()[0]) : Expr();
+          return y.inputs()[0].dims() == y.dims() ? Expr(y.inputs()[0])
+                                                  : rules::with_zeros_outside(y);
         },
     .size_of =
         [](const Expr& y, std::int64_t axis) {
@@ -181,7 +183,11 @@ constinit const Op sum_like_op{
     },
     .batch = batch_sum_like,
     .trace = trace_sum_like,
-    .simplify = simplify_sum_like,
+    .simplify =
+        [](const Expr& y) {
+          const Expr simpler = simplify_sum_like(y);
+          return simpler.has_value() ? simpler : rules::of_parts(y);
+        },
     .examples = []() -> std::vector<Example> {
       const auto f = [](Args x) { return sum_like(x[0], x[1]); };
       const Type cube{DType::float64, {2, 3, 4}};

@@ -81,7 +81,7 @@ Grads concatenate_grad(Args x, const Expr& y, const Expr& gy) {
   for (const Expr& part : x) {
     const Expr length = size(part, axis);
     result.push_back(narrow(gy, axis, start, length));
-    start = start + length;
+    start = records::computed(start + length);
   }
   return result;
 }

@@ -12,6 +12,7 @@
 #include "cinch/ops/arithmetic.hpp"
 #include "cinch/ops/records/sizes.hpp"
 #include "cinch/ops/reference/xtensor_view.hpp"
+#include "cinch/ops/rules/placed.hpp"
 
 namespace cinch {
 
@@ -125,7 +126,7 @@ Expr simplify_dimshuffle(const Expr& y) {
   const Expr& x = y.inputs()[0];
   const auto& pattern = AxisPattern::of(y.attrs());
   if (keeps_axes(y)) return x;
-  if (&x.op() != &dimshuffle_op) return {};
+  if (&x.op() != &dimshuffle_op) return rules::of_parts(y);
   std::vector<std::int64_t> both;
   for (const std::int64_t axis : pattern)
     both.push_back(axis < 0 ? -1 : AxisPattern::of(x.attrs())[axis]);
@@ -202,7 +203,7 @@ Expr simplify_reshape(const Expr& y) {
   if (x.dims() == y.dims()) return x;
   if (&x.op() == &reshape_op)
     return apply(reshape_op, records::with_first(x.inputs()[0], y.inputs().subspan(1)));
-  return {};
+  return rules::of_parts(y);
 }
 
 Expr batch_reshape(Args x, const std::vector<bool>&, const Expr& y) {

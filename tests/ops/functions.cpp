@@ -368,3 +368,105 @@ TEST_CASE("quotients rounded down and remainders belong together") {
     }
   }
 }
+
+TEST_CASE(
+    "powers in float32: every pair of special values as the standard library, the nearest float") {
+  const auto run = [](const cinch::simd::KernelTable& table, std::vector<float> x,
+                      std::vector<float> y) {
+    std::vector<float> out(x.size());
+    const void* operands[] = {x.data(), y.data()};
+    table.elementwise[cinch::formula::formula_index<formula::Pow>()]
+                     [static_cast<std::size_t>(DType::float32)](out.data(), operands, 0, x.size());
+    return out;
+  };
+  using Limits = std::numeric_limits<float>;
+  std::vector<float> special;
+  for (const float v : {0.0F, 1.0F, 0.5F, 2.0F, 3.0F, 1.5F, 0.999F, 1e-3F, 7e5F, 8388607.0F,
+                        8388608.0F, 16777217.0F, 4e9F, Limits::denorm_min(), Limits::min(),
+                        Limits::max(), Limits::infinity(), Limits::quiet_NaN()}) {
+    special.push_back(v);
+    special.push_back(-v);
+  }
+  std::vector<float> x, y;
+  for (const float a : special) {
+    for (const float b : special) {
+      x.push_back(a);
+      y.push_back(b);
+    }
+  }
+  const std::size_t pairs = x.size();
+  std::mt19937 random(8);
+  std::uniform_real_distribution<float> exponent(-40, 40), logarithm(-3, 3);
+  for (int k = 0; k < 200'000; ++k) {
+    // Half of them anywhere, half where the power is an ordinary number.
+    const auto bits = static_cast<std::uint32_t>(random());
+    x.push_back(k % 2 ? std::bit_cast<float>(bits) : std::exp(logarithm(random)));
+    y.push_back(k % 4 == 1 ? static_cast<float>(static_cast<int>(random() % 9) - 4)
+                           : exponent(random));
+  }
+  for (const cinch::simd::KernelTable* table : tables()) {
+    CAPTURE(table->name);
+    const std::vector<float> out = run(*table, x, y);
+    double most = 0;
+    for (std::size_t k = 0; k < x.size(); ++k) {
+      const long double exact =
+          std::pow(static_cast<long double>(x[k]), static_cast<long double>(y[k]));
+      const auto expected = static_cast<float>(exact);
+      const bool same_special = same(out[k], expected);
+      if (k < pairs && !same_special) {
+        CAPTURE(x[k]);
+        CAPTURE(y[k]);
+        CHECK(std::abs(out[k] - expected) <= 1e-7F * std::abs(expected));
+        CHECK(std::signbit(out[k]) == std::signbit(expected));
+      }
+      if (same_special || !std::isfinite(expected)) {
+        CHECK((same_special || !std::isfinite(out[k]) || std::isfinite(expected)));
+        continue;
+      }
+      const float unit =
+          std::max(Limits::denorm_min(),
+                   std::nextafter(std::abs(expected), Limits::infinity()) - std::abs(expected));
+      most = std::max(most, static_cast<double>(std::abs((out[k] - exact) / unit)));
+    }
+    CHECK(most < 0.51);
+  }
+}
+
+TEST_CASE("powers to small whole exponents are products, with the special values of powers") {
+  std::mt19937 random(9);
+  for (const DType dtype : {DType::float32, DType::float64}) {
+    const double unit = dtype == DType::float32 ? 0x1p-23 : 0x1p-52;
+    std::vector<double> values{0, -0.0, 1, -1, inf, -inf, quiet_nan, 1e-3, -7};
+    std::uniform_real_distribution<double> anywhere(-3, 3);
+    for (int k = 0; k < 500; ++k) values.push_back(anywhere(random));
+    const Tensor at =
+        Tensor::from<double>({static_cast<std::int64_t>(values.size())}, values).cast(dtype);
+    const Expr x = variable("x", dtype, {-1});
+    for (int twice = -34; twice <= 34; ++twice) {
+      const double p = twice / 2.0;
+      CAPTURE(p);
+      for (const bool positive : {false, true}) {
+        if (p == 0.5 && !positive) continue;  // The square root, which has others of -0 and -inf.
+        const Expr base = positive ? abs(x) : x;
+        const Function f =
+            function({.inputs = {x}, .outputs = {pow(base, p)}, .watch = Watch::nothing});
+        const Tensor out = f({at})[0];
+        const bool whole = twice % 2 == 0, small = std::abs(p) >= 1 && std::abs(p) <= 16.5;
+        if (small && (whole || positive) && std::abs(p) != 16.5)
+          CHECK(f.plan_text().find("pow") == std::string::npos);
+        for (std::int64_t k = 0; k < at.size(); ++k) {
+          const double b = positive ? std::abs(at.at(k)) : at.at(k),
+                       exact = static_cast<double>(std::pow(static_cast<long double>(b), p)),
+                       expected = dtype == DType::float32 ? static_cast<float>(exact) : exact;
+          CAPTURE(b);
+          if (!std::isfinite(expected) || expected == 0) {
+            CHECK(same(out.at(k), expected));
+          } else {
+            CHECK(std::abs(out.at(k) - expected) <=
+                  (1 + std::abs(p)) * unit * std::abs(expected) + 1e-37);
+          }
+        }
+      }
+    }
+  }
+}

@@ -638,3 +638,54 @@ TEST_CASE("a batch of one against several others is an error when it is met, not
     CHECK_THROWS_AS(f({one, three}), Error);
   }
 }
+
+TEST_CASE("examples may mix in what is held constant, and in nothing else") {
+  std::mt19937 random(5);
+  const Shape shape{4, 3};
+  const Expr x = dmatrix("x");
+  const Shared W(random_tensor(DType::float64, {3, 3}, random), "W"),
+      V(random_tensor(DType::float64, {3, 3}, random), "V");
+  const Tensor at = random_tensor(DType::float64, shape, random);
+  const Expr a = tanh(dot(x, W));
+  const std::vector<std::function<Expr(const Expr&)>> mixing{
+      [](const Expr& e) { return mean(e, 0, true); },
+      [](const Expr& e) { return sqrt(var(e, 0, true) + 0.1); },
+      [](const Expr& e) { return cumsum(e, 0); },
+      [](const Expr& e) { return reverse(e, 0); },
+      [](const Expr& e) { return softmax(e, 0); },
+      [](const Expr& e) { return dot(dot(e, transpose(e)), e); },
+      [](const Expr& e) { return broadcast_like(sum(square(e)), e); },
+  };
+  const std::vector<std::function<Expr(const Expr&, const Expr&)>> uses{
+      [](const Expr& e, const Expr& m) { return tanh(e - m); },
+      [](const Expr& e, const Expr& m) { return e / (1 + square(m)); },
+      [&](const Expr& e, const Expr& m) { return sigmoid(dot(e * m, V)) + m; },
+  };
+  for (const auto& mix : mixing) {
+    for (const auto& use : uses) {
+      const Expr m = mix(a), y = use(a, m), fixed = variable("m", m.type());
+      CAPTURE(describe(m));
+      CAPTURE(describe(y));
+      CHECK_FALSE(refusal([&] { return jacobian(y, x); }).empty());
+      CHECK_FALSE(refusal([&] { return jacobian(y, x, {.consider_constant = {a}}); }).empty());
+      const Expr J = jacobian(y, x, {.consider_constant = {m}}), freed = use(a, fixed),
+                 expected = substitute(std::vector{jacobian(freed, x)}, {{fixed, m}})[0];
+      const Expr diagonal_of_J = jacobian_diagonal(y, x, {.consider_constant = {m}}),
+                 trace_of_J = divergence(y, x, {.consider_constant = {m}});
+      const std::vector<Expr> results{J,
+                                      expected,
+                                      diagonal_of_J,
+                                      diagonal(expected, 0, 1, 2),
+                                      trace_of_J,
+                                      trace(expected, 0, 1, 2),
+                                      grad(sum(square(J)), W),
+                                      grad(sum(square(expected)), W)};
+      for (const Mode mode : {Mode::fast, Mode::checked}) {
+        const std::vector<Tensor> values =
+            function({.inputs = {x}, .outputs = results, .mode = mode})({at});
+        for (std::size_t k = 0; k < values.size(); k += 2)
+          CHECK(distance(values[k], values[k + 1]) < 1e-12);
+      }
+    }
+  }
+}

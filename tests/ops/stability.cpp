@@ -199,3 +199,35 @@ TEST_CASE("exponentials divided by their sum are softmax, with the maximum taken
   const Expr square_form = e / sum(e, 1);  // Aligned with the wrong axis.
   CHECK_FALSE(uses(square_form, "softmax"));
 }
+
+TEST_CASE("gradients of entropies of squares are finite where a square is 0, and right elsewhere") {
+  const Expr x = dvector("x");
+  const Expr s = square(x), q = s / sum(s), p = abs(x) / sum(abs(x));
+  struct Row {
+    Expr cost;
+    double slope_at_0;
+  };
+  const Row rows[] = {{sum(xlogy(s, s)), 0},          {sum(s * log(s) - 2 * s), 0},
+                      {-sum(q * log(q)), 0},          {sum(q * log(q) - q * log(0.3)), 0},
+                      {-sum(xlogy(q, q)), 0},         {sum(square(s) * log(3 * s)), 0},
+                      {sum(s * (log(s) - log(2))), 0}};
+  for (const Row& row : rows) {
+    CAPTURE(describe(row.cost));
+    const Expr g = grad(row.cost, x);
+    const Function f = function({.inputs = {x}, .outputs = {g, grad(sum(square(g)), x)}});
+    const Tensor ordinary = Tensor::from<double>({4}, {.3, -.7, 1.1, .02}),
+                 with_zero = Tensor::from<double>({4}, {.3, -.7, 1.1, 0}),
+                 nearly = Tensor::from<double>({4}, {.3, -.7, 1.1, 1e-150});
+    CHECK(check_grad(row.cost, x, {{x, ordinary}}).ok);
+    const Tensor at_0 = function({x}, {g})({with_zero})[0], limit = function({x}, {g})({nearly})[0];
+    CHECK(at_0.at(3) == row.slope_at_0);
+    for (int k = 0; k < 3; ++k) CHECK(at_0.at(k) == doctest::Approx(limit.at(k)).epsilon(1e-12));
+    const Function checked = function({.inputs = {x}, .outputs = {g}, .mode = Mode::checked});
+    CHECK(checked({ordinary})[0].at(1) == doctest::Approx(f({ordinary})[0].at(1)).epsilon(1e-12));
+  }
+  // Where the slope is infinite it stays so.
+  const Tensor at = Tensor::from<double>({2}, {.5, 0});
+  CHECK(function({x}, {grad(sum(x * log(x)), x)})({at})[0].at(1) ==
+        -std::numeric_limits<double>::infinity());
+  CHECK(check_grad(-sum(p * log(p)), x, {{x, Tensor::from<double>({3}, {.3, -.7, 1.1})}}).ok);
+}
