@@ -1,6 +1,7 @@
 #include "cinch/ops/along.hpp"
 
 #include <cstring>
+#include <type_traits>
 
 #include "cinch/ops/arithmetic.hpp"
 #include "cinch/ops/records/sizes.hpp"
@@ -153,17 +154,18 @@ Tensor take_along_reference(Values in, const Attrs& attrs) {
 
 Tensor add_along_reference(Values in, const Attrs& attrs) {
   const std::int64_t axis = AlongAxis::of(attrs).axis, n = in[2]->shape()[axis];
-  Tensor result(in[0]->dtype(), in[2]->shape());
-  dispatch(result.dtype(), [&]<class T> {
-    auto to = references::view<T>(result);
+  return dispatch(in[0]->dtype(), [&]<class T> {
+    using Sum = std::conditional_t<std::is_same_v<T, float>, double, T>;  // It grows beyond 2^24.
+    Tensor result(dtype_of<Sum>(), in[2]->shape());
+    auto to = references::view<Sum>(result);
     const auto from = references::view<T>(*in[0]);
     references::for_each_index(in[0]->shape(), [&](const std::vector<std::size_t>& here) {
       const auto there = chosen(*in[1], here, axis, n);
-      T& target = to.element(there.begin(), there.end());
-      target = static_cast<T>(target + from.element(here.begin(), here.end()));
+      Sum& target = to.element(there.begin(), there.end());
+      target = static_cast<Sum>(target + from.element(here.begin(), here.end()));
     });
+    return result.cast(in[0]->dtype());
   });
-  return result;
 }
 
 /// The first two operands, each with the leading axis.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <numeric>
+#include <type_traits>
 #include <xtensor/xbuilder.hpp>
 
 #include "cinch/core/derive/examples.hpp"
@@ -268,15 +269,16 @@ void scatter_add_kernel(std::span<const Operand> in, const Operand& out, const A
 Tensor scatter_add_reference(Values in, const Attrs&) {
   require_rows(*in[1], in[2]->shape()[0]);
   return dispatch(in[0]->dtype(), [&]<class T> {
-    Tensor result(dtype_of<T>(), in[2]->shape());
-    auto to = references::view<T>(result);
+    using Sum = std::conditional_t<std::is_same_v<T, float>, double, T>;  // It grows beyond 2^24.
+    Tensor result(dtype_of<Sum>(), in[2]->shape());
+    auto to = references::view<Sum>(result);
     const auto from = references::view<T>(*in[0]);
     references::for_each_index(in[0]->shape(), [&](const std::vector<std::size_t>& here) {
       const auto there = source_index(here, *in[1], in[2]->shape()[0]);
-      T& target = to.element(there.begin(), there.end());
-      target = static_cast<T>(target + from.element(here.begin(), here.end()));
+      Sum& target = to.element(there.begin(), there.end());
+      target = static_cast<Sum>(target + from.element(here.begin(), here.end()));
     });
-    return result;
+    return result.cast(in[0]->dtype());
   });
 }
 
