@@ -197,6 +197,9 @@ Expr of_diagonals(const Expr& y) {
   // What is stored narrow is widened first.
   const auto is_narrow = [](const Expr& a) { return is_storage(a.dtype()); };
   if (std::ranges::any_of(x.inputs(), is_narrow)) return {};
+  // One of unknown sizes may repeat itself, where another one's sizes are those of the result.
+  const auto is_known = [](const Expr& a) { return a.type().is_static(); };
+  if (!std::ranges::all_of(x.inputs(), is_known)) return {};
   std::vector<Expr> operands;
   for (const Expr& a : x.inputs()) {
     const std::int64_t lead = x.rank() - a.rank();

@@ -138,3 +138,20 @@ TEST_CASE("mistakes with diagonals are explained") {
   CHECK_THROWS_WITH_AS(embed_diagonal(m, m),
                        says("the diagonals of the second operand have 1 axes"), TypeError);
 }
+
+TEST_CASE("the diagonal of a sum with what turns out to be a column or a row") {
+  const Expr x = dmatrix("x"), c = variable("c", DType::float64, {3}),
+             like = variable("like", DType::float64, {3, 3});
+  const Expr v = x - embed_diagonal(c, like, 0, 0, 1), g = grad(sum(sin(v)), c);
+  for (const Shape& shape : {Shape{3, 1}, Shape{1, 3}, Shape{1, 1}, Shape{3, 3}}) {
+    const Tensor at = RandomState(1).normal(0, 1, shape, DType::float64),
+                 ones = Tensor::full(DType::float64, {3}, 1),
+                 square = Tensor::full(DType::float64, {3, 3}, 1);
+    const auto run = [&](Mode mode) {
+      return function({.inputs = {x, c, like}, .outputs = {g}, .mode = mode})(
+          {at, ones, square})[0];
+    };
+    const Tensor fast = run(Mode::fast), checked = run(Mode::checked);
+    for (int k = 0; k < 3; ++k) CHECK(fast.at(k) == doctest::Approx(checked.at(k)).epsilon(1e-13));
+  }
+}
