@@ -1,5 +1,6 @@
 #include "cinch/optim/clipping.hpp"
 
+#include <cmath>
 #include <limits>
 
 #include "cinch/ops/arithmetic.hpp"
@@ -31,36 +32,24 @@ void require_bound(const Caller& caller, const Arg& bound) {
     caller.require(value->item() > 0, "bound", value->item(), "positive");
 }
 
-/// The sum of squares of all elements over a scale, in float64.
-Expr squares(const std::vector<Expr>& gradients, const Expr& scale = {}) {
+/// The length of all gradients together, from elements times a power of two, in float64.
+Expr length(const std::vector<Expr>& gradients, double factor) {
   Expr total;
   for (const Expr& g : gradients) {
-    const Expr wide = cast(g, DType::float64);
-    const Expr part = sum(square(scale.has_value() ? wide / scale : wide));
+    const Expr part = sum(square(factor * cast(g, DType::float64)));
     total = total.has_value() ? total + part : part;
   }
-  return total;
-}
-
-/// The largest magnitude where that is a scale, else 1.
-Expr largest(const std::vector<Expr>& gradients) {
-  Expr result;
-  for (const Expr& g : gradients) {
-    // Of an empty gradient there is no largest element.
-    const Expr part = max(concatenate({flatten(abs(cast(g, DType::float64))), zeros({1})}, 0));
-    result = result.has_value() ? maximum(result, part) : part;
-  }
-  const Expr scales = logical_and(result > 0, result < std::numeric_limits<double>::infinity());
-  return switch_(scales, result, 1);
+  return sqrt(total) / factor;
 }
 
 /// Squares of numbers beyond 1e154 overflow, and those of numbers below 1e-154 are lost: then, and
-/// only then, the elements are taken relative to the largest.
+/// only then, squares are taken of smaller or larger ones.
 Expr norm(const std::vector<Expr>& gradients) {
-  const Expr total = squares(gradients);
-  const Expr plain = logical_and(total > 1e-290, total < std::numeric_limits<double>::infinity());
-  const Expr scale = largest(gradients);
-  return ifelse(plain, sqrt(total), scale * sqrt(squares(gradients, scale)));
+  const double smaller = std::ldexp(1.0, -530), larger = std::ldexp(1.0, 565);
+  const Expr plain = length(gradients, 1);
+  const Expr is_held = logical_and(plain > 1e-145, plain < std::numeric_limits<double>::infinity());
+  return ifelse(is_held, plain,
+                ifelse(plain > 1, length(gradients, smaller), length(gradients, larger)));
 }
 
 /// 1 where the norm is within the bound, NaN where it is not finite.
