@@ -177,10 +177,10 @@ CINCH_INLINE V combined(V a, V b) {
   } else if constexpr (std::is_same_v<F, formula::Mul>) {
     return a * b;
   } else if constexpr (std::is_same_v<F, formula::Maximum>) {
-    return (a > b) | (a != a) ? a : b;
+    return ((a > b) | (a != a)) ? a : b;
   } else {
     static_assert(std::is_same_v<F, formula::Minimum>);
-    return (a < b) | (a != a) ? a : b;
+    return ((a < b) | (a != a)) ? a : b;
   }
 }
 
